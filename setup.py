@@ -1,0 +1,49 @@
+"""Packaging of thickets: what it needs and why."""
+
+import pathlib
+
+import setuptools
+
+_ROOT = pathlib.Path(__file__).parent
+
+setuptools.setup(
+  name="thickets",
+  version="0.1.0",
+  description=(
+    "Neural thickets in JAX: task experts around pretrained weights, how to"
+    " find them, measure them and let them vote."
+  ),
+  long_description=(_ROOT / "README.md").read_text(encoding="utf-8"),
+  long_description_content_type="text/markdown",
+  license="Apache-2.0",
+  python_requires=">=3.11",
+  packages=setuptools.find_packages(
+    include=("thickets*", "experiments*", "configs*")
+  ),
+  install_requires=[
+    "absl-py>=2.1",  # Flags and logging of the experiment binaries.
+    "flax>=0.12",  # Defines and initialises the models (Linen).
+    "jax>=0.10",  # Auto mesh axes, jax_num_cpu_devices, jax.shard_map.
+    "jaxtyping>=0.3",  # Shapes in the signatures of public functions.
+    "matplotlib>=3.9",  # Every experiment ends in figures.
+    "ml-collections>=1.0",  # Config files.
+    "numpy>=2.0",
+    "optax>=0.2.4",  # Pretraining.
+    "orbax-checkpoint>=0.11",  # The base model of a run.
+  ],
+  extras_require={
+    "cuda12": ["jax[cuda12]>=0.10"],
+    "cuda13": ["jax[cuda13]>=0.10"],
+    "tpu": ["jax[tpu]>=0.10"],
+    "test": [
+      "beartype>=0.20",  # Checks the jaxtyping annotations while testing.
+      "chex>=0.1.89",  # Tree comparisons and trace counting.
+      "hypothesis>=6.100",  # Hostile and random inputs.
+      "pytest>=8",
+      "pytest-xdist>=3.6",  # Two workers halve the wait.
+      "ruff>=0.9",  # Lint and formatting, in their checking form in CI.
+      "scipy>=1.13",  # The oracle of the normal distribution.
+    ],
+    "notebooks": ["jupyterlab>=4"],
+  },
+)

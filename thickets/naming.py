@@ -1,0 +1,212 @@
+"""Logical names of tensors: what noise, filters and identities are addressed by.
+
+A *logical tensor* is one unstacked tensor, such as `layers.3.mlp.up_proj`. A
+leaf of a parameter tree holds one of them, or a stack of them along its leading
+axes. A tree of *names* says which: a template without braces names one tensor;
+each `{}` in a template stands for the index along one leading axis, so
+`layers.{}.mlp.up_proj` names every slice of a leaf stacked over layers.
+"""
+
+import collections
+import difflib
+import fnmatch
+import functools
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+
+from thickets import noise
+
+Params = Any  # A nested dict of arrays.
+Names = Any  # A tree of the same structure, of templates.
+
+
+def tensor_names(base: Params, *, stacked: Sequence[str] = ()) -> Names:
+  """Returns the tree of name templates that the paths of `base` suggest.
+
+  Args:
+    base: nested dict of arrays.
+    stacked: dotted prefixes, such as "layers", below which every leaf is a
+      stack along its first axis; the index goes behind the prefix.
+
+  Returns:
+    A tree like `base` with a template at every leaf.
+
+  Raises:
+    ValueError: if a prefix of `stacked` has nothing below it.
+  """
+  unused = set(stacked)
+
+  def name(path, _):
+    dotted = _dotted(path)
+    for prefix in stacked:
+      if dotted.startswith(prefix + "."):
+        unused.discard(prefix)
+        return f"{prefix}.{{}}.{dotted[len(prefix) + 1 :]}"
+    return dotted
+
+  names = jax.tree_util.tree_map_with_path(name, base)
+  if unused:
+    raise ValueError(
+      f"stacked must list prefixes of leaves, got {sorted(unused)} with nothing"
+      f" below. The tree has {_shorten(_paths(base))}."
+    )
+  return names
+
+
+def named_leaves(
+  base: Params, names: Names | None = None
+) -> list[tuple[str, Any]]:
+  """Pairs every leaf of `base` with its template, in tree order.
+
+  Raises:
+    ValueError: if the trees differ in structure, a leaf has fewer axes than its
+      template has braces, or two tensors share a name or a name's hash.
+  """
+  names = tensor_names(base) if names is None else names
+  templates, structure = jax.tree.flatten(names)
+  leaves, base_structure = jax.tree.flatten(base)
+  if structure != base_structure:
+    raise ValueError(
+      "names must be a tree like the parameters, with a template at every leaf;"
+      f" got {_shorten(_paths(names))} for parameters {_shorten(_paths(base))}."
+    )
+  pairs = list(zip(templates, leaves, strict=True))
+  _check_distinct(
+    tuple((template, _stack_shape(template, leaf)) for template, leaf in pairs)
+  )
+  return pairs
+
+
+def slice_names(template: str, leaf: Any) -> np.ndarray:
+  """The logical names inside a leaf, shaped like its stacking axes.
+
+  Args:
+    template: the leaf's template with S >= 0 braces.
+    leaf: an array of at least S axes.
+
+  Returns:
+    Strings, shaped like the first S axes; a scalar array where S is 0.
+  """
+  shape = _stack_shape(template, leaf)
+  flat = [
+    template.format(*index)
+    for index in itertools.product(*(range(size) for size in shape))
+  ]
+  return np.array(flat).reshape(shape)
+
+
+def logical_tensors(
+  base: Params, names: Names | None = None
+) -> Iterator[tuple[str, Any]]:
+  """Yields (logical name, array) for every tensor, slices of stacks included."""
+  for template, leaf in named_leaves(base, names):
+    slices = slice_names(template, leaf)
+    for index in np.ndindex(slices.shape):
+      yield str(slices[index]), leaf[index] if index else leaf
+
+
+def identify(base: Params, names: Names | None = None) -> str:
+  """Returns the identity of a base: a hash over names, dtypes, shapes and bytes.
+
+  Stacked and unstacked layouts of the same weights have the same identity.
+
+  Returns:
+    SHA-256 in hexadecimal.
+  """
+  total = hashlib.sha256()
+  tensors = dict(logical_tensors(jax.device_get(base), names))
+  for name in sorted(tensors):
+    array = np.ascontiguousarray(tensors[name])
+    head = f"{name}|{array.dtype.name}|{tuple(array.shape)}|"
+    total.update(head.encode())
+    total.update(array.tobytes())
+  return total.hexdigest()
+
+
+@functools.lru_cache(maxsize=64)
+def select_names(
+  names: tuple[str, ...], include: tuple[str, ...], exclude: tuple[str, ...]
+) -> frozenset[str]:
+  """Returns the names that match a pattern of `include` and none of `exclude`.
+
+  Patterns are those of `fnmatch`: `*` matches anything, dots included, so
+  `layers.3.*` is one layer and `layers.[0-7].mlp.*` the first eight MLPs.
+
+  Raises:
+    ValueError: if a pattern matches nothing, or nothing is left.
+  """
+  matches = collections.OrderedDict()
+  for pattern in (*include, *exclude):
+    matches[pattern] = frozenset(fnmatch.filter(names, pattern))
+    if not matches[pattern]:
+      raise ValueError(
+        f"A pattern must match at least one tensor, got {pattern!r}. Nearest:"
+        f" {nearest(pattern, names)}."
+      )
+    logging.info(
+      "pattern %r (%s) matches %d of %d tensors",
+      pattern,
+      "include" if pattern in include else "exclude",
+      len(matches[pattern]),
+      len(names),
+    )
+  chosen = (
+    frozenset()
+    .union(*(matches[p] for p in include))
+    .difference(*(matches[p] for p in exclude))
+  )
+  if not chosen:
+    raise ValueError(
+      f"include={list(include)} without exclude={list(exclude)} must leave at"
+      f" least one tensor, got none of {len(names)}. Narrow exclude."
+    )
+  return chosen
+
+
+def nearest(word: str, known: Sequence[str], *, count: int = 5) -> str:
+  """The known words nearest to `word`, for error messages."""
+  close = difflib.get_close_matches(word, known, n=count, cutoff=0.3)
+  return ", ".join(close or sorted(known)[:count])
+
+
+@functools.lru_cache(maxsize=64)
+def _check_distinct(leaves: tuple[tuple[str, tuple[int, ...]], ...]) -> None:
+  owners = {}
+  for template, shape in leaves:
+    placeholder = np.empty((*shape, 0), np.bool_)
+    for name in slice_names(template, placeholder).reshape(-1):
+      other = owners.setdefault(int(noise.hash_name(name)), name)
+      if other is not name:
+        raise ValueError(
+          f"Tensors {other!r} and {name!r} must have distinct names and name"
+          " hashes, or they would share their noise. Rename one."
+        )
+
+
+def _stack_shape(template: str, leaf: Any) -> tuple[int, ...]:
+  num_axes = template.count("{}")
+  if np.ndim(leaf) < num_axes:
+    raise ValueError(
+      f"Template {template!r} names {num_axes} stacking axes, but its leaf has"
+      f" shape {np.shape(leaf)}. Correct names."
+    )
+  return tuple(np.shape(leaf)[:num_axes])
+
+
+def _dotted(path) -> str:
+  return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
+def _paths(tree: Any) -> list[str]:
+  return [_dotted(p) for p, _ in jax.tree_util.tree_leaves_with_path(tree)]
+
+
+def _shorten(words: Sequence[str], count: int = 6) -> str:
+  shown = ", ".join(words[:count])
+  return f"{shown}, … ({len(words)} in all)" if len(words) > count else shown

@@ -1,0 +1,359 @@
+"""Members of the neighbourhood of a base model, and the weights they stand for.
+
+A member is a few (seed, coefficient) terms; its weights are
+
+    w' = cast(w + sum_r coefficient_r * direction(seed_r, name of w)),
+
+summed in float32 and rounded once to the dtype of w. They are rebuilt from the
+pristine base whenever they are needed and never stored.
+
+Reference: Gan and Isola (2026), arXiv:2603.12228, eq. 3.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from jax import lax
+from jaxtyping import Array, Float32, UInt32
+
+from thickets import naming, noise
+from thickets.naming import Names, Params
+
+
+def _is_host(value: Any) -> bool:
+  return isinstance(
+    value, int | float | tuple | list | np.integer | np.floating
+  )
+
+
+def _as_tuple(value: Any) -> tuple:
+  return tuple(value) if isinstance(value, tuple | list) else (value,)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Member:
+  """One model of the neighbourhood: (seed, coefficient) terms.
+
+  `Member(seed=3, sigma=0.01)` is the plain one, one term whose coefficient is
+  the standard deviation of its noise. `Member(seed=(3, 4), sigma=(0.2, -0.1))`
+  has two terms, as a point of a landscape; `Member((), ())` is the base. On a
+  device, the fields are arrays [R] (R terms), or [P, R] for P members.
+
+  Attributes:
+    seed: integers within [0, 2**32).
+    sigma: coefficients in the weights' own units; a plain member's is the
+      standard deviation of its noise, its antithetic twin's the negative.
+
+  Raises:
+    ValueError: if a seed or coefficient is out of range or their numbers differ.
+  """
+
+  seed: Any
+  sigma: Any
+
+  def __post_init__(self):
+    if not (_is_host(self.seed) and _is_host(self.sigma)):
+      return  # Arrays, tracers, or what JAX puts in place of leaves.
+    seeds, sigmas = _as_tuple(self.seed), _as_tuple(self.sigma)
+    if len(seeds) != len(sigmas):
+      raise ValueError(
+        "A member must have one sigma for each seed, got"
+        f" {len(seeds)} seeds and {len(sigmas)} sigmas."
+      )
+    for seed in seeds:
+      if isinstance(seed, float) or not 0 <= seed < 2**32:
+        raise ValueError(
+          f"A member's seed must be an integer within [0, 2**32), got {seed}."
+        )
+    for sigma in sigmas:
+      if not math.isfinite(sigma):
+        raise ValueError(f"A member's sigma must be finite, got {sigma}.")
+    seeds, sigmas = tuple(map(int, seeds)), tuple(map(float, sigmas))
+    single = len(seeds) == 1
+    object.__setattr__(self, "seed", seeds[0] if single else seeds)
+    object.__setattr__(self, "sigma", sigmas[0] if single else sigmas)
+
+  @property
+  def terms(self) -> tuple[tuple[int, float], ...]:
+    """The (seed, coefficient) pairs of a member on the host."""
+    return tuple(zip(_as_tuple(self.seed), _as_tuple(self.sigma), strict=True))
+
+  @property
+  def antithetic(self) -> "Member":
+    """The mirror image of this member on the other side of the base."""
+    seeds, sigmas = _as_tuple(self.seed), _as_tuple(self.sigma)
+    return Member(seeds, tuple(-sigma for sigma in sigmas))
+
+
+BASE = Member((), ())
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+  """How noise is drawn, and for which parameters; subclass and register.
+
+  Attributes:
+    include: `fnmatch` patterns over logical names; a tensor takes part if one
+      matches.
+    exclude: patterns of tensors that do not.
+  """
+
+  name: ClassVar[str] = ""
+
+  include: tuple[str, ...] = ("*",)
+  exclude: tuple[str, ...] = ()
+
+  def __post_init__(self):
+    for field in ("include", "exclude"):
+      patterns = getattr(self, field)
+      if isinstance(patterns, str) or not all(
+        isinstance(pattern, str) for pattern in patterns
+      ):
+        raise ValueError(
+          f"{field} must be a sequence of patterns, got {patterns!r}. Write"
+          f" {field}=('layers.*',)."
+        )
+      object.__setattr__(self, field, tuple(patterns))
+
+  def direction(
+    self,
+    seed: UInt32[Array, ""],
+    name_hash: UInt32[Array, ""],
+    weight: Float32[Array, "..."],
+  ) -> Float32[Array, "..."]:
+    """Draws what a coefficient of one adds to one logical tensor."""
+    raise TypeError(
+      f"Kind {self.name or type(self).__name__} has no direction."
+    )
+
+  def to_json(self) -> dict[str, Any]:
+    """A JSON object from which `kind_from_json` makes this kind again."""
+    fields = {
+      key: list(value) if isinstance(value, tuple) else value
+      for key, value in dataclasses.asdict(self).items()
+    }
+    return {"name": self.name, **fields}
+
+
+_KINDS: dict[str, type[Kind]] = {}
+
+
+def register_kind(name: str):
+  """Class decorator that makes a kind known by `name` in configs and files."""
+
+  def register(kind: type[Kind]) -> type[Kind]:
+    if name in _KINDS:
+      raise ValueError(f"A kind named {name!r} is registered already.")
+    kind.name = name
+    _KINDS[name] = kind
+    return kind
+
+  return register
+
+
+def kind_names() -> tuple[str, ...]:
+  """The names of all registered kinds."""
+  return tuple(sorted(_KINDS))
+
+
+def kind_from_json(fields: dict[str, Any]) -> Kind:
+  """Makes a kind from its JSON object.
+
+  Raises:
+    ValueError: if the name or a field is unknown.
+  """
+  fields = dict(fields)
+  name = fields.pop("name", None)
+  if name not in _KINDS:
+    raise ValueError(
+      f"kind must be one of {list(kind_names())}, got {name!r}. Nearest:"
+      f" {naming.nearest(str(name), kind_names())}."
+    )
+  known = {field.name for field in dataclasses.fields(_KINDS[name])}
+  if unknown := sorted(set(fields) - known):
+    raise ValueError(
+      f"Kind {name!r} takes {sorted(known)}, got {unknown} as well."
+    )
+  as_tuples = {
+    key: tuple(value) if isinstance(value, list) else value
+    for key, value in fields.items()
+  }
+  return _KINDS[name](**as_tuples)
+
+
+@register_kind("gaussian")
+@dataclasses.dataclass(frozen=True)
+class Gaussian(Kind):
+  """Independent N(0, 1) noise for every weight of every tensor (eq. 3)."""
+
+  def direction(self, seed, name_hash, weight):
+    """Draws noise of the shape of `weight`, whatever its values."""
+    return noise.gaussian(seed, name_hash, weight.shape)
+
+
+def perturb(
+  base: Params,
+  member: Member,
+  *,
+  kind: Kind | None = None,
+  names: Names | None = None,
+) -> Params:
+  """Returns the weights of one member of the neighbourhood of `base`.
+
+  Pure, and traceable in `base` and `member`. The result's bits depend on the
+  base, the member, the kind and the logical names alone: not on jit, vmap,
+  sharding, stacking, or which other tensors the tree holds. Coefficients are
+  rounded to 12 significant bits (a relative change of at most 1.3e-4), which is
+  what makes this possible; see `noise.round12`.
+
+  Args:
+    base: nested dict of arrays; integer leaves are returned as they are.
+    member: the terms to add; a member without terms returns the base.
+    kind: how noise is drawn and for which tensors; `Gaussian()` by default.
+    names: the tree of logical names, `naming.tensor_names(base)` by default.
+
+  Returns:
+    A tree like `base`; weights whose noise is zero keep their very bits.
+
+  Raises:
+    ValueError: if a filter pattern of the kind matches nothing, or names do not
+      fit the tree.
+    TypeError: if a leaf is complex.
+  """
+  kind = Gaussian() if kind is None else kind
+  seeds_R, coefficients_R = _term_arrays(member)
+  pairs = naming.named_leaves(base, names)
+  taking_part = _participants(kind, pairs)
+  leaves = []
+  for (template, leaf), mask in zip(pairs, taking_part, strict=True):
+    if seeds_R.shape[0] == 0 or not mask.any():
+      leaves.append(leaf)
+      continue
+    hashes = np.vectorize(noise.hash_name, otypes=[np.uint32])(
+      naming.slice_names(template, leaf)
+    )
+    leaves.append(
+      _shift_leaf(
+        kind, jnp.asarray(leaf), hashes, mask, seeds_R, coefficients_R
+      )
+    )
+  return jax.tree.unflatten(jax.tree.structure(base), leaves)
+
+
+def stack_members(members: Sequence[Member]) -> Member:
+  """Stacks members of the host into one with NumPy fields [P, R].
+
+  R is the largest number of terms, at least one; missing terms have coefficient
+  zero, which adds nothing.
+  """
+  num_terms = max([1, *(len(member.terms) for member in members)])
+  seeds_PR = np.zeros((len(members), num_terms), np.uint32)
+  sigmas_PR = np.zeros((len(members), num_terms), np.float32)
+  for row, member in enumerate(members):
+    for column, (seed, sigma) in enumerate(member.terms):
+      seeds_PR[row, column], sigmas_PR[row, column] = seed, sigma
+  return Member(seeds_PR, sigmas_PR)
+
+
+def describe_kind(
+  base: Params, kind: Kind, names: Names | None = None
+) -> dict[str, int]:
+  """Counts the tensors and weights of `base` and those that take part.
+
+  Returns:
+    `num_tensors`, `num_weights`, `num_perturbed_tensors` and
+    `num_perturbed_weights`.
+  """
+  pairs = naming.named_leaves(base, names)
+  counts = {
+    "num_tensors": 0,
+    "num_weights": 0,
+    "num_perturbed_tensors": 0,
+    "num_perturbed_weights": 0,
+  }
+  for (_, leaf), mask in zip(pairs, _participants(kind, pairs), strict=True):
+    counts["num_tensors"] += mask.size
+    counts["num_weights"] += int(np.size(leaf))
+    counts["num_perturbed_tensors"] += int(mask.sum())
+    counts["num_perturbed_weights"] += (
+      int(np.size(leaf)) // max(mask.size, 1) * int(mask.sum())
+    )
+  logging.info(
+    "%s noise on %d of %d tensors (%d of %d weights)",
+    kind.name,
+    counts["num_perturbed_tensors"],
+    counts["num_tensors"],
+    counts["num_perturbed_weights"],
+    counts["num_weights"],
+  )
+  return counts
+
+
+def _participants(kind: Kind, pairs) -> list[np.ndarray]:
+  """For each leaf, which of its slices take part, shaped like its stack."""
+  slices = [
+    naming.slice_names(template, leaf)
+    if _is_perturbable(template, leaf)
+    else np.array([], str)
+    for template, leaf in pairs
+  ]
+  every_name = tuple(name for names in slices for name in names.reshape(-1))
+  chosen = naming.select_names(every_name, kind.include, kind.exclude)
+  is_chosen = np.vectorize(chosen.__contains__, otypes=[np.bool_])
+  return [is_chosen(names) for names in slices]
+
+
+def _is_perturbable(template: str, leaf: Any) -> bool:
+  dtype = jnp.result_type(leaf)
+  if jnp.issubdtype(dtype, jnp.complexfloating):
+    raise TypeError(f"Tensor {template!r} must be real, got {dtype}.")
+  return jnp.issubdtype(dtype, jnp.floating)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _shift_leaf(kind, leaf, hashes, mask, seeds_R, coefficients_R):
+  """Adds the terms to every slice of a leaf that takes part."""
+  shift = functools.partial(_shift_tensor, kind)
+  for _ in range(hashes.ndim):
+    shift = jax.vmap(shift, in_axes=(0, 0, 0, None, None))
+  return shift(leaf, hashes, mask, seeds_R, coefficients_R)
+
+
+def _shift_tensor(kind, weight, name_hash, takes_part, seeds_R, coefficients_R):
+  # Narrower than float32: added in float32. float64: added in float64.
+  wide = weight.astype(jnp.promote_types(weight.dtype, jnp.float32))
+
+  def term(seed, coefficient):
+    direction = kind.direction(seed, name_hash, wide.astype(jnp.float32))
+    return noise.round12(coefficient) * noise.round12(direction)
+
+  if seeds_R.shape[0] == 1:
+    shift = term(seeds_R[0], coefficients_R[0])
+  else:
+    # Products are exact, so this sum has the same bits however it is compiled.
+    shift, _ = lax.scan(
+      lambda total, pair: (total + term(*pair), None),
+      jnp.zeros(weight.shape, jnp.float32),
+      (seeds_R, coefficients_R),
+    )
+  moved = (wide + shift.astype(wide.dtype)).astype(weight.dtype)
+  # Adding +0 to -0 would give +0; a weight without noise keeps its bits.
+  return jnp.where(takes_part & (shift != 0), moved, weight)
+
+
+def _term_arrays(
+  member: Member,
+) -> tuple[UInt32[Any, " R"], Float32[Any, " R"]]:
+  if _is_host(member.seed) and _is_host(member.sigma):
+    seeds = np.array(_as_tuple(member.seed), np.uint32)
+    return seeds, np.array(_as_tuple(member.sigma), np.float32)
+  seeds = jnp.atleast_1d(jnp.asarray(member.seed, jnp.uint32))
+  return seeds, jnp.atleast_1d(jnp.asarray(member.sigma, jnp.float32))
