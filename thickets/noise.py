@@ -79,8 +79,8 @@ def round12(x: Float32[Array, "..."]) -> Float32[Array, "..."]:
 
 
 def gaussian(
-  seed: UInt32[Array, ""],
-  name_hash: UInt32[Array, ""],
+  seed: UInt32[Any, ""],
+  name_hash: UInt32[Any, ""],
   shape: tuple[int, ...],
   *,
   stream: int = 0,
@@ -106,8 +106,8 @@ def gaussian(
 
 
 def random_bits(
-  seed: UInt32[Array, ""],
-  name_hash: UInt32[Array, ""],
+  seed: UInt32[Any, ""],
+  name_hash: UInt32[Any, ""],
   shape: tuple[int, ...],
   *,
   stream: int = 0,

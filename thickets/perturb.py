@@ -108,8 +108,8 @@ class Kind:
 
   name: ClassVar[str] = ""
 
-  include: tuple[str, ...] = ("*",)
-  exclude: tuple[str, ...] = ()
+  include: Sequence[str] = ("*",)
+  exclude: Sequence[str] = ()
 
   def __post_init__(self):
     for field in ("include", "exclude"):
@@ -251,10 +251,10 @@ def perturb(
 def stack_members(members: Sequence[Member]) -> Member:
   """Stacks members of the host into one with NumPy fields [P, R].
 
-  R is the largest number of terms, at least one; missing terms have coefficient
-  zero, which adds nothing.
+  R is the largest number of terms; missing ones have coefficient zero, which
+  adds nothing. The base alone has R = 0, and costs no noise.
   """
-  num_terms = max([1, *(len(member.terms) for member in members)])
+  num_terms = max(len(member.terms) for member in members)
   seeds_PR = np.zeros((len(members), num_terms), np.uint32)
   sigmas_PR = np.zeros((len(members), num_terms), np.float32)
   for row, member in enumerate(members):

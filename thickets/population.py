@@ -19,7 +19,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -41,6 +41,7 @@ _CPU_WIDTH = 64
 _MAX_WIDTH = 1024
 
 
+@runtime_checkable
 class Handle(Protocol):
   """Results that may still be under way."""
 
@@ -48,6 +49,7 @@ class Handle(Protocol):
     """Waits, and returns channels [P, Q, ...] as NumPy arrays."""
 
 
+@runtime_checkable
 class Evaluator(Protocol):
   """Evaluates a chunk of members on a batch of prompts."""
 
@@ -469,7 +471,7 @@ class _StagedHandle:
     }
 
 
-def _memory_budget_bytes(device: jax.Device) -> float:
+def _memory_budget_bytes(device: jax.Device) -> int | float:
   """Bytes that the members evaluated at once on one device may take.
 
   On CPU more lanes do not add parallelism, they only push each other out of the

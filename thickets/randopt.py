@@ -120,6 +120,33 @@ def select_top_k(
   return rank_members(scores)[:k]
 
 
+def select_in_blocks(
+  scores: Float[np.ndarray, " P"], block_size: int, k: int, *, most: int
+) -> list[Int[np.ndarray, " K"]]:
+  """Runs the selection in several smaller populations, side by side.
+
+  Members are drawn independently, so each run of `block_size` consecutive ones
+  is a population of its own.
+
+  Args:
+    scores: [P] higher is better.
+    block_size: members of each smaller population.
+    k: how many to keep in each.
+    most: number of blocks at most, the first ones.
+
+  Returns:
+    For each block, [K] positions in the whole population by rank. Blocks with
+    fewer than k members that did not fail are left out.
+  """
+  chosen = []
+  for block in range(min(len(scores) // block_size, most)):
+    start = block * block_size
+    part = np.asarray(scores)[start : start + block_size]
+    if np.isfinite(part).sum() >= k:
+      chosen.append(start + select_top_k(part, k))
+  return chosen
+
+
 def _check_population(seed, num_members, sigmas):
   if not 0 <= seed < 2**32:
     raise ValueError(f"seed must be within [0, 2**32), got {seed}.")

@@ -1,0 +1,1 @@
+"""Config files: one `get_config` each, named for what they run."""

@@ -1,0 +1,61 @@
+"""Twenty pairs of pretraining and task: the paper's generalisation grid.
+
+Command   python -m experiments.sweep --config=configs/signals_generalization.py \
+            --workdir=runs/generalization
+Hardware  two CPU cores
+Time      about 8 min for 20 runs; --index=I runs one of them
+Result    docs/signals.md, beside the authors' numbers
+"""
+
+import ml_collections
+
+from configs import signals
+from thickets import sweeps
+
+# Starts: untrained networks at a large sigma, pretrained ones at a small one.
+# As in the authors' script, pretraining starts from orthogonal weights.
+_STARTS = {
+  **{
+    init: {
+      "model.init": init,
+      "pretraining.num_steps": 0,
+      "population.sigmas": (0.05,),
+    }
+    for init in ("xavier", "kaiming", "orthogonal")
+  },
+  **{
+    family: {"model.init": "orthogonal", "pretraining.family": family}
+    for family in ("mixed", "line", "sinusoid", "squarewave")
+  },
+}
+_CELLS = (
+  *(
+    (start, family)
+    for start in ("xavier", "kaiming", "orthogonal", "mixed", "line")
+    for family in ("one_line", "one_squarewave", "one_sinusoid")
+  ),
+  ("mixed", "line"),
+  ("mixed", "sinusoid"),
+  ("mixed", "squarewave"),
+  ("sinusoid", "squarewave"),
+  ("squarewave", "squarewave"),
+)
+
+
+def get_config(variant: str = "") -> ml_collections.ConfigDict:
+  """Returns what all points share."""
+  config = signals.get_config(variant)
+  config.seed = 2
+  config.ensemble.top_k = 10
+  config.ensemble.also = (1, 2, 5) if variant else (1, 2, 5, 20, 50)
+  return config
+
+
+def get_sweep() -> list[sweeps.Point]:
+  """Returns the twenty cells."""
+  return [
+    sweeps.Point(
+      f"{start} → {family}", _STARTS[start] | {"task.family": family}
+    )
+    for start, family in _CELLS
+  ]

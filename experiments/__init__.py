@@ -1,0 +1,1 @@
+"""Experiment binaries: each reads a config, calls the library, writes a run."""

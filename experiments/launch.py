@@ -1,0 +1,264 @@
+"""What all binaries share: flags, devices, config checks, and how they end."""
+
+import contextlib
+import functools
+import logging
+import math
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import ml_collections
+from absl import app, flags
+from ml_collections import config_flags
+
+from thickets import naming
+from thickets.errors import UserError
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "What to run.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Directory of the run.")
+_DISTRIBUTED = flags.DEFINE_bool(
+  "distributed",
+  False,
+  "Join the other processes of a pod or cluster; failing to join is an error.",
+)
+_COORDINATOR = flags.DEFINE_string(
+  "coordinator", None, "host:port of process 0, where no cluster says it."
+)
+_NUM_PROCESSES = flags.DEFINE_integer(
+  "num_processes", None, "Number of processes, where no cluster says it."
+)
+_PROCESS_ID = flags.DEFINE_integer(
+  "process_id", None, "Number of this process, where no cluster says it."
+)
+
+
+def run(main) -> None:
+  """Runs a binary's main, with flag errors as one line each."""
+  app.run(main, flags_parser=_parse_flags)
+
+
+def start_devices() -> None:
+  """Joins the cluster if asked to, and gives every CPU core a device.
+
+  One device per core lets each member run on one core with its data in that
+  core's cache, instead of all cores on one matrix product after the other. An
+  explicit JAX_NUM_CPU_DEVICES or XLA flag wins.
+  """
+  # JAX reports every accelerator that is not there; that is no news.
+  logging.getLogger("jax._src.xla_bridge").setLevel(logging.WARNING)
+  explicit = "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+  if not explicit and "JAX_NUM_CPU_DEVICES" not in os.environ:
+    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+  if _DISTRIBUTED.value:
+    jax.distributed.initialize(
+      _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value
+    )
+
+
+class Clock:
+  """Measures the parts of a run.
+
+  Attributes:
+    timing: seconds of every lap so far, and `total_s`.
+  """
+
+  def __init__(self):
+    self.timing: dict[str, float] = {}
+    self._start = self._last = time.perf_counter()
+
+  def lap(self, name: str) -> None:
+    """Ends a part and gives it a name."""
+    now = time.perf_counter()
+    self.timing |= {name: now - self._last, "total_s": now - self._start}
+    self._last = now
+
+
+def read_config() -> ml_collections.ConfigDict:
+  """Returns the config of the flag, with its overrides.
+
+  Raises:
+    UserError: if none is given, or its file is missing or fails.
+  """
+  if flags.FLAGS["config"].value is None:
+    raise UserError(
+      "--config must name a config file, such as configs/signals.py."
+    )
+  try:
+    config = CONFIG.value
+    len(config)  # A file that failed to load raises on first use.
+  except Exception as error:  # Whatever the user's file raises.
+    raise UserError(
+      f"--config must name a config file that loads, got {error}."
+    ) from error
+  return config
+
+
+@contextlib.contextmanager
+def ending_well() -> Iterator[None]:
+  """Ends with one line on a user's error, and with advice on an interrupt."""
+  signal.signal(signal.SIGTERM, _interrupt)
+  if not WORKDIR.value:
+    sys.exit("error: --workdir must name the directory of the run, got none.")
+  try:
+    yield
+  except UserError as error:
+    sys.exit(f"error: {error}")
+  except KeyboardInterrupt:
+    print(
+      f"\nInterrupted. What was finished is in {WORKDIR.value}; the same command"
+      " continues it.",
+      file=sys.stderr,
+      flush=True,
+    )
+    # Without waiting for work that is under way on the devices.
+    os._exit(130)
+
+
+def check_keys(
+  config: ml_collections.ConfigDict,
+  reference: ml_collections.ConfigDict,
+  path: str = "",
+) -> list[str]:
+  """Compares the keys and types of a config with those of its file.
+
+  Returns:
+    One message for each unknown key, missing key and wrong type.
+  """
+  problems = []
+  for key in config:
+    name = f"{path}{key}"
+    if key not in reference:
+      near = naming.nearest(key, list(reference), count=1)
+      problems.append(f"{name} is no config key. Nearest: {path}{near}.")
+      continue
+    value, model = config[key], reference[key]
+    if isinstance(model, ml_collections.ConfigDict):
+      if not isinstance(value, ml_collections.ConfigDict):
+        problems.append(
+          f"{name} must hold the keys {list(model)}, got {value!r}."
+        )
+      else:
+        problems += check_keys(value, model, f"{name}.")
+    elif not _same_type(value, model):
+      problems.append(f"{name} must be {_describe_type(model)}, got {value!r}.")
+  problems += [
+    f"{path}{key} is missing from the config."
+    for key in reference
+    if key not in config
+  ]
+  return problems
+
+
+def check_ranges(
+  config: ml_collections.ConfigDict,
+  ranges: Mapping[str, tuple[float, float | None]],
+) -> list[str]:
+  """Checks that numbers lie within [low, high]; None is no limit.
+
+  Args:
+    config: the config.
+    ranges: limits by dotted key; each item of a tuple is checked.
+  """
+  problems = []
+  for name, (low, high) in ranges.items():
+    value = _get(config, name)
+    for item in value if isinstance(value, tuple | list) else (value,):
+      if not math.isfinite(item):
+        problems.append(f"{name} must be finite, got {item}.")
+      elif item < low:
+        problems.append(f"{name} must be at least {low}, got {item}.")
+      elif high is not None and item > high:
+        hint = " (population.size)" if high == config.population.size else ""
+        problems.append(f"{name} must be at most {high}{hint}, got {item}.")
+  return problems
+
+
+def check_choices(
+  config: ml_collections.ConfigDict, choices: Mapping[str, Iterable[str]]
+) -> list[str]:
+  """Checks that words are known, and names the nearest of those that are."""
+  return [
+    f"{name} must be one of {sorted(known)}, got {_get(config, name)!r}."
+    f" Nearest: {naming.nearest(_get(config, name), list(known), count=1)}."
+    for name, known in choices.items()
+    if _get(config, name) not in known
+  ]
+
+
+def check_not_empty(
+  config: ml_collections.ConfigDict, names: Iterable[str]
+) -> list[str]:
+  """Checks that tuples hold at least one item."""
+  return [
+    f"{name} must hold at least one item, got none."
+    for name in names
+    if not _get(config, name)
+  ]
+
+
+def refuse(problems: Sequence[str]) -> None:
+  """Raises one UserError that lists all problems, if there are any."""
+  if len(problems) == 1:
+    raise UserError(problems[0])
+  if problems:
+    raise UserError(
+      f"the config has {len(problems)} problems:\n  - "
+      + "\n  - ".join(problems)
+    )
+
+
+def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """The config as nested dicts, lists and plain values."""
+  return {
+    key: to_json(value)
+    if isinstance(value, ml_collections.ConfigDict)
+    else list(value)
+    if isinstance(value, tuple)
+    else value
+    for key, value in config.items()
+  }
+
+
+def _get(config, name):
+  return functools.reduce(lambda part, key: part[key], name.split("."), config)
+
+
+def _parse_flags(argv):
+  try:
+    return app.parse_flags_with_usage(argv)
+  except (AttributeError, KeyError, TypeError, OSError) as error:
+    # What ml_collections raises for an override that its file does not have.
+    text = str(error).replace("\\n", " ").replace("\n", " ")
+    text = re.sub(r"^[\"']+(\w+)[\"']+ ", r"'\1' is no config key. ", text)
+    sys.exit(f"error: --config: {text.strip(chr(34) + chr(39))}")
+
+
+def _interrupt(signum, frame):
+  del signum, frame
+  raise KeyboardInterrupt
+
+
+def _same_type(value: Any, model: Any) -> bool:
+  if isinstance(model, bool) or isinstance(value, bool):
+    return isinstance(value, bool) and isinstance(model, bool)
+  if isinstance(model, float):
+    return isinstance(value, int | float)
+  if isinstance(model, tuple):
+    if not isinstance(value, tuple | list):
+      return False
+    return not model or all(_same_type(item, model[0]) for item in value)
+  return isinstance(value, type(model))
+
+
+def _describe_type(model: Any) -> str:
+  if isinstance(model, tuple):
+    inner = _describe_type(model[0]) if model else "value"
+    return f"a tuple, each item {inner}"
+  names = {bool: "true or false", int: "an integer", float: "a number"}
+  return names.get(type(model), "text")

@@ -1,0 +1,154 @@
+"""Runs the points of a sweep, all or one, and summarises those that are done.
+
+    python -m experiments.sweep --config=configs/NAME.py --workdir=DIR [--index=I]
+
+Points have numbered folders below the workdir. A finished point is not run
+again, an unfinished one is resumed, so a job array may run one index per job
+and one last call without --index gives the summary.
+"""
+
+import importlib
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import ml_collections
+import numpy as np
+from absl import flags, logging
+from ml_collections import config_flags
+
+from experiments import launch
+from thickets import plots, runs, sweeps
+from thickets.errors import UserError
+
+_INDEX = flags.DEFINE_integer("index", None, "The only point to run.")
+
+EXPERIMENTS = ("signals",)
+_COLUMNS = {  # Name of a column: row of the results' table, and its field.
+  "base": ("base", "judge_mse"),
+  "population median": ("population median", "select_mse"),
+  "top-1": ("top-1", "judge_mse"),
+  "ensemble": ("(primary)", "judge_mse"),
+}
+
+
+def main(_) -> None:
+  """Reads the flags, runs the points, prints the summary."""
+  with launch.ending_well():
+    config = launch.read_config()
+    points = _read_points(
+      config_flags.get_config_filename(flags.FLAGS["config"])
+    )
+    experiment = _import_experiment(config)
+    configs = [_override(config, point) for point in points]
+    for point_config in configs:
+      experiment.validate(point_config)
+    workdir = runs.make_workdir(launch.WORKDIR.value)
+    launch.start_devices()
+    for index in _chosen(len(points)):
+      folder = workdir / f"{index:03d}"
+      if not (folder / "results.json").exists():
+        logging.info("point %d: %s %s", index, points[index].group, folder)
+        experiment.run(configs[index], str(folder))
+    print(_summarise(points, workdir))
+
+
+def _read_points(path: str) -> list[sweeps.Point]:
+  name = ".".join(pathlib.Path(path.split(":")[0]).with_suffix("").parts)
+  module = importlib.import_module(name)
+  if not hasattr(module, "get_sweep"):
+    raise UserError(f"--config must be a file with get_sweep(), got {path}.")
+  return module.get_sweep()
+
+
+def _import_experiment(config: ml_collections.ConfigDict):
+  launch.refuse(launch.check_choices(config, {"experiment": EXPERIMENTS}))
+  return importlib.import_module(f"experiments.{config.experiment}")
+
+
+def _override(
+  config: ml_collections.ConfigDict, point: sweeps.Point
+) -> ml_collections.ConfigDict:
+  changed = ml_collections.ConfigDict(config)
+  changed.update_from_flattened_dict(dict(point.overrides))
+  return changed
+
+
+def _chosen(num_points: int) -> Sequence[int]:
+  if _INDEX.value is None:
+    return range(num_points)
+  if not 0 <= _INDEX.value < num_points:
+    raise UserError(
+      f"--index must be within 0 and {num_points - 1}, got {_INDEX.value}."
+    )
+  return [_INDEX.value]
+
+
+def _summarise(points: Sequence[sweeps.Point], workdir: pathlib.Path) -> str:
+  """Writes summary.json, summary.md and a figure; returns the table."""
+  groups: dict[str, dict[str, list[float]]] = {}
+  num_done = 0
+  for index, point in enumerate(points):
+    path = workdir / f"{index:03d}" / "results.json"
+    if path.exists():
+      values = _columns(json.loads(path.read_text(encoding="utf-8")))
+      columns = groups.setdefault(point.group, {name: [] for name in values})
+      for name, value in values.items():
+        columns[name].append(value)
+      num_done += 1
+  if num_done < len(points):
+    logging.info("%d of %d points are done", num_done, len(points))
+  runs.write_json(
+    workdir / "summary.json",
+    {"units": "mean squared error per predicted value", "groups": groups},
+  )
+  table = _format(groups)
+  (workdir / "summary.md").write_text(table + "\n", encoding="utf-8")
+  errors = {
+    group: {name: columns[name] for name in _COLUMNS}
+    for group, columns in groups.items()
+  }
+  plots.plot_groups(
+    workdir / "figures" / "summary.png",
+    errors,
+    title=f"{num_done} runs, one dot each",
+  )
+  return table
+
+
+def _columns(results: dict[str, Any]) -> dict[str, float]:
+  values = {
+    column: next(r for r in results["table"] if r["name"].endswith(row))[field]
+    for column, (row, field) in _COLUMNS.items()
+  }
+  values["share better than base"] = results["population"]["better_than_base"][
+    "frac"
+  ]
+  return {n: np.inf if v is None else v for n, v in values.items()}
+
+
+def _format(groups: dict[str, dict[str, list[float]]]) -> str:
+  """A Markdown table: the median of each group, with its range."""
+  names = list(next(iter(groups.values())))
+  lines = [
+    "| | runs | " + " | ".join(names) + " |",
+    "|---" * (len(names) + 2) + "|",
+  ]
+  for group, columns in groups.items():
+    cells = [_format_cell(columns[name]) for name in names]
+    lines.append(
+      f"| {group} | {len(columns[names[0]])} | {' | '.join(cells)} |"
+    )
+  return "\n".join(lines)
+
+
+def _format_cell(values: list[float]) -> str:
+  if len(values) == 1:
+    return f"{values[0]:.3g}"
+  low, middle, high = np.min(values), np.median(values), np.max(values)
+  return f"{middle:.3g} [{low:.3g}, {high:.3g}]"
+
+
+if __name__ == "__main__":
+  launch.run(main)

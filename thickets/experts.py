@@ -1,0 +1,173 @@
+"""The experts file: a few kilobytes of JSON from which members are rebuilt.
+
+It names the base by its identity, how noise is drawn, what the scores mean, and
+the chosen members as (seed, sigma) terms. With the base at hand that is all of
+the models.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from thickets import naming, noise
+from thickets.errors import UserError
+from thickets.naming import Names, Params
+from thickets.perturb import Kind, Member, kind_from_json, perturb
+
+FORMAT = "thickets.experts"
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Experts:
+  """The chosen members of a population, and what they are relative to.
+
+  Attributes:
+    base_identity: `naming.identify` of the base.
+    kind: how noise is drawn.
+    members: [K] by rank, best first.
+    scores: [K] on the prompts they were selected by, higher is better.
+    positions: [K] in the population.
+    fields: the whole file, as JSON values.
+  """
+
+  base_identity: str
+  kind: Kind
+  members: tuple[Member, ...]
+  scores: tuple[float, ...]
+  positions: tuple[int, ...]
+  fields: dict[str, Any]
+
+  def rebuild(
+    self, base: Params, rank: int, *, names: Names | None = None
+  ) -> Params:
+    """Returns the weights of the member at `rank`, 0 for the best."""
+    return perturb(base, self.members[rank], kind=self.kind, names=names)
+
+
+def describe_experts(
+  *,
+  base_identity: str,
+  kind: Kind,
+  task: dict[str, Any],
+  population: dict[str, Any],
+  members: Sequence[Member],
+  scores: Float[np.ndarray, " K"],
+  positions: Sequence[int],
+  versions: dict[str, str],
+) -> dict[str, Any]:
+  """Returns the contents of an experts file as JSON values.
+
+  Args:
+    base_identity: `naming.identify` of the base.
+    kind: how noise is drawn.
+    task: what the scores were measured on.
+    population: how the members were sampled.
+    members: [K] by rank.
+    scores: [K] on the prompts of selection.
+    positions: [K] in the population.
+    versions: of the libraries, for the reader.
+  """
+  return {
+    "format": FORMAT,
+    "version": VERSION,
+    "base": {"identity": base_identity},
+    "noise": {"version": noise.NOISE_VERSION, "prng": noise.PRNG},
+    "kind": kind.to_json(),
+    "task": task,
+    "population": population,
+    "versions": versions,
+    "members": [
+      {
+        "rank": rank,
+        "position": int(position),
+        "seed": member.seed,
+        "sigma": member.sigma,
+        "score": float(score),
+      }
+      for rank, (member, score, position) in enumerate(
+        zip(members, scores, positions, strict=True)
+      )
+    ],
+  }
+
+
+def load_experts(
+  path: str | os.PathLike[str],
+  base: Params,
+  *,
+  names: Names | None = None,
+) -> Experts:
+  """Loads an experts file and checks that it belongs to `base`.
+
+  Args:
+    path: the file.
+    base: the weights that the members are to be added to.
+    names: logical names of its tensors, by default those of its paths.
+
+  Raises:
+    UserError: if the file is missing, corrupt, of a newer version, drawn by
+      other noise, or made from another base.
+  """
+  path = pathlib.Path(path)
+  fields = _read(path)
+  if fields["version"] > VERSION:
+    raise UserError(
+      f"{path} is an experts file of version {fields['version']}; this version"
+      f" of thickets reads up to {VERSION}. Upgrade thickets."
+    )
+  here = {"version": noise.NOISE_VERSION, "prng": noise.PRNG}
+  if fields["noise"] != here:
+    raise UserError(
+      f"{path} was drawn by noise {fields['noise']}, but this version of"
+      f" thickets draws {here} and would rebuild other members. Use version"
+      f" {fields['versions'].get('thickets')} of thickets."
+    )
+  identity = naming.identify(base, names)
+  if fields["base"]["identity"] != identity:
+    raise UserError(
+      f"{path} belongs to the base {fields['base']['identity'][:16]}…, got"
+      f" {identity[:16]}…. Load the base it was made from, in the dtype it had."
+    )
+  try:
+    kind = kind_from_json(fields["kind"])
+    members = tuple(
+      Member(_plain(m["seed"]), _plain(m["sigma"])) for m in fields["members"]
+    )
+  except ValueError as error:
+    raise UserError(f"{path} is corrupt: {error}") from error
+  return Experts(
+    base_identity=identity,
+    kind=kind,
+    members=members,
+    scores=tuple(m["score"] for m in fields["members"]),
+    positions=tuple(m["position"] for m in fields["members"]),
+    fields=fields,
+  )
+
+
+def _read(path: pathlib.Path) -> dict[str, Any]:
+  try:
+    fields = json.loads(path.read_text(encoding="utf-8"))
+  except OSError as error:
+    raise UserError(
+      f"An experts file must be readable, got {path} ({error.strerror})."
+    ) from error
+  except ValueError as error:
+    raise UserError(f"{path} is not JSON: {error}.") from error
+  if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+    raise UserError(f"{path} is not an experts file: no format {FORMAT!r}.")
+  needed = ("version", "base", "noise", "kind", "versions", "members")
+  if missing := [key for key in needed if key not in fields]:
+    raise UserError(f"{path} is corrupt: it lacks {missing}.")
+  return fields
+
+
+def _plain(value: Any) -> Any:
+  return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,1 @@
+"""Model families: how they are defined, initialised and applied."""

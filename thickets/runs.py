@@ -1,0 +1,397 @@
+"""Run directories: everything that one run leaves behind, and how it resumes.
+
+    <workdir>/config.json  base/  records/*.jsonl  experts.json  results.json
+              figures/*.png
+
+The records are the checkpoint: the same command again reads them, evaluates
+only chunks of which a member is missing, and ends with the same files.
+"""
+
+import contextlib
+import json
+import math
+import os
+import pathlib
+import platform
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from absl import logging
+from jax.experimental import multihost_utils
+from jaxtyping import Float
+
+import thickets
+from thickets import population, records
+from thickets.errors import UserError
+from thickets.naming import Params
+from thickets.perturb import BASE, Member
+
+BASE_POSITION = -1
+
+
+class Run:
+  """An open run directory; use as a context manager.
+
+  Args:
+    workdir: the directory, made if it is missing.
+    config: the configuration as JSON values, nested dicts at the outside.
+    extendable: dotted keys of `config` that may change when the run is
+      continued, as the size of the population.
+
+  Raises:
+    UserError: if the directory cannot be written, is in use, is corrupt, or
+      holds a run whose configuration means something else.
+  """
+
+  def __init__(
+    self,
+    workdir: str | os.PathLike[str],
+    config: dict[str, Any],
+    *,
+    extendable: Iterable[str] = (),
+  ):
+    self.workdir = make_workdir(workdir)
+    self._check_config(config, frozenset(extendable))
+    self._log = records.RecordLog(self._log_path(jax.process_index()))
+    self._records: dict[tuple[str, int], records.Record] = {}
+    self.refresh()
+    if jax.process_index() == 0:
+      self.save_json(
+        "config.json", {"config": config, "environment": describe_environment()}
+      )
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *exception):
+    self._log.close()
+
+  @property
+  def header(self) -> dict[str, Any] | None:
+    """The header of this process's records, None in a fresh run."""
+    return self._log.header
+
+  def write_header(self, header: dict[str, Any]) -> None:
+    """States what the records mean; see `records.RecordLog.write_header`."""
+    self._log.write_header(header)
+
+  def refresh(self) -> None:
+    """Reads the records of all processes; later ones replace earlier ones."""
+    for path in sorted((self.workdir / "records").glob("*.jsonl")):
+      for record in records.read_log(path):
+        self._records[record.split, record.position] = record
+
+  def record(self, split: str, position: int) -> records.Record:
+    """The record of one member (or `BASE_POSITION`) on one split."""
+    return self._records[split, position]
+
+  def scores(
+    self, split: str, positions: Sequence[int]
+  ) -> Float[np.ndarray, " P"]:
+    """[P] mean scores of members on a split; NaN where a member failed."""
+    return np.array([self._records[split, int(p)].score for p in positions])
+
+  def channel(
+    self, split: str, positions: Sequence[int], name: str
+  ) -> np.ndarray:
+    """[P, Q, ...] a channel of members on a split, read from the log."""
+    return np.stack(
+      [self._records[split, int(p)].channels()[name] for p in positions]
+    )
+
+  def evaluate(
+    self,
+    evaluator: population.Evaluator,
+    base: Params,
+    members: Sequence[Member],
+    batch: population.Batch,
+    *,
+    split: str,
+    width: int,
+    positions: Sequence[int] | None = None,
+  ) -> Float[np.ndarray, " P"]:
+    """Evaluates the members that the log lacks, chunk by chunk, and logs them.
+
+    Every process takes each `process_count`-th chunk on its own devices; all
+    return with the same scores.
+
+    Args:
+      evaluator: made by `population.traced` or `population.staged`.
+      base: the pristine weights.
+      members: [P] the members.
+      batch: the prompts of `split`.
+      split: name of the prompts in the log.
+      width: members to a chunk. A chunk is evaluated whole or not at all.
+      positions: [P] their positions in the population, 0 ... P - 1 by default.
+
+    Returns:
+      [P] mean scores, NaN where a member failed.
+
+    Raises:
+      UserError: if the log holds another member at one of the positions.
+    """
+    positions = range(len(members)) if positions is None else positions
+    pending = self._pending_chunks(split, members, positions, width)
+    mine = pending[jax.process_index() :: jax.process_count()]
+    progress = Progress(split, len(members), self._best_and_base(split))
+    progress.skip(len(members) - self._count(pending, len(members), width))
+    for chunk in population.stream_chunks(
+      evaluator, base, members, batch, width=width, chunks=mine
+    ):
+      where = positions[chunk.start : chunk.start + len(chunk.members)]
+      scores = chunk.scores
+      self._log.append(split, where, chunk.members, scores, chunk.channels)
+      progress.add(scores)
+    if jax.process_count() > 1:
+      multihost_utils.sync_global_devices(f"thickets {split}")
+    self.refresh()
+    return self.scores(split, positions)
+
+  def evaluate_base(
+    self,
+    evaluator: population.Evaluator,
+    base: Params,
+    batch: population.Batch,
+    *,
+    split: str,
+  ) -> float:
+    """Evaluates the base as a member without terms; returns its mean score."""
+    scores = self.evaluate(
+      evaluator,
+      base,
+      [BASE],
+      batch,
+      split=split,
+      width=1,
+      positions=[BASE_POSITION],
+    )
+    return float(scores[0])
+
+  def load_base(self, like: Params) -> Params | None:
+    """Loads the base that the run started from, or None in a fresh run.
+
+    Args:
+      like: a tree with its structure, shapes and dtypes.
+    """
+    path = (self.workdir / "base").absolute()
+    if not path.exists():
+      return None
+    target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
+    with _quietly(), ocp.StandardCheckpointer() as checkpointer:
+      return checkpointer.restore(path, target)
+
+  def save_base(self, base: Params) -> None:
+    """Saves the base; on return it is complete, before that it is absent."""
+    with _quietly(), ocp.StandardCheckpointer() as checkpointer:
+      checkpointer.save(
+        (self.workdir / "base").absolute(), jax.device_get(base)
+      )
+
+  def save_json(self, name: str, content: dict[str, Any]) -> pathlib.Path:
+    """Writes a JSON file of the run, whole or not at all."""
+    return write_json(self.workdir / name, content)
+
+  def figure_path(self, name: str) -> pathlib.Path:
+    """Where a figure of the run belongs."""
+    return self.workdir / "figures" / name
+
+  def _check_config(self, config, extendable):
+    path = self.workdir / "config.json"
+    if not path.exists():
+      return
+    try:
+      old = json.loads(path.read_text(encoding="utf-8"))["config"]
+    except (ValueError, KeyError) as error:
+      raise UserError(
+        f"{path} is corrupt ({error}). Delete the run, or restore the file."
+      ) from error
+    different = [
+      line
+      for line in records.differences(old, json.loads(json.dumps(config)))
+      if line.split(" ", 1)[0] not in extendable
+    ]
+    if different:
+      raise UserError(
+        f"{self.workdir} holds a run whose config differs: "
+        + "; ".join(different)
+        + ". Choose another workdir, or the values it was made with."
+      )
+
+  def _log_path(self, process: int) -> pathlib.Path:
+    return self.workdir / "records" / f"process_{process:04d}.jsonl"
+
+  def _pending_chunks(self, split, members, positions, width) -> list[int]:
+    pending = []
+    for chunk in range(math.ceil(len(members) / width)):
+      part = slice(chunk * width, (chunk + 1) * width)
+      found = [self._records.get((split, int(p))) for p in positions[part]]
+      for record, member in zip(found, members[part], strict=True):
+        if record is not None and record.member != member:
+          raise UserError(
+            f"{self.workdir} holds {record.member} at position"
+            f" {record.position}, where this run has {member}: its population"
+            " was sampled in another way. Choose another workdir."
+          )
+      if None in found:
+        pending.append(chunk)
+    return pending
+
+  def _count(self, chunks, num_members, width) -> int:
+    return sum(min(width, num_members - chunk * width) for chunk in chunks)
+
+  def _best_and_base(self, split) -> tuple[float, float]:
+    done = [r for r in self._records.values() if r.split == split]
+    members = [r.score for r in done if r.position != BASE_POSITION]
+    base = [r.score for r in done if r.position == BASE_POSITION]
+    return (
+      max(filter(math.isfinite, members), default=math.nan),
+      base[0] if base else math.nan,
+    )
+
+
+def make_workdir(workdir: str | os.PathLike[str]) -> pathlib.Path:
+  """Makes a directory if it is missing, and checks that it can be written.
+
+  Raises:
+    UserError: if it cannot.
+  """
+  path = pathlib.Path(workdir)
+  try:
+    path.mkdir(parents=True, exist_ok=True)
+    probe = path / f".probe.{os.getpid()}"
+    probe.touch()
+    probe.unlink()
+  except OSError as error:
+    raise UserError(
+      f"workdir must be a directory that can be written, got {path}"
+      f" ({error.strerror}). Choose another with --workdir."
+    ) from error
+  return path
+
+
+def write_json(path: pathlib.Path, content: dict[str, Any]) -> pathlib.Path:
+  """Writes a JSON file whole or not at all."""
+  text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+  temporary = path.with_name(f".{path.name}.{os.getpid()}")
+  temporary.write_text(text, encoding="utf-8")
+  temporary.replace(path)
+  return path
+
+
+class Progress:
+  """Logs how far an evaluation is, at most every ten seconds.
+
+  Args:
+    split: what is being scored.
+    total: number of members.
+    best_and_base: the best score so far, and the base's, NaN if unknown.
+  """
+
+  _PERIOD_S = 10.0
+
+  def __init__(
+    self, split: str, total: int, best_and_base: tuple[float, float]
+  ):
+    self._split, self._total = split, total
+    self._best, self._base = best_and_base
+    self._done = self._new = self._failed = 0
+    self._start = self._last = time.monotonic()
+
+  def skip(self, count: int) -> None:
+    """Counts members whose records were there already."""
+    self._done += count
+    if count and count < self._total:
+      logging.info("%d of %d members were on disk", count, self._total)
+
+  def add(self, scores: Float[np.ndarray, " P"]) -> None:
+    """Counts new members, and logs a line when it is time."""
+    finite = scores[np.isfinite(scores)]
+    self._done += len(scores)
+    self._new += len(scores)
+    self._failed += len(scores) - len(finite)
+    self._best = np.fmax(self._best, np.max(finite, initial=-np.inf))
+    now = time.monotonic()
+    if self._total == 1 or (
+      now - self._last < self._PERIOD_S and self._done < self._total
+    ):
+      return
+    self._last = now
+    rate = self._new / max(now - self._start, 1e-9)
+    logging.info(
+      "%s | members %d/%d | %.3g members/s | ETA %s | best %.4g | base %.4g |"
+      " failed %d",
+      self._split,
+      self._done,
+      self._total,
+      rate,
+      format_duration((self._total - self._done) / max(rate, 1e-9)),
+      self._best,
+      self._base,
+      self._failed,
+    )
+
+
+def format_duration(seconds: float) -> str:
+  """Writes a duration as 42s, 4m40s or 2h05m."""
+  seconds = round(seconds)
+  if seconds < 60:
+    return f"{seconds}s"
+  minutes, seconds = divmod(seconds, 60)
+  if minutes < 60:
+    return f"{minutes}m{seconds:02d}s"
+  hours, minutes = divmod(minutes, 60)
+  return f"{hours}h{minutes:02d}m"
+
+
+def library_versions() -> dict[str, str]:
+  """The versions that a member's weights and scores may depend on."""
+  return {
+    "thickets": thickets.__version__,
+    "jax": jax.__version__,
+    "numpy": np.__version__,
+    "python": platform.python_version(),
+  }
+
+
+def describe_environment() -> dict[str, Any]:
+  """The machine and the code: versions, devices, commit."""
+  devices = jax.devices()
+  return {
+    "versions": library_versions(),
+    "platform": devices[0].platform,
+    "device_kind": devices[0].device_kind,
+    "num_devices": len(devices),
+    "num_processes": jax.process_count(),
+    "commit": _git_commit(),
+  }
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+  """Silences Orbax, which logs dozens of lines for each checkpoint."""
+  verbosity = logging.get_verbosity()
+  logging.set_verbosity(logging.ERROR)
+  try:
+    yield
+  finally:
+    logging.set_verbosity(verbosity)
+
+
+def _git_commit() -> str | None:
+  """The commit of the source tree, None outside of one."""
+  root = pathlib.Path(__file__).parent
+  with contextlib.suppress(OSError, subprocess.SubprocessError):
+    done = subprocess.run(
+      ["git", "-C", str(root), "describe", "--always", "--dirty"],
+      capture_output=True,
+      text=True,
+      timeout=10,
+      check=True,
+    )
+    return done.stdout.strip()
+  return None

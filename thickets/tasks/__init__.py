@@ -1,0 +1,1 @@
+"""Tasks: data, prompts, grading, and disjoint splits."""
