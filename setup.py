@@ -15,7 +15,6 @@ setuptools.setup(
   ),
   long_description=(_ROOT / "README.md").read_text(encoding="utf-8"),
   long_description_content_type="text/markdown",
-  license="Apache-2.0",
   python_requires=">=3.11",
   packages=setuptools.find_packages(
     include=("thickets*", "experiments*", "configs*")

@@ -44,21 +44,26 @@ def run(main) -> None:
 
 
 def start_devices() -> None:
-  """Joins the cluster if asked to, and gives every CPU core a device.
+  """Joins the cluster if asked to, and gives every CPU core a device."""
+  split_cpu()
+  if _DISTRIBUTED.value:
+    jax.distributed.initialize(
+      _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value
+    )
 
-  One device per core lets each member run on one core with its data in that
-  core's cache, instead of all cores on one matrix product after the other. An
-  explicit JAX_NUM_CPU_DEVICES or XLA flag wins.
+
+def split_cpu() -> None:
+  """Gives every CPU core a device of its own, before JAX starts.
+
+  Each member then runs on one core with its data in that core's cache, instead
+  of all cores on one matrix product after the other. An explicit
+  JAX_NUM_CPU_DEVICES or XLA flag wins.
   """
   # JAX reports every accelerator that is not there; that is no news.
   logging.getLogger("jax._src.xla_bridge").setLevel(logging.WARNING)
   explicit = "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
   if not explicit and "JAX_NUM_CPU_DEVICES" not in os.environ:
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
-  if _DISTRIBUTED.value:
-    jax.distributed.initialize(
-      _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value
-    )
 
 
 class Clock:

@@ -7,7 +7,6 @@ signals of selection, and judges the best members and their mean on others. The
 same command resumes a run that was stopped.
 """
 
-import dataclasses
 import functools
 from typing import Any
 
@@ -20,18 +19,9 @@ from absl import logging
 
 from configs import signals as reference
 from experiments import launch, signals_figures
-from thickets import (
-  experts,
-  naming,
-  noise,
-  population,
-  randopt,
-  records,
-  runs,
-  summary,
-)
+from thickets import population, randopt, records, runs, search, summary
 from thickets.models import mlp
-from thickets.perturb import Gaussian, Member, describe_kind
+from thickets.perturb import Gaussian
 from thickets.pretrain import pretrain
 from thickets.tasks import signals
 
@@ -109,14 +99,46 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   with runs.Run(
     workdir, launch.to_json(config), extendable=_EXTENDABLE
   ) as folder:
-    parts = _prepare(config, folder)
+    weights_key, task_key = jax.random.split(jax.random.key(config.seed))
+    splits = _sample_splits(task_key, config.task)
+    model = mlp.make_mlp(**config.model)
+    apply_fn = functools.partial(_apply, model)
+    base = _load_or_pretrain(weights_key, config, model, folder)
     clock.lap("pretraining_s")
-    scores = _score(parts, folder)
+
+    spec = _population_spec(config)
+    score = functools.partial(signals.score_roll_out, apply_fn)
+    selecting = population.traced(
+      lambda *args: score(*args)["score"], kind=spec.kind
+    )
+    judging = population.traced(score, kind=spec.kind)
+    found = search.Search(
+      folder,
+      base,
+      spec,
+      width=selecting.find_width(base, splits["select"], spec.size),
+      task=_describe_task(config.task, splits),
+      precision={"dtype": "float32", "matmul": "highest"},
+    )
+    scores = found.evaluate(selecting, splits["select"], split="select")
     clock.lap("scoring_s")
-    judged = _judge(config, parts, scores, folder)
+    choice = summary.choose_for_judging(
+      scores,
+      top_k=(config.ensemble.top_k, *config.ensemble.also),
+      primary_k=config.ensemble.top_k,
+      populations=config.ensemble.populations,
+      num_blocks=_NUM_BLOCKS,
+      num_random=_NUM_RANDOM,
+    )
+    found.evaluate(
+      judging, splits["judge"], split="judge", positions=choice.judged
+    )
+    judged = summary.read_judged(
+      folder, choice, target=np.asarray(splits["judge"]["target"])
+    )
     clock.lap("judging_s")
     results = summary.summarise_run(
-      parts.members,
+      found.members,
       scores,
       judged,
       num_select=config.task.num_select,
@@ -124,114 +146,74 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       top_k=config.ensemble.also,
     )
     if jax.process_index() == 0:
-      _save(config, parts, scores, judged, results, folder)
+      found.save_experts(choice.chosen, scores)
+      signals_figures.draw(
+        config, splits["judge"], found.members, scores, judged, results, folder
+      )
       clock.lap("figures_s")
-      timing = clock.timing | {"compile_s": parts.compile_s}
+      compile_s = selecting.compile_s + judging.compile_s
+      timing = clock.timing | {"compile_s": compile_s}
       folder.save_json("results.json", results | {"timing": timing})
   return results
 
 
-@dataclasses.dataclass(frozen=True)
-class _Parts:
-  """What a run is made of, before anything is scored."""
-
-  splits: dict[str, signals.Batch]
-  base: Any
-  kind: Gaussian
-  members: list[Member]
-  selecting: population.Traced
-  judging: population.Traced
-  width: int
-  header: dict[str, Any]
-
-  @property
-  def compile_s(self) -> float:
-    return self.selecting.compile_s + self.judging.compile_s
-
-
-def _prepare(config, folder: runs.Run) -> _Parts:
-  """Makes or loads the base, samples prompts and members, states the header."""
-  weights_key, task_key = jax.random.split(jax.random.key(config.seed))
-  splits = signals.sample_splits(
-    task_key,
-    config.task.family,
-    {"select": config.task.num_select, "judge": config.task.num_judge},
-    context=config.task.context,
-    horizon=config.task.horizon,
+def _sample_splits(key, task):
+  return signals.sample_splits(
+    key,
+    task.family,
+    {"select": task.num_select, "judge": task.num_judge},
+    context=task.context,
+    horizon=task.horizon,
   )
-  model = mlp.make_mlp(**config.model)
 
-  def apply_fn(params, windows):
-    return model.apply({"params": params}, windows)
 
-  base = _load_or_pretrain(weights_key, config, model, apply_fn, folder)
-
-  kind = Gaussian(config.population.include, config.population.exclude)
-  counts = describe_kind(base, kind)
-  score = functools.partial(signals.score_roll_out, apply_fn)
-  selecting = population.traced(lambda *args: score(*args)["score"], kind=kind)
-  width = (
-    config.population.chunk
-    or (folder.header or {}).get("width")
-    or selecting.find_width(base, splits["select"], config.population.size)
+def _population_spec(config) -> search.PopulationSpec:
+  settings = config.population
+  return search.PopulationSpec(
+    size=settings.size,
+    sigmas=tuple(settings.sigmas),
+    seed=config.seed,
+    design=settings.design,
+    kind=Gaussian(settings.include, settings.exclude),
+    chunk=settings.chunk or None,
   )
-  header = {
-    "base": {"identity": naming.identify(base), **counts},
-    "noise": {"version": noise.NOISE_VERSION, "prng": noise.PRNG},
-    "kind": kind.to_json(),
-    "task": {
-      "name": "signals",
-      "family": config.task.family,
-      "context": config.task.context,
-      "horizon": config.task.horizon,
-      "score": "negative mean squared error of the roll-out",
-      "splits": {name: records.hash_arrays(b) for name, b in splits.items()},
-    },
-    "population": {
-      "seed": config.seed,
-      "sigmas": list(config.population.sigmas),
-      "design": config.population.design,
-    },
-    "width": width,
-    "precision": {"dtype": "float32", "matmul": "highest"},
+
+
+def _describe_task(task, splits) -> dict[str, Any]:
+  return {
+    "name": "signals",
+    "family": task.family,
+    "context": task.context,
+    "horizon": task.horizon,
+    "score": "negative mean squared error of the roll-out",
+    "splits": {name: records.hash_arrays(b) for name, b in splits.items()},
   }
-  folder.write_header(header)
-  return _Parts(
-    splits=splits,
-    base=base,
-    kind=kind,
-    members=randopt.sample_members(
-      config.seed,
-      config.population.size,
-      config.population.sigmas,
-      design=randopt.DESIGNS[config.population.design],
-    ),
-    selecting=selecting,
-    judging=population.traced(score, kind=kind),
-    width=width,
-    header=header,
-  )
 
 
-def _load_or_pretrain(key, config, model, apply_fn, folder: runs.Run):
+def _apply(model, params, windows):
+  return model.apply({"params": params}, windows)
+
+
+def _load_or_pretrain(key, config, model, folder: runs.Run):
   """Returns the base: the run's own, or a freshly pretrained one."""
-  settings = config.pretraining
+  settings, context = config.pretraining, config.task.context
   init_key, batch_key = jax.random.split(key)
-  windows = jnp.zeros((1, config.task.context))
-  initial = model.init(init_key, windows)["params"]
+  initial = model.init(init_key, jnp.zeros((1, context)))["params"]
   if (base := folder.load_base(initial)) is not None:
     return base
 
   def sample_batch(step_key):
     values = signals.sample_signals(
-      step_key, settings.family, settings.batch_size, config.task.context + 1
+      step_key, settings.family, settings.batch_size, context + 1
     )
     return {"context": values[:, :-1], "target": values[:, -1:]}
 
   base, losses = pretrain(
     batch_key,
     initial,
-    functools.partial(signals.next_value_loss, apply_fn),
+    functools.partial(
+      signals.next_value_loss, functools.partial(_apply, model)
+    ),
     sample_batch,
     optax.adam(settings.learning_rate),
     settings.num_steps,
@@ -245,78 +227,6 @@ def _load_or_pretrain(key, config, model, apply_fn, folder: runs.Run):
     )
   folder.save_base(base)
   return jax.device_get(base)
-
-
-def _score(parts: _Parts, folder: runs.Run):
-  """[P] the members' mean scores on the signals of selection."""
-  batch = parts.splits["select"]
-  folder.evaluate_base(parts.selecting, parts.base, batch, split="select")
-  return folder.evaluate(
-    parts.selecting,
-    parts.base,
-    parts.members,
-    batch,
-    split="select",
-    width=parts.width,
-  )
-
-
-def _judge(config, parts: _Parts, scores, folder: runs.Run) -> summary.Judged:
-  """Lets those that the selection chose answer the signals of judging."""
-  choice = summary.choose_for_judging(
-    scores,
-    top_k=sorted({config.ensemble.top_k, *config.ensemble.also}),
-    primary_k=config.ensemble.top_k,
-    populations=config.ensemble.populations,
-    num_blocks=_NUM_BLOCKS,
-    num_random=_NUM_RANDOM,
-  )
-  batch = parts.splits["judge"]
-  folder.evaluate_base(parts.judging, parts.base, batch, split="judge")
-  folder.evaluate(
-    parts.judging,
-    parts.base,
-    [parts.members[position] for position in choice.judged],
-    batch,
-    split="judge",
-    width=min(parts.width, len(choice.judged)),
-    positions=choice.judged,
-  )
-  positions = [runs.BASE_POSITION, *choice.judged]
-  predictions = folder.channel("judge", positions, "prediction")
-  return summary.Judged(
-    choice=choice,
-    base_select_score=folder.record("select", runs.BASE_POSITION).score,
-    predictions=dict(zip(positions, predictions, strict=True)),
-    target=np.asarray(batch["target"]),
-  )
-
-
-def _save(config, parts: _Parts, scores, judged, results, folder) -> None:
-  """Writes the experts file and the figures."""
-  chosen = judged.choice.chosen
-  folder.save_json(
-    "experts.json",
-    experts.describe_experts(
-      base_identity=parts.header["base"]["identity"],
-      kind=parts.kind,
-      task=parts.header["task"],
-      population=parts.header["population"] | {"size": len(parts.members)},
-      members=[parts.members[position] for position in chosen],
-      scores=scores[chosen],
-      positions=chosen,
-      versions=runs.library_versions(),
-    ),
-  )
-  signals_figures.draw(
-    config,
-    parts.splits["judge"],
-    parts.members,
-    scores,
-    judged,
-    results,
-    folder,
-  )
 
 
 if __name__ == "__main__":

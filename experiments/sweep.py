@@ -8,6 +8,7 @@ and one last call without --index gives the summary.
 """
 
 import importlib
+import importlib.util
 import json
 import pathlib
 from collections.abc import Sequence
@@ -55,8 +56,11 @@ def main(_) -> None:
 
 
 def _read_points(path: str) -> list[sweeps.Point]:
-  name = ".".join(pathlib.Path(path.split(":")[0]).with_suffix("").parts)
-  module = importlib.import_module(name)
+  spec = importlib.util.spec_from_file_location(
+    "sweep_config", path.split(":")[0]
+  )
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
   if not hasattr(module, "get_sweep"):
     raise UserError(f"--config must be a file with get_sweep(), got {path}.")
   return module.get_sweep()

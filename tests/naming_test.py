@@ -15,14 +15,16 @@ def _tree():
 
 
 def _stacked_and_not():
-  """The same two layers, as a stack and one by one."""
-  layers = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
-  stacked = {"layers": {"w": layers}}
+  """The same twelve layers, as stacks and one by one, with their names."""
+  rng = np.random.default_rng(0)
+  stacks = {"w": rng.normal(size=(12, 3)), "b": rng.normal(size=(12, 2))}
+  stacked = {"layers": stacks}
   names = naming.tensor_names(stacked, stacked=["layers"])
-  return (stacked, names), (
-    {"layers": {str(i): {"w": layers[i]} for i in (0, 1)}},
-    None,
-  )
+  unstacked = {
+    f"layers.{i}": {name: stack[i] for name, stack in stacks.items()}
+    for i in range(12)
+  }
+  return (stacked, names), (unstacked, naming.tensor_names(unstacked))
 
 
 class TensorNamesTest(parameterized.TestCase):
@@ -127,10 +129,8 @@ class SelectNamesTest(parameterized.TestCase):
 
 class IdentifyTest(parameterized.TestCase):
   def test_layout_does_not_matter(self):
-    (stacked, names), (unstacked, _) = _stacked_and_not()
-    self.assertEqual(
-      naming.identify(stacked, names), naming.identify(unstacked)
-    )
+    stacked, unstacked = _stacked_and_not()
+    self.assertEqual(naming.identify(*stacked), naming.identify(*unstacked))
     tree = _tree()
     backwards = dict(reversed(tree.items()))
     self.assertEqual(naming.identify(tree), naming.identify(backwards))

@@ -73,8 +73,11 @@ class SampleMembersTest(parameterized.TestCase):
       7, NUM_MANY, SIGMAS, design=randopt.DESIGNS[design]
     )
     seeds = np.array([member.seed for member in members])
-    for bits in (seeds >> 29, seeds & 7):  # The highest and the lowest three.
-      table = np.histogram2d(bits, _levels(members), bins=(8, 3))[0]
+    # The highest bits, the lowest, and what a careless modulo would use.
+    for part in (seeds >> 29, seeds & 7, seeds % 3):
+      table = np.histogram2d(part, _levels(members), bins=(part.max() + 1, 3))[
+        0
+      ]
       self.assertGreater(stats.chi2_contingency(table).pvalue, 1e-4)
 
   def test_independent_levels_are_uniform_and_unrelated_in_sequence(self):
@@ -128,7 +131,9 @@ class SelectTest(parameterized.TestCase):
     self.assertEqual(randopt.select_top_k(scores, k).tolist(), expected)
 
   @hypothesis.given(
-    st.lists(st.sampled_from([0.0, 0.5, 1.0]) | st.floats(), min_size=1)
+    st.lists(
+      st.sampled_from([-0.5, 0.0, 0.5, math.nan]) | st.floats(), min_size=1
+    )
   )
   def test_rank_is_a_stable_sort_with_failures_last(self, scores):
     def failed(i):

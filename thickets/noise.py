@@ -10,9 +10,9 @@ integer arithmetic or a single correctly rounded float32 operation that no
 compiler may contract or reorder, so the bits are the same eager, jitted, fused
 into a larger program, under vmap, over any sharding, and in NumPy. The functions
 of `jax.random` do not promise that: their inverse error function is evaluated
-with multiply-adds that a compiler may or may not fuse. They are also slower
-here, because on CPU the cipher is a loop and on GPU an opaque call, and neither
-fuses with the addition to the weight (docs/benchmarks.md has the ratio).
+with multiply-adds that a compiler may or may not fuse. They are also slower on
+CPU, where their cipher is a loop that cannot be fused with the addition to the
+weight (docs/benchmarks.md has the ratio).
 
 References: Salmon et al. (2011), "Parallel random numbers: as easy as 1, 2, 3"
 (Threefry); Gan and Isola (2026), arXiv:2603.12228, eq. 3 (the perturbation).

@@ -91,21 +91,10 @@ class RecordLog:
       os.truncate(path, last_good)
 
   def write_header(self, header: dict[str, Any]) -> None:
-    """Starts a new log, or checks that an old one means the same.
-
-    Raises:
-      UserError: if the log's header differs; it says in what.
-    """
-    if self.header is None:
-      self._write(_encode_line({"header": header}))
-      self.header = header
-      return
-    if different := differences(self.header, header):
-      raise UserError(
-        f"{self._path} holds records that mean something else:"
-        f" {'; '.join(different)}. Choose another workdir, or go back to what"
-        " it was made with."
-      )
+    """Starts a new log with what its records mean."""
+    assert self.header is None
+    self._write(_encode_line({"header": header}))
+    self.header = header
 
   def append(
     self,
@@ -178,6 +167,26 @@ def read_log(path: pathlib.Path) -> Iterator[Record]:
       member=Member(tuple(t[0] for t in terms), tuple(t[1] for t in terms)),
       score=float("nan") if fields["score"] is None else fields["score"],
       source=(path, line.offset, line.length),
+    )
+
+
+def read_header(path: pathlib.Path) -> dict[str, Any] | None:
+  """Returns the header of a log, None if it has none yet."""
+  first = next(_read_lines(path), None)
+  return first.fields.get("header") if first else None
+
+
+def check_header(path: pathlib.Path, header: dict[str, Any]) -> None:
+  """Checks that a log, if it has a header, means the same as `header`.
+
+  Raises:
+    UserError: that says in what they differ.
+  """
+  different = differences(read_header(path) or header, header)
+  if different:
+    raise UserError(
+      f"{path} holds records that mean something else: {'; '.join(different)}."
+      " Choose another workdir, or go back to what it was made with."
     )
 
 

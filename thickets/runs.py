@@ -57,7 +57,9 @@ class Run:
   ):
     self.workdir = make_workdir(workdir)
     self._check_config(config, frozenset(extendable))
-    self._log = records.RecordLog(self._log_path(jax.process_index()))
+    self._log = records.RecordLog(
+      self.workdir / "records" / f"process_{jax.process_index():04d}.jsonl"
+    )
     self._records: dict[tuple[str, int], records.Record] = {}
     self.refresh()
     if jax.process_index() == 0:
@@ -73,16 +75,25 @@ class Run:
 
   @property
   def header(self) -> dict[str, Any] | None:
-    """The header of this process's records, None in a fresh run."""
-    return self._log.header
+    """What the records mean, as any process has written it; None at first."""
+    headers = map(records.read_header, self._log_paths())
+    return next((header for header in headers if header), None)
 
   def write_header(self, header: dict[str, Any]) -> None:
-    """States what the records mean; see `records.RecordLog.write_header`."""
-    self._log.write_header(header)
+    """States what the records mean.
+
+    Raises:
+      UserError: if there are records that mean something else; it says in what
+        they differ.
+    """
+    for path in self._log_paths():
+      records.check_header(path, header)
+    if self._log.header is None:
+      self._log.write_header(header)
 
   def refresh(self) -> None:
     """Reads the records of all processes; later ones replace earlier ones."""
-    for path in sorted((self.workdir / "records").glob("*.jsonl")):
+    for path in self._log_paths():
       for record in records.read_log(path):
         self._records[record.split, record.position] = record
 
@@ -117,8 +128,8 @@ class Run:
   ) -> Float[np.ndarray, " P"]:
     """Evaluates the members that the log lacks, chunk by chunk, and logs them.
 
-    Every process takes each `process_count`-th chunk on its own devices; all
-    return with the same scores.
+    Process p of n takes the chunks p, p + n, ... on its own devices; all return
+    with the same scores.
 
     Args:
       evaluator: made by `population.traced` or `population.staged`.
@@ -137,7 +148,12 @@ class Run:
     """
     positions = range(len(members)) if positions is None else positions
     pending = self._pending_chunks(split, members, positions, width)
-    mine = pending[jax.process_index() :: jax.process_count()]
+    # By number, not by turn: another process may see more chunks finished.
+    mine = [
+      chunk
+      for chunk in pending
+      if chunk % jax.process_count() == jax.process_index()
+    ]
     progress = Progress(split, len(members), self._best_and_base(split))
     progress.skip(len(members) - self._count(pending, len(members), width))
     for chunk in population.stream_chunks(
@@ -222,8 +238,8 @@ class Run:
         + ". Choose another workdir, or the values it was made with."
       )
 
-  def _log_path(self, process: int) -> pathlib.Path:
-    return self.workdir / "records" / f"process_{process:04d}.jsonl"
+  def _log_paths(self) -> list[pathlib.Path]:
+    return sorted((self.workdir / "records").glob("*.jsonl"))
 
   def _pending_chunks(self, split, members, positions, width) -> list[int]:
     pending = []

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from thickets import ensemble, intervals, randopt
+from thickets import ensemble, intervals, randopt, runs
 from thickets.errors import UserError
 from thickets.perturb import Member
 
@@ -157,7 +157,7 @@ class Judged:
   @property
   def base(self) -> Float[np.ndarray, "Q T"]:
     """[Q, T] the base's answers."""
-    return self.predictions[-1]
+    return self.predictions[runs.BASE_POSITION]
 
   def of(self, positions: Iterable[int]) -> Float[np.ndarray, "K Q T"]:
     """[K, Q, T] the answers of members."""
@@ -204,6 +204,26 @@ def choose_for_judging(
   for choices in blocks.values():
     judged.update(int(position) for block in choices for position in block)
   return Choice(chosen, blocks, shown, sorted(judged))
+
+
+def read_judged(
+  folder: runs.Run, choice: Choice, *, target: Float[np.ndarray, "Q T"]
+) -> Judged:
+  """Reads the answers on the prompts of judging from a run's log.
+
+  Args:
+    folder: with records of `choice.judged` and the base on the split `judge`.
+    choice: who answered.
+    target: [Q, T] the truth.
+  """
+  positions = [runs.BASE_POSITION, *choice.judged]
+  predictions = folder.channel("judge", positions, "prediction")
+  return Judged(
+    choice=choice,
+    base_select_score=folder.record("select", runs.BASE_POSITION).score,
+    predictions=dict(zip(positions, predictions, strict=True)),
+    target=target,
+  )
 
 
 def summarise_run(

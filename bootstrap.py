@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Sets up a virtual environment in .venv and runs thickets in it.
+
+    python3 bootstrap.py run      RandOpt on 1-D signals, into runs/signals
+    python3 bootstrap.py test     the tests
+
+Needs Python 3.11 or later and nothing else. What is installed already is not
+installed again; further arguments go to the command behind the verb.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+_ROOT = pathlib.Path(__file__).resolve().parent
+_VENV = _ROOT / ".venv"
+_PYTHON = _VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+_MARKER = _VENV / "thickets-installed.json"
+
+_VERBS = {  # Extras to install, and the arguments of Python.
+  "run": (
+    "",
+    (
+      "-m",
+      "experiments.signals",
+      "--config=configs/signals.py",
+      "--workdir=runs/signals",
+    ),
+  ),
+  "test": ("[test]", ("-m", "pytest", "-m", "not slow")),
+}
+
+
+def main(arguments: list[str]) -> int:
+  """Sets up what the verb needs, and runs it."""
+  if sys.version_info < (3, 11):
+    return _fail(
+      "Python must be 3.11 or later, got"
+      f" {sys.version.split()[0]} ({sys.executable}). Run this file with a newer"
+      " one, as in: python3.12 bootstrap.py run"
+    )
+  if not arguments or arguments[0] not in _VERBS:
+    print(__doc__)
+    return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
+  extras, command = _VERBS[arguments[0]]
+  if problem := _install(extras):
+    return _fail(problem)
+  return subprocess.call([_PYTHON, *command, *arguments[1:]], cwd=_ROOT)
+
+
+def _install(extras: str) -> str | None:
+  """Installs the package with extras, once; returns what went wrong."""
+  setup = (_ROOT / "setup.py").read_bytes()
+  wanted = {"setup": hashlib.sha256(setup).hexdigest(), "root": str(_ROOT)}
+  installed = _read_marker()
+  if {k: installed.get(k) for k in wanted} != wanted:
+    installed = wanted | {"extras": []}
+  if extras in installed["extras"] and _PYTHON.exists():
+    return None
+  if not _PYTHON.exists():
+    print(f"Making a virtual environment in {_VENV} …", flush=True)
+    if subprocess.call([sys.executable, "-m", "venv", str(_VENV)]):
+      return (
+        "Python could not make a virtual environment. On Debian and Ubuntu:"
+        " apt install python3-venv; then run the same command again."
+      )
+  print("Installing thickets and its dependencies, once …", flush=True)
+  pip = [str(_PYTHON), "-m", "pip", "install", "--quiet"]
+  if subprocess.call(
+    [*pip, "--disable-pip-version-check", "--editable", f"{_ROOT}{extras}"]
+  ):
+    return "pip could not install the dependencies; its message is above."
+  installed["extras"] = sorted({*installed["extras"], extras, ""})
+  _MARKER.write_text(json.dumps(installed), encoding="utf-8")
+  return None
+
+
+def _read_marker() -> dict:
+  try:
+    return json.loads(_MARKER.read_text(encoding="utf-8"))
+  except (OSError, ValueError):
+    return {}
+
+
+def _fail(message: str) -> int:
+  print(f"error: {message}", file=sys.stderr)
+  return 1
+
+
+if __name__ == "__main__":
+  try:
+    sys.exit(main(sys.argv[1:]))
+  except KeyboardInterrupt:
+    sys.exit(130)

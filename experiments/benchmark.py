@@ -1,0 +1,165 @@
+"""Measures how fast a population is scored, against the machine's own ceiling.
+
+    python -m experiments.benchmark --config=configs/benchmark_signals.py \
+      --workdir=DIR
+
+Times the way that an experiment takes, record log included. Prints the figures
+and writes them to benchmark.json.
+"""
+
+import functools
+import multiprocessing
+import tempfile
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from configs import benchmark_signals
+from experiments import launch
+from thickets import benchmark, population, randopt, runs
+from thickets.models import mlp
+from thickets.perturb import Gaussian
+from thickets.tasks import signals
+
+
+def main(_) -> None:
+  """Reads the flags, measures, prints."""
+  with launch.ending_well():
+    config = launch.read_config()
+    validate(config)
+    workdir = runs.make_workdir(launch.WORKDIR.value)
+    launch.start_devices()
+    figures = measure(config)
+    figures["peak_memory_bytes"] = {
+      f"N={size}": _in_own_process(_peak_memory, config, size)
+      for size in config.population.memory_sizes
+    }
+    figures["config"] = launch.to_json(config)
+    figures["environment"] = runs.describe_environment()
+    runs.write_json(workdir / "benchmark.json", figures)
+    for name, value in figures.items():
+      if not isinstance(value, dict):
+        print(f"{name:18} {value:.4g}")
+    for size, peak in figures["peak_memory_bytes"].items():
+      sizes = ", ".join(f"{n} {b / 2**20:.0f} MiB" for n, b in peak.items())
+      print(f"{'peak memory':18} {size}: {sizes}")
+
+
+def validate(config: ml_collections.ConfigDict) -> None:
+  """Raises one UserError with everything wrong, before any device work."""
+  launch.refuse(launch.check_keys(config, benchmark_signals.get_config()))
+  launch.refuse(
+    [
+      *launch.check_ranges(
+        config,
+        {
+          "seed": (0, 2**32 - 1),
+          "model.width": (1, None),
+          "model.depth": (2, None),
+          "task.context": (1, None),
+          "task.horizon": (1, None),
+          "task.num_select": (1, None),
+          "population.size": (1, 2**32),
+          "population.sigma": (0, None),
+          "population.chunk": (0, None),
+          "population.memory_sizes": (1, 2**32),
+        },
+      ),
+      *launch.check_choices(
+        config,
+        {
+          "subject": ("signals",),
+          "model.init": mlp.INITIALISERS,
+          "task.family": signals.FAMILIES,
+        },
+      ),
+    ]
+  )
+
+
+def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """Measures rates; the matrix product before and after, for the better one."""
+  matmul_gflops = benchmark.measure_matmul_gflops()
+  evaluator, base, batch, members, width = _prepare(
+    config, config.population.size
+  )
+  _score(evaluator, base, members[:width], batch, width)  # Compiles.
+  compile_s = evaluator.compile_s
+  start = time.perf_counter()
+  _score(evaluator, base, members, batch, width)
+  member_s = (time.perf_counter() - start) / len(members)
+  matmul_gflops = max(matmul_gflops, benchmark.measure_matmul_gflops())
+
+  num_inputs = config.task.num_select * config.task.horizon
+  flops = 2 * benchmark.count_matmul_weights(base) * num_inputs
+  num_devices = jax.local_device_count()
+  perturb_s = benchmark.measure_perturb_s(base, members[:width], Gaussian())
+  return {
+    "members_per_s": 1 / member_s,
+    "compile_s": compile_s,
+    "achieved_gflops": flops / member_s / 1e9,
+    "matmul_gflops": matmul_gflops,
+    "utilisation": flops / member_s / 1e9 / matmul_gflops,
+    # Members are rebuilt on all devices at the same time.
+    "perturb_fraction": perturb_s / (member_s * num_devices),
+    "chunk_width": width,
+    "num_devices": num_devices,
+  }
+
+
+def _prepare(config, size):
+  """An evaluator, random weights, a batch, members and a chunk width."""
+  weights_key, task_key = jax.random.split(jax.random.key(config.seed))
+  model = mlp.make_mlp(**config.model)
+  windows = jnp.zeros((1, config.task.context))
+  base = model.init(weights_key, windows)["params"]
+  batch = signals.sample_splits(
+    task_key,
+    config.task.family,
+    {"select": config.task.num_select},
+    context=config.task.context,
+    horizon=config.task.horizon,
+  )["select"]
+
+  def apply_fn(params, windows):
+    return model.apply({"params": params}, windows)
+
+  score = functools.partial(signals.score_roll_out, apply_fn)
+  evaluator = population.traced(lambda *args: score(*args)["score"])
+  members = randopt.sample_members(
+    config.seed, size, (config.population.sigma,)
+  )
+  width = config.population.chunk or evaluator.find_width(base, batch, size)
+  return evaluator, base, batch, members, width
+
+
+def _score(evaluator, base, members, batch, width):
+  """Scores members into the record log of a throw-away run."""
+  with (
+    tempfile.TemporaryDirectory() as workdir,
+    runs.Run(workdir, {}) as folder,
+  ):
+    folder.evaluate(
+      evaluator, base, members, batch, split="select", width=width
+    )
+
+
+def _peak_memory(fields: dict[str, Any], size: int) -> dict[str, int]:
+  launch.split_cpu()
+  config = ml_collections.ConfigDict(fields)
+  evaluator, base, batch, members, width = _prepare(config, size)
+  _score(evaluator, base, members, batch, width)
+  return benchmark.peak_memory_bytes()
+
+
+def _in_own_process(function, config, size):
+  context = multiprocessing.get_context("spawn")
+  with context.Pool(1) as pool:
+    return pool.apply(function, (launch.to_json(config), size))
+
+
+if __name__ == "__main__":
+  launch.run(main)

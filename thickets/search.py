@@ -1,0 +1,158 @@
+"""A search: a population around one base, scored into one run directory.
+
+Ties members, engine and run directory together for any evaluator; what is done
+with the scores is the caller's.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from thickets import experts, naming, noise, randopt, runs
+from thickets.naming import Names, Params
+from thickets.perturb import Gaussian, Kind, Member, describe_kind
+from thickets.population import Batch, Evaluator
+
+
+@dataclasses.dataclass(frozen=True)
+class PopulationSpec:
+  """Which members a population has.
+
+  Attributes:
+    size: N.
+    sigmas: standard deviations, in the weights' own units.
+    seed: root of seeds and sigmas.
+    design: how sigmas are spread, a key of `randopt.DESIGNS`.
+    kind: how noise is drawn, and for which tensors.
+    chunk: members to a chunk, None to find it from memory.
+  """
+
+  size: int
+  sigmas: tuple[float, ...]
+  seed: int
+  design: str = "independent"
+  kind: Kind = dataclasses.field(default_factory=Gaussian)
+  chunk: int | None = None
+
+  def sample(self) -> list[Member]:
+    """The members, in the order of drawing."""
+    return randopt.sample_members(
+      self.seed,
+      self.size,
+      self.sigmas,
+      design=randopt.DESIGNS[self.design],
+    )
+
+  def describe(self) -> dict[str, Any]:
+    """What all sizes of this population have in common, as JSON values."""
+    return {
+      "seed": self.seed,
+      "sigmas": list(self.sigmas),
+      "design": self.design,
+    }
+
+
+class Search:
+  """Scores a population and writes its experts.
+
+  Attributes:
+    members: [P] the population.
+    width: members to a chunk.
+
+  Args:
+    folder: the run directory; its header is written or checked here.
+    base: the pristine weights.
+    population: which members there are.
+    width: members to a chunk, unless the run or the population has one already.
+    task: what the scores mean, as JSON values: data, splits, grading.
+    precision: in which weights and products are computed, as JSON values.
+    names: logical names of the tensors of `base`.
+
+  Raises:
+    UserError: if the run was made with another base, task or population.
+  """
+
+  def __init__(
+    self,
+    folder: runs.Run,
+    base: Params,
+    population: PopulationSpec,
+    *,
+    width: int,
+    task: dict[str, Any],
+    precision: dict[str, Any],
+    names: Names | None = None,
+  ):
+    self._folder, self._base, self._population = folder, base, population
+    self.width = population.chunk or (folder.header or {}).get("width") or width
+    self._header = {
+      "base": {
+        "identity": naming.identify(base, names),
+        **describe_kind(base, population.kind, names),
+      },
+      "noise": {"version": noise.NOISE_VERSION, "prng": noise.PRNG},
+      "kind": population.kind.to_json(),
+      "task": task,
+      "population": population.describe(),
+      "width": self.width,
+      "precision": precision,
+    }
+    folder.write_header(self._header)
+    self.members = population.sample()
+
+  def evaluate(
+    self,
+    evaluator: Evaluator,
+    batch: Batch,
+    *,
+    split: str,
+    positions: Sequence[int] | None = None,
+  ) -> Float[np.ndarray, " P"]:
+    """Evaluates the base and members on a split, as far as the log lacks them.
+
+    Args:
+      evaluator: made by `population.traced` or `population.staged`.
+      batch: the prompts.
+      split: their name.
+      positions: [P] which members, all by default.
+
+    Returns:
+      [P] mean scores, NaN where a member failed.
+    """
+    self._folder.evaluate_base(evaluator, self._base, batch, split=split)
+    positions = range(len(self.members)) if positions is None else positions
+    return self._folder.evaluate(
+      evaluator,
+      self._base,
+      [self.members[position] for position in positions],
+      batch,
+      split=split,
+      width=min(self.width, len(positions)),
+      positions=positions,
+    )
+
+  def save_experts(
+    self,
+    chosen: Sequence[int],
+    scores: Float[np.ndarray, " P"],
+  ) -> None:
+    """Writes experts.json.
+
+    Args:
+      chosen: [K] positions by rank.
+      scores: [P] of the whole population, on the prompts of selection.
+    """
+    content = experts.describe_experts(
+      base_identity=self._header["base"]["identity"],
+      kind=self._population.kind,
+      task=self._header["task"],
+      population=self._header["population"] | {"size": len(self.members)},
+      members=[self.members[position] for position in chosen],
+      scores=np.asarray(scores)[np.asarray(chosen)],
+      positions=chosen,
+      versions=runs.library_versions(),
+    )
+    self._folder.save_json("experts.json", content)
