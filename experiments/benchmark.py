@@ -105,6 +105,7 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
     "utilisation": flops / member_s / 1e9 / matmul_gflops,
     # Members are rebuilt on all devices at the same time.
     "perturb_fraction": perturb_s / (member_s * num_devices),
+    "noise_speedup": benchmark.measure_noise_speedup(),
     "chunk_width": width,
     "num_devices": num_devices,
   }

@@ -94,13 +94,15 @@ def read_config() -> ml_collections.ConfigDict:
     raise UserError(
       "--config must name a config file, such as configs/signals.py."
     )
-  try:
-    config = CONFIG.value
-    len(config)  # A file that failed to load raises on first use.
-  except Exception as error:  # Whatever the user's file raises.
-    raise UserError(
-      f"--config must name a config file that loads, got {error}."
-    ) from error
+  config = CONFIG.value
+  if not isinstance(config, ml_collections.ConfigDict):
+    try:
+      config.keys()  # A file that failed to load raises on every use.
+    except Exception as error:  # Whatever the user's file raises.
+      reason = str(error).strip().splitlines()[-1].strip()
+      raise UserError(
+        f"--config must name a config file that loads: {reason}"
+      ) from error
   return config
 
 
@@ -236,12 +238,15 @@ def _get(config, name):
 
 def _parse_flags(argv):
   try:
-    return app.parse_flags_with_usage(argv)
-  except (AttributeError, KeyError, TypeError, OSError) as error:
-    # What ml_collections raises for an override that its file does not have.
-    text = str(error).replace("\\n", " ").replace("\n", " ")
-    text = re.sub(r"^[\"']+(\w+)[\"']+ ", r"'\1' is no config key. ", text)
-    sys.exit(f"error: --config: {text.strip(chr(34) + chr(39))}")
+    return flags.FLAGS(argv)
+  except flags.Error as error:
+    # Of a config file that failed, the last line of its traceback.
+    sys.exit(f"error: {str(error).strip().splitlines()[-1].strip()}")
+  except (AttributeError, KeyError) as error:
+    # What ml_collections raises for an override that the file does not have.
+    words = re.findall(r"\w+", str(error).replace("\\n", " "))
+    near = f" Nearest: {words[4]}." if "mean" in words else ""
+    sys.exit(f"error: --config has no key {words[0]!r}.{near}")
 
 
 def _interrupt(signum, frame):

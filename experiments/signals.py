@@ -21,7 +21,7 @@ from configs import signals as reference
 from experiments import launch, signals_figures
 from thickets import population, randopt, records, runs, search, summary
 from thickets.models import mlp
-from thickets.perturb import Gaussian
+from thickets.perturb import Gaussian, describe_kind
 from thickets.pretrain import pretrain
 from thickets.tasks import signals
 
@@ -94,6 +94,10 @@ def validate(config: ml_collections.ConfigDict) -> None:
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   """Runs or resumes one experiment; returns the contents of results.json."""
   clock = launch.Clock()
+  model = mlp.make_mlp(**config.model)
+  spec = _population_spec(config)
+  # Patterns are checked against the weights' names before anything is written.
+  describe_kind(_abstract_weights(model, config.task.context), spec.kind)
   # On accelerators float32 products would otherwise be rounded to fewer bits.
   jax.config.update("jax_default_matmul_precision", "highest")
   with runs.Run(
@@ -101,12 +105,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   ) as folder:
     weights_key, task_key = jax.random.split(jax.random.key(config.seed))
     splits = _sample_splits(task_key, config.task)
-    model = mlp.make_mlp(**config.model)
     apply_fn = functools.partial(_apply, model)
     base = _load_or_pretrain(weights_key, config, model, folder)
     clock.lap("pretraining_s")
 
-    spec = _population_spec(config)
     score = functools.partial(signals.score_roll_out, apply_fn)
     selecting = population.traced(
       lambda *args: score(*args)["score"], kind=spec.kind
@@ -188,6 +190,13 @@ def _describe_task(task, splits) -> dict[str, Any]:
     "score": "negative mean squared error of the roll-out",
     "splits": {name: records.hash_arrays(b) for name, b in splits.items()},
   }
+
+
+def _abstract_weights(model, context: int):
+  """Shapes of the weights, without computing any."""
+  init = functools.partial(model.init, jax.random.key(0))
+  windows = jax.ShapeDtypeStruct((1, context), jnp.float32)
+  return jax.eval_shape(init, windows)["params"]
 
 
 def _apply(model, params, windows):

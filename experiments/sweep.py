@@ -74,7 +74,8 @@ def _import_experiment(config: ml_collections.ConfigDict):
 def _override(
   config: ml_collections.ConfigDict, point: sweeps.Point
 ) -> ml_collections.ConfigDict:
-  changed = ml_collections.ConfigDict(config)
+  # Not ConfigDict(config), which shares the inner dicts among all points.
+  changed = config.copy_and_resolve_references()
   changed.update_from_flattened_dict(dict(point.overrides))
   return changed
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from thickets import naming, noise
 from thickets.errors import UserError
@@ -59,7 +59,7 @@ def describe_experts(
   population: dict[str, Any],
   members: Sequence[Member],
   scores: Float[np.ndarray, " K"],
-  positions: Sequence[int],
+  positions: Int[np.ndarray, " K"],
   versions: dict[str, str],
 ) -> dict[str, Any]:
   """Returns the contents of an experts file as JSON values.

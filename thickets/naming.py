@@ -21,6 +21,7 @@ import numpy as np
 from absl import logging
 
 from thickets import noise
+from thickets.errors import UserError
 
 Params = Any  # A nested dict of arrays.
 Names = Any  # A tree of the same structure, of templates.
@@ -139,13 +140,13 @@ def select_names(
   `layers.3.*` is one layer and `layers.[0-7].mlp.*` the first eight MLPs.
 
   Raises:
-    ValueError: if a pattern matches nothing, or nothing is left.
+    UserError: if a pattern matches nothing, or nothing is left.
   """
   matches = collections.OrderedDict()
   for pattern in (*include, *exclude):
     matches[pattern] = frozenset(fnmatch.filter(names, pattern))
     if not matches[pattern]:
-      raise ValueError(
+      raise UserError(
         f"A pattern must match at least one tensor, got {pattern!r}. Nearest:"
         f" {nearest(pattern, names)}."
       )
@@ -162,7 +163,7 @@ def select_names(
     .difference(*(matches[p] for p in exclude))
   )
   if not chosen:
-    raise ValueError(
+    raise UserError(
       f"include={list(include)} without exclude={list(exclude)} must leave at"
       f" least one tensor, got none of {len(names)}. Narrow exclude."
     )

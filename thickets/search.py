@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from thickets import experts, naming, noise, randopt, runs
 from thickets.naming import Names, Params
@@ -136,7 +136,7 @@ class Search:
 
   def save_experts(
     self,
-    chosen: Sequence[int],
+    chosen: Int[np.ndarray, " K"],
     scores: Float[np.ndarray, " P"],
   ) -> None:
     """Writes experts.json.
