@@ -19,7 +19,7 @@ import ml_collections
 
 from configs import benchmark_signals
 from experiments import launch
-from thickets import benchmark, population, randopt, runs
+from thickets import benchmark, evaluators, randopt, runs
 from thickets.models import mlp
 from thickets.perturb import Gaussian
 from thickets.tasks import signals
@@ -129,7 +129,7 @@ def _prepare(config, size):
     return model.apply({"params": params}, windows)
 
   score = functools.partial(signals.score_roll_out, apply_fn)
-  evaluator = population.traced(lambda *args: score(*args)["score"])
+  evaluator = evaluators.traced(lambda *args: score(*args)["score"])
   members = randopt.sample_members(
     config.seed, size, (config.population.sigma,)
   )

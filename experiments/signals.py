@@ -19,7 +19,7 @@ from absl import logging
 
 from configs import signals as reference
 from experiments import launch, signals_figures
-from thickets import population, randopt, records, runs, search, summary
+from thickets import evaluators, randopt, records, runs, search, summary
 from thickets.models import mlp
 from thickets.perturb import Gaussian, describe_kind
 from thickets.pretrain import pretrain
@@ -110,10 +110,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     clock.lap("pretraining_s")
 
     score = functools.partial(signals.score_roll_out, apply_fn)
-    selecting = population.traced(
+    selecting = evaluators.traced(
       lambda *args: score(*args)["score"], kind=spec.kind
     )
-    judging = population.traced(score, kind=spec.kind)
+    judging = evaluators.traced(score, kind=spec.kind)
     found = search.Search(
       folder,
       base,

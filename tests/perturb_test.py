@@ -12,7 +12,7 @@ import numpy as np
 from absl.testing import parameterized
 from jax.sharding import NamedSharding, PartitionSpec
 
-from thickets import naming, noise, population
+from thickets import evaluators, naming, noise
 from thickets.perturb import (
   _KINDS,
   BASE,
@@ -202,7 +202,7 @@ class SameBitsTest(parameterized.TestCase):
     cls.perturb = staticmethod(lambda base, m: perturb(base, m, names=NAMES))
     cls.expected = _bits(cls.perturb(PARAMS, MEMBER))
     cls.population = [_bits(cls.perturb(PARAMS, m)) for m in MEMBERS]
-    cls.mesh = population.make_mesh()
+    cls.mesh = evaluators.make_mesh()
 
   def test_jit(self):
     member = _row(stack_members([MEMBER]), 0)

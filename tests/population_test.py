@@ -11,7 +11,7 @@ import numpy as np
 from absl.testing import parameterized
 from jax.sharding import NamedSharding, PartitionSpec
 
-from thickets import population, randopt
+from thickets import evaluators, population, randopt
 from thickets.perturb import BASE, Gaussian, Member, perturb
 
 NUM_PROMPTS = 13  # A prime: it divides among no number of devices.
@@ -78,8 +78,8 @@ class TracedTest(parameterized.TestCase):
   def test_widths_lanes_and_devices_leave_scores_alone(
     self, width, lanes=None, num_devices=8
   ):
-    mesh = population.make_mesh(jax.devices()[:num_devices])
-    evaluator = population.traced(_score, mesh=mesh, lanes=lanes)
+    mesh = evaluators.make_mesh(jax.devices()[:num_devices])
+    evaluator = evaluators.traced(_score, mesh=mesh, lanes=lanes)
     scores_PQ = _evaluate(evaluator, width=width)
     self.assert_close(scores_PQ, self.expected_PQ)
     np.testing.assert_array_equal(
@@ -95,7 +95,7 @@ class TracedTest(parameterized.TestCase):
       num_traces += 1
       return _score(params, batch)
 
-    evaluator = population.traced(score_fn, lanes=2)
+    evaluator = evaluators.traced(score_fn, lanes=2)
     for _ in range(2):
       _evaluate(evaluator, width=16)
     self.assertEqual((num_traces, evaluator.num_compilations), (1, 1))
@@ -110,7 +110,7 @@ class TracedTest(parameterized.TestCase):
     (1, (2, 8, 13)), (2, (1, 16, 13)), (None, (1, 16, 13))
   )
   def test_members_are_spread_over_devices_and_lanes(self, lanes, shape):
-    evaluator = population.traced(_score, lanes=lanes)
+    evaluator = evaluators.traced(_score, lanes=lanes)
     placed = evaluator.place(PARAMS, BATCH, 16)
     outputs = evaluator(placed[0], MEMBERS[:16], placed[1]).outputs["score"]
     self.assertEqual(outputs.shape, shape)  # Steps, members at once, prompts.
@@ -119,7 +119,7 @@ class TracedTest(parameterized.TestCase):
 
   @parameterized.parameters(16, 3)
   def test_programs_have_no_collectives(self, width):
-    evaluator = population.traced(_score, lanes=1)
+    evaluator = evaluators.traced(_score, lanes=1)
     _evaluate(evaluator, width=width)
     (program,) = _programs(evaluator)
     for collective in COLLECTIVES:
@@ -127,7 +127,7 @@ class TracedTest(parameterized.TestCase):
 
   @parameterized.parameters(1, 5, 7)
   def test_prompts_are_spread_where_members_are_few(self, num_members):
-    evaluator = population.traced(_score)
+    evaluator = evaluators.traced(_score)
     _, placed = evaluator.place(PARAMS, BATCH, num_members)
     shards = placed.prompts["x"].addressable_shards
     self.assertEqual([shard.data.shape for shard in shards], [(2, 4)] * 8)
@@ -136,7 +136,7 @@ class TracedTest(parameterized.TestCase):
     self.assert_close(scores_PQ, self.expected_PQ[:num_members])
 
   def test_the_base_is_a_member_like_any_other(self):
-    scores_PQ = _evaluate(population.traced(_score), [BASE], width=1)
+    scores_PQ = _evaluate(evaluators.traced(_score), [BASE], width=1)
     self.assert_close(scores_PQ[0], _score(PARAMS, BATCH))
 
   def test_named_channels_of_any_shape(self):
@@ -145,7 +145,7 @@ class TracedTest(parameterized.TestCase):
       return {"score": _score(params, batch), "hidden": hidden_QH}
 
     *_, last = population.stream_chunks(
-      population.traced(score_fn), PARAMS, MEMBERS, BATCH, width=16
+      evaluators.traced(score_fn), PARAMS, MEMBERS, BATCH, width=16
     )
     self.assertEqual((last.start, last.members), (64, tuple(MEMBERS[64:])))
     self.assert_close(last.channels["score"], self.expected_PQ[64:])
@@ -153,7 +153,7 @@ class TracedTest(parameterized.TestCase):
     self.assert_close(last.channels["hidden"][-1], expected)
 
   def test_chunks_are_fixed_by_position(self):
-    evaluator = population.traced(_score)
+    evaluator = evaluators.traced(_score)
     whole = _evaluate(evaluator, width=16)
     parts = population.stream_chunks(
       evaluator, PARAMS, MEMBERS, BATCH, width=16, chunks=[4, 1]
@@ -167,7 +167,7 @@ class TracedTest(parameterized.TestCase):
       )
 
   def test_a_failed_member_is_not_finite_and_alone(self):
-    evaluator = population.traced(_score)
+    evaluator = evaluators.traced(_score)
     members = list(MEMBERS[:16])
     members[5] = Member(5, 3e38)  # Infinite weights of either sign.
     scores_P = _evaluate(evaluator, members, width=16).mean(axis=1)
@@ -194,7 +194,7 @@ class TracedTest(parameterized.TestCase):
     self.assert_close(scores_P, expected)
 
   def test_shared_weights_stay_shared(self):
-    mesh = population.make_mesh(model=2)
+    mesh = evaluators.make_mesh(model=2)
     self.assertEqual(dict(mesh.shape), {"population": 4, "model": 2})
     place = lambda w, *axes: jax.device_put(  # noqa: E731
       w, NamedSharding(mesh, PartitionSpec(*axes))
@@ -203,7 +203,7 @@ class TracedTest(parameterized.TestCase):
       "w": place(PARAMS["w"], None, "model"),
       "v": place(PARAMS["v"], "model"),
     }
-    evaluator = population.traced(_score, mesh=mesh, lanes=2)
+    evaluator = evaluators.traced(_score, mesh=mesh, lanes=2)
     scores_PQ = _evaluate(evaluator, width=16, base=base)
     self.assert_close(scores_PQ, self.expected_PQ)
     # The halves of the hidden units are summed, and no weight is gathered.
@@ -214,19 +214,19 @@ class TracedTest(parameterized.TestCase):
   @parameterized.parameters((3, "got 3 for 8"), (0, "got 0"), (16, "got 16"))
   def test_meshes_that_do_not_fit_are_refused(self, model, message):
     with self.assertRaisesRegex(ValueError, message):
-      population.make_mesh(model=model)
+      evaluators.make_mesh(model=model)
 
   @parameterized.parameters(([], 4), (MEMBERS, 0))
   def test_empty_streams_are_refused(self, members, width):
     message = f"got {len(members)} members and width {width}"
     with self.assertRaisesRegex(ValueError, message):
-      _evaluate(population.traced(_score), members, width=width)
+      _evaluate(evaluators.traced(_score), members, width=width)
 
 
 class FindWidthTest(parameterized.TestCase):
   @parameterized.parameters(1, 7, 64, 100, 1000, 5000)
   def test_chunks_fit_the_population(self, num_members):
-    evaluator = population.traced(_score)
+    evaluator = evaluators.traced(_score)
     width = evaluator.find_width(PARAMS, BATCH, num_members)
     self.assertBetween(width, 1, num_members)
     num_chunks = -(-num_members // width)
@@ -326,7 +326,7 @@ class StagedTest(parameterized.TestCase):
     executor = make_executor and make_executor()
     if executor:
       self.addCleanup(executor.shutdown)
-    evaluator = population.staged(_device_half, _host_half, executor=executor)
+    evaluator = evaluators.staged(_device_half, _host_half, executor=executor)
     chunks = list(
       population.stream_chunks(evaluator, PARAMS, MEMBERS, BATCH, width=16)
     )
@@ -357,7 +357,7 @@ class StagedTest(parameterized.TestCase):
       in_time = device_came_back.wait(timeout=10)
       return {"score": np.full(NUM_PROMPTS, in_time, np.float32)}
 
-    evaluator = population.staged(device_half, host_half)
+    evaluator = evaluators.staged(device_half, host_half)
     scores_PQ = _evaluate(evaluator, MEMBERS[:4], width=2)
     np.testing.assert_array_equal(scores_PQ, 1)
 
@@ -369,7 +369,7 @@ class StagedTest(parameterized.TestCase):
     executor = make_executor and make_executor()
     if executor:
       self.addCleanup(executor.shutdown)
-    evaluator = population.staged(
+    evaluator = evaluators.staged(
       _device_half, _failing_half, executor=executor
     )
     with self.assertRaisesRegex(ValueError, "No grade for prompt 3"):

@@ -328,8 +328,9 @@ def _shift_leaf(kind, leaf, hashes, mask, seeds_R, coefficients_R):
 
 
 def _shift_tensor(kind, weight, name_hash, takes_part, seeds_R, coefficients_R):
-  # Narrower than float32: added in float32. float64: added in float64.
-  wide = weight.astype(jnp.promote_types(weight.dtype, jnp.float32))
+  # What is narrower than float32 is added in float32, float64 in float64.
+  is_double = weight.dtype == jnp.float64
+  wide = weight.astype(jnp.float64 if is_double else jnp.float32)
 
   def term(seed, coefficient):
     direction = kind.direction(seed, name_hash, wide.astype(jnp.float32))

@@ -1,10 +1,9 @@
 """The engine: evaluates a population of members, chunk by chunk.
 
 An *evaluator* turns (base, members, batch) into a handle of channels, without
-waiting for the device. Two adapters make one: `traced` for pure functions that
-are compiled whole, `staged` for a device half (generation) followed by a host
-half (grading). `stream_chunks` keeps a few chunks in flight and hands results
-over in order, so memory does not grow with the population.
+waiting for the device; `evaluators` has two adapters that make one.
+`stream_chunks` keeps a few chunks in flight and hands results over in order, so
+memory does not grow with the population.
 
 A batch is a tree whose leaves have the prompts as their first axis [Q, ...].
 Channels are named per-example values [P, Q, ...]; every evaluator gives `score`,
@@ -14,31 +13,21 @@ higher is better, and whatever else it knows.
 from __future__ import annotations
 
 import collections
-import concurrent.futures
 import dataclasses
 import math
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from jaxtyping import Float
 
+from thickets import evaluators
+from thickets.evaluators import Batch
 from thickets.naming import Names, Params
+from thickets.perturb import Kind, Member
 
-# By name, since `thickets.perturb` is the function.
-from thickets.perturb import Gaussian, Kind, Member, perturb, stack_members
-
-Batch = Any
 Channels = dict[str, np.ndarray]
-
-# What fits beside the matmul tiles in the cache of one core; see _lanes.
-_CPU_BUDGET_BYTES = 2 * 2**20
-_ACCELERATOR_BUDGET_FRAC = 0.8
-_CPU_WIDTH = 64
-_MAX_WIDTH = 1024
 
 
 @runtime_checkable
@@ -84,30 +73,6 @@ class Chunk:
     return mean_scores(self.channels["score"])
 
 
-def make_mesh(devices: Sequence[jax.Device] | None = None, *, model: int = 1):
-  """Makes a mesh with axes `population` and `model` over this host's devices.
-
-  Args:
-    devices: the local devices by default; another process's devices work on
-      other chunks and need no mesh in common.
-    model: number of devices that share one member's weights.
-
-  Raises:
-    ValueError: if `model` does not divide the number of devices.
-  """
-  devices = list(jax.local_devices() if devices is None else devices)
-  if model < 1 or len(devices) % model:
-    raise ValueError(
-      f"mesh.model must divide the number of devices, got {model} for"
-      f" {len(devices)} devices."
-    )
-  return Mesh(
-    np.array(devices).reshape(-1, model),
-    ("population", "model"),
-    axis_types=(AxisType.Auto, AxisType.Auto),
-  )
-
-
 def stream_chunks(
   evaluator: Evaluator,
   base: Params,
@@ -121,7 +86,7 @@ def stream_chunks(
   """Evaluates members in chunks fixed by position, and yields them in order.
 
   Args:
-    evaluator: made by `traced` or `staged`.
+    evaluator: made by `evaluators.traced` or `evaluators.staged`.
     base: the pristine weights.
     members: the population.
     batch: the prompts, leaves [Q, ...].
@@ -187,13 +152,13 @@ def score_population(
     batch: tree with leaves [Q, ...].
     kind: how noise is drawn, `Gaussian()` by default.
     names: logical names of the tensors of `base`.
-    mesh: as from `make_mesh`, over all local devices by default.
+    mesh: as from `evaluators.make_mesh`, over all local devices by default.
     width: members to a chunk, found from memory by default.
 
   Returns:
     [P] mean score of each member, NaN or infinite where it failed.
   """
-  evaluator = traced(score_fn, kind=kind, names=names, mesh=mesh)
+  evaluator = evaluators.traced(score_fn, kind=kind, names=names, mesh=mesh)
   if width is None:
     width = evaluator.find_width(base, batch, len(members))
   chunks = stream_chunks(evaluator, base, members, batch, width=width)
@@ -202,298 +167,5 @@ def score_population(
 
 def mean_scores(scores_PQ: Float[np.ndarray, "P Q"]) -> Float[np.ndarray, " P"]:
   """[P] mean over prompts, in float64; not finite where any score is not."""
-  return np.mean(scores_PQ, axis=1, dtype=np.float64)
-
-
-def traced(
-  score_fn: Callable[[Params, Batch], Any],
-  *,
-  kind: Kind | None = None,
-  names: Names | None = None,
-  mesh: Mesh | None = None,
-  lanes: int | None = None,
-) -> Traced:
-  """Makes an evaluator from a pure function of one member's weights.
-
-  Members are spread over the mesh's `population` axis. Where there are fewer
-  members than devices (the base, a few voters) the prompts are spread instead.
-
-  Args:
-    score_fn: maps (params, batch) to scores [Q] or to a dict of channels
-      [Q, ...]; an example's value must not depend on its neighbours.
-    kind: how noise is drawn, `Gaussian()` by default.
-    names: logical names of the tensors of the base.
-    mesh: as from `make_mesh`, over all local devices by default.
-    lanes: members that one device evaluates at the same time; found from memory
-      by default (one, where a member fills a core's cache).
-  """
-  return Traced(
-    score_fn,
-    Gaussian() if kind is None else kind,
-    names,
-    make_mesh() if mesh is None else mesh,
-    lanes,
-  )
-
-
-class Traced:
-  """An `Evaluator` that is compiled whole, once for each shape.
-
-  Attributes:
-    compile_s: seconds spent on compilation so far.
-    num_compilations: programs compiled so far.
-  """
-
-  def __init__(self, score_fn, kind, names, mesh, lanes):
-    self._score_fn, self._kind, self._names = score_fn, kind, names
-    self._mesh, self._lanes_asked = mesh, lanes
-    self._slots = mesh.shape["population"]
-    self._programs: dict[Any, Any] = {}
-    self._lanes: dict[Any, int] = {}
-    self.compile_s = 0.0
-    self.num_compilations = 0
-
-  def place(self, base, batch, num_members):
-    """Replicates the base, and the batch unless its prompts are spread."""
-    base = jax.tree.map(self._place_weight, base)
-    num_prompts = len(jax.tree.leaves(batch)[0])
-    if num_members >= self._slots:
-      placed = jax.device_put(batch, self._sharding())
-    else:
-      padded = jax.tree.map(self._pad_prompts, batch)
-      placed = jax.device_put(padded, self._sharding("population"))
-    return base, _PlacedBatch(placed, num_prompts)
-
-  def __call__(self, base, members, batch):
-    """Starts one compiled program over all the members."""
-    stacked = stack_members(members)
-    num_terms = stacked.seed.shape[1]
-    lanes = self._find_lanes(base, batch, len(members), num_terms)
-    program, steps, width = self._program(
-      base, batch, len(members), num_terms, lanes
-    )
-    fill = np.arange(steps * width) % len(members)
-    arranged = jax.tree.map(
-      lambda field: field[fill].reshape(steps, width, num_terms), stacked
-    )
-    arranged = jax.device_put(arranged, self._member_sharding(width))
-    with jax.transfer_guard("disallow"):
-      outputs = program(base, arranged, batch.prompts)
-    return _DeviceHandle(outputs, len(members), batch.num_prompts)
-
-  def find_width(self, base: Params, batch: Batch, num_members: int) -> int:
-    """Finds a chunk width from memory, and the population's size.
-
-    Wide enough to fill the devices and make the host's work per chunk small,
-    narrow enough that a killed run loses little, and filling the last chunk.
-
-    Args:
-      base: the weights.
-      batch: the prompts.
-      num_members: size of the population.
-
-    Returns:
-      A width of at most `num_members`.
-    """
-    width = _fit_width(num_members, _CPU_WIDTH, self._slots)
-    placed = self.place(base, batch, width)
-    lanes = self._find_lanes(*placed, width, 1, most=_MAX_WIDTH // self._slots)
-    most = max(min(lanes * self._slots, _MAX_WIDTH), _CPU_WIDTH)
-    return _fit_width(num_members, most, lanes * self._slots)
-
-  def _find_lanes(self, base, batch, num_members, num_terms, most=None):
-    """How many members one device evaluates at once, by its memory."""
-    if num_members < self._slots:
-      return 1
-    most = math.ceil(num_members / self._slots) if most is None else most
-    if self._lanes_asked is not None:
-      return min(self._lanes_asked, most)
-    key = (_shapes(base), _shapes(batch.prompts), num_terms)
-    if key not in self._lanes:
-      program, _, _ = self._program(base, batch, num_members, num_terms, 1)
-      memory = program.memory_analysis()
-      needed = max(1, memory.temp_size_in_bytes)
-      device = self._mesh.devices.flat[0]
-      self._lanes[key] = max(1, int(_memory_budget_bytes(device) // needed))
-    return min(self._lanes[key], most)
-
-  def _program(self, base, batch, num_members, num_terms, lanes):
-    """Returns the compiled program, its sequential steps, and their width."""
-    width = 1 if num_members < self._slots else lanes * self._slots
-    steps = math.ceil(num_members / width)
-    key = (_shapes(base), _shapes(batch.prompts), steps, width, num_terms)
-    if key not in self._programs:
-      members = jax.tree.map(
-        lambda dtype: jax.ShapeDtypeStruct(
-          (steps, width, num_terms),
-          dtype,
-          sharding=self._member_sharding(width),
-        ),
-        Member(np.dtype(np.uint32), np.dtype(np.float32)),
-      )
-      start = time.perf_counter()
-      lowered = jax.jit(self._evaluate).lower(base, members, batch.prompts)
-      self._programs[key] = lowered.compile()
-      self.compile_s += time.perf_counter() - start
-      self.num_compilations += 1
-    return self._programs[key], steps, width
-
-  def _evaluate(self, base, members, batch):
-    """Channels [steps, width, Q, ...] of members [steps, width, terms]."""
-
-    def evaluate_member(member):
-      params = perturb(base, member, kind=self._kind, names=self._names)
-      outputs = self._score_fn(params, batch)
-      return outputs if isinstance(outputs, dict) else {"score": outputs}
-
-    def evaluate_step(step):
-      if step.seed.shape[0] > 1:
-        return jax.vmap(evaluate_member)(step)
-      # Without a batch axis of one the products are plain matrix products.
-      outputs = evaluate_member(jax.tree.map(lambda field: field[0], step))
-      return jax.tree.map(lambda output: output[None], outputs)
-
-    return jax.lax.map(evaluate_step, members)
-
-  def _place_weight(self, weight):
-    sharding = getattr(weight, "sharding", None)
-    if isinstance(sharding, NamedSharding) and sharding.mesh == self._mesh:
-      return weight
-    return jax.device_put(weight, self._sharding())
-
-  def _pad_prompts(self, leaf):
-    leaf = np.asarray(leaf)
-    missing = -len(leaf) % self._slots
-    return np.concatenate([leaf, np.repeat(leaf[-1:], missing, axis=0)])
-
-  def _member_sharding(self, width):
-    return self._sharding(None, "population" if width > 1 else None)
-
-  def _sharding(self, *axes):
-    return NamedSharding(self._mesh, PartitionSpec(*axes))
-
-
-@dataclasses.dataclass(frozen=True)
-class _PlacedBatch:
-  """A batch on the devices, and how many of its prompts are not padding."""
-
-  prompts: Batch
-  num_prompts: int
-
-
-@dataclasses.dataclass(frozen=True)
-class _DeviceHandle:
-  """Waits for channels [steps, width, Q, ...] of a device."""
-
-  outputs: dict[str, jax.Array]
-  num_members: int
-  num_prompts: int
-
-  def result(self):
-    return {
-      name: array.reshape(-1, *array.shape[2:])[
-        : self.num_members, : self.num_prompts
-      ]
-      for name, array in jax.device_get(self.outputs).items()
-    }
-
-
-def staged(
-  device_fn: Callable[[Params, Member, Batch], Any],
-  host_fn: Callable[[Any, Batch], dict[str, Any]],
-  *,
-  executor: concurrent.futures.Executor | None = None,
-) -> Staged:
-  """Makes an evaluator with a device half and a host half, overlapped.
-
-  While the host half of one chunk runs in workers, the device is busy with the
-  next.
-
-  Args:
-    device_fn: maps (base, members, batch) to a tree of arrays [P, ...]; the
-      members' fields are NumPy arrays [P, R]. It may dispatch several programs
-      and need not wait for the last of them.
-    host_fn: maps one member's part of that tree, as NumPy arrays, and the batch
-      to channels [Q, ...]. Must be picklable if `executor` has processes.
-    executor: where host halves run; by default in one thread of this process.
-      The caller shuts it down.
-  """
-  return Staged(device_fn, host_fn, executor)
-
-
-class Staged:
-  """An `Evaluator` whose results are made on the host from device outputs."""
-
-  def __init__(self, device_fn, host_fn, executor):
-    self._device_fn, self._host_fn = device_fn, host_fn
-    self._executor = executor
-    # Waits for the device, so that neither the caller nor a worker has to.
-    self._fetcher = concurrent.futures.ThreadPoolExecutor(max_workers=1)
-
-  def place(self, base, batch, num_members):
-    """Leaves everything where the device half expects it."""
-    del num_members
-    return base, batch
-
-  def __call__(self, base, members, batch):
-    """Starts the device half, and queues the host halves behind it."""
-    outputs = self._device_fn(base, stack_members(members), batch)
-    return _StagedHandle(
-      self._fetcher.submit(self._grade, outputs, len(members), batch)
-    )
-
-  def _grade(self, outputs, num_members, batch):
-    """Starts one host half per member; returns their results or futures."""
-    host = jax.device_get(outputs)
-    parts = [
-      jax.tree.map(lambda array, row=row: array[row], host)
-      for row in range(num_members)
-    ]
-    if self._executor is None:
-      return [self._host_fn(part, batch) for part in parts]
-    return [self._executor.submit(self._host_fn, part, batch) for part in parts]
-
-
-class _StagedHandle:
-  """Waits for the host halves of a chunk."""
-
-  def __init__(self, fetched):
-    self._fetched = fetched
-
-  def result(self):
-    rows = [
-      row.result() if isinstance(row, concurrent.futures.Future) else row
-      for row in self._fetched.result()
-    ]
-    return {
-      name: np.stack([np.asarray(row[name]) for row in rows])
-      for name in rows[0]
-    }
-
-
-def _memory_budget_bytes(device: jax.Device) -> int | float:
-  """Bytes that the members evaluated at once on one device may take.
-
-  On CPU more lanes do not add parallelism, they only push each other out of the
-  cache (docs/benchmarks.md), so the budget is a core's cache and not its memory.
-  """
-  if device.platform == "cpu":
-    return _CPU_BUDGET_BYTES
-  stats = device.memory_stats()
-  free = stats["bytes_limit"] - stats["bytes_in_use"]
-  return _ACCELERATOR_BUDGET_FRAC * free
-
-
-def _fit_width(num_members: int, most: int, multiple: int) -> int:
-  """The width within [most / 2, most] that leaves the last chunk fullest."""
-  if num_members <= most:
-    return num_members
-  candidates = [
-    width for width in range(most, most // 2, -1) if width % multiple == 0
-  ]
-  return min(candidates, key=lambda width: -num_members % width)
-
-
-def _shapes(tree: Any) -> tuple:
-  leaves, structure = jax.tree.flatten(tree)
-  return structure, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
+  with np.errstate(invalid="ignore"):  # Infinities of both signs make NaN.
+    return np.mean(scores_PQ, axis=1, dtype=np.float64)

@@ -14,7 +14,6 @@ import os
 import pathlib
 import platform
 import subprocess
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ from jax.experimental import multihost_utils
 from jaxtyping import Float
 
 import thickets
-from thickets import population, records
+from thickets import population, progress, records
 from thickets.errors import UserError
 from thickets.naming import Params
 from thickets.perturb import BASE, Member
@@ -132,7 +131,7 @@ class Run:
     with the same scores.
 
     Args:
-      evaluator: made by `population.traced` or `population.staged`.
+      evaluator: made by `evaluators.traced` or `evaluators.staged`.
       base: the pristine weights.
       members: [P] the members.
       batch: the prompts of `split`.
@@ -154,15 +153,15 @@ class Run:
       for chunk in pending
       if chunk % jax.process_count() == jax.process_index()
     ]
-    progress = Progress(split, len(members), self._best_and_base(split))
-    progress.skip(len(members) - self._count(pending, len(members), width))
+    meter = progress.Progress(split, len(members), self._best_and_base(split))
+    meter.skip(len(members) - self._count(pending, len(members), width))
     for chunk in population.stream_chunks(
       evaluator, base, members, batch, width=width, chunks=mine
     ):
       where = positions[chunk.start : chunk.start + len(chunk.members)]
       scores = chunk.scores
       self._log.append(split, where, chunk.members, scores, chunk.channels)
-      progress.add(scores)
+      meter.add(scores)
     if jax.process_count() > 1:
       multihost_utils.sync_global_devices(f"thickets {split}")
     self.refresh()
@@ -222,7 +221,7 @@ class Run:
       return
     try:
       old = json.loads(path.read_text(encoding="utf-8"))["config"]
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
       raise UserError(
         f"{path} is corrupt ({error}). Delete the run, or restore the file."
       ) from error
@@ -297,71 +296,6 @@ def write_json(path: pathlib.Path, content: dict[str, Any]) -> pathlib.Path:
   temporary.write_text(text, encoding="utf-8")
   temporary.replace(path)
   return path
-
-
-class Progress:
-  """Logs how far an evaluation is, at most every ten seconds.
-
-  Args:
-    split: what is being scored.
-    total: number of members.
-    best_and_base: the best score so far, and the base's, NaN if unknown.
-  """
-
-  _PERIOD_S = 10.0
-
-  def __init__(
-    self, split: str, total: int, best_and_base: tuple[float, float]
-  ):
-    self._split, self._total = split, total
-    self._best, self._base = best_and_base
-    self._done = self._new = self._failed = 0
-    self._start = self._last = time.monotonic()
-
-  def skip(self, count: int) -> None:
-    """Counts members whose records were there already."""
-    self._done += count
-    if count and count < self._total:
-      logging.info("%d of %d members were on disk", count, self._total)
-
-  def add(self, scores: Float[np.ndarray, " P"]) -> None:
-    """Counts new members, and logs a line when it is time."""
-    finite = scores[np.isfinite(scores)]
-    self._done += len(scores)
-    self._new += len(scores)
-    self._failed += len(scores) - len(finite)
-    self._best = np.fmax(self._best, np.max(finite, initial=-np.inf))
-    now = time.monotonic()
-    if self._total == 1 or (
-      now - self._last < self._PERIOD_S and self._done < self._total
-    ):
-      return
-    self._last = now
-    rate = self._new / max(now - self._start, 1e-9)
-    logging.info(
-      "%s | members %d/%d | %.3g members/s | ETA %s | best %.4g | base %.4g |"
-      " failed %d",
-      self._split,
-      self._done,
-      self._total,
-      rate,
-      format_duration((self._total - self._done) / max(rate, 1e-9)),
-      self._best,
-      self._base,
-      self._failed,
-    )
-
-
-def format_duration(seconds: float) -> str:
-  """Writes a duration as 42s, 4m40s or 2h05m."""
-  seconds = round(seconds)
-  if seconds < 60:
-    return f"{seconds}s"
-  minutes, seconds = divmod(seconds, 60)
-  if minutes < 60:
-    return f"{minutes}m{seconds:02d}s"
-  hours, minutes = divmod(minutes, 60)
-  return f"{hours}h{minutes:02d}m"
 
 
 def library_versions() -> dict[str, str]:

@@ -114,7 +114,7 @@ class Search:
     """Evaluates the base and members on a split, as far as the log lacks them.
 
     Args:
-      evaluator: made by `population.traced` or `population.staged`.
+      evaluator: made by `evaluators.traced` or `evaluators.staged`.
       batch: the prompts.
       split: their name.
       positions: [P] which members, all by default.

@@ -133,7 +133,7 @@ class Choice:
   """
 
   chosen: Int[np.ndarray, " K"]
-  blocks: Mapping[int, Sequence[Int[np.ndarray, " K"]]]
+  blocks: Mapping[int, Sequence[Int[np.ndarray, " primary_k"]]]
   shown: Sequence[int]
   judged: Sequence[int]
 
@@ -159,7 +159,9 @@ class Judged:
     """[Q, T] the base's answers."""
     return self.predictions[runs.BASE_POSITION]
 
-  def of(self, positions: Iterable[int]) -> Float[np.ndarray, "K Q T"]:
+  def of(
+    self, positions: Iterable[int] | Int[np.ndarray, " K"]
+  ) -> Float[np.ndarray, "K Q T"]:
     """[K, Q, T] the answers of members."""
     return np.stack([self.predictions[int(p)] for p in positions])
 

@@ -43,7 +43,7 @@ class _Draws:
   def __init__(self, uniforms: Float[Array, " NUM"], taken: int = 0):
     self._uniforms, self._taken = uniforms, taken
 
-  def uniform(self, low: float, high: float) -> Float[Array, ""]:
+  def uniform(self, low: float, high: float | int) -> Float[Array, ""]:
     assert self._taken < self.NUM
     self._taken += 1
     return low + (high - low) * self._uniforms[self._taken - 1]
