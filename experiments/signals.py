@@ -94,22 +94,23 @@ def validate(config: ml_collections.ConfigDict) -> None:
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   """Runs or resumes one experiment; returns the contents of results.json."""
   clock = launch.Clock()
+  # On accelerators float32 products would otherwise be rounded to fewer bits.
+  jax.config.update("jax_default_matmul_precision", "highest")
   model = mlp.make_mlp(**config.model)
   spec = _population_spec(config)
   # Patterns are checked against the weights' names before anything is written.
   describe_kind(_abstract_weights(model, config.task.context), spec.kind)
-  # On accelerators float32 products would otherwise be rounded to fewer bits.
-  jax.config.update("jax_default_matmul_precision", "highest")
   with runs.Run(
     workdir, launch.to_json(config), extendable=_EXTENDABLE
   ) as folder:
     weights_key, task_key = jax.random.split(jax.random.key(config.seed))
     splits = _sample_splits(task_key, config.task)
-    apply_fn = functools.partial(_apply, model)
     base = _load_or_pretrain(weights_key, config, model, folder)
     clock.lap("pretraining_s")
 
-    score = functools.partial(signals.score_roll_out, apply_fn)
+    score = functools.partial(
+      signals.score_roll_out, functools.partial(_apply, model)
+    )
     selecting = evaluators.traced(
       lambda *args: score(*args)["score"], kind=spec.kind
     )
@@ -118,27 +119,22 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       folder,
       base,
       spec,
-      width=selecting.find_width(base, splits["select"], spec.size),
+      find_width=lambda: selecting.find_width(
+        base, splits["select"], spec.size
+      ),
       task=_describe_task(config.task, splits),
       precision={"dtype": "float32", "matmul": "highest"},
     )
     scores = found.evaluate(selecting, splits["select"], split="select")
     clock.lap("scoring_s")
-    choice = summary.choose_for_judging(
-      scores,
-      top_k=(config.ensemble.top_k, *config.ensemble.also),
-      primary_k=config.ensemble.top_k,
-      populations=config.ensemble.populations,
-      num_blocks=_NUM_BLOCKS,
-      num_random=_NUM_RANDOM,
-    )
+    choice = _choose(config, scores)
     found.evaluate(
       judging, splits["judge"], split="judge", positions=choice.judged
     )
+    clock.lap("judging_s")
     judged = summary.read_judged(
       folder, choice, target=np.asarray(splits["judge"]["target"])
     )
-    clock.lap("judging_s")
     results = summary.summarise_run(
       found.members,
       scores,
@@ -157,6 +153,17 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       timing = clock.timing | {"compile_s": compile_s}
       folder.save_json("results.json", results | {"timing": timing})
   return results
+
+
+def _choose(config, scores) -> summary.Choice:
+  return summary.choose_for_judging(
+    scores,
+    top_k=(config.ensemble.top_k, *config.ensemble.also),
+    primary_k=config.ensemble.top_k,
+    populations=config.ensemble.populations,
+    num_blocks=_NUM_BLOCKS,
+    num_random=_NUM_RANDOM,
+  )
 
 
 def _sample_splits(key, task):

@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 from absl.testing import parameterized
 
-from thickets import evaluators, progress, runs, search
+from thickets import evaluators, runs, search
 from thickets.errors import UserError
 from thickets.perturb import BASE, perturb
 
@@ -68,7 +68,12 @@ class EvaluateTest(_RunTestCase):
     spec = search.PopulationSpec(size, (0.1, 0.3), seed, chunk=chunk)
     with self.open() as folder:
       found = search.Search(
-        folder, base, spec, width=1, task={"name": task}, precision={}
+        folder,
+        base,
+        spec,
+        find_width=lambda: 1,
+        task={"name": task},
+        precision={},
       )
       scores = found.evaluate(evaluator, BATCH, split="select")
       found.save_experts(np.argsort(-scores)[:3], scores)

@@ -19,7 +19,6 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import logging
 from jax import lax
 from jaxtyping import Array, Float32, UInt32
 
@@ -286,14 +285,6 @@ def describe_kind(
     counts["num_perturbed_weights"] += (
       int(np.size(leaf)) // max(mask.size, 1) * int(mask.sum())
     )
-  logging.info(
-    "%s noise on %d of %d tensors (%d of %d weights)",
-    kind.name,
-    counts["num_perturbed_tensors"],
-    counts["num_tensors"],
-    counts["num_perturbed_weights"],
-    counts["num_weights"],
-  )
   return counts
 
 

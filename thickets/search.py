@@ -5,10 +5,11 @@ with the scores is the caller's.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 from jaxtyping import Float, Int
 
 from thickets import experts, naming, noise, randopt, runs
@@ -66,7 +67,8 @@ class Search:
     folder: the run directory; its header is written or checked here.
     base: the pristine weights.
     population: which members there are.
-    width: members to a chunk, unless the run or the population has one already.
+    find_width: finds the members to a chunk, where neither the population nor
+      the run so far says it.
     task: what the scores mean, as JSON values: data, splits, grading.
     precision: in which weights and products are computed, as JSON values.
     names: logical names of the tensors of `base`.
@@ -81,13 +83,15 @@ class Search:
     base: Params,
     population: PopulationSpec,
     *,
-    width: int,
+    find_width: Callable[[], int],
     task: dict[str, Any],
     precision: dict[str, Any],
     names: Names | None = None,
   ):
     self._folder, self._base, self._population = folder, base, population
-    self.width = population.chunk or (folder.header or {}).get("width") or width
+    self.width = (
+      population.chunk or (folder.header or {}).get("width") or find_width()
+    )
     self._header = {
       "base": {
         "identity": naming.identify(base, names),
@@ -100,6 +104,14 @@ class Search:
       "width": self.width,
       "precision": precision,
     }
+    logging.info(
+      "%s noise on %d of %d tensors (%d of %d weights)",
+      population.kind.name,
+      self._header["base"]["num_perturbed_tensors"],
+      self._header["base"]["num_tensors"],
+      self._header["base"]["num_perturbed_weights"],
+      self._header["base"]["num_weights"],
+    )
     folder.write_header(self._header)
     self.members = population.sample()
 

@@ -31,6 +31,7 @@ from thickets.tasks import signals
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = (
+  "model.depth=3",  # Less to compile.
   "pretraining.num_steps=50",
   "task.num_judge=8",
   "task.num_select=8",
