@@ -62,6 +62,13 @@ class LogicalTensorsTest(parameterized.TestCase):
   def test_a_plain_name_is_one_tensor_even_of_a_scalar(self):
     self.assertEqual(naming.slice_names("scale", np.float32(1)).item(), "scale")
 
+  def test_braces_in_a_key(self):
+    # Only a pair of them stands for an axis, and no key may hold that.
+    (name, _), *_ = naming.logical_tensors({"a{b}": np.ones(2)})
+    self.assertEqual(name, "a{b}")
+    with self.assertRaisesRegex(ValueError, "braces, got 'w{}'"):
+      naming.tensor_names({"w{}": np.ones(2)})
+
   def test_more_braces_than_axes_are_refused(self):
     with self.assertRaisesRegex(ValueError, r"names 2 stacking axes.*\(5,\)"):
       naming.slice_names("a.{}.b.{}", np.zeros(5))

@@ -234,6 +234,14 @@ class FindWidthTest(parameterized.TestCase):
     self.assertLessEqual(num_chunks * width, 1.1 * num_members)
     self.assertLessEqual(width, 1024)
 
+  @parameterized.parameters((60, 60), (100, 56), (129, 48), (1000, 40))
+  def test_the_last_chunk_is_the_fullest_that_there_is(
+    self, num_members, width
+  ):
+    # One lane on each of 8 devices: 40, 48, 56 or 64 members to a chunk.
+    evaluator = evaluators.traced(_score, lanes=1)
+    self.assertEqual(evaluator.find_width(PARAMS, BATCH, num_members), width)
+
 
 class _Started:
   """Counts what an evaluator has under way: a double without a device."""

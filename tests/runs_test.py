@@ -71,7 +71,7 @@ class EvaluateTest(_RunTestCase):
         folder,
         base,
         spec,
-        find_width=lambda: 1,
+        find_width=lambda: self.fail("It has a width."),
         task={"name": task},
         precision={},
       )
@@ -128,6 +128,16 @@ class EvaluateTest(_RunTestCase):
     self.assertEqual(redone, chunks[len(chunks) - cost :])
     np.testing.assert_array_equal(again, scores)
     self.assertEqual((self.workdir / "experts.json").read_bytes(), experts)
+
+  @parameterized.parameters(0, 1, 2, 3)
+  def test_a_chunk_that_lacks_a_member_is_evaluated_whole(self, member):
+    scores, chunks = self.search()
+    lines = self.log.read_bytes().splitlines(keepends=True)
+    del lines[2 + WIDTH + member]  # Behind header, base and the first chunk.
+    self.log.write_bytes(b"".join(lines))
+    again, redone = self.search()
+    self.assertEqual(redone, chunks[2:3])
+    np.testing.assert_array_equal(again, scores)
 
   @parameterized.parameters((5, 13, 3), (8, 13, 2), (10, 6, 0))
   def test_another_size_continues(self, first, second, num_chunks):
@@ -241,13 +251,14 @@ class ConfigTest(_RunTestCase):
     with self.open(), self.assertRaisesRegex(UserError, "is in use"):
       self.open()
 
-  @parameterized.parameters("", "below/it")  # Root may write anywhere else.
-  def test_a_workdir_that_cannot_be_is_refused(self, below):
-    self.workdir.touch()
+  @parameterized.parameters("run", "run/below", "/proc")
+  def test_a_workdir_that_cannot_be_written_is_refused(self, path):
+    self.workdir.touch()  # A file. Root may write into any other directory,
+    path = self.workdir.parent / path  # except for those of the kernel.
     with self.assertRaisesRegex(
-      UserError, r"workdir must be a directory that can be written, got /.*run"
+      UserError, rf"workdir must be a directory that can be written, got {path}"
     ):
-      runs.Run(self.workdir / below, CONFIG)
+      runs.Run(path, CONFIG)
 
 
 class FilesTest(_RunTestCase):

@@ -8,10 +8,10 @@ Reference: Gan and Isola (2026), arXiv:2603.12228, eq. 5.
 
 import collections
 from collections.abc import Hashable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -115,7 +115,7 @@ def _first_ranks(codes_QK: Int[np.ndarray, "Q K"]) -> Int[np.ndarray, "Q K"]:
 
 
 def mean_ensemble(
-  predictions: Float[np.ndarray, "K ..."],
+  predictions: Shaped[Any, "K ..."],
 ) -> Float[np.ndarray, "..."]:
   """Returns the mean prediction of K members, accumulated in float64."""
   predictions = np.asarray(predictions)
@@ -124,7 +124,7 @@ def mean_ensemble(
 
 
 def mean_ensemble_prefixes(
-  predictions: Float[np.ndarray, "K ..."],
+  predictions: Shaped[Any, "K ..."],
 ) -> Float[np.ndarray, "K ..."]:
   """Returns the mean of every prefix of the ranking: entry k - 1 of the k best."""
   predictions = np.asarray(predictions)

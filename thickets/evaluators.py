@@ -345,5 +345,8 @@ def _fit_width(num_members: int, most: int, multiple: int) -> int:
 
 
 def _shapes(tree: Any) -> tuple:
+  """What a compiled program assumes of its arguments."""
   leaves, structure = jax.tree.flatten(tree)
-  return structure, tuple((leaf.shape, str(leaf.dtype)) for leaf in leaves)
+  return structure, tuple(
+    (leaf.shape, str(leaf.dtype), leaf.sharding) for leaf in leaves
+  )

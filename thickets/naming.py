@@ -39,12 +39,18 @@ def tensor_names(base: Params, *, stacked: Sequence[str] = ()) -> Names:
     A tree like `base` with a template at every leaf.
 
   Raises:
-    ValueError: if a prefix of `stacked` has nothing below it.
+    ValueError: if a prefix of `stacked` has nothing below it, or a key has
+      braces.
   """
   unused = set(stacked)
 
   def name(path, _):
     dotted = _dotted(path)
+    if "{}" in dotted:
+      raise ValueError(
+        f"Keys of a parameter tree must not contain braces, got {dotted!r}:"
+        " braces in a name stand for a stacking axis."
+      )
     for prefix in stacked:
       if dotted.startswith(prefix + "."):
         unused.discard(prefix)
@@ -95,8 +101,13 @@ def slice_names(template: str, leaf: Any) -> np.ndarray:
     Strings, shaped like the first S axes; a scalar array where S is 0.
   """
   shape = _stack_shape(template, leaf)
+  parts = template.split("{}")
   flat = [
-    template.format(*index)
+    "".join(
+      part
+      for pair in itertools.zip_longest(parts, map(str, index), fillvalue="")
+      for part in pair
+    )
     for index in itertools.product(*(range(size) for size in shape))
   ]
   return np.array(flat).reshape(shape)
@@ -182,12 +193,13 @@ def _check_distinct(leaves: tuple[tuple[str, tuple[int, ...]], ...]) -> None:
   for template, shape in leaves:
     placeholder = np.empty((*shape, 0), np.bool_)
     for name in slice_names(template, placeholder).reshape(-1):
-      other = owners.setdefault(int(noise.hash_name(name)), name)
-      if other is not name:
+      key = int(noise.hash_name(name))
+      if key in owners:
         raise ValueError(
-          f"Tensors {other!r} and {name!r} must have distinct names and name"
-          " hashes, or they would share their noise. Rename one."
+          f"Tensors {owners[key]!r} and {str(name)!r} must have distinct names"
+          " and name hashes, or they would share their noise. Rename one."
         )
+      owners[key] = str(name)
 
 
 def _stack_shape(template: str, leaf: Any) -> tuple[int, ...]:

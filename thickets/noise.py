@@ -69,7 +69,7 @@ def hash_name(name: str) -> np.uint32:
   return np.uint32(int.from_bytes(digest, "little"))
 
 
-def round12(x: Float32[Array, "..."]) -> Float32[Array, "..."]:
+def round12(x: Float32[Any, "..."]) -> Float32[Array, "..."]:
   """Rounds to 12 significant bits: products of two such numbers are exact.
 
   A multiply-add of an exact product rounds once whether or not it is fused,

@@ -12,7 +12,7 @@ Reference: Gan and Isola (2026), arXiv:2603.12228, eq. 3.
 
 import dataclasses
 import functools
-import math
+import numbers
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -23,28 +23,21 @@ from jax import lax
 from jaxtyping import Array, Float32, UInt32
 
 from thickets import naming, noise
+from thickets.errors import UserError
 from thickets.naming import Names, Params
 
-
-def _is_host(value: Any) -> bool:
-  return isinstance(
-    value, int | float | tuple | list | np.integer | np.floating
-  )
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
-def _as_tuple(value: Any) -> tuple:
-  return tuple(value) if isinstance(value, tuple | list) else (value,)
-
-
-@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Member:
   """One model of the neighbourhood: (seed, coefficient) terms.
 
   `Member(seed=3, sigma=0.01)` is the plain one, one term whose coefficient is
   the standard deviation of its noise. `Member(seed=(3, 4), sigma=(0.2, -0.1))`
-  has two terms, as a point of a landscape; `Member((), ())` is the base. On a
-  device, the fields are arrays [R] (R terms), or [P, R] for P members.
+  has two terms, as a point of a landscape; `Member((), ())` is the base. A
+  pytree: on a device its fields are arrays [R] (R terms), or [P, R] for P
+  members, or a scalar for a single term.
 
   Attributes:
     seed: integers within [0, 2**32).
@@ -59,8 +52,8 @@ class Member:
   sigma: Any
 
   def __post_init__(self):
-    if not (_is_host(self.seed) and _is_host(self.sigma)):
-      return  # Arrays, tracers, or what JAX puts in place of leaves.
+    if _is_on_device(self.seed) or _is_on_device(self.sigma):
+      return
     seeds, sigmas = _as_tuple(self.seed), _as_tuple(self.sigma)
     if len(seeds) != len(sigmas):
       raise ValueError(
@@ -68,13 +61,16 @@ class Member:
         f" {len(seeds)} seeds and {len(sigmas)} sigmas."
       )
     for seed in seeds:
-      if isinstance(seed, float) or not 0 <= seed < 2**32:
+      if not (_is_number(seed, numbers.Integral) and 0 <= seed < 2**32):
         raise ValueError(
-          f"A member's seed must be an integer within [0, 2**32), got {seed}."
+          f"A member's seed must be an integer within [0, 2**32), got {seed!r}."
         )
     for sigma in sigmas:
-      if not math.isfinite(sigma):
-        raise ValueError(f"A member's sigma must be finite, got {sigma}.")
+      # NaN fails the comparison; what float32 cannot hold would be infinite.
+      if not (_is_number(sigma, numbers.Real) and abs(sigma) <= _FLOAT32_MAX):
+        raise ValueError(
+          f"A member's sigma must be finite in float32, got {sigma!r}."
+        )
     seeds, sigmas = tuple(map(int, seeds)), tuple(map(float, sigmas))
     single = len(seeds) == 1
     object.__setattr__(self, "seed", seeds[0] if single else seeds)
@@ -91,6 +87,43 @@ class Member:
     seeds, sigmas = _as_tuple(self.seed), _as_tuple(self.sigma)
     return Member(seeds, tuple(-sigma for sigma in sigmas))
 
+
+def _is_on_device(value: Any) -> bool:
+  """Whether a field holds a device array, a tracer, or a stack of members."""
+  is_array = hasattr(value, "shape") and not isinstance(value, np.generic)
+  return is_array and not (isinstance(value, np.ndarray) and value.ndim <= 1)
+
+
+def _as_tuple(value: Any) -> tuple:
+  if isinstance(value, np.ndarray):
+    value = value.tolist()
+  return tuple(value) if isinstance(value, tuple | list) else (value,)
+
+
+def _is_number(value: Any, kind: type) -> bool:
+  return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _flatten_member(member: Member):
+  seed, sigma = member.seed, member.sigma
+  if isinstance(seed, int | tuple):  # Else a seed above 2**31 would not fit.
+    seed = np.asarray(seed, np.uint32)
+  if isinstance(sigma, float | tuple):
+    sigma = np.asarray(sigma, np.float64)
+  return (seed, sigma), None
+
+
+def _unflatten_member(_, fields) -> Member:
+  if all(isinstance(field, np.ndarray) for field in fields):
+    return Member(*fields)
+  # Leaves may be anything while JAX transforms a tree: no checks.
+  member = object.__new__(Member)
+  object.__setattr__(member, "seed", fields[0])
+  object.__setattr__(member, "sigma", fields[1])
+  return member
+
+
+jax.tree_util.register_pytree_node(Member, _flatten_member, _unflatten_member)
 
 BASE = Member((), ())
 
@@ -229,11 +262,13 @@ def perturb(
   """
   kind = Gaussian() if kind is None else kind
   seeds_R, coefficients_R = _term_arrays(member)
+  if seeds_R.shape[0] == 0:
+    return base
   pairs = naming.named_leaves(base, names)
   taking_part = _participants(kind, pairs)
   leaves = []
   for (template, leaf), mask in zip(pairs, taking_part, strict=True):
-    if seeds_R.shape[0] == 0 or not mask.any():
+    if not mask.any():
       leaves.append(leaf)
       continue
     hashes = np.vectorize(noise.hash_name, otypes=[np.uint32])(
@@ -297,6 +332,11 @@ def _participants(kind: Kind, pairs) -> list[np.ndarray]:
     for template, leaf in pairs
   ]
   every_name = tuple(name for names in slices for name in names.reshape(-1))
+  if not every_name:
+    raise UserError(
+      "The base must have a tensor of floating-point numbers to perturb, got"
+      f" {[template for template, _ in pairs]}."
+    )
   chosen = naming.select_names(every_name, kind.include, kind.exclude)
   is_chosen = np.vectorize(chosen.__contains__, otypes=[np.bool_])
   return [is_chosen(names) for names in slices]
@@ -344,8 +384,13 @@ def _shift_tensor(kind, weight, name_hash, takes_part, seeds_R, coefficients_R):
 def _term_arrays(
   member: Member,
 ) -> tuple[UInt32[Any, " R"], Float32[Any, " R"]]:
-  if _is_host(member.seed) and _is_host(member.sigma):
-    seeds = np.array(_as_tuple(member.seed), np.uint32)
-    return seeds, np.array(_as_tuple(member.sigma), np.float32)
-  seeds = jnp.atleast_1d(jnp.asarray(member.seed, jnp.uint32))
-  return seeds, jnp.atleast_1d(jnp.asarray(member.sigma, jnp.float32))
+  (seed, sigma), _ = _flatten_member(member)
+  if isinstance(seed, np.ndarray) and isinstance(sigma, np.ndarray):
+    return (
+      np.atleast_1d(seed.astype(np.uint32)),
+      np.atleast_1d(sigma.astype(np.float32)),
+    )
+  return (
+    jnp.atleast_1d(jnp.asarray(seed, jnp.uint32)),
+    jnp.atleast_1d(jnp.asarray(sigma, jnp.float32)),
+  )

@@ -20,7 +20,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from thickets import evaluators
 from thickets.evaluators import Batch
@@ -165,7 +165,9 @@ def score_population(
   return np.concatenate([chunk.scores for chunk in chunks])
 
 
-def mean_scores(scores_PQ: Float[np.ndarray, "P Q"]) -> Float[np.ndarray, " P"]:
+def mean_scores(
+  scores_PQ: Shaped[np.ndarray, "P Q"],
+) -> Float[np.ndarray, " P"]:
   """[P] mean over prompts, in float64; not finite where any score is not."""
   with np.errstate(invalid="ignore"):  # Infinities of both signs make NaN.
     return np.mean(scores_PQ, axis=1, dtype=np.float64)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int, Real
 
 from thickets import noise
 from thickets.perturb import Member
@@ -83,7 +83,7 @@ def balanced(
 DESIGNS = {"independent": independent, "balanced": balanced}
 
 
-def rank_members(scores: Float[np.ndarray, " P"]) -> Int[np.ndarray, " P"]:
+def rank_members(scores: Real[np.ndarray, " P"]) -> Int[np.ndarray, " P"]:
   """Returns member positions from best to worst.
 
   A tie goes to the member drawn earlier. Scores that are not finite, +inf
@@ -95,7 +95,7 @@ def rank_members(scores: Float[np.ndarray, " P"]) -> Int[np.ndarray, " P"]:
 
 
 def select_top_k(
-  scores: Float[np.ndarray, " P"] | Sequence[float], k: int
+  scores: Real[np.ndarray, " P"] | Sequence[float | int], k: int
 ) -> Int[np.ndarray, " K"]:
   """Returns the positions of the K best members, by rank.
 
@@ -121,7 +121,7 @@ def select_top_k(
 
 
 def select_in_blocks(
-  scores: Float[np.ndarray, " P"], block_size: int, k: int, *, most: int
+  scores: Real[np.ndarray, " P"], block_size: int, k: int, *, most: int
 ) -> list[Int[np.ndarray, " K"]]:
   """Runs the selection in several smaller populations, side by side.
 

@@ -80,6 +80,7 @@ class RecordLog:
     for line in _read_lines(path):
       self.header = line.fields.get("header", self.header)
       last_good = line.offset + line.length
+    self._size = last_good
     if last_good < end:
       logging.warning(
         "%s: dropped a torn record of %d bytes at byte %d; its chunk will be"
@@ -103,7 +104,7 @@ class RecordLog:
     members: Sequence[Member],
     scores: np.ndarray,
     channels: dict[str, np.ndarray],
-  ) -> None:
+  ) -> list[Record]:
     """Writes the records of a chunk, whole and flushed to the disk.
 
     Args:
@@ -112,8 +113,11 @@ class RecordLog:
       members: [P] of them.
       scores: [P] their means; what is not finite is recorded as failed.
       channels: [P, Q, ...] per name.
+
+    Returns:
+      [P] the records, as `read_log` would read them.
     """
-    lines = []
+    lines, written, offset = [], [], self._size
     for row, (position, member) in enumerate(
       zip(positions, members, strict=True)
     ):
@@ -128,7 +132,10 @@ class RecordLog:
         },
       }
       lines.append(_encode_line(fields))
+      written.append(_make_record(fields, self._path, offset, len(lines[-1])))
+      offset += len(lines[-1])
     self._write(b"".join(lines))
+    return written
 
   def close(self) -> None:
     """Closes the file."""
@@ -148,6 +155,7 @@ class RecordLog:
     if written != len(data):
       raise OSError(f"{self._path}: wrote {written} of {len(data)} bytes.")
     os.fsync(self._file.fileno())
+    self._size += written
 
 
 def read_log(path: pathlib.Path) -> Iterator[Record]:
@@ -157,17 +165,8 @@ def read_log(path: pathlib.Path) -> Iterator[Record]:
     UserError: if a line before the last is corrupt; it names the line.
   """
   for line in _read_lines(path):
-    fields = line.fields
-    if "header" in fields:
-      continue
-    terms = fields["terms"]
-    yield Record(
-      split=fields["split"],
-      position=fields["position"],
-      member=Member(tuple(t[0] for t in terms), tuple(t[1] for t in terms)),
-      score=float("nan") if fields["score"] is None else fields["score"],
-      source=(path, line.offset, line.length),
-    )
+    if "header" not in line.fields:
+      yield _make_record(line.fields, path, line.offset, line.length)
 
 
 def read_header(path: pathlib.Path) -> dict[str, Any] | None:
@@ -246,6 +245,19 @@ def hash_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
     digest.update(array.tobytes())
   size = len(next(iter(arrays.values())))
   return {"size": size, "sha256": digest.hexdigest()}
+
+
+def _make_record(
+  fields: dict[str, Any], path: pathlib.Path, offset: int, length: int
+) -> Record:
+  terms = fields["terms"]
+  return Record(
+    split=fields["split"],
+    position=fields["position"],
+    member=Member(tuple(t[0] for t in terms), tuple(t[1] for t in terms)),
+    score=float("nan") if fields["score"] is None else fields["score"],
+    source=(path, offset, length),
+  )
 
 
 @dataclasses.dataclass(frozen=True)

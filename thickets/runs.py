@@ -93,8 +93,11 @@ class Run:
   def refresh(self) -> None:
     """Reads the records of all processes; later ones replace earlier ones."""
     for path in self._log_paths():
-      for record in records.read_log(path):
-        self._records[record.split, record.position] = record
+      self._keep(records.read_log(path))
+
+  def _keep(self, found: Iterable[records.Record]) -> None:
+    for record in found:
+      self._records[record.split, record.position] = record
 
   def record(self, split: str, position: int) -> records.Record:
     """The record of one member (or `BASE_POSITION`) on one split."""
@@ -160,11 +163,13 @@ class Run:
     ):
       where = positions[chunk.start : chunk.start + len(chunk.members)]
       scores = chunk.scores
-      self._log.append(split, where, chunk.members, scores, chunk.channels)
+      self._keep(
+        self._log.append(split, where, chunk.members, scores, chunk.channels)
+      )
       meter.add(scores)
     if jax.process_count() > 1:
       multihost_utils.sync_global_devices(f"thickets {split}")
-    self.refresh()
+      self.refresh()
     return self.scores(split, positions)
 
   def evaluate_base(
