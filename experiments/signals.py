@@ -51,7 +51,8 @@ def main(_) -> None:
 def validate(config: ml_collections.ConfigDict) -> None:
   """Raises one UserError with everything wrong, before any device work."""
   launch.refuse(launch.check_keys(config, reference.get_config()))
-  size = config.population.size
+  # Where N itself is wrong, say nothing of K.
+  most = config.population.size if config.population.size > 0 else None
   launch.refuse(
     [
       *launch.check_ranges(
@@ -70,8 +71,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
           "population.size": (1, 2**32),
           "population.sigmas": (0, None),
           "population.chunk": (0, None),
-          "ensemble.top_k": (1, size),
-          "ensemble.also": (1, size),
+          "ensemble.top_k": (1, most),
+          "ensemble.also": (1, most),
           "ensemble.populations": (1, None),
         },
       ),
@@ -144,7 +145,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       top_k=config.ensemble.also,
     )
     if jax.process_index() == 0:
-      found.save_experts(choice.chosen, scores)
+      found.save_experts(choice.chosen, scores, primary_k=config.ensemble.top_k)
       signals_figures.draw(
         config, splits["judge"], found.members, scores, judged, results, folder
       )

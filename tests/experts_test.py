@@ -43,6 +43,7 @@ class ExpertsTest(parameterized.TestCase):
       members=MEMBERS,
       scores=-np.linspace(0, 1, 50) / 3,
       positions=np.arange(50)[::-1],
+      primary_k=5,
       versions=runs.library_versions(),
     )
     self.path.write_text(json.dumps(fields | changes, indent=2))
@@ -98,7 +99,7 @@ class ExpertsTest(parameterized.TestCase):
     self.assert_refused(message)
 
   @parameterized.parameters(
-    "format", "version", "base", "noise", "kind", "versions", "members"
+    "format", "version", "base", "noise", "kind", "primary_k", "members"
   )
   def test_a_missing_field_is_refused(self, field):
     fields = self.write()

@@ -46,6 +46,7 @@ class WilsonTest(parameterized.TestCase):
   )
   @hypothesis.example((0, 1))
   @hypothesis.example((64, 64))
+  @hypothesis.example((0, 3289))
   def test_is_that_of_scipy(self, counts):
     expected = scipy.stats.binomtest(*counts).proportion_ci(method="wilson")
     got = intervals.wilson_interval(*counts)
@@ -54,6 +55,9 @@ class WilsonTest(parameterized.TestCase):
     )
     self.assertBetween(got[0], 0.0, counts[0] / counts[1] + 1e-12)
     self.assertBetween(got[1], counts[0] / counts[1] - 1e-12, 1.0)
+    # At the ends exactly: "0 of n" must not print as a tiny chance.
+    self.assertEqual(got[0] == 0.0, counts[0] == 0)
+    self.assertEqual(got[1] == 1.0, counts[0] == counts[1])
 
   def test_a_wider_z_is_a_wider_interval(self):
     expected = scipy.stats.binomtest(3, 20).proportion_ci(0.99, "wilson")

@@ -191,11 +191,15 @@ class PlotsTest(parameterized.TestCase):
     self.assertEqual(places, [[0, 0, 0], [1], [0, 0, 0], [1]])
     labels = [label.get_text() for label in ax.get_xticklabels()]
     self.assertEqual(labels, ["mixed\n→\nline", "untrained"])
-    markers = {
-      text.get_text(): handle.get_marker()
-      for text, handle in zip(
-        ax.get_legend().texts, ax.get_legend().legend_handles, strict=True
-      )
-    }
-    self.assertEqual(markers, {"base": "s", "top-1": "^"})
+    for line, bar in zip(ax.lines, ax.collections, strict=True):
+      start, end = bar.get_segments()[0][:, 0]
+      self.assertBetween(line.get_xdata().min(), start, end)
+      self.assertBetween(line.get_xdata().max(), start, end)
+    legend = ax.get_legend()
+    self.assertEqual(
+      [text.get_text() for text in legend.texts], ["base", "top-1"]
+    )
+    self.assertEqual(
+      [handle.get_marker() for handle in legend.legend_handles], ["s", "^"]
+    )
     self.assertEqual(ax.get_yscale(), "log")

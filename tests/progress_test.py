@@ -33,6 +33,12 @@ class ProgressTest(parameterized.TestCase):
     self.assertIn("60 of 100 members were on disk", logs.output[0])
     self.assertIn("80/100 | 1 members/s | ETA 20s | best 0.5 |", logs.output[1])
 
+  def test_the_best_is_unknown_while_all_have_failed(self):
+    meter = self.start(4, [0.0, 20.0], (np.nan, 0.1))
+    with self.assertLogs("absl", "INFO") as logs:
+      meter.add(np.full(2, np.nan))
+    self.assertIn("best nan | base 0.1 | failed 2", logs.output[0])
+
   def test_at_most_one_line_in_ten_seconds_and_one_at_the_end(self):
     meter = self.start(5, [0.0, 9.0, 10.0, 11.0, 19.9, 19.95])
     with self.assertLogs("absl", "INFO") as logs:

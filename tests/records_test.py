@@ -9,6 +9,7 @@ from unittest import mock
 import hypothesis
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
+import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
@@ -42,7 +43,7 @@ class ArrayTest(parameterized.TestCase):
   @hypothesis.given(
     hnp.arrays(
       st.sampled_from(["f4", "f2", "i8", "?", "u1", ">f4"]),
-      hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4),
+      hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
       # NaNs with any payload, both zeros and all else: a value is its bytes.
     )
   )
@@ -59,6 +60,12 @@ class ArrayTest(parameterized.TestCase):
     np.testing.assert_array_equal(
       got.view(np.uint32), bits.reshape(2, 2).T, strict=True
     )
+
+  @parameterized.parameters("bfloat16", "float8_e4m3fn")
+  def test_round_trip_of_types_that_numpy_lacks(self, dtype):
+    array = np.array([[0.5, -3.0]], np.float32).astype(jnp.dtype(dtype))
+    got = records.decode_array(records.encode_array(array))
+    np.testing.assert_array_equal(got, array, strict=True)
 
   def test_hash_changes_with_a_bit_a_name_a_shape_and_a_dtype(self):
     array = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -218,6 +225,7 @@ class DifferencesTest(parameterized.TestCase):
     ({}, {"a": None}, ["a was 'absent', now None"]),
     ({"a": [1, 2]}, {"a": [2, 1]}, ["a was [1, 2], now [2, 1]"]),
     ({"a": True}, {"a": 1}, ["a was True, now 1"]),  # Equal in Python.
+    ({"a": 1, "b": [2]}, {"a": 1.0, "b": [2.0]}, []),  # The same numbers.
     (
       {"a": 1, "b": 2},
       {"b": 3, "c": 4, "a": 0},

@@ -76,7 +76,7 @@ class EvaluateTest(_RunTestCase):
         precision={},
       )
       scores = found.evaluate(evaluator, BATCH, split="select")
-      found.save_experts(np.argsort(-scores)[:3], scores)
+      found.save_experts(np.argsort(-scores)[:3], scores, primary_k=2)
     return scores, evaluator.chunks
 
   def test_scores_and_channels_are_those_of_the_members(self):

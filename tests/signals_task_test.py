@@ -216,6 +216,9 @@ class FamiliesTest(parameterized.TestCase):
       here, there = np.round(measure(got), 3), np.round(measure(expected), 3)
       pvalue = scipy.stats.ks_2samp(here, there).pvalue
       self.assertGreater(pvalue, 1e-3, msg=f"{family}: {name}")
+      np.testing.assert_allclose(  # The test above hardly sees the ends.
+        np.ptp(here), np.ptp(there), rtol=0.06, atol=0.01, err_msg=name
+      )
 
   @parameterized.parameters(
     ("mixed", 6, 1),

@@ -108,7 +108,7 @@ class ChoiceTest(parameterized.TestCase):
     scores = RNG.normal(size=20)
     scores[19] = NAN
     choice = self.choose(scores)
-    by_rank = sorted((p for p in range(19)), key=lambda p: -scores[p])
+    by_rank = sorted(range(19), key=lambda p: -scores[p])
     np.testing.assert_array_equal(choice.chosen, by_rank[:5])
     # One is too few for the primary ensemble, a thousand more than there are.
     self.assertEqual(list(choice.blocks), [2, 6, 20])

@@ -34,6 +34,7 @@ class Experts:
     members: [K] by rank, best first.
     scores: [K] on the prompts they were selected by, higher is better.
     positions: [K] in the population.
+    primary_k: how many of them, from the best on, are the ensemble.
     fields: the whole file, as JSON values.
   """
 
@@ -42,6 +43,7 @@ class Experts:
   members: tuple[Member, ...]
   scores: tuple[float, ...]
   positions: tuple[int, ...]
+  primary_k: int
   fields: dict[str, Any]
 
   def rebuild(
@@ -60,6 +62,7 @@ def describe_experts(
   members: Sequence[Member],
   scores: Float[np.ndarray, " K"],
   positions: Int[np.ndarray, " K"],
+  primary_k: int,
   versions: dict[str, str],
 ) -> dict[str, Any]:
   """Returns the contents of an experts file as JSON values.
@@ -72,6 +75,7 @@ def describe_experts(
     members: [K] by rank.
     scores: [K] on the prompts of selection.
     positions: [K] in the population.
+    primary_k: how many of them, from the best on, are the ensemble.
     versions: of the libraries, for the reader.
   """
   return {
@@ -83,6 +87,7 @@ def describe_experts(
     "task": task,
     "population": population,
     "versions": versions,
+    "primary_k": primary_k,
     "members": [
       {
         "rank": rank,
@@ -117,6 +122,36 @@ def load_experts(
   """
   path = pathlib.Path(path)
   fields = _read(path)
+  try:
+    _check_version(path, fields)
+    identity = naming.identify(base, names)
+    if fields["base"]["identity"] != identity:
+      raise UserError(
+        f"{path} belongs to the base {fields['base']['identity'][:16]}…, got"
+        f" {identity[:16]}…. Load the base it was made from, in the dtype it"
+        " had."
+      )
+    chosen = fields["members"]
+    return Experts(
+      base_identity=identity,
+      kind=kind_from_json(fields["kind"]),
+      members=tuple(
+        Member(_plain(m["seed"]), _plain(m["sigma"])) for m in chosen
+      ),
+      scores=tuple(m["score"] for m in chosen),
+      positions=tuple(m["position"] for m in chosen),
+      primary_k=fields["primary_k"],
+      fields=fields,
+    )
+  except UserError:
+    raise
+  except KeyError as error:
+    raise UserError(f"{path} is corrupt: it lacks {error}.") from error
+  except (ValueError, TypeError, AttributeError) as error:
+    raise UserError(f"{path} is corrupt: {error}") from error
+
+
+def _check_version(path: pathlib.Path, fields: dict[str, Any]) -> None:
   if fields["version"] > VERSION:
     raise UserError(
       f"{path} is an experts file of version {fields['version']}; this version"
@@ -127,29 +162,8 @@ def load_experts(
     raise UserError(
       f"{path} was drawn by noise {fields['noise']}, but this version of"
       f" thickets draws {here} and would rebuild other members. Use version"
-      f" {fields['versions'].get('thickets')} of thickets."
+      f" {fields['versions']['thickets']} of thickets."
     )
-  identity = naming.identify(base, names)
-  if fields["base"]["identity"] != identity:
-    raise UserError(
-      f"{path} belongs to the base {fields['base']['identity'][:16]}…, got"
-      f" {identity[:16]}…. Load the base it was made from, in the dtype it had."
-    )
-  try:
-    kind = kind_from_json(fields["kind"])
-    members = tuple(
-      Member(_plain(m["seed"]), _plain(m["sigma"])) for m in fields["members"]
-    )
-  except ValueError as error:
-    raise UserError(f"{path} is corrupt: {error}") from error
-  return Experts(
-    base_identity=identity,
-    kind=kind,
-    members=members,
-    scores=tuple(m["score"] for m in fields["members"]),
-    positions=tuple(m["position"] for m in fields["members"]),
-    fields=fields,
-  )
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
@@ -163,9 +177,6 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
     raise UserError(f"{path} is not JSON: {error}.") from error
   if not isinstance(fields, dict) or fields.get("format") != FORMAT:
     raise UserError(f"{path} is not an experts file: no format {FORMAT!r}.")
-  needed = ("version", "base", "noise", "kind", "versions", "members")
-  if missing := [key for key in needed if key not in fields]:
-    raise UserError(f"{path} is corrupt: it lacks {missing}.")
   return fields
 
 

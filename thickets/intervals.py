@@ -40,4 +40,5 @@ def wilson_interval(
   )
   scale = 1 + z * z / trials
   low, high = (centre - spread) / scale, (centre + spread) / scale
-  return max(0.0, low), min(1.0, high)
+  # At the ends exactly, where rounding would leave a trace.
+  return (low if successes else 0.0), (high if successes < trials else 1.0)

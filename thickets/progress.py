@@ -38,7 +38,8 @@ class Progress:
     self._done += len(scores)
     self._new += len(scores)
     self._failed += len(scores) - len(finite)
-    self._best = np.fmax(self._best, np.max(finite, initial=-np.inf))
+    if finite.size:
+      self._best = np.fmax(self._best, finite.max())
     now = time.monotonic()
     if self._total == 1 or (
       now - self._last < self._PERIOD_S and self._done < self._total

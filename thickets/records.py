@@ -202,7 +202,8 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
         f"{path}.{key}" if path else str(key),
       )
     ]
-  same = json.dumps(old) == json.dumps(new)
+  # As JSON, where 1 is not true; but 1 and 1.0 are the same number.
+  same = old == new and isinstance(old, bool) == isinstance(new, bool)
   return [] if same else [f"{path} was {old!r}, now {new!r}"]
 
 
@@ -212,11 +213,16 @@ def encode_array(array: np.ndarray) -> dict[str, Any]:
   Bytes of equal significance are put side by side before compression: signs and
   exponents of scores are alike, and flags take a few bits each.
   """
-  array = np.ascontiguousarray(array)
-  planes = array.reshape(-1).view(np.uint8).reshape(-1, array.dtype.itemsize)
+  array = np.asarray(array)
+  planes = (
+    np.ascontiguousarray(array)
+    .reshape(-1)
+    .view(np.uint8)
+    .reshape(-1, array.dtype.itemsize)
+  )
   packed = zlib.compress(np.ascontiguousarray(planes.T).tobytes(), level=1)
   return {
-    "dtype": array.dtype.str,
+    "dtype": _spell_dtype(array.dtype),
     "shape": list(array.shape),
     "data": base64.b85encode(packed).decode("ascii"),
   }
@@ -232,6 +238,11 @@ def decode_array(packed: dict[str, Any]) -> np.ndarray:
   return flat.reshape(packed["shape"])
 
 
+def _spell_dtype(dtype: np.dtype) -> str:
+  """With its byte order; bfloat16 and its like are known by name alone."""
+  return dtype.str if np.dtype(dtype.str) == dtype else dtype.name
+
+
 def hash_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
   """The number of prompts in a batch, and a hash over its bytes, for a header.
 
@@ -241,7 +252,7 @@ def hash_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
   digest = hashlib.sha256()
   for name in sorted(arrays):
     array = np.ascontiguousarray(arrays[name])
-    digest.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
+    digest.update(f"{name}|{_spell_dtype(array.dtype)}|{array.shape}|".encode())
     digest.update(array.tobytes())
   size = len(next(iter(arrays.values())))
   return {"size": size, "sha256": digest.hexdigest()}

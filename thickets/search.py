@@ -150,12 +150,15 @@ class Search:
     self,
     chosen: Int[np.ndarray, " K"],
     scores: Float[np.ndarray, " P"],
+    *,
+    primary_k: int,
   ) -> None:
     """Writes experts.json.
 
     Args:
       chosen: [K] positions by rank.
       scores: [P] of the whole population, on the prompts of selection.
+      primary_k: how many of them are the ensemble.
     """
     content = experts.describe_experts(
       base_identity=self._header["base"]["identity"],
@@ -165,6 +168,7 @@ class Search:
       members=[self.members[position] for position in chosen],
       scores=np.asarray(scores)[np.asarray(chosen)],
       positions=chosen,
+      primary_k=primary_k,
       versions=runs.library_versions(),
     )
     self._folder.save_json("experts.json", content)
