@@ -143,6 +143,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       num_select=config.task.num_select,
       primary_k=config.ensemble.top_k,
       top_k=config.ensemble.also,
+      note=_note(config.task.family),
     )
     if jax.process_index() == 0:
       found.save_experts(choice.chosen, scores, primary_k=config.ensemble.top_k)
@@ -154,6 +155,15 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       timing = clock.timing | {"compile_s": compile_s}
       folder.save_json("results.json", results | {"timing": timing})
   return results
+
+
+def _note(family: str) -> str:
+  if not signals.is_single(family):
+    return ""
+  return (
+    f"{family} is a single signal: judging repeats the selection, and what is"
+    " uncertain is the spread over seeds"
+  )
 
 
 def _choose(config, scores) -> summary.Choice:

@@ -212,4 +212,6 @@ class RunTest(parameterized.TestCase):
     text = " ".join(lines[6:])
     self.assertIn("4 members, 1 failed; 3 better than the base", text)
     self.assertIn("75.0% [30.1%, 95.4%]", text)  # SciPy's Wilson interval.
-    self.assertIn("select: 7 signals that chose; judge: 2 others", text)
+    self.assertIn(
+      "select: 7 prompts that chose; judge: 2 drawn independently", text
+    )

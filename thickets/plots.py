@@ -262,7 +262,13 @@ def _subplots(rows, columns, *, width, height):
 
 
 def _legend(ax, **options):
-  ax.legend(fontsize="small", frameon=False, **options)
+  ax.legend(
+    fontsize="small",
+    frameon=False,
+    handlelength=1.8,
+    columnspacing=1.2,
+    **options,
+  )
 
 
 def _save(fig, path):

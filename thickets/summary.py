@@ -236,6 +236,7 @@ def summarise_run(
   num_select: int,
   primary_k: int,
   top_k: Sequence[int],
+  note: str = "",
 ) -> dict[str, Any]:
   """Returns the contents of `results.json`, apart from timing.
 
@@ -246,6 +247,7 @@ def summarise_run(
     num_select: number of prompts of selection.
     primary_k: the ensemble that is reported, chosen beforehand.
     top_k: the other ensembles of the table.
+    note: what a reader of the table must know about the task.
   """
   whole = summarise_population(members, scores, judged.base_select_score)
   chosen = judged.of(judged.choice.chosen)
@@ -277,6 +279,7 @@ def summarise_run(
     "num_select": num_select,
     "num_judge": len(base_errors),
     "primary_k": primary_k,
+    "note": note,
     "table": rows,
     "population": whole,
     "ensemble_by_k": by_k,
@@ -311,8 +314,9 @@ def format_results(results: Mapping[str, Any]) -> str:
     f"{whole['size']} members, {whole['num_failed']} failed;"
     f" {share['count']} better than the base on select:"
     f" {share['frac']:.1%} [{share['low']:.1%}, {share['high']:.1%}]",
-    f"select: {results['num_select']} signals that chose; judge:"
-    f" {results['num_judge']} others",
+    f"select: {results['num_select']} prompts that chose; judge:"
+    f" {results['num_judge']} drawn independently",
+    *([results["note"]] if results["note"] else []),
   ]
   return "\n".join(lines)
 
