@@ -4,20 +4,19 @@
     python3 bootstrap.py run      RandOpt on 1-D signals, into runs/signals
     python3 bootstrap.py test     the tests
 
-Needs Python 3.11 or later and nothing else. What is installed already is not
+Needs Linux or macOS, Python 3.11 or later, and nothing else. What is installed already is not
 installed again; further arguments go to the command behind the verb.
 """
 
 import hashlib
 import json
-import os
 import pathlib
 import subprocess
 import sys
 
 _ROOT = pathlib.Path(__file__).resolve().parent
 _VENV = _ROOT / ".venv"
-_PYTHON = _VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+_PYTHON = _VENV / "bin" / "python"
 _MARKER = _VENV / "thickets-installed.json"
 
 _VERBS = {  # Extras to install, and the arguments of Python.
@@ -60,9 +59,9 @@ def _install(extras: str) -> str | None:
     installed = wanted | {"extras": []}
   if extras in installed["extras"] and _PYTHON.exists():
     return None
-  if not _PYTHON.exists():
+  if not _has_pip():
     print(f"Making a virtual environment in {_VENV} …", flush=True)
-    if subprocess.call([sys.executable, "-m", "venv", str(_VENV)]):
+    if subprocess.call([sys.executable, "-m", "venv", "--clear", str(_VENV)]):
       return (
         "Python could not make a virtual environment. On Debian and Ubuntu:"
         " apt install python3-venv; then run the same command again."
@@ -76,6 +75,15 @@ def _install(extras: str) -> str | None:
   installed["extras"] = sorted({*installed["extras"], extras, ""})
   _MARKER.write_text(json.dumps(installed), encoding="utf-8")
   return None
+
+
+def _has_pip() -> bool:
+  """Whether .venv is whole: an interrupted one has a Python without pip."""
+  if not _PYTHON.exists():
+    return False
+  version = [str(_PYTHON), "-m", "pip", "--version"]
+  quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+  return subprocess.call(version, **quiet) == 0
 
 
 def _read_marker() -> dict:

@@ -92,10 +92,12 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
   _score(evaluator, base, members, batch, width)
   member_s = (time.perf_counter() - start) / len(members)
   matmul_gflops = max(matmul_gflops, benchmark.measure_matmul_gflops())
+  num_devices = jax.local_device_count()
+  if jax.default_backend() != "cpu":  # There one product uses all devices.
+    matmul_gflops *= num_devices
 
   num_inputs = config.task.num_select * config.task.horizon
   flops = 2 * benchmark.count_matmul_weights(base) * num_inputs
-  num_devices = jax.local_device_count()
   perturb_s = benchmark.measure_perturb_s(base, members[:width], Gaussian())
   return {
     "members_per_s": 1 / member_s,
@@ -149,7 +151,7 @@ def _score(evaluator, base, members, batch, width):
 
 
 def _peak_memory(fields: dict[str, Any], size: int) -> dict[str, int]:
-  launch.split_cpu()
+  launch.configure_jax()
   config = ml_collections.ConfigDict(fields)
   evaluator, base, batch, members, width = _prepare(config, size)
   _score(evaluator, base, members, batch, width)

@@ -20,6 +20,7 @@ from absl import logging
 from configs import signals as reference
 from experiments import launch, signals_figures
 from thickets import evaluators, randopt, records, runs, search, summary
+from thickets.errors import UserError
 from thickets.models import mlp
 from thickets.perturb import Gaussian, describe_kind
 from thickets.pretrain import pretrain
@@ -95,8 +96,6 @@ def validate(config: ml_collections.ConfigDict) -> None:
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   """Runs or resumes one experiment; returns the contents of results.json."""
   clock = launch.Clock()
-  # On accelerators float32 products would otherwise be rounded to fewer bits.
-  jax.config.update("jax_default_matmul_precision", "highest")
   model = mlp.make_mlp(**config.model)
   spec = _population_spec(config)
   # Patterns are checked against the weights' names before anything is written.
@@ -124,7 +123,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
         base, splits["select"], spec.size
       ),
       task=_describe_task(config.task, splits),
-      precision={"dtype": "float32", "matmul": "highest"},
+      precision={
+        "dtype": "float32",
+        "matmul": jax.config.jax_default_matmul_precision,
+      },
     )
     scores = found.evaluate(selecting, splits["select"], split="select")
     clock.lap("scoring_s")
@@ -143,6 +145,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       num_select=config.task.num_select,
       primary_k=config.ensemble.top_k,
       top_k=config.ensemble.also,
+      repeated=signals.is_single(config.task.family),
       note=_note(config.task.family),
     )
     if jax.process_index() == 0:
@@ -252,8 +255,14 @@ def _load_or_pretrain(key, config, model, folder: runs.Run):
       jnp.mean(losses[-100:]),
       settings.num_steps,
     )
+  if not all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(base)):
+    raise UserError(
+      "pretraining diverged: its weights are not finite. Lower"
+      f" pretraining.learning_rate, got {settings.learning_rate}."
+    )
   folder.save_base(base)
-  return jax.device_get(base)
+  # From the disk in any case, so that all processes have the same bits.
+  return folder.load_base(initial)
 
 
 if __name__ == "__main__":

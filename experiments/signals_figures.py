@@ -24,6 +24,10 @@ def draw(config, batch, members, scores, judged, results, folder) -> None:
   setting = f"{config.pretraining.family} → {task.family}"
   if not config.pretraining.num_steps:
     setting = f"untrained → {task.family}"
+  selecting = f"{task.num_select} signals of selection"
+  judging = f"{task.num_judge} signals of judging"
+  if signals.is_single(task.family):
+    selecting = judging = "a single signal"
   num_rows = 1 if signals.is_single(task.family) else _NUM_SIGNALS
   num_rows = min(num_rows, task.num_judge)
   x = signals.GRID_START + signals.GRID_STEP * np.arange(
@@ -44,19 +48,15 @@ def draw(config, batch, members, scores, judged, results, folder) -> None:
   plots.plot_bars(
     folder.figure_path("bars.png"),
     results["table"],
-    title=f"{setting}: {task.num_judge} judging signals, N={len(members)}",
+    title=f"{setting}: {judging}, N={len(members)}",
   )
   errors = -scores
   sigmas = np.array([member.sigma for member in members])
-  usable = np.isfinite(errors)
   plots.plot_score_histogram(
     folder.figure_path("histogram.png"),
-    {
-      float(sigma): errors[usable & (sigmas == sigma)]
-      for sigma in np.unique(sigmas)
-    },
+    {float(sigma): errors[sigmas == sigma] for sigma in np.unique(sigmas)},
     -judged.base_select_score,
-    title=f"{setting}: {task.num_select} selection signals",
+    title=f"{setting}: {selecting}",
   )
   plots.plot_curves(
     folder.figure_path("curves.png"),

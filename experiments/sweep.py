@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -26,11 +26,11 @@ from thickets.errors import UserError
 _INDEX = flags.DEFINE_integer("index", None, "The only point to run.")
 
 EXPERIMENTS = ("signals",)
-_COLUMNS = {  # Name of a column: row of the results' table, and its field.
+_COLUMNS = {  # Name of a column: role of a row in the results' table, and its field.
   "base": ("base", "judge_mse"),
-  "population median": ("population median", "select_mse"),
+  "population median (select)": ("median", "select_mse"),
   "top-1": ("top-1", "judge_mse"),
-  "ensemble": ("(primary)", "judge_mse"),
+  "ensemble": ("primary", "judge_mse"),
 }
 
 
@@ -49,10 +49,28 @@ def main(_) -> None:
     launch.start_devices()
     for index in _chosen(len(points)):
       folder = workdir / f"{index:03d}"
-      if not (folder / "results.json").exists():
+      if not _is_done(folder, configs[index]):
         logging.info("point %d: %s %s", index, points[index].group, folder)
         experiment.run(configs[index], str(folder))
-    print(_summarise(points, workdir))
+    done = {
+      index: workdir / f"{index:03d}"
+      for index in range(len(points))
+      if _is_done(workdir / f"{index:03d}", configs[index])
+    }
+    logging.info("%d of %d points are done", len(done), len(points))
+    if done:
+      print(_summarise(points, done, workdir))
+
+
+def _is_done(folder: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
+  """Whether a point has ended, with this very config; others are run again.
+
+  A run whose config differs in more than its size is refused by the run itself.
+  """
+  finished = (folder / "results.json").exists()
+  return finished and not runs.config_differences(
+    folder, launch.to_json(config)
+  )
 
 
 def _read_points(path: str) -> list[sweeps.Point]:
@@ -90,47 +108,47 @@ def _chosen(num_points: int) -> Sequence[int]:
   return [_INDEX.value]
 
 
-def _summarise(points: Sequence[sweeps.Point], workdir: pathlib.Path) -> str:
+def _summarise(
+  points: Sequence[sweeps.Point],
+  done: Mapping[int, pathlib.Path],
+  workdir: pathlib.Path,
+) -> str:
   """Writes summary.json, summary.md and a figure; returns the table."""
-  groups: dict[str, dict[str, list[float]]] = {}
-  num_done = 0
-  for index, point in enumerate(points):
-    path = workdir / f"{index:03d}" / "results.json"
-    if path.exists():
-      values = _columns(json.loads(path.read_text(encoding="utf-8")))
-      columns = groups.setdefault(point.group, {name: [] for name in values})
-      for name, value in values.items():
-        columns[name].append(value)
-      num_done += 1
-  if num_done < len(points):
-    logging.info("%d of %d points are done", num_done, len(points))
+  groups: dict[str, dict[str, list[float | None]]] = {}
+  for index, folder in done.items():
+    text = (folder / "results.json").read_text(encoding="utf-8")
+    for name, value in _columns(json.loads(text)).items():
+      columns = groups.setdefault(points[index].group, {})
+      columns.setdefault(name, []).append(value)
   runs.write_json(
     workdir / "summary.json",
     {"units": "mean squared error per predicted value", "groups": groups},
   )
   table = _format(groups)
   (workdir / "summary.md").write_text(table + "\n", encoding="utf-8")
-  errors = {
-    group: {name: columns[name] for name in _COLUMNS}
-    for group, columns in groups.items()
-  }
   plots.plot_groups(
     workdir / "figures" / "summary.png",
-    errors,
-    title=f"{num_done} runs, one dot each",
+    {
+      group: {name: _as_floats(columns[name]) for name in _COLUMNS}
+      for group, columns in groups.items()
+    },
+    title=f"{len(done)} runs, one dot each",
   )
   return table
 
 
-def _columns(results: dict[str, Any]) -> dict[str, float]:
+def _columns(results: dict[str, Any]) -> dict[str, float | None]:
+  rows = {row["role"]: row for row in results["table"]}
   values = {
-    column: next(r for r in results["table"] if r["name"].endswith(row))[field]
-    for column, (row, field) in _COLUMNS.items()
+    column: rows[role][field] for column, (role, field) in _COLUMNS.items()
   }
-  values["share better than base"] = results["population"]["better_than_base"][
-    "frac"
-  ]
-  return {n: np.inf if v is None else v for n, v in values.items()}
+  share = results["population"]["better_than_base"]["frac"]
+  return values | {"share better than base": share}
+
+
+def _as_floats(values: Sequence[float | None]) -> list[float]:
+  """With what failed as infinite errors, so that medians count it."""
+  return [np.inf if value is None else value for value in values]
 
 
 def _format(groups: dict[str, dict[str, list[float]]]) -> str:
@@ -148,7 +166,8 @@ def _format(groups: dict[str, dict[str, list[float]]]) -> str:
   return "\n".join(lines)
 
 
-def _format_cell(values: list[float]) -> str:
+def _format_cell(values: list[float | None]) -> str:
+  values = _as_floats(values)
   if len(values) == 1:
     return f"{values[0]:.3g}"
   low, middle, high = np.min(values), np.median(values), np.max(values)

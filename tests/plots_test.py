@@ -4,6 +4,7 @@ import pathlib
 import tempfile
 from unittest import mock
 
+import matplotlib
 import matplotlib.image
 import numpy as np
 from absl.testing import parameterized
@@ -12,10 +13,21 @@ from thickets import plots
 
 RNG = np.random.default_rng(0)
 ROWS = [
-  {"name": "base", "select_mse": 0.4, "judge_mse": 0.5, "judge_se": 0.02},
-  {"name": "population median", "select_mse": 0.6},
-  {"name": "top-1", "judge_mse": 0.3, "judge_se": None},
-  {"name": "ensemble K=5 (primary)", "judge_mse": 0.2, "judge_se": 0.01},
+  {
+    "role": "base",
+    "name": "base",
+    "select_mse": 0.4,
+    "judge_mse": 0.5,
+    "judge_se": 0.02,
+  },
+  {"role": "median", "name": "population median", "select_mse": 0.6},
+  {"role": "top-1", "name": "top-1", "judge_mse": 0.3, "judge_se": None},
+  {
+    "role": "primary",
+    "name": "ensemble K=5 (primary)",
+    "judge_mse": 0.2,
+    "judge_se": 0.01,
+  },
 ]
 BY_K = [
   {"k": 1, "mse": 0.3, "se": 0.02},
@@ -123,8 +135,16 @@ class PlotsTest(parameterized.TestCase):
     self.assertEqual(ax.get_title(), "N=9")
     self.assertEqual(ax.get_ylim(), (0, 0.65))  # The authors' limits.
 
+  def test_bars_keep_their_colour_and_say_whether_there_are_errors(self):
+    rows = [row | {"judge_se": None} for row in ROWS[1:]]
+    (ax,) = self.draw(plots.plot_bars, rows, title="").axes
+    colours = [matplotlib.colors.to_hex(b.get_facecolor()) for b in ax.patches]
+    self.assertEqual(colours, ["#c0392b", "#d4a017"])
+    self.assertEqual(ax.get_ylabel(), "mean squared error")
+    self.assertFalse(any(hasattr(c, "has_yerr") for c in ax.containers))
+
   def test_bars_higher_than_the_authors_are_not_cut(self):
-    rows = [{"name": "base", "judge_mse": 3.0, "judge_se": 0.5}]
+    rows = [{"role": "base", "name": "base", "judge_mse": 3.0, "judge_se": 0.5}]
     (ax,) = self.draw(plots.plot_bars, rows, title="").axes
     self.assertGreater(ax.get_ylim()[1], 3.5)
 
@@ -146,6 +166,22 @@ class PlotsTest(parameterized.TestCase):
 
   def test_histogram_of_members_that_are_all_alike(self):
     self.draw(plots.plot_score_histogram, {0.0: np.full(5, 0.3)}, 0.3, title="")
+
+  def test_histogram_counts_what_a_logarithm_cannot_show(self):
+    errors = {0.1: np.array([0.0, 0.2, 0.4, np.inf, np.nan])}
+    (ax,) = self.draw(plots.plot_score_histogram, errors, np.nan, title="").axes
+    (text,) = ax.get_legend().texts  # And no line for a base that failed.
+    self.assertEqual(text.get_text(), "σ = 0.1 (n=5, 3 not shown)")
+    self.assertEqual(sum(bar.get_height() for bar in ax.patches), 2)
+
+  def test_curves_leave_out_what_failed(self):
+    by_k = [*BY_K[:1], BY_K[1] | {"mse": None}, *BY_K[2:]]
+    fig = self.draw(
+      plots.plot_curves, by_k, BY_N, base=None, population_size=9, primary_k=5
+    )
+    left = fig.axes[0]
+    self.assertTrue(np.isnan(left.lines[0].get_ydata()[1]))
+    self.assertIsNone(left.get_legend())
 
   def test_curves(self):
     fig = self.draw(

@@ -234,13 +234,20 @@ class FindWidthTest(parameterized.TestCase):
     self.assertLessEqual(num_chunks * width, 1.1 * num_members)
     self.assertLessEqual(width, 1024)
 
-  @parameterized.parameters((60, 60), (100, 56), (129, 48), (1000, 40))
+  @parameterized.parameters((8, 8), (60, 8), (100, 16), (500, 56), (1000, 40))
   def test_the_last_chunk_is_the_fullest_that_there_is(
     self, num_members, width
   ):
-    # One lane on each of 8 devices: 40, 48, 56 or 64 members to a chunk.
+    # One lane on each of 8 devices, so multiples of 8: at least eight chunks,
+    # and of those widths the one with the fullest last chunk.
     evaluator = evaluators.traced(_score, lanes=1)
     self.assertEqual(evaluator.find_width(PARAMS, BATCH, num_members), width)
+
+  @parameterized.parameters((200, 64, 96, 96), (5000, 64, 2000, 2000))
+  def test_more_devices_than_a_chunk_has_members(
+    self, size, most, slots, width
+  ):
+    self.assertEqual(evaluators._fit_width(size, most, slots), width)
 
 
 class _Started:

@@ -117,19 +117,35 @@ def _first_ranks(codes_QK: Int[np.ndarray, "Q K"]) -> Int[np.ndarray, "Q K"]:
 def mean_ensemble(
   predictions: Shaped[Any, "K ..."],
 ) -> Float[np.ndarray, "..."]:
-  """Returns the mean prediction of K members, accumulated in float64."""
-  predictions = np.asarray(predictions)
+  """Returns the mean prediction of K members, accumulated in float64.
+
+  Raises:
+    ValueError: if there are no members.
+  """
+  predictions = _check_predictions(predictions)
   mean = np.mean(predictions, axis=0, dtype=np.float64)
-  return mean.astype(predictions.dtype)
+  return mean.astype(_mean_dtype(predictions))
 
 
 def mean_ensemble_prefixes(
   predictions: Shaped[Any, "K ..."],
 ) -> Float[np.ndarray, "K ..."]:
   """Returns the mean of every prefix of the ranking: entry k - 1 of the k best."""
-  predictions = np.asarray(predictions)
+  predictions = _check_predictions(predictions)
   totals = np.cumsum(predictions, axis=0, dtype=np.float64)
   counts = np.arange(1, len(predictions) + 1).reshape(
     -1, *([1] * (predictions.ndim - 1))
   )
-  return (totals / counts).astype(predictions.dtype)
+  return (totals / counts).astype(_mean_dtype(predictions))
+
+
+def _check_predictions(predictions: Any) -> np.ndarray:
+  predictions = np.asarray(predictions)
+  if not len(predictions):
+    raise ValueError("An ensemble must have at least one member, got none.")
+  return predictions
+
+
+def _mean_dtype(predictions: np.ndarray) -> np.dtype:
+  is_floating = np.issubdtype(predictions.dtype, np.floating)
+  return predictions.dtype if is_floating else np.dtype(np.float64)

@@ -26,7 +26,10 @@ Batch = Any
 
 # What fits beside the matmul tiles in the cache of one core.
 _CPU_BUDGET_BYTES = 2 * 2**20
-_ACCELERATOR_BUDGET_FRAC = 0.8
+# Of an accelerator's memory; the rest is for the base, the prompts and results.
+_ACCELERATOR_BUDGET_FRAC = 0.6
+_UNKNOWN_DEVICE_BYTES = 2**30  # Of a device that does not tell its size.
+_MIN_CHUNKS = 8
 _CPU_WIDTH = 64
 _MAX_WIDTH = 1024
 
@@ -147,7 +150,9 @@ class Traced:
     """
     width = _fit_width(num_members, _CPU_WIDTH, self._slots)
     placed = self.place(base, batch, width)
-    lanes = self._find_lanes(*placed, width, 1, most=_MAX_WIDTH // self._slots)
+    lanes = self._find_lanes(
+      *placed, width, 1, most=max(1, _MAX_WIDTH // self._slots)
+    )
     most = max(min(lanes * self._slots, _MAX_WIDTH), _CPU_WIDTH)
     return _fit_width(num_members, most, lanes * self._slots)
 
@@ -164,7 +169,8 @@ class Traced:
       memory = program.memory_analysis()
       needed = max(1, memory.temp_size_in_bytes)
       device = self._mesh.devices.flat[0]
-      self._lanes[key] = max(1, int(_memory_budget_bytes(device) // needed))
+      fitting = max(1, int(_memory_budget_bytes(device) // needed))
+      self._lanes[key] = 2 ** (fitting.bit_length() - 1)
     return min(self._lanes[key], most)
 
   def _program(self, base, batch, num_members, num_terms, lanes):
@@ -329,15 +335,25 @@ def _memory_budget_bytes(device: jax.Device) -> int | float:
   """
   if device.platform == "cpu":
     return _CPU_BUDGET_BYTES
-  stats = device.memory_stats()
-  free = stats["bytes_limit"] - stats["bytes_in_use"]
-  return _ACCELERATOR_BUDGET_FRAC * free
+  stats = device.memory_stats() or {}
+  # The device's size, not what is free now: a resumed run must find the same.
+  limit = stats.get("bytes_limit", _UNKNOWN_DEVICE_BYTES)
+  return _ACCELERATOR_BUDGET_FRAC * limit
 
 
 def _fit_width(num_members: int, most: int, multiple: int) -> int:
-  """The width within [most / 2, most] that leaves the last chunk fullest."""
-  if num_members <= most:
+  """The width of at most `most` that leaves the last chunk fullest.
+
+  A multiple of `multiple` within [most / 2, most], or all of a population that
+  one step can hold. At least eight chunks to a process, where there are members
+  enough: what is under way is lost in a crash, and a process without a chunk
+  idles.
+  """
+  if num_members <= multiple:
     return num_members
+  share = math.ceil(num_members / (_MIN_CHUNKS * jax.process_count()))
+  most = min(most, math.ceil(share / multiple) * multiple)
+  most = max(most, multiple)
   candidates = [
     width for width in range(most, most // 2, -1) if width % multiple == 0
   ]

@@ -313,8 +313,10 @@ def describe_kind(
     "num_perturbed_tensors": 0,
     "num_perturbed_weights": 0,
   }
-  for (_, leaf), mask in zip(pairs, _participants(kind, pairs), strict=True):
-    counts["num_tensors"] += mask.size
+  for (template, leaf), mask in zip(
+    pairs, _participants(kind, pairs), strict=True
+  ):
+    counts["num_tensors"] += naming.slice_names(template, leaf).size
     counts["num_weights"] += int(np.size(leaf))
     counts["num_perturbed_tensors"] += int(mask.sum())
     counts["num_perturbed_weights"] += (

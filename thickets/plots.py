@@ -5,7 +5,7 @@ closes it.
 """
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -19,6 +19,8 @@ MEMBER = {"color": "#e9967a", "linewidth": 0.7, "alpha": 0.6}
 CHOSEN = {"color": "#c0392b", "linewidth": 0.9, "alpha": 0.9}
 ENSEMBLE = {"color": "#d4a017", "linewidth": 2.6}
 TRUTH = {"color": "#1f5fa8", "linewidth": 1.8, "linestyle": (0, (1, 1))}
+
+_ROLE_COLOURS = {"base": "0.15", "top-1": "#c0392b"}  # Others: ensembles.
 
 _STYLE = {
   "axes.spines.right": False,
@@ -79,22 +81,20 @@ def plot_bars(
 
   Args:
     path: of the PNG file.
-    rows: with `name`, `judge_mse` and `judge_se` (None where undefined).
+    rows: with `role`, `name`, `judge_mse` (rows without are left out) and
+      `judge_se` (None where undefined).
     title: says on what, with counts.
   """
   rows = [row for row in rows if row.get("judge_mse") is not None]
-  heights = [row["judge_mse"] for row in rows]
-  errors = [row.get("judge_se") or 0.0 for row in rows]
+  heights = np.array([row["judge_mse"] for row in rows], float)
+  errors = _numbers(row["judge_se"] for row in rows)
   fig, ax = _subplots(1, 1, width=1.6 + 0.75 * len(rows), height=3.2)
-  top = max(
-    0.65, 1.15 * max(h + e for h, e in zip(heights, errors, strict=True))
-  )
-  colours = ["0.15", "#c0392b"] + ["#d4a017"] * (len(rows) - 2)
+  highest = np.max(heights + np.nan_to_num(errors), initial=0.0)
   bars = ax.bar(
     range(len(rows)),
     heights,
-    yerr=errors,
-    color=colours[: len(rows)],
+    yerr=None if np.isnan(errors).all() else np.nan_to_num(errors),
+    color=[_ROLE_COLOURS.get(row["role"], "#d4a017") for row in rows],
     edgecolor="black",
     linewidth=0.6,
     capsize=3,
@@ -102,7 +102,11 @@ def plot_bars(
   )
   ax.bar_label(bars, [f"{height:.2g}" for height in heights], padding=3)
   ax.set_xticks(range(len(rows)), [_wrap(row["name"]) for row in rows])
-  ax.set(ylabel="mean squared error (± s.e.)", ylim=(0, top), title=title)
+  ax.set(
+    ylabel=_error_label(errors),
+    ylim=(0, max(0.65, 1.15 * highest)),
+    title=title,
+  )
   _save(fig, path)
 
 
@@ -117,27 +121,34 @@ def plot_score_histogram(
 
   Args:
     path: of the PNG file.
-    errors_by_sigma: finite, positive errors of the members at each sigma.
+    errors_by_sigma: errors of the members at each sigma; what a logarithmic axis
+      cannot show (failures, zeros) is counted in the legend.
     base_error: of the base, on the same prompts.
     title: says on what, with counts.
   """
   fig, ax = _subplots(1, 1, width=5.2, height=3.2)
-  everything = np.concatenate([*errors_by_sigma.values(), [base_error]])
-  low, high = everything.min(), everything.max()
+  everything = np.append(
+    np.concatenate([*errors_by_sigma.values()]), base_error
+  )
+  shown = everything[np.isfinite(everything) & (everything > 0)]
+  low, high = (shown.min(), shown.max()) if shown.size else (0.1, 1.0)
   bins = np.geomspace(low * 0.95, high * 1.05, 50)
   hatches = ("", "//", "..", "xx")
   for index, (sigma, errors) in enumerate(sorted(errors_by_sigma.items())):
+    fits = np.isfinite(errors) & (errors > 0)
+    missing = f", {(~fits).sum()} not shown" if not fits.all() else ""
     ax.hist(
-      errors,
+      errors[fits],
       bins=bins,
       color=matplotlib.colormaps["cividis"](0.75 - 0.5 * (index % 4) / 3),
       hatch=hatches[index % 4],
       edgecolor="white",
       linewidth=0.3,
       alpha=0.8,
-      label=f"σ = {sigma:g} (n={len(errors)})",
+      label=f"σ = {sigma:g} (n={len(errors)}{missing})",
     )
-  ax.axvline(base_error, **BASE, label=f"base {base_error:.3g}")
+  if np.isfinite(base_error):
+    ax.axvline(base_error, **BASE, label=f"base {base_error:.3g}")
   ax.set(xscale="log", xlabel="mean squared error of a member", title=title)
   ax.set_ylabel("members")
   _legend(ax)
@@ -149,7 +160,7 @@ def plot_curves(
   by_k: Sequence[Mapping[str, Any]],
   by_n: Sequence[Mapping[str, Any]],
   *,
-  base: float,
+  base: float | None,
   population_size: int,
   primary_k: int,
 ) -> None:
@@ -159,25 +170,25 @@ def plot_curves(
     path: of the PNG file.
     by_k: rows with `k`, `mse` and `se`, at the full population.
     by_n: rows with `n`, `median_mse`, `min_mse`, `max_mse` and `num_blocks`.
-    base: error of the base on the same prompts.
+    base: error of the base on the same prompts, None if it failed.
     population_size: N of the left panel.
     primary_k: K of the right panel.
   """
   fig, axes = _subplots(1, 2, width=8.4, height=3.2)
   left, right = axes[0]
   k, mse, error = (
-    np.array([row[field] or 0.0 for row in by_k], float)
-    for field in ("k", "mse", "se")
+    _numbers(row[field] for row in by_k) for field in ("k", "mse", "se")
   )
-  left.fill_between(k, mse - error, mse + error, color="#d4a017", alpha=0.3)
+  half = np.nan_to_num(error)
+  left.fill_between(k, mse - half, mse + half, color="#d4a017", alpha=0.3)
   left.plot(k, mse, color="#a87c00", marker="o", markersize=3)
   left.axvline(primary_k, color="0.6", linewidth=0.8, linestyle=":")
   left.set(
     xlabel=f"K, members in the ensemble (N={population_size})",
-    ylabel="mean squared error (± s.e.)",
+    ylabel=_error_label(error),
   )
   n, median, low, high = (
-    np.array([row[field] for row in by_n], float)
+    _numbers(row[field] for row in by_n)
     for field in ("n", "median_mse", "min_mse", "max_mse")
   )
   right.errorbar(
@@ -203,9 +214,10 @@ def plot_curves(
   )
   for ax in (left, right):
     ax.set(xscale="log", yscale="log")
-    ax.axhline(base, **BASE, label=f"base {base:.3g}")
     ax.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
-    _legend(ax)
+    if base is not None:
+      ax.axhline(base, **BASE, label=f"base {base:.3g}")
+      _legend(ax)
   _save(fig, path)
 
 
@@ -259,6 +271,18 @@ def _subplots(rows, columns, *, width, height):
     fig = figure.Figure(figsize=(width, height), layout="constrained")
     axes = fig.subplots(rows, columns, squeeze=rows == columns == 1)
   return fig, axes
+
+
+def _numbers(values: Iterable[float | None]) -> np.ndarray:
+  """As floats, NaN for None, which matplotlib leaves out."""
+  return np.array(
+    [np.nan if value is None else value for value in values], float
+  )
+
+
+def _error_label(errors: np.ndarray) -> str:
+  with_errors = errors.size and not np.isnan(errors).all()
+  return "mean squared error" + (" (± s.e.)" if with_errors else "")
 
 
 def _legend(ax, **options):

@@ -34,7 +34,7 @@ def pretrain(
   """
 
   @jax.jit
-  def run(params):
+  def run(key, params):
     def step(carry, index):
       params, state = carry
       batch = sample_batch(jax.random.fold_in(key, index))
@@ -47,4 +47,4 @@ def pretrain(
     )
     return params, losses
 
-  return run(params)
+  return run(key, params)

@@ -149,6 +149,11 @@ class RecordLog:
         f"{self._path} is in use by another process. Wait for it to end, or"
         " choose another workdir."
       ) from error
+    except OSError as error:  # As on a network disk without locks.
+      raise UserError(
+        f"{self._path} must be on a disk with file locks, got"
+        f" {error.strerror}. Choose another workdir."
+      ) from error
 
   def _write(self, data: bytes) -> None:
     written = self._file.write(data)

@@ -55,16 +55,15 @@ class Run:
     extendable: Iterable[str] = (),
   ):
     self.workdir = make_workdir(workdir)
-    self._check_config(config, frozenset(extendable))
+    self._check_config(config, extendable)
     self._log = records.RecordLog(
       self.workdir / "records" / f"process_{jax.process_index():04d}.jsonl"
     )
     self._records: dict[tuple[str, int], records.Record] = {}
     self.refresh()
-    if jax.process_index() == 0:
-      self.save_json(
-        "config.json", {"config": config, "environment": describe_environment()}
-      )
+    self._config = config
+    if not (self.workdir / "config.json").exists():
+      self._save_config()
 
   def __enter__(self):
     return self
@@ -89,10 +88,27 @@ class Run:
       records.check_header(path, header)
     if self._log.header is None:
       self._log.write_header(header)
+    if jax.process_count() > 1:
+      # Each against what the others wrote: their bases may differ in bits.
+      multihost_utils.sync_global_devices("thickets header")
+      for path in self._log_paths():
+        records.check_header(path, header)
+    self._save_config()
+
+  def _save_config(self):
+    if jax.process_index() == 0:
+      environment = describe_environment()
+      self.save_json(
+        "config.json", {"config": self._config, "environment": environment}
+      )
 
   def refresh(self) -> None:
-    """Reads the records of all processes; later ones replace earlier ones."""
-    for path in self._log_paths():
+    """Reads the records of all processes.
+
+    Of several records of one member, the last of the first process that has one
+    counts, however often and by whom the log is read.
+    """
+    for path in reversed(self._log_paths()):
       self._keep(records.read_log(path))
 
   def _keep(self, found: Iterable[records.Record]) -> None:
@@ -156,8 +172,12 @@ class Run:
       for chunk in pending
       if chunk % jax.process_count() == jax.process_index()
     ]
-    meter = progress.Progress(split, len(members), self._best_and_base(split))
-    meter.skip(len(members) - self._count(pending, len(members), width))
+    num_on_disk = len(members) - self._count(pending, len(members), width)
+    num_mine = self._count(mine, len(members), width)
+    meter = progress.Progress(
+      split, num_on_disk + num_mine, self._best_and_base(split)
+    )
+    meter.skip(num_on_disk)
     for chunk in population.stream_chunks(
       evaluator, base, members, batch, width=width, chunks=mine
     ):
@@ -168,8 +188,10 @@ class Run:
       )
       meter.add(scores)
     if jax.process_count() > 1:
-      multihost_utils.sync_global_devices(f"thickets {split}")
+      multihost_utils.sync_global_devices(f"thickets {split} is scored")
       self.refresh()
+      # Nobody writes on while another still reads.
+      multihost_utils.sync_global_devices(f"thickets {split} is read")
     return self.scores(split, positions)
 
   def evaluate_base(
@@ -197,13 +219,23 @@ class Run:
 
     Args:
       like: a tree with its structure, shapes and dtypes.
+
+    Raises:
+      UserError: if it is damaged, or of another structure.
     """
     path = (self.workdir / "base").absolute()
     if not path.exists():
       return None
     target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
-    with _quietly(), ocp.StandardCheckpointer() as checkpointer:
-      return checkpointer.restore(path, target)
+    try:
+      with _quietly(), ocp.StandardCheckpointer() as checkpointer:
+        return checkpointer.restore(path, target)
+    except (OSError, ValueError, KeyError) as error:
+      reason = str(error).strip().splitlines()[0]
+      raise UserError(
+        f"{path} is no base of this model or is damaged ({reason}). Restore the"
+        " folder, or choose another workdir."
+      ) from error
 
   def save_base(self, base: Params) -> None:
     """Saves the base; on return it is complete, before that it is absent."""
@@ -221,21 +253,7 @@ class Run:
     return self.workdir / "figures" / name
 
   def _check_config(self, config, extendable):
-    path = self.workdir / "config.json"
-    if not path.exists():
-      return
-    try:
-      old = json.loads(path.read_text(encoding="utf-8"))["config"]
-    except (ValueError, KeyError, TypeError) as error:
-      raise UserError(
-        f"{path} is corrupt ({error}). Delete the run, or restore the file."
-      ) from error
-    different = [
-      line
-      for line in records.differences(old, json.loads(json.dumps(config)))
-      if line.split(" ", 1)[0] not in extendable
-    ]
-    if different:
+    if different := config_differences(self.workdir, config, extendable):
       raise UserError(
         f"{self.workdir} holds a run whose config differs: "
         + "; ".join(different)
@@ -272,6 +290,38 @@ class Run:
       max(filter(math.isfinite, members), default=math.nan),
       base[0] if base else math.nan,
     )
+
+
+def config_differences(
+  workdir: str | os.PathLike[str],
+  config: dict[str, Any],
+  extendable: Iterable[str] = (),
+) -> list[str]:
+  """Lists how a config differs from that of the run in a directory.
+
+  Args:
+    workdir: of the run; without one nothing differs.
+    config: JSON values, nested dicts at the outside.
+    extendable: dotted keys that may differ.
+
+  Raises:
+    UserError: if the run's own config is corrupt.
+  """
+  path = pathlib.Path(workdir) / "config.json"
+  if not path.exists():
+    return []
+  try:
+    old = json.loads(path.read_text(encoding="utf-8"))["config"]
+  except (ValueError, KeyError, TypeError) as error:
+    raise UserError(
+      f"{path} is corrupt ({error}). Delete the run, or restore the file."
+    ) from error
+  allowed = frozenset(extendable)
+  return [
+    line
+    for line in records.differences(old, json.loads(json.dumps(config)))
+    if line.split(" ", 1)[0] not in allowed
+  ]
 
 
 def make_workdir(workdir: str | os.PathLike[str]) -> pathlib.Path:

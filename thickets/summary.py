@@ -236,6 +236,7 @@ def summarise_run(
   num_select: int,
   primary_k: int,
   top_k: Sequence[int],
+  repeated: bool = False,
   note: str = "",
 ) -> dict[str, Any]:
   """Returns the contents of `results.json`, apart from timing.
@@ -247,26 +248,38 @@ def summarise_run(
     num_select: number of prompts of selection.
     primary_k: the ensemble that is reported, chosen beforehand.
     top_k: the other ensembles of the table.
+    repeated: whether the prompts are copies of one, so that an error over
+      prompts would be none.
     note: what a reader of the table must know about the task.
   """
   whole = summarise_population(members, scores, judged.base_select_score)
   chosen = judged.of(judged.choice.chosen)
   by_k = summarise_ensembles(chosen, judged.target)
-  base_errors = squared_errors(judged.base, judged.target)
+  base = describe_errors(squared_errors(judged.base, judged.target))
+  if repeated:
+    base["se"] = None
+    by_k = [row | {"se": None} for row in by_k]
   rows = [
     {
+      "role": "base",
       "name": "base",
       "select_mse": _finite(-judged.base_select_score),
-      **_judge(describe_errors(base_errors)),
+      **_judge(base),
     },
-    {"name": "population median", "select_mse": whole["median_mse"]},
     {
+      "role": "median",
+      "name": "population median",
+      "select_mse": whole["median_mse"],
+    },
+    {
+      "role": "top-1",
       "name": "top-1",
       "select_mse": whole["best_mse"],
       **_judge(by_k[0]),
     },
     *(
       {
+        "role": "primary" if k == primary_k else "ensemble",
         "name": f"ensemble K={k}" + (" (primary)" if k == primary_k else ""),
         **_judge(by_k[k - 1]),
       }
@@ -277,7 +290,7 @@ def summarise_run(
   return {
     "units": "mean squared error per predicted value; s.e. over prompts",
     "num_select": num_select,
-    "num_judge": len(base_errors),
+    "num_judge": base["num_prompts"],
     "primary_k": primary_k,
     "note": note,
     "table": rows,
