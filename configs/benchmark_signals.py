@@ -4,7 +4,7 @@ Command   python -m experiments.benchmark --config=configs/benchmark_signals.py 
             --workdir=runs/benchmark_signals
 Hardware  anything; two CPU cores in docs/benchmarks.md
 Time      about 4 min on two cores, most of it for the memory at N=10000
-Result    utilisation of 0.9 or more on CPU
+Result    utilisation of 0.86 to 0.91 on two shared cores (docs/benchmarks.md)
 """
 
 import ml_collections

@@ -28,9 +28,9 @@ from thickets.tasks import signals
 
 _NUM_RANDOM = 25  # Members shown as they were drawn, as in the paper's figure.
 _NUM_BLOCKS = 10  # Smaller populations of each size, at most.
+# The reported K is not among them: it is chosen before the judging is seen.
 _EXTENDABLE = (
   "population.size",
-  "ensemble.top_k",
   "ensemble.also",
   "ensemble.populations",
 )

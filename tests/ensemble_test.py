@@ -120,3 +120,8 @@ class MeanEnsembleTest(parameterized.TestCase):
     spread = ((predictions - mean) ** 2).mean()
     self.assertLess(ensemble_mse, member_mse)
     self.assertAlmostEqual(ensemble_mse, member_mse - spread, places=12)
+
+  def test_integers_are_not_truncated_and_nobody_has_no_mean(self):
+    self.assertEqual(ensemble.mean_ensemble(np.array([[1], [2]])), [1.5])
+    with self.assertRaisesRegex(ValueError, "at least one member, got none"):
+      ensemble.mean_ensemble(np.zeros((0, 3)))

@@ -1,12 +1,15 @@
 """Tests of sweeps: how axes compose, and that the committed ones can run."""
 
 import collections
+import json
+import pathlib
+import tempfile
 
 from absl.testing import parameterized
 
 from configs import signals_approximation, signals_generalization
-from experiments import signals, sweep
-from thickets import sweeps
+from experiments import launch, signals, sweep
+from thickets import runs, sweeps
 
 A = sweeps.axis("a", (1, 2))
 B = sweeps.axis("b.c", "xyz")
@@ -118,3 +121,45 @@ class CommittedTest(parameterized.TestCase):
       ("squarewave", "squarewave"),
     ]
     self.assertEqual(got, collections.Counter(expected))
+
+
+class SummaryTest(parameterized.TestCase):
+  """The sweep binary, on results written by hand."""
+
+  def setUp(self):
+    super().setUp()
+    folder = tempfile.TemporaryDirectory()
+    self.addCleanup(folder.cleanup)
+    self.workdir = pathlib.Path(folder.name)
+
+  def write(self, index, config, median):
+    folder = self.workdir / f"{index:03d}"
+    folder.mkdir()
+    roles = {"base": 0.5, "top-1": 0.2, "primary": 0.1}
+    table = [{"role": r, "judge_mse": e} for r, e in roles.items()]
+    table.append({"role": "median", "select_mse": median})
+    share = {"better_than_base": {"frac": 0.25}}
+    results = {"table": table, "population": share}
+    runs.write_json(folder / "results.json", results)
+    runs.write_json(folder / "config.json", {"config": launch.to_json(config)})
+    return folder
+
+  def test_a_point_is_done_only_with_the_same_config(self):
+    config = signals_approximation.get_config("smoke")
+    folder = self.write(0, config, 0.4)
+    self.assertTrue(sweep._is_done(folder, config))
+    for key, value in (("population.size", 128), ("task.family", "line")):
+      other = sweep._override(config, sweeps.Point("g", {key: value}))
+      self.assertFalse(sweep._is_done(folder, other))
+
+  def test_a_failed_median_is_infinite_in_the_table_and_null_in_the_file(self):
+    config = signals_approximation.get_config("smoke")
+    points = [sweeps.Point("g", {})] * 3
+    medians = (0.4, None, 0.6)
+    done = {i: self.write(i, config, m) for i, m in enumerate(medians)}
+    table = sweep._summarise(points, done, self.workdir)
+    self.assertIn("| g | 3 | 0.5 [0.5, 0.5] | 0.6 [0.4, inf] | 0.2", table)
+    saved = json.loads((self.workdir / "summary.json").read_text())
+    self.assertEqual(
+      saved["groups"]["g"]["population median (select)"], list(medians)
+    )
