@@ -327,9 +327,11 @@ def format_results(results: Mapping[str, Any]) -> str:
     f"{whole['size']} members, {whole['num_failed']} failed;"
     f" {share['count']} better than the base on select:"
     f" {share['frac']:.1%} [{share['low']:.1%}, {share['high']:.1%}]",
-    f"select: {results['num_select']} prompts that chose; judge:"
-    f" {results['num_judge']} drawn independently",
-    *([results["note"]] if results["note"] else []),
+    results["note"]
+    or (
+      f"select: {results['num_select']} prompts that chose; judge:"
+      f" {results['num_judge']} drawn independently"
+    ),
   ]
   return "\n".join(lines)
 
