@@ -43,7 +43,9 @@ def main(arguments: list[str]) -> int:
     )
   if not arguments or arguments[0] not in _VERBS:
     print(__doc__)
-    return 0 if arguments[:1] in (["-h"], ["--help"]) else 2
+    if arguments[:1] in ([], ["-h"], ["--help"]):
+      return 0
+    return _fail(f"the verb must be run or test, got {arguments[0]!r}.")
   extras, command = _VERBS[arguments[0]]
   if problem := _install(extras):
     return _fail(problem)

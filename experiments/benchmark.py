@@ -145,6 +145,7 @@ def _score(evaluator, base, members, batch, width):
     tempfile.TemporaryDirectory() as workdir,
     runs.Run(workdir, {}) as folder,
   ):
+    folder.write_header({"purpose": "benchmark"})
     folder.evaluate(
       evaluator, base, members, batch, split="select", width=width
     )

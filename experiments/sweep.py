@@ -46,6 +46,11 @@ def main(_) -> None:
     for point_config in configs:
       experiment.validate(point_config)
     workdir = runs.make_workdir(launch.WORKDIR.value)
+    if (workdir / "config.json").exists():
+      raise UserError(
+        f"workdir must be the folder of a sweep, got that of a run, {workdir}."
+        " Choose another with --workdir."
+      )
     launch.start_devices()
     for index in _chosen(len(points)):
       folder = workdir / f"{index:03d}"

@@ -166,6 +166,24 @@ class TracedTest(parameterized.TestCase):
         part.channels["score"], whole[start : start + 16]
       )
 
+  @parameterized.parameters(
+    (lambda params, x: x @ params, r"\[Q\] = \(4,\), got \(4, 2\)"),
+    (lambda params, x: jnp.sum(x @ params), r"\[Q\] = \(4,\), got \(\)"),
+    (lambda params, x: {"loss": x[:, 0]}, r"got channels \['loss'\]"),
+    (
+      lambda params, x: {"score": x[:, 0], "vote": params},
+      r"'vote' must have the prompts as its first axis, \(4, ...\), got \(3, 2\)",
+    ),
+  )
+  def test_scores_that_are_not_one_per_prompt_are_refused(self, score, message):
+    with self.assertRaisesRegex(ValueError, message):
+      population.score_population(
+        lambda params, x: score(params["w"], x),
+        {"w": jnp.ones((3, 2))},
+        MEMBERS[:8],
+        jnp.ones((4, 3)),
+      )
+
   def test_a_failed_member_is_not_finite_and_alone(self):
     evaluator = evaluators.traced(_score)
     members = list(MEMBERS[:16])

@@ -127,6 +127,7 @@ class LogTest(parameterized.TestCase):
   @parameterized.parameters(np.nan, np.inf, -np.inf)
   def test_a_score_that_is_not_finite_is_a_failure(self, score):
     log = self.open()
+    log.write_header(HEADER)
     channels = {"score": np.full((1, 2), score)}
     log.append("select", [4], MEMBERS[:1], np.array([score]), channels)
     (record,) = records.read_log(self.path)
@@ -180,6 +181,15 @@ class LogTest(parameterized.TestCase):
           UserError, rf"{re.escape(str(self.path))} is corrupt: line 2 \("
         ):
           records.RecordLog(self.path)
+
+  def test_records_without_their_header_are_refused(self):
+    # As after a slip in an editor: every line is sound, but of what task?
+    whole = self.write()
+    headless = whole[whole.index(b"\n") + 1 :]
+    for text in (headless, headless + whole):
+      self.path.write_bytes(text)
+      with self.assertRaisesRegex(UserError, "header must be line 1"):
+        records.RecordLog(self.path)
 
   def test_a_damaged_last_line_is_dropped_with_a_message(self):
     whole = self.write()

@@ -165,6 +165,7 @@ class EvaluateTest(_RunTestCase):
       width=WIDTH,
     )
     with self.open() as folder, self.assertLogs("absl", "INFO") as logs:
+      folder.write_header({"base": "a"})
       scores = evaluate(folder)
     num_failed = int(np.isnan(scores).sum())
     self.assertBetween(num_failed, 1, SIZE - 1)
@@ -200,6 +201,7 @@ class EvaluateTest(_RunTestCase):
       width=WIDTH,
     )
     with self.open() as folder:
+      folder.write_header({"base": "a"})
       evaluate(folder, 0)
       with self.assertRaisesRegex(UserError, "sampled in another way"):
         evaluate(folder, 1)

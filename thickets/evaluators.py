@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -200,7 +201,9 @@ class Traced:
     def evaluate_member(member):
       params = perturb(base, member, kind=self._kind, names=self._names)
       outputs = self._score_fn(params, batch)
-      return outputs if isinstance(outputs, dict) else {"score": outputs}
+      channels = outputs if isinstance(outputs, dict) else {"score": outputs}
+      _check_channels(channels, len(jax.tree.leaves(batch)[0]))
+      return channels
 
     def evaluate_step(step):
       if step.seed.shape[0] > 1:
@@ -325,6 +328,22 @@ class _StagedHandle:
       name: np.stack([np.asarray(row[name]) for row in rows])
       for name in rows[0]
     }
+
+
+def _check_channels(channels: dict[str, Any], num_prompts: int) -> None:
+  shapes = {name: jnp.shape(array) for name, array in channels.items()}
+  if shapes.get("score") != (num_prompts,):
+    raise ValueError(
+      f"A score function must return one score per prompt, [Q] = ({num_prompts},),"
+      f" got {shapes.get('score', f'channels {sorted(shapes)}')}. Reduce over all"
+      " other axes."
+    )
+  for name, shape in shapes.items():
+    if shape[:1] != (num_prompts,):
+      raise ValueError(
+        f"Channel {name!r} must have the prompts as its first axis,"
+        f" ({num_prompts}, ...), got {shape}."
+      )
 
 
 def _memory_budget_bytes(device: jax.Device) -> int | float:

@@ -100,7 +100,7 @@ def plot_bars(
     capsize=3,
     width=0.7,
   )
-  ax.bar_label(bars, [f"{height:.2g}" for height in heights], padding=3)
+  ax.bar_label(bars, [f"{height:.3g}" for height in heights], padding=3)
   ax.set_xticks(range(len(rows)), [_wrap(row["name"]) for row in rows])
   ax.set(
     ylabel=_error_label(errors),
@@ -208,6 +208,8 @@ def plot_curves(
       textcoords="offset points",
       fontsize="small",
     )
+  left.set_title(f"the best K of {population_size} members")
+  right.set_title(f"the best {primary_k} of N (m×: of m populations)")
   right.set(
     xlabel=f"N, members in the population (K={primary_k})",
     ylabel="mean squared error (median, range)",

@@ -117,6 +117,7 @@ class RecordLog:
     Returns:
       [P] the records, as `read_log` would read them.
     """
+    assert self.header is not None, "A log begins with its header."
     lines, written, offset = [], [], self._size
     for row, (position, member) in enumerate(
       zip(positions, members, strict=True)
@@ -299,6 +300,12 @@ def _read_lines(path: pathlib.Path) -> Iterator[_Line]:
       except ValueError as error:
         problem = f"line {number} ({error})"
         continue
+      if (number == 1) != ("header" in fields):
+        raise UserError(
+          f"{path} is corrupt: its header must be line 1 and nowhere else (line"
+          f" {number}). Without it nobody knows what the records mean. Restore"
+          " the file, or delete it to have its members evaluated again."
+        )
       yield _Line(offset, len(line), fields)
       offset += len(line)
 
@@ -311,7 +318,7 @@ def _encode_line(fields: dict[str, Any]) -> bytes:
 def _decode_line(line: bytes) -> dict[str, Any]:
   body, mark, rest = line.rpartition(_CHECKSUM)
   if not (mark and rest.endswith(b"}\n")):
-    raise ValueError("it has no end")
+    raise ValueError("it has no checksum at its end")
   if rest[:-2] != str(zlib.crc32(body)).encode("ascii"):
     raise ValueError("its checksum does not match")
   return json.loads(body + b"}")

@@ -227,15 +227,7 @@ class Run:
     if not path.exists():
       return None
     target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
-    try:
-      with _quietly(), ocp.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore(path, target)
-    except (OSError, ValueError, KeyError) as error:
-      reason = str(error).strip().splitlines()[0]
-      raise UserError(
-        f"{path} is no base of this model or is damaged ({reason}). Restore the"
-        " folder, or choose another workdir."
-      ) from error
+    return _restore(path, target)
 
   def save_base(self, base: Params) -> None:
     """Saves the base; on return it is complete, before that it is absent."""
@@ -290,6 +282,15 @@ class Run:
       max(filter(math.isfinite, members), default=math.nan),
       base[0] if base else math.nan,
     )
+
+
+def read_base(workdir: str | os.PathLike[str]) -> Params:
+  """Reads the base that a run left behind, as NumPy arrays.
+
+  Raises:
+    UserError: if there is none, or it is damaged.
+  """
+  return _restore((pathlib.Path(workdir) / "base").absolute())
 
 
 def config_differences(
@@ -400,3 +401,16 @@ def _git_commit() -> str | None:
     )
     return done.stdout.strip()
   return None
+
+
+def _restore(path: pathlib.Path, *target: Params) -> Params:
+  try:
+    with _quietly(), ocp.StandardCheckpointer() as checkpointer:
+      restored = checkpointer.restore(path, *target)
+  except (OSError, ValueError, KeyError) as error:
+    reason = str(error).strip().splitlines()[0][:200]
+    raise UserError(
+      f"{path} is no base of this model or is damaged ({reason}). Restore the"
+      " folder, or choose another workdir."
+    ) from error
+  return jax.tree.map(np.asarray, restored)
