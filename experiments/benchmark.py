@@ -19,7 +19,7 @@ import ml_collections
 
 from configs import benchmark_signals
 from experiments import launch
-from thickets import benchmark, evaluators, randopt, runs
+from thickets import benchmark, environment, evaluators, randopt, runs
 from thickets.models import mlp
 from thickets.perturb import Gaussian
 from thickets.tasks import signals
@@ -38,7 +38,7 @@ def main(_) -> None:
       for size in config.population.memory_sizes
     }
     figures["config"] = launch.to_json(config)
-    figures["environment"] = runs.describe_environment()
+    figures["environment"] = environment.describe()
     runs.write_json(workdir / "benchmark.json", figures)
     for name, value in figures.items():
       if not isinstance(value, dict):

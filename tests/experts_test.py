@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from absl.testing import parameterized
 
-from thickets import experts, naming, randopt, runs
+from thickets import environment, experts, naming, randopt
 from thickets.errors import UserError
 from thickets.perturb import BASE, Gaussian, Member, perturb
 
@@ -44,7 +44,7 @@ class ExpertsTest(parameterized.TestCase):
       scores=-np.linspace(0, 1, 50) / 3,
       positions=np.arange(50)[::-1],
       primary_k=5,
-      versions=runs.library_versions(),
+      versions=environment.library_versions(),
     )
     self.path.write_text(json.dumps(fields | changes, indent=2))
     return fields

@@ -12,8 +12,6 @@ import json
 import math
 import os
 import pathlib
-import platform
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -24,8 +22,7 @@ from absl import logging
 from jax.experimental import multihost_utils
 from jaxtyping import Float
 
-import thickets
-from thickets import population, progress, records
+from thickets import environment, population, progress, records
 from thickets.errors import UserError
 from thickets.naming import Params
 from thickets.perturb import BASE, Member
@@ -97,9 +94,9 @@ class Run:
 
   def _save_config(self):
     if jax.process_index() == 0:
-      environment = describe_environment()
       self.save_json(
-        "config.json", {"config": self._config, "environment": environment}
+        "config.json",
+        {"config": self._config, "environment": environment.describe()},
       )
 
   def refresh(self) -> None:
@@ -354,29 +351,6 @@ def write_json(path: pathlib.Path, content: dict[str, Any]) -> pathlib.Path:
   return path
 
 
-def library_versions() -> dict[str, str]:
-  """The versions that a member's weights and scores may depend on."""
-  return {
-    "thickets": thickets.__version__,
-    "jax": jax.__version__,
-    "numpy": np.__version__,
-    "python": platform.python_version(),
-  }
-
-
-def describe_environment() -> dict[str, Any]:
-  """The machine and the code: versions, devices, commit."""
-  devices = jax.devices()
-  return {
-    "versions": library_versions(),
-    "platform": devices[0].platform,
-    "device_kind": devices[0].device_kind,
-    "num_devices": len(devices),
-    "num_processes": jax.process_count(),
-    "commit": _git_commit(),
-  }
-
-
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
   """Silences Orbax, which logs dozens of lines for each checkpoint."""
@@ -386,21 +360,6 @@ def _quietly() -> Iterator[None]:
     yield
   finally:
     logging.set_verbosity(verbosity)
-
-
-def _git_commit() -> str | None:
-  """The commit of the source tree, None outside of one."""
-  root = pathlib.Path(__file__).parent
-  with contextlib.suppress(OSError, subprocess.SubprocessError):
-    done = subprocess.run(
-      ["git", "-C", str(root), "describe", "--always", "--dirty"],
-      capture_output=True,
-      text=True,
-      timeout=10,
-      check=True,
-    )
-    return done.stdout.strip()
-  return None
 
 
 def _restore(path: pathlib.Path, *target: Params) -> Params:

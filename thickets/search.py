@@ -12,7 +12,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import Float, Int
 
-from thickets import experts, naming, noise, randopt, runs
+from thickets import environment, experts, naming, noise, randopt, runs
 from thickets.naming import Names, Params
 from thickets.perturb import Gaussian, Kind, Member, describe_kind
 from thickets.population import Batch, Evaluator
@@ -169,6 +169,6 @@ class Search:
       scores=np.asarray(scores)[np.asarray(chosen)],
       positions=chosen,
       primary_k=primary_k,
-      versions=runs.library_versions(),
+      versions=environment.library_versions(),
     )
     self._folder.save_json("experts.json", content)
