@@ -10,6 +10,7 @@ installed again; further arguments go to the command behind the verb.
 
 import hashlib
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -34,7 +35,7 @@ _VERBS = {  # Extras to install, and the arguments of Python.
 
 
 def main(arguments: list[str]) -> int:
-  """Sets up what the verb needs, and runs it."""
+  """Sets up what the verb needs and becomes it, or returns an exit status."""
   if sys.version_info < (3, 11):
     return _fail(
       "Python must be 3.11 or later, got"
@@ -49,7 +50,11 @@ def main(arguments: list[str]) -> int:
   extras, command = _VERBS[arguments[0]]
   if problem := _install(extras):
     return _fail(problem)
-  return subprocess.call([_PYTHON, *command, *arguments[1:]], cwd=_ROOT)
+  # In place of this process, so that Ctrl-C reaches the command alone: a parent
+  # that waits would kill it a moment later, advice unprinted.
+  os.chdir(_ROOT)
+  sys.stdout.flush()
+  os.execv(_PYTHON, [str(_PYTHON), *command, *arguments[1:]])
 
 
 def _install(extras: str) -> str | None:

@@ -3,7 +3,7 @@
 Command   python -m experiments.sweep --config=configs/signals_generalization.py \
             --workdir=runs/generalization
 Hardware  two CPU cores
-Time      about 8 min for 20 runs; --index=I runs one of them
+Time      13 min for 20 runs while other jobs ran; --index=I runs one of them
 Result    docs/signals.md, beside the authors' numbers
 """
 
