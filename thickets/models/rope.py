@@ -1,0 +1,175 @@
+"""Rotary position embeddings, and the ways in which they are stretched.
+
+References: Su et al. (2021), arXiv:2104.09864; Llama 3's scaling,
+arXiv:2407.21783; YaRN, arXiv:2309.00071.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from thickets.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Rope:
+  """Rotations of the pairs (i, i + head_dim / 2) of a head.
+
+  Attributes:
+    frequencies: [head_dim / 2] radians per position.
+    scale: of the sines and cosines; YaRN's attention factor.
+  """
+
+  frequencies: tuple[float, ...]
+  scale: float = 1.0
+
+  def angles(
+    self, positions: Int[Array, "..."]
+  ) -> tuple[Float[Array, "... half"], Float[Array, "... half"]]:
+    """Cosines and sines at positions, in float32."""
+    frequencies = jnp.asarray(self.frequencies, jnp.float32)
+    angles = jnp.einsum(
+      "...,f->...f", positions.astype(jnp.float32), frequencies
+    )
+    scale = jnp.float32(self.scale)
+    return jnp.cos(angles) * scale, jnp.sin(angles) * scale
+
+
+def rotate(
+  heads: Float[Array, "B S H d"],
+  cosines: Float[Array, "B S half"],
+  sines: Float[Array, "B S half"],
+) -> Float[Array, "B S H d"]:
+  """Turns queries or keys by their positions, in float32."""
+  first, second = jnp.split(heads.astype(jnp.float32), 2, axis=-1)
+  cosines, sines = cosines[:, :, None], sines[:, :, None]
+  turned = jnp.concatenate(
+    [first * cosines - second * sines, second * cosines + first * sines], -1
+  )
+  return turned.astype(heads.dtype)
+
+
+def parse_rope(
+  fields: Mapping[str, Any], head_dim: int, *, layer_type: str
+) -> Rope:
+  """Reads the rotary embedding of one type of layer from a config.json.
+
+  Args:
+    fields: with `rope_theta` and `rope_scaling`, as up to transformers 4, or
+      with `rope_parameters`, as from 5 on.
+    head_dim: width of a head.
+    layer_type: `full_attention` or `sliding_attention`. In OLMo-3 only full
+      attention is stretched.
+
+  Raises:
+    UserError: if the scaling is not supported.
+  """
+  parameters = fields.get("rope_parameters") or {}
+  if layer_type in parameters or "full_attention" in parameters:
+    parameters = parameters[layer_type]
+  elif not parameters:
+    scaling = fields.get("rope_scaling")
+    if fields["model_type"] == "olmo3" and layer_type == "sliding_attention":
+      scaling = None
+    parameters = scaling or {}
+  theta = parameters.get("rope_theta", fields.get("rope_theta"))
+  if theta is None:
+    # The default of the published classes.
+    theta = 500_000.0 if fields["model_type"] == "olmo3" else 10_000.0
+  if parameters.get("partial_rotary_factor", 1.0) != 1.0:
+    raise UserError(
+      "partial_rotary_factor must be 1, got"
+      f" {parameters['partial_rotary_factor']}."
+    )
+  name = parameters.get("rope_type", parameters.get("type", "default"))
+  if name not in _SCALINGS:
+    raise UserError(
+      f"rope_type must be one of {sorted(_SCALINGS)}, got {name!r}. Other"
+      " scalings are not supported."
+    )
+  plain = np.float32(1) / np.float32(theta) ** (
+    np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
+  )
+  context = fields["max_position_embeddings"]
+  frequencies, scale = _SCALINGS[name](plain, theta, parameters, context)
+  return Rope(tuple(float(f) for f in frequencies), float(scale))
+
+
+def _keep(plain, theta, parameters, context):
+  del theta, parameters, context
+  return plain, 1.0
+
+
+def _linear(plain, theta, parameters, context):
+  del theta, context
+  return plain / np.float32(parameters["factor"]), 1.0
+
+
+def _llama3(plain, theta, parameters, context):
+  """Slows low frequencies by a factor and blends those between."""
+  del theta, context
+  factor = np.float32(parameters["factor"])
+  low, high = parameters["low_freq_factor"], parameters["high_freq_factor"]
+  original = parameters["original_max_position_embeddings"]
+  wavelengths = np.float32(2 * math.pi) / plain
+  blend = (np.float32(original) / wavelengths - np.float32(low)) / np.float32(
+    high - low
+  )
+  blended = (1 - blend) * plain / factor + blend * plain
+  return np.where(
+    wavelengths > original / low,
+    plain / factor,
+    np.where(wavelengths < original / high, plain, blended),
+  ), 1.0
+
+
+def _yarn(plain, theta, parameters, context):
+  """Slows the frequencies that turn rarely within the original context."""
+  original = parameters.get("original_max_position_embeddings") or context
+  factor = parameters.get("factor") or context / original
+  half = len(plain)
+
+  def dimension(turns):
+    """The (fractional) frequency that makes so many turns."""
+    return half * math.log(original / (turns * 2 * math.pi)) / math.log(theta)
+
+  low = dimension(parameters.get("beta_fast") or 32)
+  high = dimension(parameters.get("beta_slow") or 1)
+  if parameters.get("truncate", True):
+    low, high = math.floor(low), math.ceil(high)
+  low, high = max(low, 0), min(high, 2 * half - 1)
+  ramp = (np.arange(half, dtype=np.float32) - low) / (
+    high - low if high != low else 0.001
+  )
+  slowed = np.clip(ramp, 0, 1).astype(np.float32)
+  frequencies = plain / np.float32(factor) * slowed + plain * (1 - slowed)
+  return frequencies, _yarn_scale(factor, parameters)
+
+
+def _yarn_scale(factor, parameters):
+  if parameters.get("attention_factor") is not None:
+    return parameters["attention_factor"]
+
+  def scale(weight):
+    return 0.1 * weight * math.log(factor) + 1 if factor > 1 else 1.0
+
+  weight, weight_all = (
+    parameters.get("mscale"),
+    parameters.get("mscale_all_dim"),
+  )
+  if weight and weight_all:
+    return scale(weight) / scale(weight_all)
+  return scale(1.0)
+
+
+_SCALINGS = {
+  "default": _keep,
+  "linear": _linear,
+  "llama3": _llama3,
+  "yarn": _yarn,
+}

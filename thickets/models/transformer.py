@@ -1,0 +1,255 @@
+"""The decoder-only transformer of the families that people load.
+
+Its weights are a nested dict; layers are stacked along the first axis of every
+leaf below `layers`. `apply` is for whole texts; `decode` generates with the parts
+(`make_contexts`, `embed`, `run_layers`, `unembed`) and a memory of its own.
+"""
+
+import functools
+import math
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+from absl import logging
+from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from thickets import naming
+from thickets.models import attention
+from thickets.models.config import LayerKind, TransformerConfig
+from thickets.models.layers import Attend, Ends, Layer
+from thickets.naming import Names, Params
+
+# How logical axes lie on the mesh; what is not named is whole on every device.
+MESH_AXES = {"vocab": "model", "heads": "model", "mlp": "model"}
+
+
+@flax.struct.dataclass
+class Context:
+  """What the layers of one kind share at one call.
+
+  Attributes:
+    cosines: [B, S, d / 2] of the rotary angles, None for learned positions.
+    sines: likewise.
+    visible: one [B, S, T] per piece of memory: which query sees which token.
+  """
+
+  cosines: Array | None
+  sines: Array | None
+  visible: tuple[Array, ...]
+
+
+def make_contexts(
+  config: TransformerConfig,
+  positions: Int[Array, "B S"],
+  key_positions: tuple[Int[Array, "B _"], ...],
+) -> tuple[Context, ...]:
+  """What each kind of layer needs to know about the positions at hand.
+
+  Args:
+    config: of the model.
+    positions: of the tokens that are fed.
+    key_positions: for each piece of memory, [B, T]; negative for padding.
+  """
+
+  def make(kind: LayerKind) -> Context:
+    # Padding stands at negative positions; its results are never read.
+    angles = kind.rope.angles(positions) if kind.rope else (None, None)
+    return Context(
+      *angles,
+      tuple(
+        attention.see(positions, keys, kind.window) for keys in key_positions
+      ),
+    )
+
+  return tuple(make(kind) for kind in config.kinds)
+
+
+def run_layers(
+  config: TransformerConfig,
+  layers: Params | tuple[Params, ...],
+  x: Float[Array, "B S D"],
+  contexts: tuple[Context, ...],
+  attend: Attend,
+  memory: Any,
+) -> tuple[Float[Array, "B S D"], Any]:
+  """Runs all layers, handing `memory` from one to the next.
+
+  Args:
+    config: of the model.
+    layers: weights, stacked (then one layer is compiled and scanned) or a tuple
+      of layers (then each is compiled, and none is copied out of the stack).
+    x: embedded tokens.
+    contexts: one per kind of layer.
+    attend: see `Attend`.
+    memory: what `attend` reads and writes.
+  """
+  module = Layer(config)
+
+  def run(layer, params, context, x, memory):
+    return module.apply(
+      {"params": params}, x, context, functools.partial(attend, memory, layer)
+    )
+
+  if isinstance(layers, tuple):
+    for layer, params in enumerate(layers):
+      context = contexts[config.layer_kinds[layer]]
+      x, memory = run(layer, params, context, x, memory)
+    return x, memory
+
+  stacked_contexts = jax.tree.map(lambda *leaves: jnp.stack(leaves), *contexts)
+
+  def step(carry, inputs):
+    layer, kind, params = inputs
+    context = contexts[0]
+    if len(contexts) > 1:
+      context = jax.tree.map(lambda leaf: leaf[kind], stacked_contexts)
+    return run(layer, params, context, *carry), None
+
+  indices = jnp.arange(config.num_layers)
+  kinds = jnp.asarray(config.layer_kinds)
+  (x, memory), _ = lax.scan(step, (x, memory), (indices, kinds, layers))
+  return x, memory
+
+
+def embed(config, params, tokens, positions):
+  """Embeds tokens [B, S] at positions [B, S] (not below zero)."""
+  return Ends(config).apply(
+    {"params": _ends(params)}, tokens, positions, method="embed"
+  )
+
+
+def unembed(config, params, x) -> Float[Array, "... V"]:
+  """Logits in float32 of vectors [..., D]."""
+  return Ends(config).apply({"params": _ends(params)}, x, method="unembed")
+
+
+def apply(
+  config: TransformerConfig, params: Params, tokens: Int[Array, "B S"]
+) -> Float[Array, "B S V"]:
+  """Logits in float32 after every token, each row a text from its beginning.
+
+  Args:
+    config: of the model.
+    params: as from `init`.
+    tokens: at most `config.context` in a row.
+  """
+  rows, steps = tokens.shape
+  if steps > config.context:
+    raise ValueError(
+      f"Texts must have at most {config.context} tokens, the model's context,"
+      f" got {steps}."
+    )
+  positions = jnp.broadcast_to(jnp.arange(steps)[None], (rows, steps))
+  x = embed(config, params, tokens, positions)
+  contexts = make_contexts(config, positions, (positions,))
+
+  def attend(memory, layer, context, query, key, value):
+    del layer
+    piece = (_heads_first(key), _heads_first(value), context.visible[0])
+    return attention.attend(query, [piece]), memory
+
+  x, _ = run_layers(config, params["layers"], x, contexts, attend, None)
+  return unembed(config, params, x)
+
+
+def init(
+  config: TransformerConfig, key: PRNGKeyArray, dtype: Any = jnp.float32
+) -> Params:
+  """Random weights: normal matrices, norms of one, biases of zero."""
+  params = nn.meta.unbox(_init_boxed(config, key))
+  return jax.tree.map(lambda leaf: leaf.astype(dtype), params)
+
+
+def abstract_params(config: TransformerConfig, dtype: Any) -> Params:
+  """The tree of weights as shapes, without weights."""
+  return jax.eval_shape(lambda: init(config, jax.random.key(0), dtype))
+
+
+def partition_specs(config: TransformerConfig) -> Params:
+  """How each leaf lies on a mesh with an axis `model`, by its logical axes."""
+  boxed = jax.eval_shape(lambda: _init_boxed(config, jax.random.key(0)))
+
+  def spec(path, box):
+    axes = tuple(MESH_AXES.get(axis) for axis in box.names)
+    is_stacked = path[0].key == "layers"
+    return PartitionSpec(*((None,) if is_stacked else ()), *axes)
+
+  return jax.tree_util.tree_map_with_path(spec, boxed, is_leaf=_is_box)
+
+
+def shardings(config: TransformerConfig, mesh: Mesh) -> Params:
+  """Shardings of the weights over the mesh axis `model`.
+
+  An axis that the devices do not divide (an odd vocabulary, fewer heads of keys
+  than devices) stays whole; the log says which.
+  """
+  size = mesh.shape["model"]
+
+  def place(path, spec, leaf):
+    axes = list(spec)
+    for i, axis in enumerate(axes):
+      if axis == "model" and leaf.shape[i] % size:
+        axes[i] = None
+        logging.info(
+          "%s %s is not divisible by %d devices and stays whole",
+          jax.tree_util.keystr(path, simple=True, separator="."),
+          leaf.shape,
+          size,
+        )
+    return NamedSharding(mesh, PartitionSpec(*axes))
+
+  return jax.tree_util.tree_map_with_path(
+    place,
+    partition_specs(config),
+    abstract_params(config, jnp.float32),
+    is_leaf=lambda leaf: isinstance(leaf, PartitionSpec),
+  )
+
+
+def tensor_names(params: Params) -> Names:
+  """Logical names of the tensors: `layers.3.mlp.up_proj`, `embed_tokens`."""
+  return naming.tensor_names(params, stacked=("layers",))
+
+
+def count_params(config: TransformerConfig) -> int:
+  """Number of weights, the embedding included."""
+  shapes = jax.tree.leaves(abstract_params(config, jnp.float32))
+  return sum(math.prod(leaf.shape) for leaf in shapes)
+
+
+def _init_boxed(config, key):
+  ends_key, layers_key = jax.random.split(key)
+  tokens = jnp.zeros((1, 1), jnp.int32)
+  x = jnp.zeros((1, 1, config.width))
+  context = make_contexts(config, tokens, (tokens,))[0]
+
+  def init_layer(layer_key):
+    module = Layer(config)
+    return module.init(layer_key, x, context, _echo)["params"]
+
+  ends = Ends(config).init(ends_key, tokens)["params"]
+  layer_keys = jax.random.split(layers_key, config.num_layers)
+  return {**ends, "layers": jax.vmap(init_layer)(layer_keys)}
+
+
+def _ends(params):
+  return {name: leaf for name, leaf in params.items() if name != "layers"}
+
+
+def _heads_first(x):
+  return x.transpose(0, 2, 1, 3)
+
+
+def _echo(context, query, key, value):
+  """Stands for attention where only shapes matter."""
+  del context, key, value
+  return query, None
+
+
+def _is_box(leaf):
+  return isinstance(leaf, nn.meta.Partitioned)
