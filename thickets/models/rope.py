@@ -29,15 +29,26 @@ class Rope:
   scale: float = 1.0
 
   def angles(
-    self, positions: Int[Array, "..."]
-  ) -> tuple[Float[Array, "... half"], Float[Array, "... half"]]:
-    """Cosines and sines at positions, in float32."""
-    frequencies = jnp.asarray(self.frequencies, jnp.float32)
-    angles = jnp.einsum(
-      "...,f->...f", positions.astype(jnp.float32), frequencies
+    self, positions: Int[Array, "B S"], num_positions: int
+  ) -> tuple[Float[Array, "B S half"], Float[Array, "B S half"]]:
+    """Cosines and sines at positions, in float32.
+
+    They are looked up: computed where they are used, a compiler may compute them
+    anew for each head of each layer (on CPU a fifth of a prefill's time).
+
+    Args:
+      positions: negative ones, of padding, count as 0.
+      num_positions: static bound of the positions.
+    """
+    # As the published code does: a float32 product, whose rounding at large
+    # positions is part of what models were trained with.
+    angles = np.arange(num_positions, dtype=np.float32)[:, None] * np.array(
+      self.frequencies, np.float32
     )
-    scale = jnp.float32(self.scale)
-    return jnp.cos(angles) * scale, jnp.sin(angles) * scale
+    scale = np.float32(self.scale)
+    tables = jnp.asarray(np.stack([np.cos(angles), np.sin(angles)], 1) * scale)
+    found = tables[jnp.maximum(positions, 0)]
+    return found[:, :, 0], found[:, :, 1]
 
 
 def rotate(

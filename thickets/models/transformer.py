@@ -38,15 +38,17 @@ class Context:
     visible: one [B, S, T] per piece of memory: which query sees which token.
   """
 
-  cosines: Array | None
-  sines: Array | None
-  visible: tuple[Array, ...]
+  cosines: Any
+  sines: Any
+  visible: tuple[Any, ...]
 
 
 def make_contexts(
   config: TransformerConfig,
   positions: Int[Array, "B S"],
   key_positions: tuple[Int[Array, "B _"], ...],
+  *,
+  num_positions: int,
 ) -> tuple[Context, ...]:
   """What each kind of layer needs to know about the positions at hand.
 
@@ -54,11 +56,14 @@ def make_contexts(
     config: of the model.
     positions: of the tokens that are fed.
     key_positions: for each piece of memory, [B, T]; negative for padding.
+    num_positions: static bound of all positions.
   """
 
   def make(kind: LayerKind) -> Context:
     # Padding stands at negative positions; its results are never read.
-    angles = kind.rope.angles(positions) if kind.rope else (None, None)
+    angles = (None, None)
+    if kind.rope is not None:
+      angles = kind.rope.angles(positions, num_positions)
     return Context(
       *angles,
       tuple(
@@ -146,7 +151,7 @@ def apply(
     )
   positions = jnp.broadcast_to(jnp.arange(steps)[None], (rows, steps))
   x = embed(config, params, tokens, positions)
-  contexts = make_contexts(config, positions, (positions,))
+  contexts = make_contexts(config, positions, (positions,), num_positions=steps)
 
   def attend(memory, layer, context, query, key, value):
     del layer
@@ -226,7 +231,7 @@ def _init_boxed(config, key):
   ends_key, layers_key = jax.random.split(key)
   tokens = jnp.zeros((1, 1), jnp.int32)
   x = jnp.zeros((1, 1, config.width))
-  context = make_contexts(config, tokens, (tokens,))[0]
+  context = make_contexts(config, tokens, (tokens,), num_positions=1)[0]
 
   def init_layer(layer_key):
     module = Layer(config)

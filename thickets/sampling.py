@@ -1,0 +1,157 @@
+"""How the next token is chosen from logits.
+
+Every row has a key of its own, so that what it says depends on its prompt and
+its key, and not on the rows that it is computed with.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from thickets.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+  """Greedy at temperature 0, else a draw from the warped distribution.
+
+  Attributes:
+    temperature: divides the logits.
+    top_k: keep the k most likely tokens (all that tie with the last of them);
+      0 keeps all.
+    top_p: then keep the most likely tokens whose shares reach p together (all
+      that tie with the last of them); 1 keeps all.
+
+  Raises:
+    UserError: if a value is out of range.
+  """
+
+  temperature: float = 0.0
+  top_k: int = 0
+  top_p: float = 1.0
+
+  def __post_init__(self):
+    # Written so that NaN fails too.
+    if not 0 <= self.temperature < float("inf"):
+      raise UserError(
+        "temperature must be at least 0 (0 is greedy) and finite, got"
+        f" {self.temperature}."
+      )
+    if not (isinstance(self.top_k, int) and self.top_k >= 0):
+      raise UserError(
+        f"top_k must be a count of tokens, or 0 for all, got {self.top_k!r}."
+      )
+    if not 0 < self.top_p <= 1:
+      raise UserError(f"top_p must be within (0, 1], got {self.top_p}.")
+
+  @property
+  def is_greedy(self) -> bool:
+    """Whether no randomness is involved."""
+    return self.temperature == 0
+
+
+GREEDY = Sampling()
+
+
+def choose_tokens(
+  logits: Float[Array, "B V"],
+  keys: Any,
+  step: Int[Array, ""],
+  sampling: Sampling,
+  *,
+  num_tokens: int,
+) -> tuple[Int[Array, " B"], Float[Array, " B"]]:
+  """Chooses a token per row.
+
+  Args:
+    logits: in float32.
+    keys: [B, 2] data of a key per row; not used when greedy.
+    step: position in the response; each step of a row has randomness of its
+      own.
+    sampling: how to choose.
+    num_tokens: tokens that exist; rows of the embedding beyond are never
+      chosen.
+
+  Returns:
+    Tokens [B], and [B] their log-probabilities under the model itself: at
+    temperature 1, before top-k and top-p, among the tokens that exist.
+  """
+  if num_tokens < logits.shape[1]:
+    exists = jnp.arange(logits.shape[1]) < num_tokens
+    logits = jnp.where(exists[None], logits, -jnp.inf)
+  if sampling.is_greedy:
+    tokens = _argmax(logits)
+  else:
+    warped = _warp(logits, sampling)
+    step_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(
+      jax.random.wrap_key_data(keys), step
+    )
+    tokens = jax.vmap(jax.random.categorical)(step_keys, warped)
+    tokens = tokens.astype(jnp.int32)
+  chosen = jnp.take_along_axis(logits, tokens[:, None], axis=1)[:, 0]
+  return tokens, chosen - jax.nn.logsumexp(logits, axis=1)
+
+
+def _argmax(logits: Float[Array, "B V"]) -> Int[Array, " B"]:
+  """The first of the largest; two plain reductions, which CPUs vectorise."""
+  best = jnp.max(logits, axis=1, keepdims=True)
+  positions = lax.broadcasted_iota(jnp.int32, logits.shape, 1)
+  beyond = jnp.int32(logits.shape[1])
+  first = jnp.min(jnp.where(logits == best, positions, beyond), axis=1)
+  return jnp.minimum(first, beyond - 1)  # All NaN: any token will do.
+
+
+def _warp(logits: Float[Array, "B V"], sampling: Sampling):
+  """Divides by the temperature and removes what top-k and top-p remove."""
+  logits = logits / jnp.float32(sampling.temperature)
+  if sampling.top_k:
+    logits = _keep_top(
+      logits, lambda kept: jnp.sum(kept, axis=1) >= sampling.top_k
+    )
+  if sampling.top_p < 1:
+    shares = jax.nn.softmax(logits, axis=1)
+    logits = _keep_top(
+      logits,
+      lambda kept: (
+        jnp.sum(jnp.where(kept, shares, 0.0), axis=1)
+        >= jnp.float32(sampling.top_p)
+      ),
+    )
+  return logits
+
+
+def _keep_top(logits: Float[Array, "B V"], is_enough) -> Float[Array, "B V"]:
+  """Keeps the fewest largest logits that are enough, and their ties.
+
+  Finds the threshold by bisection over the 32 bits of a float's order, which
+  needs no sorting and is exact.
+
+  Args:
+    logits: -inf where removed already.
+    is_enough: maps a mask [B, V] of kept tokens to [B]; monotone.
+  """
+  order = _order(logits)
+
+  def narrow(bit, threshold):
+    raised = threshold | (jnp.uint32(1) << (jnp.uint32(31) - bit))
+    return jnp.where(is_enough(order >= raised[:, None]), raised, threshold)
+
+  threshold = lax.fori_loop(
+    jnp.uint32(0),
+    jnp.uint32(32),
+    narrow,
+    jnp.zeros(logits.shape[:1], jnp.uint32),
+  )
+  kept: Bool[Array, "B V"] = order >= threshold[:, None]
+  return jnp.where(kept, logits, -jnp.inf)
+
+
+def _order(x: Float[Array, "..."]):
+  """Unsigned integers that are ordered as the floats are."""
+  bits = lax.bitcast_convert_type(x, jnp.uint32)
+  is_negative = bits >> jnp.uint32(31) == 1
+  return jnp.where(is_negative, ~bits, bits | jnp.uint32(1 << 31))
