@@ -22,6 +22,7 @@ setuptools.setup(
   install_requires=[
     "absl-py>=2.1",  # Flags and logging of the experiment binaries.
     "flax>=0.12",  # Defines and initialises the models (Linen).
+    "huggingface_hub>=1.3",  # Models by their id on the hub.
     "jax>=0.10",  # Auto mesh axes, jax_num_cpu_devices, jax.shard_map.
     "jaxtyping>=0.3",  # Shapes in the signatures of public functions.
     "matplotlib>=3.9",  # Every experiment ends in figures.
@@ -29,6 +30,10 @@ setuptools.setup(
     "numpy>=2.0",
     "optax>=0.2.4",  # Pretraining.
     "orbax-checkpoint>=0.11",  # The base model of a run.
+    "safetensors>=0.6",  # The weights of language models.
+    "tokenizers>=0.22",  # The tokenizer of llama2.c's models.
+    "tqdm>=4.66",  # Progress while weights are read.
+    "transformers>=5",  # Tokenizers and chat templates.
   ],
   extras_require={
     "cuda12": ["jax[cuda12]>=0.10"],
@@ -43,6 +48,7 @@ setuptools.setup(
       "ruff>=0.9",  # Lint and formatting, in their checking form in CI.
       "scipy>=1.13",  # The oracle of the normal distribution.
     ],
+    "torch": ["torch>=2.6"],  # transformers' models, to compare ours with.
     "notebooks": ["jupyterlab>=4"],
   },
 )

@@ -1,0 +1,208 @@
+"""Small configs that exercise every feature of the transformer, and weights.
+
+`transformers_values.json` holds what `transformers` computes for them.
+"""
+
+import json
+import pathlib
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thickets import naming
+from thickets.models import checkpoint, hub, transformer
+from thickets.models import config as config_lib
+
+PATH = pathlib.Path(__file__).parent / "transformers_values.json"
+NUM_STEPS = 64
+TOLERANCE = 1e-4  # Of logits.
+
+_ROTARY = {
+  "vocab_size": 97,
+  "hidden_size": 32,
+  "intermediate_size": 48,
+  "num_hidden_layers": 3,
+  "num_attention_heads": 4,
+  "num_key_value_heads": 2,
+  "max_position_embeddings": 128,
+  "rms_norm_eps": 1e-5,
+  "rope_theta": 10000.0,
+  "hidden_act": "silu",
+  "tie_word_embeddings": False,
+  "bos_token_id": None,
+  "eos_token_id": None,
+  "pad_token_id": None,
+}
+_LLAMA3 = {
+  "rope_type": "llama3",
+  "factor": 8.0,
+  "low_freq_factor": 1.0,
+  "high_freq_factor": 4.0,
+  "original_max_position_embeddings": 16,
+}
+_YARN = {
+  "rope_type": "yarn",
+  "factor": 8.0,
+  "original_max_position_embeddings": 16,
+  "attention_factor": 1.2079,
+  "beta_fast": 32.0,
+  "beta_slow": 1.0,
+}
+_OLMO3 = _ROTARY | {
+  "model_type": "olmo3",
+  "num_hidden_layers": 4,
+  "sliding_window": 6,
+  "head_dim": 8,
+}
+
+CASES = {
+  "qwen2": _ROTARY | {"model_type": "qwen2", "tie_word_embeddings": True},
+  "qwen2_window": _ROTARY
+  | {
+    "model_type": "qwen2",
+    "num_hidden_layers": 4,
+    "use_sliding_window": True,
+    "sliding_window": 5,
+    "max_window_layers": 2,
+  },
+  "qwen2_yarn": _ROTARY
+  | {
+    "model_type": "qwen2",
+    "rope_scaling": {
+      "type": "yarn",
+      "factor": 4.0,
+      "original_max_position_embeddings": 32,
+    },
+  },
+  "qwen3": _ROTARY
+  | {
+    "model_type": "qwen3",
+    "head_dim": 16,
+    "rope_theta": 1e6,
+    "tie_word_embeddings": True,
+  },
+  "llama": _ROTARY
+  | {
+    "model_type": "llama",
+    "rope_theta": 500000.0,
+    "rope_scaling": _LLAMA3,
+    "attention_bias": True,
+    "mlp_bias": True,
+  },
+  "llama_linear": _ROTARY
+  | {
+    "model_type": "llama",
+    "num_key_value_heads": 4,
+    "rope_scaling": {"type": "linear", "factor": 4.0},
+  },
+  "olmo2": _ROTARY | {"model_type": "olmo2", "rms_norm_eps": 1e-6},
+  "olmo3": _OLMO3 | {"rope_theta": 500000.0, "rope_scaling": _YARN},
+  "olmo3_parameters": {
+    name: value for name, value in _OLMO3.items() if name != "rope_theta"
+  }
+  | {
+    "layer_types": ["full_attention", "sliding_attention"] * 2,
+    "rope_parameters": {
+      "full_attention": _YARN | {"rope_theta": 500000.0},
+      "sliding_attention": {"rope_type": "default", "rope_theta": 500000.0},
+    },
+  },
+  "gpt2": {
+    "model_type": "gpt2",
+    "vocab_size": 97,
+    "n_embd": 32,
+    "n_layer": 3,
+    "n_head": 4,
+    "n_inner": 48,
+    "n_positions": 128,
+    "activation_function": "gelu_new",
+    "bos_token_id": None,
+    "eos_token_id": None,
+    "pad_token_id": None,
+  },
+}
+
+
+def read_values():
+  """What `transformers` computed, by case."""
+  return json.loads(PATH.read_text(encoding="utf-8"))["cases"]
+
+
+def make_tensor(name, shape):
+  """Random weights of a tensor, the same wherever they are made."""
+  rng = np.random.default_rng(zlib.crc32(name.encode()))
+  values = 0.3 * rng.normal(size=shape)
+  if "norm" in name and not name.endswith("_bias"):
+    values = 1 + values
+  return values.astype(np.float32)
+
+
+def make_tensors(fields):
+  """All logical tensors of a model, by name."""
+  shapes = checkpoint.logical_shapes(config_lib.parse_config(fields))
+  return {name: make_tensor(name, shape) for name, shape in shapes.items()}
+
+
+def make_params(fields):
+  """The tensors as a tree, layers stacked."""
+  config = config_lib.parse_config(fields)
+  tensors = make_tensors(fields)
+  params = {"layers": {}}
+  for name, tensor in tensors.items():
+    if not name.startswith("layers."):
+      params[name] = tensor
+    elif name.startswith("layers.0."):
+      _, _, *path = name.split(".")
+      node = params["layers"]
+      for word in path[:-1]:
+        node = node.setdefault(word, {})
+      node[path[-1]] = np.stack(
+        [
+          tensors[".".join(("layers", str(layer), *path))]
+          for layer in range(config.num_layers)
+        ]
+      )
+  return params
+
+
+def make_prompt(fields):
+  """[12] token ids."""
+  rng = np.random.default_rng(0)
+  return rng.integers(0, fields["vocab_size"], 12, dtype=np.int32)
+
+
+def make_model(name="qwen2", dtype=np.float32, tokenizer=None, **changes):
+  """The model of a case, with the weights of its golden values."""
+  fields = CASES[name] | changes
+  params = jax.tree.map(
+    lambda leaf: jnp.asarray(leaf).astype(dtype), make_params(fields)
+  )
+  return hub.Model(
+    config=config_lib.parse_config(fields),
+    params=params,
+    tokenizer=tokenizer,
+    identity=naming.identify(params, transformer.tensor_names(params)),
+    revision=None,
+    source="test",
+    dtype=np.dtype(dtype),
+    fields=fields,
+    generation=None,
+    stop_tokens=(),
+  )
+
+
+def make_tokenizer(num_tokens=20, **options):
+  """A tokenizer of words w0, w1, …"""
+  import tokenizers
+  import transformers
+
+  vocabulary = {f"w{i}": i for i in range(num_tokens)}
+  tokenizer = tokenizers.Tokenizer(
+    tokenizers.models.WordLevel(vocabulary, unk_token="w0")
+  )
+  tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+  return transformers.PreTrainedTokenizerFast(
+    tokenizer_object=tokenizer, eos_token="w1", **options
+  )

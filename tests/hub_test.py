@@ -1,0 +1,239 @@
+"""Tests of loading and saving models, from directories and from a hub."""
+
+import contextlib
+import json
+import pathlib
+import tempfile
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl.testing import parameterized
+from golden import transformer_cases as cases
+from jax.sharding import Mesh
+
+from thickets.errors import UserError
+from thickets.models import (
+  checkpoint,
+  hub,
+  streaming,
+  transformer,
+)
+
+QWEN2 = cases.CASES["qwen2"]
+TEMPLATE = (
+  "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
+  "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+class _Test(parameterized.TestCase):
+  def setUp(self):
+    super().setUp()
+    folder = self.enter_context(tempfile.TemporaryDirectory())
+    self.folder = pathlib.Path(folder)
+    self.directory = self.folder / "model"
+
+  def _edit(self, file, **changes):
+    path = self.directory / file
+    fields = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(fields | changes))
+
+  def _assert_same(self, found, expected):
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    self.assertEqual(
+      jax.tree.map(lambda leaf: leaf.dtype, found),
+      jax.tree.map(lambda leaf: leaf.dtype, expected),
+    )
+
+
+class DirectoryTest(_Test):
+  @parameterized.parameters(
+    ("qwen2", jnp.float32),
+    ("llama", jnp.bfloat16),
+    ("olmo3", jnp.float16),
+    ("gpt2", jnp.bfloat16),
+  )
+  def test_what_is_saved_is_loaded_bit_for_bit(self, name, dtype):
+    model = cases.make_model(name, dtype)
+    hub.save(self.directory, model, max_shard_bytes=30_000)
+    loaded = hub.load(self.directory, dtype=None)
+    self._assert_same(loaded.params, model.params)
+    self.assertEqual(loaded.identity, model.identity)
+    self.assertEqual(loaded.config, model.config)
+    self.assertEqual(loaded.dtype, dtype)
+    self.assertEqual(loaded.fields["dtype"], np.dtype(dtype).name)
+    self.assertEqual(loaded.source, str(self.directory))
+    self.assertIsNone(loaded.revision)
+    self.assertIsNone(loaded.tokenizer)
+
+  def test_weights_are_cast_but_the_identity_is_of_what_is_stored(self):
+    model = cases.make_model(dtype=jnp.bfloat16)
+    hub.save(self.directory, model)
+    loaded = hub.load(self.directory)
+    self.assertEqual(loaded.dtype, np.float32)
+    self._assert_same(
+      loaded.params,
+      jax.tree.map(lambda leaf: leaf.astype(jnp.float32), model.params),
+    )
+    self.assertEqual(loaded.identity, model.identity)
+
+  def test_a_mesh_divides_the_weights_as_they_come(self):
+    model = cases.make_model(vocab_size=96)
+    hub.save(self.directory, model)
+    devices = np.array(jax.devices()).reshape(4, 2)
+    mesh = Mesh(devices, ("population", "model"))
+    loaded = hub.load(self.directory, mesh=mesh)
+    self._assert_same(loaded.params, model.params)
+    shardings = transformer.shardings(model.config, mesh)
+    jax.tree.map(
+      lambda leaf, sharding: self.assertTrue(
+        leaf.sharding.is_equivalent_to(sharding, leaf.ndim)
+      ),
+      loaded.params,
+      shardings,
+    )
+    matrix = loaded.params["layers"]["mlp"]["up_proj"]
+    self.assertEqual(matrix.addressable_shards[0].data.shape, (3, 24, 32))
+
+  def test_weights_are_never_held_twice(self):
+    model = cases.make_model(
+      num_hidden_layers=12, hidden_size=64, intermediate_size=128
+    )
+    hub.save(self.directory, model)
+    total = sum(leaf.nbytes for leaf in jax.tree.leaves(model.params))
+    largest = max(64 * 128, 97 * 64) * 4
+    del model
+    before = sum(array.nbytes for array in jax.live_arrays())
+    held = []
+    read = checkpoint.Checkpoint.read
+
+    def observe(stored, name):
+      live = [array for array in jax.live_arrays() if not array.is_deleted()]
+      held.append(sum(array.nbytes for array in live) - before)
+      return read(stored, name)
+
+    with mock.patch.object(checkpoint.Checkpoint, "read", observe):
+      hub.load(self.directory)
+    self.assertGreater(max(held), 0.9 * total)
+    self.assertLess(max(held), total + 2 * largest)
+
+  def test_a_stack_is_filled_in_place(self):
+    place, stacks = streaming._place, []
+
+    def observe(array, leaf, *args):
+      if array is not None:
+        stacks.append(array)
+      return place(array, leaf, *args)
+
+    hub.save(self.directory, cases.make_model())
+    with mock.patch.object(streaming, "_place", observe):
+      hub.load(self.directory)
+    self.assertLen(stacks, 2 * 12)  # The second and third of twelve leaves.
+    for stack in stacks:
+      self.assertTrue(stack.is_deleted())
+
+  def test_experts_are_saved_in_place_of_the_base(self):
+    model = cases.make_model()
+    expert = jax.tree.map(lambda leaf: leaf + 1, model.params)
+    hub.save(self.directory, model, params=expert)
+    self._assert_same(hub.load(self.directory).params, expert)
+
+  def test_weights_of_another_model_are_not_saved(self):
+    model = cases.make_model()
+    params = model.params | {"norm": jnp.ones(31)}
+    with self.assertRaisesRegex(
+      UserError, r"got norm of shape \(31,\) where the model has \(32,\)"
+    ):
+      hub.save(self.directory, model, params=params)
+    self.assertFalse(self.directory.exists())
+
+  def test_a_directory_in_use_is_not_saved_to(self):
+    self.directory.mkdir()
+    (self.directory / "notes.txt").touch()
+    with self.assertRaisesRegex(UserError, "new or empty directory"):
+      hub.save(self.directory, cases.make_model())
+    with self.assertRaisesRegex(UserError, "new or empty directory"):
+      hub.save(self.directory / "notes.txt", cases.make_model())
+
+  def test_an_interrupted_save_is_not_a_model(self):
+    tokenizer = mock.Mock()
+    tokenizer.save_pretrained.side_effect = KeyboardInterrupt
+    with contextlib.suppress(KeyboardInterrupt):
+      hub.save(self.directory, cases.make_model(tokenizer=tokenizer))
+    self.assertTrue((self.directory / checkpoint.WEIGHTS_FILE).exists())
+    with self.assertRaisesRegex(UserError, "got none in .*interrupted"):
+      hub.load(self.directory)
+
+  @parameterized.parameters(
+    ("config.json", "{", "must be JSON"),
+    ("config.json", "[]", "must be a JSON object"),
+    ("generation_config.json", "{", "must be JSON"),
+    ("tokenizer.json", "{", "must be one that transformers"),
+  )
+  def test_broken_files_are_named(self, file, text, message):
+    hub.save(self.directory, cases.make_model())
+    (self.directory / file).write_text(text)
+    with self.assertRaisesRegex(UserError, message):
+      hub.load(self.directory)
+
+  def test_dtypes(self):
+    hub.save(self.directory, cases.make_model())
+    with self.assertRaisesRegex(UserError, "dtype must be .*got int8"):
+      hub.load(self.directory, dtype=jnp.int8)
+    params = cases.make_model().params
+    mixed = params | {"norm": params["norm"].astype(jnp.bfloat16)}
+    hub.save(self.folder / "mixed", cases.make_model(), params=mixed)
+    with self.assertRaisesRegex(UserError, r"\['bfloat16', 'float32'\]"):
+      hub.load(self.folder / "mixed", dtype=None)
+    self.assertEqual(hub.load(self.folder / "mixed").dtype, np.float32)
+
+  def test_random_models(self):
+    model = hub.make_model(QWEN2, jax.random.key(0), jnp.bfloat16)
+    self.assertEqual(model.dtype, jnp.bfloat16)
+    hub.save(self.directory, model)
+    loaded = hub.load(self.directory, dtype=None)
+    self.assertEqual(loaded.identity, model.identity)
+    self._assert_same(loaded.params, model.params)
+
+
+class TokenizerTest(_Test):
+  def test_tokenizer_and_stop_tokens_come_along(self):
+    model = cases.make_model(tokenizer=cases.make_tokenizer(), eos_token_id=5)
+    hub.save(self.directory, model)
+    loaded = hub.load(self.directory)
+    self.assertEqual(loaded.tokenizer.encode("w3 w7"), [3, 7])
+    self.assertEqual(loaded.stop_tokens, (1, 5))
+    self._edit("generation_config.json", eos_token_id=[7, 9])
+    loaded = hub.load(self.directory)
+    self.assertEqual(loaded.stop_tokens, (1, 7, 9))
+    hub.save(self.folder / "again", loaded)
+    again = hub.load(self.folder / "again")
+    self.assertEqual(again.generation, {"eos_token_id": [7, 9]})
+    self.assertEqual(again.stop_tokens, (1, 7, 9))
+    self.assertEqual(again.tokenizer.get_vocab(), model.tokenizer.get_vocab())
+
+  def test_a_tokenizer_larger_than_the_model_is_refused_before_weights(self):
+    hub.save(
+      self.directory, cases.make_model(tokenizer=cases.make_tokenizer(98))
+    )
+    (self.directory / checkpoint.WEIGHTS_FILE).unlink()
+    with self.assertRaisesRegex(UserError, "at most the model's 97.*got 98"):
+      hub.load(self.directory)
+    with self.assertRaisesRegex(UserError, "at most the model's 97.*got 98"):
+      hub.make_model(
+        QWEN2, jax.random.key(0), tokenizer=cases.make_tokenizer(98)
+      )
+
+  def test_chats(self):
+    messages = [{"role": "user", "content": "w3"}]
+    tokenizer = cases.make_tokenizer(chat_template=TEMPLATE)
+    self.assertEqual(
+      hub.render_chat(tokenizer, messages), "<user>w3<assistant>"
+    )
+    for plain in (cases.make_tokenizer(), None):
+      with self.assertRaisesRegex(
+        UserError, "chat template.*Turn the chat off"
+      ):
+        hub.render_chat(plain, messages)

@@ -1,0 +1,103 @@
+"""Whether a model fits into memory, known before its weights are read."""
+
+from __future__ import annotations
+
+import math
+import os
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from thickets.errors import UserError
+from thickets.models import transformer
+from thickets.models.config import TransformerConfig
+
+# The base and the copy of one member.
+NUM_COPIES = 2
+
+
+def check_fits(
+  config: TransformerConfig, dtype: Any, mesh: Mesh | None = None
+) -> None:
+  """Refuses a model whose base and one member exceed the memory.
+
+  Args:
+    config: of the model.
+    dtype: that its weights are held in.
+    mesh: with an axis `model`, over which weights are divided; None for the
+      default device.
+
+  Raises:
+    UserError: with the bytes that are needed and those that there are.
+  """
+  needed = NUM_COPIES * bytes_per_device(config, dtype, mesh)
+  devices = (
+    list(mesh.local_devices) if mesh is not None else [_default_device()]
+  )
+  limit = device_memory_bytes(devices[0])
+  where = f"each {devices[0].device_kind} device"
+  if limit is None:  # Devices that live in the memory of the host.
+    needed *= len(devices)
+    limit = host_memory_bytes()
+    where = "this machine"
+  if limit is not None and needed > limit:
+    raise UserError(
+      f"A {config.family} model of"
+      f" {transformer.count_params(config):,} weights must fit into memory"
+      f" twice (base and one member) as {np.dtype(dtype).name}, which needs"
+      f" {_gib(needed)} on {where}, got {_gib(limit)}. Use a smaller dtype, or"
+      " a mesh with a larger axis `model`."
+    )
+
+
+def bytes_per_device(
+  config: TransformerConfig, dtype: Any, mesh: Mesh | None = None
+) -> int:
+  """Bytes of one copy of the weights on each device."""
+  params = transformer.abstract_params(config, dtype)
+  shapes = [leaf.shape for leaf in jax.tree.leaves(params)]
+  if mesh is not None:
+    shardings = jax.tree.leaves(transformer.shardings(config, mesh))
+    shapes = [
+      sharding.shard_shape(shape)
+      for sharding, shape in zip(shardings, shapes, strict=True)
+    ]
+  return np.dtype(dtype).itemsize * sum(map(math.prod, shapes))
+
+
+def device_memory_bytes(device: jax.Device) -> int | None:
+  """Free memory of a device; None where it has none of its own."""
+  stats = device.memory_stats() or {}
+  if device.platform == "cpu" or "bytes_limit" not in stats:
+    return None
+  return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+
+
+def host_memory_bytes() -> int | None:
+  """Memory of this machine, or of the control group that we run in."""
+  limits = []
+  if {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= os.sysconf_names.keys():
+    limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+  for path in (
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+  ):
+    try:
+      text = pathlib.Path(path).read_text(encoding="ascii").strip()
+    except OSError:
+      continue  # The other version of control groups, or another system.
+    if text.isdigit():
+      limits.append(int(text))
+  return min(limits, default=None)
+
+
+def _default_device() -> jax.Device:
+  device = jax.config.jax_default_device
+  return device if isinstance(device, jax.Device) else jax.local_devices()[0]
+
+
+def _gib(num_bytes: int) -> str:
+  return f"{num_bytes / 2**30:.3g} GiB"

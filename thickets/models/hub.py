@@ -1,0 +1,345 @@
+"""Models in and out: `load` a published one, `save` one that others can load.
+
+A directory and the id of a model on the Hugging Face hub are the same thing to
+`load`. The hub's libraries are imported where they are used, so that a model of
+random weights (`make_model`) needs none of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import PRNGKeyArray
+
+from thickets import naming
+from thickets.errors import UserError
+from thickets.models import (
+  capacity,
+  checkpoint,
+  remote,
+  streaming,
+  transformer,
+)
+from thickets.models import config as config_lib
+from thickets.models.config import TransformerConfig
+from thickets.naming import Params
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
+_GENERIC_TOKENIZERS = ("PreTrainedTokenizerFast", "TokenizersBackend")
+_ARCHITECTURES = {
+  "gpt2": "GPT2LMHeadModel",
+  "llama": "LlamaForCausalLM",
+  "olmo2": "Olmo2ForCausalLM",
+  "olmo3": "Olmo3ForCausalLM",
+  "qwen2": "Qwen2ForCausalLM",
+  "qwen3": "Qwen3ForCausalLM",
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Model:
+  """A transformer with its weights and all that was published with it.
+
+  Attributes:
+    config: what it is made of.
+    params: its weights, layers stacked.
+    tokenizer: of `transformers`, None where there is none.
+    identity: hash over the weights as stored, see `naming.identify`.
+    revision: commit on the hub, None where it does not come from there.
+    source: the directory or id that was asked for.
+    dtype: that the weights are held in.
+    fields: contents of config.json.
+    generation: contents of generation_config.json, None where there is none.
+    stop_tokens: ids that end a text.
+  """
+
+  config: TransformerConfig
+  params: Params
+  tokenizer: Any
+  identity: str
+  revision: str | None
+  source: str
+  dtype: np.dtype
+  fields: Mapping[str, Any]
+  generation: Mapping[str, Any] | None
+  stop_tokens: tuple[int, ...]
+
+
+def load(
+  name_or_dir: str | pathlib.Path,
+  *,
+  revision: str | None = None,
+  dtype: Any = jnp.float32,
+  mesh: Mesh | None = None,
+) -> Model:
+  """Loads a model from a directory or from the hub.
+
+  All that can be known before weights are read is checked before. Weights are
+  read tensor by tensor, cast and laid out on the way, and never held twice.
+
+  Args:
+    name_or_dir: a directory, or the id of a model on the hub.
+    revision: branch, tag or commit on the hub, its main branch by default.
+    dtype: that the weights are held in; None for the one they are stored in.
+    mesh: with an axis `model`, over which the weights are divided.
+
+  Raises:
+    UserError: if the model cannot be found or reached, is not supported, does
+      not fit into memory, or its files do not fit each other.
+  """
+  dtype = None if dtype is None else _check_dtype(dtype)
+  files = remote.locate(str(name_or_dir), revision)
+  fields = _read_json(files.directory / "config.json", is_needed=True)
+  config = config_lib.parse_config(fields)
+  generation = _read_json(files.directory / "generation_config.json")
+  tokenizer = load_tokenizer(files.directory)
+  check_vocabulary(tokenizer, config)
+  if dtype is not None:
+    capacity.check_fits(config, dtype, mesh)
+  files.fetch_weights()
+  stored = checkpoint.Checkpoint(files.directory, config)
+  if dtype is None:
+    dtype = _stored_dtype(stored)
+    capacity.check_fits(config, dtype, mesh)
+  params, identity = streaming.read_params(config, stored, dtype, mesh)
+  return Model(
+    config=config,
+    params=params,
+    tokenizer=tokenizer,
+    identity=identity,
+    revision=files.revision,
+    source=str(name_or_dir),
+    dtype=dtype,
+    fields=fields,
+    generation=generation,
+    stop_tokens=_stop_tokens(fields, generation, tokenizer),
+  )
+
+
+def save(
+  directory: str | pathlib.Path,
+  model: Model,
+  *,
+  params: Params | None = None,
+  max_shard_bytes: int | float = 5e9,
+) -> None:
+  """Writes a directory that `load` and `transformers` load.
+
+  config.json is written last: without it a directory is not a model.
+
+  Args:
+    directory: new or empty.
+    model: whose config, tokenizer and weights are written.
+    params: weights in place of the model's, such as an expert's.
+    max_shard_bytes: size of a file of weights.
+
+  Raises:
+    UserError: if the directory is not empty, or `params` has other shapes.
+  """
+  params = model.params if params is None else params
+  dtype = _check_params(model.config, params)
+  path = pathlib.Path(directory).expanduser()
+  if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    raise UserError(
+      f"A model must be saved in a new or empty directory, got {path}. Remove"
+      " it, or name another."
+    )
+  path.mkdir(parents=True, exist_ok=True)
+  checkpoint.write_weights(
+    path, model.config, params, max_shard_bytes=max_shard_bytes
+  )
+  if model.tokenizer is not None:
+    model.tokenizer.save_pretrained(path)
+  if model.generation is not None:
+    _write_json(path / "generation_config.json", model.generation)
+  _write_json(path / "config.json", _published_fields(model.fields, dtype))
+
+
+def make_model(
+  fields: Mapping[str, Any],
+  key: PRNGKeyArray,
+  dtype: Any = jnp.float32,
+  tokenizer: Any = None,
+) -> Model:
+  """A model with random weights.
+
+  Args:
+    fields: as in a config.json.
+    key: of the weights.
+    dtype: that the weights are held in.
+    tokenizer: of `transformers`, or None.
+  """
+  config = config_lib.parse_config(fields)
+  check_vocabulary(tokenizer, config)
+  dtype = _check_dtype(dtype)
+  capacity.check_fits(config, dtype)
+  # Compiled, so that no second copy is held in float32.
+  params = jax.jit(transformer.init, static_argnums=(0, 2))(config, key, dtype)
+  return Model(
+    config=config,
+    params=params,
+    tokenizer=tokenizer,
+    identity=naming.identify(params, transformer.tensor_names(params)),
+    revision=None,
+    source="random weights",
+    dtype=dtype,
+    fields=dict(fields),
+    generation=None,
+    stop_tokens=_stop_tokens(fields, None, tokenizer),
+  )
+
+
+def load_tokenizer(directory: str | pathlib.Path) -> Any:
+  """The tokenizer in a directory, None if it has none.
+
+  Raises:
+    UserError: if its files cannot be read.
+  """
+  path = pathlib.Path(directory)
+  if not any((path / file).exists() for file in _TOKENIZER_FILES):
+    return None
+  import transformers
+
+  declared = _read_json(path / "tokenizer_config.json") or {}
+  load_any = transformers.AutoTokenizer
+  if declared.get("tokenizer_class") in _GENERIC_TOKENIZERS:
+    # Otherwise a qwen2 model gets that family's rules whatever the file says.
+    load_any = transformers.PreTrainedTokenizerFast
+  try:
+    return load_any.from_pretrained(path)
+  except Exception as error:  # The library's parsers raise bare ones.
+    raise UserError(
+      f"The tokenizer in {path} must be one that transformers"
+      f" {transformers.__version__} reads, got {type(error).__name__}: {error}."
+      " Fetch its files again."
+    ) from error
+
+
+def check_vocabulary(tokenizer: Any, config: TransformerConfig) -> None:
+  """Refuses a tokenizer with ids that the model has no embedding for."""
+  if tokenizer is None:
+    return
+  num_ids = max(tokenizer.get_vocab().values()) + 1
+  if num_ids > config.vocab_size:
+    raise UserError(
+      f"A tokenizer must have at most the model's {config.vocab_size} ids, got"
+      f" {num_ids}. Use the tokenizer that was published with the model."
+    )
+
+
+def render_chat(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> str:
+  """The text of a conversation up to where the model answers.
+
+  Args:
+    tokenizer: with a chat template.
+    messages: with `role` and `content` each.
+
+  Raises:
+    UserError: if there is no template.
+  """
+  if getattr(tokenizer, "chat_template", None) is None:
+    raise UserError(
+      "A chat needs a tokenizer with a chat template, got one without. Turn the"
+      " chat off, so that prompts are plain text."
+    )
+  return tokenizer.apply_chat_template(
+    list(messages), tokenize=False, add_generation_prompt=True
+  )
+
+
+def _check_dtype(dtype) -> np.dtype:
+  dtype = np.dtype(dtype)
+  if dtype not in (np.float32, np.float16, jnp.bfloat16):
+    raise UserError(
+      f"dtype must be float32, bfloat16 or float16, got {dtype.name}."
+    )
+  return dtype
+
+
+def _stored_dtype(stored) -> np.dtype:
+  dtypes = {stored.dtype(name) for name in stored.names}
+  if len(dtypes) > 1:
+    raise UserError(
+      "dtype must be given for weights that are stored in several, got"
+      f" {sorted(dtype.name for dtype in dtypes)}. Pass dtype."
+    )
+  return dtypes.pop()
+
+
+def _check_params(config, params) -> np.dtype:
+  """Refuses weights of another model; returns the dtype of the embedding."""
+  template = transformer.abstract_params(config, jnp.float32)
+  expected = {
+    naming_path: leaf.shape for naming_path, leaf in _by_path(template)
+  }
+  found = {path: leaf.shape for path, leaf in _by_path(params)}
+  if expected != found:
+    wrong = sorted(
+      path
+      for path in expected.keys() | found.keys()
+      if expected.get(path) != found.get(path)
+    )
+    raise UserError(
+      f"params must have the model's tensors, got {wrong[0]} of shape"
+      f" {found.get(wrong[0])} where the model has {expected.get(wrong[0])}."
+      " Pass weights of the same model, layers stacked."
+    )
+  return np.dtype(params["embed_tokens"].dtype)
+
+
+def _by_path(tree):
+  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+    yield jax.tree_util.keystr(path, simple=True, separator="."), leaf
+
+
+def _published_fields(fields, dtype) -> dict[str, Any]:
+  published = dict(fields)
+  published.setdefault("architectures", [_ARCHITECTURES[fields["model_type"]]])
+  key = "torch_dtype" if "torch_dtype" in fields else "dtype"
+  published[key] = dtype.name
+  return published
+
+
+def _stop_tokens(fields, generation, tokenizer) -> tuple[int, ...]:
+  stop = (generation or {}).get("eos_token_id")
+  stop = fields.get("eos_token_id") if stop is None else stop
+  stop = [] if stop is None else stop
+  ids = {stop} if isinstance(stop, int) else set(stop)
+  if getattr(tokenizer, "eos_token_id", None) is not None:
+    ids.add(tokenizer.eos_token_id)
+  return tuple(sorted(ids))
+
+
+def _read_json(path, *, is_needed=False) -> dict[str, Any] | None:
+  if not path.exists():
+    if is_needed:
+      raise UserError(
+        f"A model must have a config.json, got none in {path.parent}. Name the"
+        " directory of a model; one whose saving was interrupted has none."
+      )
+    return None
+  try:
+    contents = json.loads(path.read_text(encoding="utf-8"))
+  except ValueError as error:
+    raise UserError(
+      f"{path} must be JSON, got {error}. Fetch it again."
+    ) from error
+  if not isinstance(contents, dict):
+    raise UserError(f"{path} must be a JSON object, got {contents!r}.")
+  return contents
+
+
+def _write_json(path, contents) -> None:
+  """Writes whole or not at all."""
+  partial = path.with_name(path.name + ".partial")
+  text = json.dumps(contents, indent=2, sort_keys=True) + "\n"
+  partial.write_text(text, encoding="utf-8")
+  partial.replace(path)

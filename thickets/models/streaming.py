@@ -1,0 +1,97 @@
+"""From files to devices, one tensor at a time: weights are never held twice."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from thickets import naming
+from thickets.models import checkpoint, transformer
+from thickets.models.config import TransformerConfig
+from thickets.naming import Params
+
+
+def read_params(
+  config: TransformerConfig,
+  stored: checkpoint.Checkpoint,
+  dtype: Any,
+  mesh: Mesh | None = None,
+) -> tuple[Params, str]:
+  """Reads weights into their stacks, and hashes them as stored.
+
+  Args:
+    config: of the model.
+    stored: its weights.
+    dtype: that they are cast to.
+    mesh: with an axis `model`, over which they are divided.
+
+  Returns:
+    The weights, and their identity before the cast (`naming.identify`).
+  """
+  import tqdm
+
+  template = transformer.abstract_params(config, dtype)
+  leaves, structure = jax.tree.flatten(template)
+  shardings = [None] * len(leaves)
+  if mesh is not None:
+    shardings = jax.tree.leaves(transformer.shardings(config, mesh))
+  slots = {}
+  names = transformer.tensor_names(template)
+  for i, (pattern, leaf) in enumerate(naming.named_leaves(template, names)):
+    slices = naming.slice_names(pattern, leaf)
+    slots |= {str(slices[at]): (i, at) for at in np.ndindex(slices.shape)}
+
+  arrays = [None] * len(leaves)
+  identity = hashlib.sha256()
+  with tqdm.tqdm(
+    total=stored.num_bytes,
+    unit="B",
+    unit_scale=True,
+    desc="weights",
+    disable=None,
+  ) as progress:
+    for name in stored.names:
+      tensor = stored.read(name)
+      head = f"{name}|{tensor.dtype.name}|{tuple(tensor.shape)}|"
+      identity.update(head.encode())
+      identity.update(tensor.reshape(-1).view(np.uint8))
+      i, at = slots[name]
+      arrays[i] = _place(arrays[i], leaves[i], at, tensor, shardings[i])
+      progress.update(tensor.nbytes)
+  return jax.tree.unflatten(structure, arrays), identity.hexdigest()
+
+
+def _place(array, leaf, at, tensor, sharding):
+  """Puts a tensor into its leaf, which is made when its first slice comes."""
+  if not at:
+    return _make_cast(leaf.dtype, sharding)(jax.device_put(tensor, sharding))
+  if array is None:
+    array = jnp.zeros(leaf.shape, leaf.dtype, device=sharding)
+  part = sharding
+  if sharding is not None:
+    part = NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[1:]))
+  return _make_update(sharding)(
+    array, jax.device_put(tensor, part), np.int32(at[0])
+  )
+
+
+@functools.lru_cache(maxsize=64)
+def _make_cast(dtype, sharding):
+  return jax.jit(lambda tensor: tensor.astype(dtype), out_shardings=sharding)
+
+
+@functools.lru_cache(maxsize=64)
+def _make_update(sharding):
+  def update(stack, tensor, index):
+    return lax.dynamic_update_index_in_dim(
+      stack, tensor.astype(stack.dtype), index, 0
+    )
+
+  return jax.jit(update, donate_argnums=0, out_shardings=sharding)
