@@ -49,7 +49,7 @@ def _evaluate(evaluator, members=MEMBERS, *, width, base=PARAMS, **kwargs):
 
 
 def _programs(evaluator):
-  return [program.as_text() for program in evaluator._programs.values()]
+  return [program.as_text() for program in evaluator._programs]
 
 
 class TracedTest(parameterized.TestCase):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import math
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from thickets.naming import Names, Params
 
 # By name, since `thickets.perturb` is the function.
 from thickets.perturb import Gaussian, Kind, Member, perturb, stack_members
+from thickets.programs import Programs, shapes
 
 Batch = Any
 
@@ -91,21 +91,24 @@ def traced(
 
 
 class Traced:
-  """An `Evaluator` that is compiled whole, once for each shape.
-
-  Attributes:
-    compile_s: seconds spent on compilation so far.
-    num_compilations: programs compiled so far.
-  """
+  """An `Evaluator` that is compiled whole, once for each shape."""
 
   def __init__(self, score_fn, kind, names, mesh, lanes):
     self._score_fn, self._kind, self._names = score_fn, kind, names
     self._mesh, self._lanes_asked = mesh, lanes
     self._slots = mesh.shape["population"]
-    self._programs: dict[Any, Any] = {}
+    self._programs = Programs()
     self._lanes: dict[Any, int] = {}
-    self.compile_s = 0.0
-    self.num_compilations = 0
+
+  @property
+  def compile_s(self) -> float:
+    """Seconds spent on compilation so far."""
+    return self._programs.compile_s
+
+  @property
+  def num_compilations(self) -> int:
+    """Programs compiled so far."""
+    return self._programs.num_compilations
 
   def place(self, base, batch, num_members):
     """Replicates the base, and the batch unless its prompts are spread."""
@@ -164,7 +167,7 @@ class Traced:
     most = math.ceil(num_members / self._slots) if most is None else most
     if self._lanes_asked is not None:
       return min(self._lanes_asked, most)
-    key = (_shapes(base), _shapes(batch.prompts), num_terms)
+    key = (shapes(base), shapes(batch.prompts), num_terms)
     if key not in self._lanes:
       program, _, _ = self._program(base, batch, num_members, num_terms, 1)
       memory = program.memory_analysis()
@@ -178,22 +181,16 @@ class Traced:
     """Returns the compiled program, its sequential steps, and their width."""
     width = 1 if num_members < self._slots else lanes * self._slots
     steps = math.ceil(num_members / width)
-    key = (_shapes(base), _shapes(batch.prompts), steps, width, num_terms)
-    if key not in self._programs:
-      members = jax.tree.map(
-        lambda dtype: jax.ShapeDtypeStruct(
-          (steps, width, num_terms),
-          dtype,
-          sharding=self._member_sharding(width),
-        ),
-        Member(np.dtype(np.uint32), np.dtype(np.float32)),
-      )
-      start = time.perf_counter()
-      lowered = jax.jit(self._evaluate).lower(base, members, batch.prompts)
-      self._programs[key] = lowered.compile()
-      self.compile_s += time.perf_counter() - start
-      self.num_compilations += 1
-    return self._programs[key], steps, width
+    members = jax.tree.map(
+      lambda dtype: jax.ShapeDtypeStruct(
+        (steps, width, num_terms), dtype, sharding=self._member_sharding(width)
+      ),
+      Member(np.dtype(np.uint32), np.dtype(np.float32)),
+    )
+    program = self._programs.get(
+      "evaluate", self._evaluate, (base, members, batch.prompts)
+    )
+    return program, steps, width
 
   def _evaluate(self, base, members, batch):
     """Channels [steps, width, Q, ...] of members [steps, width, terms]."""
@@ -331,14 +328,14 @@ class _StagedHandle:
 
 
 def _check_channels(channels: dict[str, Any], num_prompts: int) -> None:
-  shapes = {name: jnp.shape(array) for name, array in channels.items()}
-  if shapes.get("score") != (num_prompts,):
+  found = {name: jnp.shape(array) for name, array in channels.items()}
+  if found.get("score") != (num_prompts,):
     raise ValueError(
       f"A score function must return one score per prompt, [Q] = ({num_prompts},),"
-      f" got {shapes.get('score', f'channels {sorted(shapes)}')}. Reduce over all"
+      f" got {found.get('score', f'channels {sorted(found)}')}. Reduce over all"
       " other axes."
     )
-  for name, shape in shapes.items():
+  for name, shape in found.items():
     if shape[:1] != (num_prompts,):
       raise ValueError(
         f"Channel {name!r} must have the prompts as its first axis,"
@@ -377,11 +374,3 @@ def _fit_width(num_members: int, most: int, multiple: int) -> int:
     width for width in range(most, most // 2, -1) if width % multiple == 0
   ]
   return min(candidates, key=lambda width: -num_members % width)
-
-
-def _shapes(tree: Any) -> tuple:
-  """What a compiled program assumes of its arguments."""
-  leaves, structure = jax.tree.flatten(tree)
-  return structure, tuple(
-    (leaf.shape, str(leaf.dtype), leaf.sharding) for leaf in leaves
-  )

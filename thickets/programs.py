@@ -1,7 +1,7 @@
 """Compiled programs by name and shape, counted and timed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -19,6 +19,10 @@ class Programs:
     self._compiled: dict[Any, Any] = {}
     self.compile_s = 0.0
     self.num_compilations = 0
+
+  def __iter__(self) -> Iterator[Any]:
+    """The compiled programs, in the order of their making."""
+    return iter(self._compiled.values())
 
   def get(
     self,
