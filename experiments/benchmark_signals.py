@@ -1,10 +1,6 @@
-"""Measures how fast a population is scored, against the machine's own ceiling.
+"""The benchmark's subject `signals`: how fast 1-D roll-outs are scored.
 
-    python -m experiments.benchmark --config=configs/benchmark_signals.py \
-      --workdir=DIR
-
-Times the way that an experiment takes, record log included. Prints the figures
-and writes them to benchmark.json.
+Times the way that an experiment takes, record log included.
 """
 
 import functools
@@ -19,33 +15,10 @@ import ml_collections
 
 from configs import benchmark_signals
 from experiments import launch
-from thickets import benchmark, environment, evaluators, randopt, runs
+from thickets import benchmark, evaluators, randopt, runs
 from thickets.models import mlp
 from thickets.perturb import Gaussian
 from thickets.tasks import signals
-
-
-def main(_) -> None:
-  """Reads the flags, measures, prints."""
-  with launch.ending_well():
-    config = launch.read_config()
-    validate(config)
-    workdir = runs.make_workdir(launch.WORKDIR.value)
-    launch.start_devices()
-    figures = measure(config)
-    figures["peak_memory_bytes"] = {
-      f"N={size}": _in_own_process(_peak_memory, config, size)
-      for size in config.population.memory_sizes
-    }
-    figures["config"] = launch.to_json(config)
-    figures["environment"] = environment.describe()
-    runs.write_json(workdir / "benchmark.json", figures)
-    for name, value in figures.items():
-      if not isinstance(value, dict):
-        print(f"{name:18} {value:.4g}")
-    for size, peak in figures["peak_memory_bytes"].items():
-      sizes = ", ".join(f"{n} {b / 2**20:.0f} MiB" for n, b in peak.items())
-      print(f"{'peak memory':18} {size}: {sizes}")
 
 
 def validate(config: ml_collections.ConfigDict) -> None:
@@ -71,7 +44,6 @@ def validate(config: ml_collections.ConfigDict) -> None:
       *launch.check_choices(
         config,
         {
-          "subject": ("signals",),
           "model.init": mlp.INITIALISERS,
           "task.family": signals.FAMILIES,
         },
@@ -110,6 +82,10 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
     "noise_speedup": benchmark.measure_noise_speedup(),
     "chunk_width": width,
     "num_devices": num_devices,
+    "peak_memory_bytes": {
+      f"N={size}": _in_own_process(_peak_memory, config, size)
+      for size in config.population.memory_sizes
+    },
   }
 
 
@@ -163,7 +139,3 @@ def _in_own_process(function, config, size):
   context = multiprocessing.get_context("spawn")
   with context.Pool(1) as pool:
     return pool.apply(function, (launch.to_json(config), size))
-
-
-if __name__ == "__main__":
-  launch.run(main)

@@ -189,7 +189,8 @@ def check_ranges(
       elif item < low:
         problems.append(f"{name} must be at least {low}, got {item}.")
       elif high is not None and item > high:
-        hint = " (population.size)" if high == config.population.size else ""
+        size = config.get("population", {}).get("size")
+        hint = " (population.size)" if high == size else ""
         problems.append(f"{name} must be at most {high}{hint}, got {item}.")
   return problems
 

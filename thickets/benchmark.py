@@ -12,7 +12,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 
+from thickets import evaluators
 from thickets.naming import Names, Params
 from thickets.perturb import Kind, Member, perturb, stack_members
 
@@ -28,20 +31,48 @@ def time_best(function: Callable[[], Any], *, repeats: int) -> float:
   return min(times)
 
 
-def measure_matmul_gflops(*, size: int = 2048, repeats: int = 20) -> float:
-  """Best rate of a square float32 matrix product on the first device, GFLOP/s.
+def measure_matmul_gflops(
+  *, size: int = 2048, repeats: int = 20, dtype: Any = jnp.float32
+) -> float:
+  """Best rate of a square matrix product on the first device, GFLOP/s.
 
   On CPU one product uses all cores. Factors are random: some hardware
   multiplies zeros faster.
   """
   left_key, right_key = jax.random.split(jax.random.key(0))
-  left = jax.random.normal(left_key, (size, size))
-  right = jax.random.normal(right_key, (size, size))
+  left = jax.random.normal(left_key, (size, size)).astype(dtype)
+  right = jax.random.normal(right_key, (size, size)).astype(dtype)
   multiply = jax.jit(
     lambda a, b: jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
   )
   seconds = time_best(lambda: multiply(left, right), repeats=repeats)
   return 2 * size**3 / seconds / 1e9
+
+
+def measure_copy_gbytes_per_s(
+  *, num_bytes: int = 2**28, repeats: int = 10
+) -> float:
+  """Best rate at which all devices together read and write memory, GB/s.
+
+  Args:
+    num_bytes: copied on each device; far beyond any cache.
+    repeats: the fastest of so many.
+  """
+  mesh = evaluators.make_mesh()
+  spread = NamedSharding(mesh, PartitionSpec("population"))
+  num_devices = mesh.devices.size
+  held = [
+    jax.device_put(np.zeros((num_devices, num_bytes // 4), np.float32), spread)
+  ]
+  # In place: else fresh pages from the operating system would be measured too.
+  touch = jax.jit(lambda x: x + 1, donate_argnums=0, out_shardings=spread)
+
+  def copy():
+    held[0] = touch(held[0])
+    return held[0]
+
+  seconds = time_best(copy, repeats=repeats)
+  return 2 * num_devices * num_bytes / seconds / 1e9
 
 
 def measure_perturb_s(

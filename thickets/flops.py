@@ -1,0 +1,75 @@
+"""Floating-point operations and bytes of the decoder, by its formula.
+
+These are *model* FLOPs and bytes: what the mathematics needs, not what a program
+happens to do, so that utilisation cannot be raised by doing more.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from thickets.models import transformer
+from thickets.models.config import TransformerConfig
+
+
+def count_matmul_weights(config: TransformerConfig) -> int:
+  """Weights that every token is multiplied with, the output head excluded."""
+  layers = transformer.abstract_params(config, jnp.float32)["layers"]
+  return sum(leaf.size for leaf in jax.tree.leaves(layers) if leaf.ndim == 3)
+
+
+def token_flops(config: TransformerConfig, num_seen: float) -> float:
+  """FLOPs of one token that attends to `num_seen` tokens, without the head.
+
+  Two per weight, and four per channel of every query head and seen token. Sliding
+  windows are taken into account.
+  """
+  width = config.num_heads * config.head_dim
+  windows = [config.kinds[kind].window for kind in config.layer_kinds]
+  seen = sum(min(num_seen, window or num_seen) for window in windows)
+  return 2 * count_matmul_weights(config) + 4 * width * seen
+
+
+def head_flops(config: TransformerConfig) -> float:
+  """FLOPs of one token's logits."""
+  return 2 * config.vocab_size * config.width
+
+
+def prefill_flops(
+  config: TransformerConfig, num_prompts: int, prompt_tokens: int
+) -> float:
+  """FLOPs of reading prompts of equal length and choosing a first token."""
+  mean_seen = (prompt_tokens + 1) / 2
+  per_prompt = prompt_tokens * token_flops(config, mean_seen)
+  return num_prompts * (per_prompt + head_flops(config))
+
+
+def decode_flops(
+  config: TransformerConfig, num_rows: int, prompt_tokens: int, num_steps: int
+) -> float:
+  """FLOPs of `num_steps` steps of all rows, after their first token."""
+  mean_seen = prompt_tokens + (num_steps + 1) / 2
+  per_token = token_flops(config, mean_seen) + head_flops(config)
+  return num_rows * num_steps * per_token
+
+
+def weight_bytes(config: TransformerConfig, dtype: np.dtype) -> int:
+  """Bytes of the weights that a step reads: all but rows of the embedding."""
+  weights = count_matmul_weights(config) + config.vocab_size * config.width
+  return np.dtype(dtype).itemsize * weights
+
+
+def memory_bytes(
+  config: TransformerConfig, dtype: np.dtype, num_tokens: float
+) -> float:
+  """Bytes of the keys and values of one row with `num_tokens` tokens."""
+  per_token = 2 * config.num_layers * config.num_kv_heads * config.head_dim
+  return np.dtype(dtype).itemsize * per_token * num_tokens
+
+
+def step_bytes(
+  config: TransformerConfig, dtype: np.dtype, num_rows: int, num_seen: float
+) -> float:
+  """Bytes that one step must read: the weights once, every row's memory."""
+  rows = num_rows * memory_bytes(config, dtype, num_seen)
+  return weight_bytes(config, dtype) + rows
