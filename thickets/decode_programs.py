@@ -25,7 +25,7 @@ from thickets.stepping import NO_TOKEN, Rows
 
 # Prompt tokens that a device reads at once: on CPU what a core's cache holds.
 _CPU_BLOCK_TOKENS = 2048
-_ACCELERATOR_BLOCK_TOKENS = 16384
+ACCELERATOR_BLOCK_TOKENS = 16384
 
 
 class DecodePrograms:
@@ -224,7 +224,7 @@ class DecodePrograms:
   def _find_block(self, num_rows: int, width: int) -> int:
     """Rows to read at once, in blocks of about equal size."""
     is_cpu = self._mesh.devices.flat[0].platform == "cpu"
-    most = _CPU_BLOCK_TOKENS if is_cpu else _ACCELERATOR_BLOCK_TOKENS
+    most = _CPU_BLOCK_TOKENS if is_cpu else ACCELERATOR_BLOCK_TOKENS
     num_blocks = max(1, -(-num_rows * width // most))
     return -(-num_rows // min(num_blocks, num_rows))
 

@@ -4,6 +4,8 @@ These are *model* FLOPs and bytes: what the mathematics needs, not what a progra
 happens to do, so that utilisation cannot be raised by doing more.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +20,9 @@ def count_matmul_weights(config: TransformerConfig) -> int:
   return sum(leaf.size for leaf in jax.tree.leaves(layers) if leaf.ndim == 3)
 
 
-def token_flops(config: TransformerConfig, num_seen: float) -> float:
+def token_flops(
+  config: TransformerConfig, num_seen: int | float
+) -> int | float:
   """FLOPs of one token that attends to `num_seen` tokens, without the head.
 
   Two per weight, and four per channel of every query head and seen token. Sliding
@@ -30,14 +34,14 @@ def token_flops(config: TransformerConfig, num_seen: float) -> float:
   return 2 * count_matmul_weights(config) + 4 * width * seen
 
 
-def head_flops(config: TransformerConfig) -> float:
+def head_flops(config: TransformerConfig) -> int | float:
   """FLOPs of one token's logits."""
   return 2 * config.vocab_size * config.width
 
 
 def prefill_flops(
   config: TransformerConfig, num_prompts: int, prompt_tokens: int
-) -> float:
+) -> int | float:
   """FLOPs of reading prompts of equal length and choosing a first token."""
   mean_seen = (prompt_tokens + 1) / 2
   per_prompt = prompt_tokens * token_flops(config, mean_seen)
@@ -46,30 +50,51 @@ def prefill_flops(
 
 def decode_flops(
   config: TransformerConfig, num_rows: int, prompt_tokens: int, num_steps: int
-) -> float:
+) -> int | float:
   """FLOPs of `num_steps` steps of all rows, after their first token."""
   mean_seen = prompt_tokens + (num_steps + 1) / 2
   per_token = token_flops(config, mean_seen) + head_flops(config)
   return num_rows * num_steps * per_token
 
 
-def weight_bytes(config: TransformerConfig, dtype: np.dtype) -> int:
+def weight_bytes(config: TransformerConfig, dtype: Any) -> int:
   """Bytes of the weights that a step reads: all but rows of the embedding."""
   weights = count_matmul_weights(config) + config.vocab_size * config.width
   return np.dtype(dtype).itemsize * weights
 
 
 def memory_bytes(
-  config: TransformerConfig, dtype: np.dtype, num_tokens: float
-) -> float:
+  config: TransformerConfig, dtype: Any, num_tokens: int | float
+) -> int | float:
   """Bytes of the keys and values of one row with `num_tokens` tokens."""
   per_token = 2 * config.num_layers * config.num_kv_heads * config.head_dim
   return np.dtype(dtype).itemsize * per_token * num_tokens
 
 
 def step_bytes(
-  config: TransformerConfig, dtype: np.dtype, num_rows: int, num_seen: float
-) -> float:
+  config: TransformerConfig, dtype: Any, num_rows: int, num_seen: int | float
+) -> int | float:
   """Bytes that one step must read: the weights once, every row's memory."""
   rows = num_rows * memory_bytes(config, dtype, num_seen)
   return weight_bytes(config, dtype) + rows
+
+
+def prefill_bytes(
+  config: TransformerConfig,
+  dtype: Any,
+  num_tokens: int | float,
+  num_seen: int | float,
+) -> int | float:
+  """Bytes of what one layer holds while it reads `num_tokens` tokens.
+
+  An upper estimate: a compiler fuses some of it away.
+
+  Args:
+    config: of the model.
+    dtype: of the activations.
+    num_tokens: of all rows together.
+    num_seen: that each attends to; scores and shares are float32.
+  """
+  channels = 6 * config.width + 3 * config.mlp_width
+  scores = 2 * 4 * config.num_heads * num_seen
+  return num_tokens * (np.dtype(dtype).itemsize * channels + scores)

@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray
 
-from thickets import decode, evaluators, flops
+from thickets import decode, decode_programs, evaluators, flops
 from thickets.decode import Decoding, Generator, Responses
 from thickets.errors import UserError
 from thickets.models import capacity, transformer
@@ -98,30 +98,32 @@ def plan_memory(
   Raises:
     UserError: if the base, one member and one row do not fit.
   """
-  device = mesh.devices.flat[0]
-  limit = capacity.device_memory_bytes(device)
-  if limit is None:
+  # Of the size, not of what is free now: a resumed run must find the same.
+  size = capacity.device_size_bytes(mesh.devices.flat[0])
+  if size is None:
     return Plan(lanes or 1, min(rows or _CPU_ROWS, num_prompts))
-  # In a resumed run the same as now: of the size, not of what is free.
-  limit = _MEMORY_FRAC * device.memory_stats()["bytes_limit"]
+  limit = _MEMORY_FRAC * size
   copy = capacity.bytes_per_device(config, dtype, mesh)
   # Twice, since rows are copied when some are dropped; logits in float32.
   row = 2 * flops.memory_bytes(config, dtype, num_tokens)
   if config.num_kv_heads % mesh.shape["model"] == 0:
     row /= mesh.shape["model"]
   row += 3 * 4 * config.vocab_size
+  block = max(decode_programs.ACCELERATOR_BLOCK_TOKENS, num_tokens)
+  lane = copy + flops.prefill_bytes(config, dtype, block, num_tokens)
   free = limit - copy
-  fitting = int((free / (lanes or 1) - copy) // row)
+  fitting = int((free / (lanes or 1) - lane) // row)
   if fitting < 1:
+    needed = copy + (lanes or 1) * (lane + row)
     raise UserError(
-      f"The base, {lanes or 1} copies of it and a row each must fit into a"
-      f" device, which needs {(lanes or 1) * (copy + row) + copy:.3g} bytes, got"
-      f" {limit:.3g}. Use more devices on the mesh axis `model`, or a smaller"
-      " dtype."
+      f"The base and {lanes or 1} members with a prompt each must fit into a"
+      f" device, which needs {needed / 2**30:.3g} GiB, got"
+      f" {limit / 2**30:.3g} GiB. Use more devices on the mesh axis `model`, or"
+      " a smaller dtype."
     )
   rows = min(rows or fitting, fitting, num_prompts)
   if lanes is None:
-    most = min(free / (copy + rows * row), _MAX_LANES_TIMES_ROWS / rows)
+    most = min(free / (lane + rows * row), _MAX_LANES_TIMES_ROWS / rows)
     lanes = 2 ** (max(1, int(most)).bit_length() - 1)
   return Plan(lanes, rows)
 

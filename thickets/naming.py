@@ -131,11 +131,18 @@ def identify(base: Params, names: Names | None = None) -> str:
   Returns:
     SHA-256 in hexadecimal.
   """
+  places = {
+    str(slices[index]): (leaf, index)
+    for template, leaf in named_leaves(base, names)
+    for slices in [slice_names(template, leaf)]
+    for index in np.ndindex(slices.shape)
+  }
   total = hashlib.sha256()
-  tensors = dict(logical_tensors(jax.device_get(base), names))
-  for name in sorted(tensors):
-    array = np.ascontiguousarray(tensors[name])
-    head = f"{name}|{array.dtype.name}|{tuple(array.shape)}|"
+  for name in sorted(places):
+    leaf, index = places[name]
+    # One tensor at a time: the host may be too small for a whole base.
+    array = np.asarray(jax.device_get(leaf[index] if index else leaf))
+    head = f"{name}|{array.dtype.name}|{array.shape}|"
     total.update(head.encode())
     total.update(array.tobytes())
   return total.hexdigest()

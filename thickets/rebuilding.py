@@ -64,7 +64,8 @@ class Rebuilder:
     )
     members = jax.device_put(members, self._place(*axes))
     if self._copies is None or self._width != width:
-      self._copies = None  # Before there is room for others.
+      # First of all makes room, even if the caller still holds the old ones.
+      jax.tree.map(lambda leaf: leaf.delete(), self._copies)
       self._copies = _make_room(base, width, shardings)
       self._width = width
 

@@ -153,5 +153,5 @@ def _keep_top(logits: Float[Array, "B V"], is_enough) -> Float[Array, "B V"]:
 def _order(x: Float[Array, "..."]):
   """Unsigned integers that are ordered as the floats are."""
   bits = lax.bitcast_convert_type(x, jnp.uint32)
-  is_negative = bits >> jnp.uint32(31) == 1
-  return jnp.where(is_negative, ~bits, bits | jnp.uint32(1 << 31))
+  # Not by the sign bit: -0.0 ties with 0.0.
+  return jnp.where(x < 0, ~bits, bits | jnp.uint32(1 << 31))

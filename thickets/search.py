@@ -72,6 +72,8 @@ class Search:
     task: what the scores mean, as JSON values: data, splits, grading.
     precision: in which weights and products are computed, as JSON values.
     names: logical names of the tensors of `base`.
+    identity: of the base as published, where it is known; computed from `base`
+      by default.
 
   Raises:
     UserError: if the run was made with another base, task or population.
@@ -87,6 +89,7 @@ class Search:
     task: dict[str, Any],
     precision: dict[str, Any],
     names: Names | None = None,
+    identity: str | None = None,
   ):
     self._folder, self._base, self._population = folder, base, population
     self.width = (
@@ -94,7 +97,7 @@ class Search:
     )
     self._header = {
       "base": {
-        "identity": naming.identify(base, names),
+        "identity": identity or naming.identify(base, names),
         **describe_kind(base, population.kind, names),
       },
       "noise": {"version": noise.NOISE_VERSION, "prng": noise.PRNG},

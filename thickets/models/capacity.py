@@ -68,12 +68,18 @@ def bytes_per_device(
   return np.dtype(dtype).itemsize * sum(map(math.prod, shapes))
 
 
+def device_size_bytes(device: jax.Device) -> int | None:
+  """All memory of a device; None where it has none of its own."""
+  stats = device.memory_stats() or {}
+  return None if device.platform == "cpu" else stats.get("bytes_limit")
+
+
 def device_memory_bytes(device: jax.Device) -> int | None:
   """Free memory of a device; None where it has none of its own."""
-  stats = device.memory_stats() or {}
-  if device.platform == "cpu" or "bytes_limit" not in stats:
+  size = device_size_bytes(device)
+  if size is None:
     return None
-  return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+  return size - device.memory_stats().get("bytes_in_use", 0)
 
 
 def host_memory_bytes() -> int | None:

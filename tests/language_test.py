@@ -1,0 +1,349 @@
+"""Tests of the evaluator of language models: its answers, memory and refusals."""
+
+import functools
+import pathlib
+import subprocess
+import sys
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from absl.testing import parameterized
+from golden import transformer_cases as cases
+
+from thickets import (
+  decode,
+  evaluators,
+  grading,
+  language,
+  population,
+  randopt,
+)
+from thickets.errors import UserError
+from thickets.models import capacity, transformer
+from thickets.perturb import BASE, Gaussian, Member, perturb, stack_members
+from thickets.programs import Programs
+from thickets.rebuilding import Rebuilder
+from thickets.sampling import Sampling
+
+_ROOT = pathlib.Path(__file__).parents[1]
+_SIGMA = 0.02
+
+
+def detokenize(ids):
+  """A text whose words are the ids."""
+  return " ".join(map(str, ids))
+
+
+def grade(index, text):
+  """Scores that depend on example and text."""
+  words = [int(word) for word in text.split()]
+  return {"score": sum(words) / 100 + index, "first": words[0]}
+
+
+@functools.lru_cache
+def _model():
+  return cases.make_model("qwen3")
+
+
+def _prompts(count=5):
+  rng = np.random.default_rng(0)
+  vocab = _model().config.vocab_size
+  return [rng.integers(0, vocab, 3 + 2 * n).tolist() for n in range(count)]
+
+
+def _evaluator(mesh=None, **options):
+  decoding = options.pop("decoding", decode.Decoding(6))
+  return language.LanguageEvaluator(
+    _model().config,
+    decoding,
+    options.pop("host_fn", grading.Grader(detokenize, grade)),
+    mesh=mesh,
+    **options,
+  )
+
+
+@functools.lru_cache
+def _expected(num_members):
+  """Responses of members, each alone on one device."""
+  mesh = evaluators.make_mesh(jax.devices()[:1])
+  config, params = _model().config, _model().params
+  generator = decode.Generator(config, decode.Decoding(6), mesh=mesh)
+  names = transformer.tensor_names(params)
+  said = []
+  for member in (*_members(num_members), BASE):
+    weights = perturb(params, member, names=names)
+    placed = jax.device_put(weights, transformer.shardings(config, mesh))
+    said.append(generator.generate(placed, _prompts()).tokens)
+  return np.stack(said)
+
+
+def _members(num_members):
+  return randopt.sample_members(3, num_members, (_SIGMA,))
+
+
+def _score(evaluator, members, batch, width):
+  chunks = population.stream_chunks(
+    evaluator, _model().params, members, batch, width=width
+  )
+  return {
+    name: np.concatenate(parts)
+    for name, parts in _columns(chunk.channels for chunk in chunks).items()
+  }
+
+
+def _columns(rows):
+  rows = list(rows)
+  return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+class LanguageEvaluatorTest(parameterized.TestCase):
+  @parameterized.named_parameters(
+    ("population_and_model", {"model": 2}, 8),
+    ("fewer_members_than_devices", {}, 3),
+  )
+  def test_grades_what_each_member_says(self, mesh, width):
+    evaluator = _evaluator(evaluators.make_mesh(**mesh))
+    members = [*_members(10)]
+    batch = language.make_batch(_prompts(), indices=[7, 3, 1, 0, 4])
+    channels = _score(evaluator, members, batch, width)
+    expected = _expected(10)
+    np.testing.assert_array_equal(channels["first"], expected[:10, :, 0])
+    np.testing.assert_allclose(
+      channels["score"],
+      expected[:10].sum(axis=2) / 100 + np.array([7, 3, 1, 0, 4])[None],
+    )
+    np.testing.assert_array_equal(channels["length"], 6)
+    self.assertFalse(channels["stopped"].any())
+    # The members differ, or this test would show little.
+    self.assertGreater(len(np.unique(expected.sum(axis=(1, 2)))), 5)
+    base = _score(evaluator, [BASE], batch, 1)
+    np.testing.assert_array_equal(base["first"], expected[10:, :, 0])
+
+  def test_lanes_and_rows_do_not_change_scores(self):
+    mesh = evaluators.make_mesh(jax.devices()[:2])
+    batch = language.make_batch(_prompts())
+    for lanes, rows in ((1, 5), (4, 3)):
+      evaluator = _evaluator(mesh, lanes=lanes, rows=rows)
+      width = evaluator.find_width(_model().params, batch, 100)
+      self.assertEqual(width, 2 * lanes)
+      channels = _score(evaluator, _members(5), batch, width)
+      np.testing.assert_array_equal(channels["first"], _expected(10)[:5, :, 0])
+
+  @pytest.mark.slow
+  def test_selects_the_same_on_any_mesh(self):
+    batch = language.make_batch(_prompts())
+    chosen = []
+    for mesh in (
+      evaluators.make_mesh(jax.devices()[:1]),
+      evaluators.make_mesh(model=2),
+    ):
+      scores = _score(_evaluator(mesh), _members(12), batch, 4)["score"]
+      chosen.append(randopt.select_top_k(scores.mean(axis=1), 4))
+    np.testing.assert_array_equal(*chosen)
+
+  @pytest.mark.slow
+  def test_workers_grade_as_this_process_does(self):
+    batch = language.make_batch(_prompts())
+    here = _score(_evaluator(), _members(8), batch, 8)
+    grader = grading.Grader(detokenize, grade)
+    with grading.Workers(grader, 1) as workers:
+      evaluator = _evaluator(host_fn=workers.host_fn, executor=workers.executor)
+      there = _score(evaluator, _members(8), batch, 8)
+    for name, values in here.items():
+      np.testing.assert_array_equal(there[name], values)
+
+  def test_samples_depend_on_key_member_and_example_alone(self):
+    decoding = decode.Decoding(2, sampling=Sampling(1.0))
+    mesh = evaluators.make_mesh(jax.devices()[:1])
+
+    def first(key, members, indices, width):
+      evaluator = _evaluator(mesh, decoding=decoding, key=jax.random.key(key))
+      prompts = [_prompts()[2]] * len(indices)
+      batch = language.make_batch(prompts, indices)
+      return _score(evaluator, members, batch, width)["score"] - np.array(
+        indices
+      )
+
+    members = [*_members(4)]
+    scores = first(0, members, [0, 1, 2, 3], 4)
+    np.testing.assert_array_equal(
+      first(0, members[::-1], [3, 1], 2)[::-1], scores[:, [3, 1]]
+    )
+    self.assertFalse((first(1, members, [0, 1, 2, 3], 4) == scores).all())
+    # The prompts are the same; examples and members are not.
+    self.assertGreater(len(np.unique(scores)), 10)
+
+  @parameterized.named_parameters(
+    ("no_prompts", [], "at least one prompt"),
+    ("empty_prompt", [[1], []], "in prompt 1"),
+    ("too_long", [[1] * 10_000], "context"),
+    ("beyond_the_vocabulary", [[10_000]], "tokenizer"),
+  )
+  def test_refuses_prompts_before_anything_runs(self, prompts, message):
+    evaluator = _evaluator()
+    with self.assertRaisesRegex(UserError, message):
+      batch = language.make_batch(prompts)
+      evaluator.place(_model().params, batch, 8)
+    self.assertEqual(evaluator.generator.programs.compiled.num_compilations, 0)
+
+  def test_refuses_sampling_without_a_key(self):
+    with self.assertRaisesRegex(UserError, "Pass key"):
+      _evaluator(decoding=decode.Decoding(6, sampling=Sampling(1.0)))
+
+
+class GraderTest(parameterized.TestCase):
+  @parameterized.parameters(
+    (lambda index, text: {"correct": 1.0}, "named score"),
+    (
+      lambda index, text: {"score": 1.0} | ({"extra": 1} if index else {}),
+      "same channels",
+    ),
+  )
+  def test_refuses_wrong_channels(self, wrong, message):
+    part = {
+      "tokens": np.ones((2, 3), np.int32),
+      "lengths": np.array([2, 1]),
+      "stopped": np.array([True, False]),
+    }
+    with self.assertRaisesRegex(ValueError, message):
+      grading.Grader(detokenize, wrong)(part, {"index": np.array([0, 1])})
+
+  def test_grades_tokens_up_to_the_length(self):
+    part = {
+      "tokens": np.array([[5, 6, -1], [7, -1, -1]], np.int32),
+      "lengths": np.array([2, 1]),
+      "stopped": np.array([True, False]),
+    }
+    said = []
+
+    def record(index, text):
+      said.append((index, text))
+      return {"score": 0.5}
+
+    channels = grading.Grader(detokenize, record)(
+      part, {"index": np.array([4, 2])}
+    )
+    self.assertEqual(said, [(4, "5 6"), (2, "7")])
+    np.testing.assert_array_equal(channels["score"], [0.5, 0.5])
+    np.testing.assert_array_equal(channels["stopped"], [True, False])
+
+
+class RebuilderTest(parameterized.TestCase):
+  def _rebuilder(self, mesh):
+    config, params = _model().config, _model().params
+    shardings = transformer.shardings(config, mesh)
+    base = jax.device_put(params, shardings)
+    names = transformer.tensor_names(base)
+    return base, Rebuilder(Gaussian(), shardings, Programs(), names=names)
+
+  @parameterized.parameters(({"model": 2},), ({},))
+  def test_weights_have_the_bits_of_one_device(self, mesh):
+    mesh = evaluators.make_mesh(**mesh)
+    base, rebuilder = self._rebuilder(mesh)
+    members = _members(8)
+    names = transformer.tensor_names(base)
+    many = jax.device_get(rebuilder.rebuild_many(base, stack_members(members)))
+    for row in (0, 5):
+      alone = perturb(_model().params, members[row], names=names)
+      jax.tree.map(
+        lambda a, b, row=row: np.testing.assert_array_equal(a[row], b),
+        many,
+        jax.device_get(alone),
+      )
+    one = rebuilder.rebuild_one(base, members[5])
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(one), alone)
+
+  def _places(self, params):
+    return [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(params)]
+
+  def test_takes_the_buffers_of_the_members_before(self):
+    mesh = evaluators.make_mesh(jax.devices()[:1])
+    base, rebuilder = self._rebuilder(mesh)
+    bases = self._places(base)
+    first = rebuilder.rebuild_many(base, stack_members(_members(1)))
+    places = self._places(first)
+    second = rebuilder.rebuild_many(base, stack_members(_members(2)[1:]))
+    self.assertEqual(self._places(second), places)
+    self.assertTrue(all(leaf.is_deleted() for leaf in jax.tree.leaves(first)))
+    self.assertEqual(self._places(base), bases)
+    # Another width frees the old copies before it makes its own.
+    rebuilder.rebuild_one(base, _members(1)[0])
+    self.assertTrue(all(leaf.is_deleted() for leaf in jax.tree.leaves(second)))
+    self.assertEqual(self._places(base), bases)
+
+  def test_several_terms_add_up(self):
+    base, rebuilder = self._rebuilder(evaluators.make_mesh())
+    member = Member((1, 2), (0.02, -0.01))
+    rebuilt = rebuilder.rebuild_one(base, member)
+    names = transformer.tensor_names(base)
+    jax.tree.map(
+      np.testing.assert_array_equal,
+      jax.device_get(rebuilt),
+      jax.device_get(perturb(_model().params, member, names=names)),
+    )
+
+
+class PlanTest(parameterized.TestCase):
+  def _plan(self, size, **options):
+    mesh = evaluators.make_mesh(jax.devices()[:1])
+    with mock.patch.object(capacity, "device_size_bytes", lambda _: size):
+      return language.plan_memory(
+        _model().config,
+        jnp.float32,
+        mesh,
+        num_prompts=options.pop("num_prompts", 200),
+        num_tokens=100,
+        **options,
+      )
+
+  def _weights(self):
+    return capacity.bytes_per_device(_model().config, jnp.float32)
+
+  def test_small_models_run_many_members(self):
+    plan = self._plan(2**36)
+    self.assertEqual(plan.rows, 200)
+    # 8192 rows at most, a power of two of members.
+    self.assertEqual(plan.lanes, 32)
+
+  def test_large_models_run_one_with_the_rows_that_fit(self):
+    plan = self._plan(2**30, num_prompts=10**6)
+    self.assertEqual(plan.lanes, 1)
+    self.assertBetween(plan.rows, 1, 10**6 - 1)
+
+  def test_what_is_asked_for_wins(self):
+    self.assertEqual(
+      self._plan(2**36, lanes=3, rows=7), language.Plan(lanes=3, rows=7)
+    )
+    self.assertEqual(self._plan(None, lanes=3).lanes, 3)
+
+  def test_says_what_it_needs_and_what_there_is(self):
+    with self.assertRaisesRegex(UserError, "which needs .* GiB, got"):
+      self._plan(2 * self._weights())
+
+
+class ImportTest(parameterized.TestCase):
+  def test_device_modules_need_no_hub_or_data_library(self):
+    absent = (
+      "datasets",
+      "huggingface_hub",
+      "safetensors",
+      "tokenizers",
+      "torch",
+      "tqdm",
+      "transformers",
+    )
+    code = (
+      f"import sys; sys.modules.update(dict.fromkeys({absent!r}))\n"
+      "import thickets.language, thickets.decode, thickets.population\n"
+      "import experiments.benchmark, configs.benchmark_language\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=_ROOT)
+
+  @parameterized.parameters("population", "perturb", "randopt")
+  def test_the_core_knows_no_language_models(self, module):
+    text = (_ROOT / "thickets" / f"{module}.py").read_text(encoding="utf-8")
+    for word in ("language", "decode", "models", "token"):
+      self.assertNotRegex(text, rf"import .*{word}|from .*{word}")
