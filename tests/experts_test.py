@@ -37,6 +37,7 @@ class ExpertsTest(parameterized.TestCase):
     """Writes a file of fifty members, with some of its fields changed."""
     fields = experts.describe_experts(
       base_identity=naming.identify(WEIGHTS),
+      base_dtypes=naming.list_dtypes(WEIGHTS),
       kind=KIND,
       task={"name": "toy"},
       population={"seed": 3, "size": 1000},
@@ -84,6 +85,17 @@ class ExpertsTest(parameterized.TestCase):
     names = {"layer": {"w": "layer.v"}, "norm": {"scale": "norm.scale"}}
     with self.assertRaisesRegex(UserError, "belongs to the base"):
       experts.load_experts(self.path, WEIGHTS, names=names)
+
+  def test_a_published_identity_holds_whatever_the_dtype_in_use(self):
+    fields = self.write()
+    identity = fields["base"]["identity"]
+    wide = jax.tree.map(lambda leaf: leaf.astype(np.float32), WEIGHTS)
+    with self.assertRaisesRegex(UserError, "held as .'float16', 'float32'."):
+      experts.load_experts(self.path, wide, identity=identity)
+    held = {"identity": identity, "dtypes": ["float32"]}
+    self.write(base=held)
+    found = experts.load_experts(self.path, wide, identity=identity)
+    self.assertEqual(found.base_identity, identity)
 
   @parameterized.parameters(
     ({"version": 2}, r"version 2; this version of thickets reads up to 1"),

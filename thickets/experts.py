@@ -56,6 +56,7 @@ class Experts:
 def describe_experts(
   *,
   base_identity: str,
+  base_dtypes: Sequence[str],
   kind: Kind,
   task: dict[str, Any],
   population: dict[str, Any],
@@ -68,7 +69,8 @@ def describe_experts(
   """Returns the contents of an experts file as JSON values.
 
   Args:
-    base_identity: `naming.identify` of the base.
+    base_identity: `naming.identify` of the base as it is stored.
+    base_dtypes: that it was held in.
     kind: how noise is drawn.
     task: what the scores were measured on.
     population: how the members were sampled.
@@ -81,7 +83,7 @@ def describe_experts(
   return {
     "format": FORMAT,
     "version": VERSION,
-    "base": {"identity": base_identity},
+    "base": {"identity": base_identity, "dtypes": list(base_dtypes)},
     "noise": {"version": noise.NOISE_VERSION, "prng": noise.PRNG},
     "kind": kind.to_json(),
     "task": task,
@@ -108,6 +110,7 @@ def load_experts(
   base: Params,
   *,
   names: Names | None = None,
+  identity: str | None = None,
 ) -> Experts:
   """Loads an experts file and checks that it belongs to `base`.
 
@@ -115,20 +118,28 @@ def load_experts(
     path: the file.
     base: the weights that the members are to be added to.
     names: logical names of its tensors, by default those of its paths.
+    identity: of the base as published, such as `hub.Model.identity`; computed
+      from `base` by default.
 
   Raises:
     UserError: if the file is missing, corrupt, of a newer version, drawn by
-      other noise, or made from another base.
+      other noise, or made from another base or from other dtypes.
   """
   path = pathlib.Path(path)
   fields = _read(path)
   try:
     _check_version(path, fields)
-    identity = naming.identify(base, names)
+    identity = identity or naming.identify(base, names)
     if fields["base"]["identity"] != identity:
       raise UserError(
         f"{path} belongs to the base {fields['base']['identity'][:16]}…, got"
-        f" {identity[:16]}…. Load the base it was made from, in the dtype it"
+        f" {identity[:16]}…. Load the base it was made from."
+      )
+    dtypes = naming.list_dtypes(base)
+    if fields["base"]["dtypes"] != dtypes:
+      raise UserError(
+        f"{path} belongs to a base held as {fields['base']['dtypes']}, got"
+        f" {dtypes}, whose members would differ. Load the base in the dtype it"
         " had."
       )
     chosen = fields["members"]

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
@@ -146,6 +147,11 @@ def identify(base: Params, names: Names | None = None) -> str:
     total.update(head.encode())
     total.update(array.tobytes())
   return total.hexdigest()
+
+
+def list_dtypes(base: Params) -> list[str]:
+  """The dtypes that a base is held in, which may differ from the stored ones."""
+  return sorted({jnp.result_type(leaf).name for leaf in jax.tree.leaves(base)})
 
 
 @functools.lru_cache(maxsize=64)

@@ -98,6 +98,7 @@ class Search:
     self._header = {
       "base": {
         "identity": identity or naming.identify(base, names),
+        "dtypes": naming.list_dtypes(base),
         **describe_kind(base, population.kind, names),
       },
       "noise": {"version": noise.NOISE_VERSION, "prng": noise.PRNG},
@@ -165,6 +166,7 @@ class Search:
     """
     content = experts.describe_experts(
       base_identity=self._header["base"]["identity"],
+      base_dtypes=self._header["base"]["dtypes"],
       kind=self._population.kind,
       task=self._header["task"],
       population=self._header["population"] | {"size": len(self.members)},
