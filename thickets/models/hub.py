@@ -8,9 +8,10 @@ random weights (`make_model`) needs none of them.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -253,6 +254,11 @@ def render_chat(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> str:
   return tokenizer.apply_chat_template(
     list(messages), tokenize=False, add_generation_prompt=True
   )
+
+
+def make_detokenizer(tokenizer: Any) -> Callable[[Sequence[int]], str]:
+  """Returns a function from ids to text without special tokens; it pickles."""
+  return functools.partial(tokenizer.decode, skip_special_tokens=True)
 
 
 def _check_dtype(dtype) -> np.dtype:
