@@ -129,8 +129,22 @@ class LanguageEvaluatorTest(parameterized.TestCase):
       evaluator = _evaluator(mesh, lanes=lanes, rows=rows)
       width = evaluator.find_width(_model().params, batch, 100)
       self.assertEqual(width, 2 * lanes)
-      channels = _score(evaluator, _members(5), batch, width)
+      programs = evaluator.generator.programs
+      with mock.patch.object(
+        programs, "prefill", wraps=programs.prefill
+      ) as prefill:
+        channels = _score(evaluator, _members(5), batch, width)
+      read = [call.args[2].shape[1] for call in prefill.call_args_list]
+      self.assertLessEqual(max(read), rows)
       np.testing.assert_array_equal(channels["first"], _expected(10)[:5, :, 0])
+
+  def test_responds_for_as_many_members_as_asked(self):
+    evaluator = _evaluator(evaluators.make_mesh(jax.devices()[:2]))
+    base, batch = evaluator.place(
+      _model().params, language.make_batch(_prompts()), 3
+    )
+    said = evaluator.respond(base, _members(3), batch)
+    np.testing.assert_array_equal(said.tokens, _expected(10)[:3])
 
   @pytest.mark.slow
   def test_selects_the_same_on_any_mesh(self):

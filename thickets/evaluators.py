@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from thickets.errors import UserError
 from thickets.naming import Names, Params
 
 # By name, since `thickets.perturb` is the function.
@@ -44,13 +45,13 @@ def make_mesh(devices: Sequence[jax.Device] | None = None, *, model: int = 1):
     model: number of devices that share one member's weights.
 
   Raises:
-    ValueError: if `model` does not divide the number of devices.
+    UserError: if `model` does not divide the number of devices.
   """
   devices = list(jax.local_devices() if devices is None else devices)
   if model < 1 or len(devices) % model:
-    raise ValueError(
-      f"mesh.model must divide the number of devices, got {model} for"
-      f" {len(devices)} devices."
+    raise UserError(
+      "The devices that share a member must divide all devices, got"
+      f" {model} of {len(devices)}."
     )
   return Mesh(
     np.array(devices).reshape(-1, model),
