@@ -16,7 +16,7 @@ import numpy as np
 
 from configs import benchmark_language
 from experiments import launch
-from thickets import benchmark, decode, evaluators, flops, language, randopt
+from thickets import benchmark, decode, evaluators, flops, planning, randopt
 from thickets.models import capacity, transformer
 from thickets.models import config as config_lib
 from thickets.perturb import Gaussian, stack_members
@@ -98,12 +98,13 @@ class _Subject:
 
   def __init__(self, config, model, dtype, mesh):
     weights_key, prompts_key = jax.random.split(jax.random.key(config.seed))
-    self.plan = language.plan_memory(
+    self.plan = planning.plan_memory(
       model,
       dtype,
       mesh,
       num_prompts=config.num_prompts,
-      num_tokens=config.prompt_tokens + config.new_tokens,
+      prompt_tokens=config.prompt_tokens,
+      new_tokens=config.new_tokens,
       lanes=config.lanes or None,
       rows=config.rows or None,
     )
@@ -134,10 +135,11 @@ class _Subject:
       for new_tokens in (config.new_tokens, 1)
     )
     self._rebuilder = Rebuilder(
+      model,
       Gaussian(),
-      shardings,
+      mesh,
       self.generator.programs.compiled,
-      names=transformer.tensor_names(shardings),
+      is_stacked=self.generator.is_stacked,
     )
 
   def time_phases(self, repeats, theirs):
@@ -172,7 +174,12 @@ class _Subject:
     self._params = jax.block_until_ready(params)
 
   def _answer(self, generator):
-    generator.generate_members(self._params, self.prompts, rows=self.plan.rows)
+    generator.generate_members(
+      self._params,
+      self.prompts,
+      rows=self.plan.rows,
+      block=self.plan.block,
+    )
 
   def _score(self):
     self._perturb()

@@ -115,7 +115,7 @@ class ParseConfigTest(parameterized.TestCase):
       {"rope_parameters": {"partial_rotary_factor": 0.5}},
       "partial_rotary_factor must be 1, got 0.5",
     ),
-    (LLAMA, {"rope_scaling": {"type": "linear"}}, "must have 'factor'"),
+    (LLAMA, {"rope_scaling": {"type": "linear"}}, "factor must be a number"),
   )
   def test_what_is_not_supported_is_refused(self, fields, changes, message):
     with self.assertRaisesRegex(UserError, message):

@@ -38,6 +38,7 @@ class ExpertsTest(parameterized.TestCase):
     fields = experts.describe_experts(
       base_identity=naming.identify(WEIGHTS),
       base_dtypes=naming.list_dtypes(WEIGHTS),
+      base_names=naming.hash_names(WEIGHTS),
       kind=KIND,
       task={"name": "toy"},
       population={"seed": 3, "size": 1000},
@@ -92,13 +93,20 @@ class ExpertsTest(parameterized.TestCase):
     wide = jax.tree.map(lambda leaf: leaf.astype(np.float32), WEIGHTS)
     with self.assertRaisesRegex(UserError, "held as .'float16', 'float32'."):
       experts.load_experts(self.path, wide, identity=identity)
-    held = {"identity": identity, "dtypes": ["float32"]}
+    held = fields["base"] | {"dtypes": ["float32"]}
     self.write(base=held)
     found = experts.load_experts(self.path, wide, identity=identity)
     self.assertEqual(found.base_identity, identity)
 
+  def test_a_published_identity_does_not_excuse_other_names(self):
+    identity = self.write()["base"]["identity"]
+    names = {"layer": {"w": "layer.v"}, "norm": {"scale": "norm.scale"}}
+    with self.assertRaisesRegex(UserError, "other logical names"):
+      experts.load_experts(self.path, WEIGHTS, names=names, identity=identity)
+
   @parameterized.parameters(
-    ({"version": 2}, r"version 2; this version of thickets reads up to 1"),
+    ({"version": 3}, r"version 3; this version of thickets reads up to 2"),
+    ({"version": 1}, r"version 1, from before"),
     ({"noise": {"version": 0, "prng": "x"}}, r"drawn by noise.*'prng': 'x'"),
     ({"format": "thickets.records"}, "is not an experts file"),
     ({"kind": {"name": "gausian"}}, r"is corrupt: .*Nearest: gaussian"),

@@ -53,6 +53,18 @@ class FlopsTest(parameterized.TestCase):
       flops.token_flops(config, 5), 4 * _LAYER_WEIGHTS + 4 * 8 * (5 + 3)
     )
 
+  def test_a_window_limits_what_a_step_reads(self):
+    config = _config(
+      num_hidden_layers=2,
+      use_sliding_window=True,
+      sliding_window=3,
+      max_window_layers=1,
+    )
+    memory = flops.step_bytes(config, jnp.float32, 1, 5) - flops.weight_bytes(
+      config, jnp.float32
+    )
+    self.assertEqual(memory, 4 * 2 * 2 * 2 * (5 + 3))
+
   def test_prefill_and_decode_add_up_token_by_token(self):
     config = _config()
     seen = [flops.token_flops(config, n) for n in range(1, 12)]

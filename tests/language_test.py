@@ -7,7 +7,6 @@ import sys
 from unittest import mock
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl.testing import parameterized
@@ -22,7 +21,7 @@ from thickets import (
   randopt,
 )
 from thickets.errors import UserError
-from thickets.models import capacity, transformer
+from thickets.models import layout, transformer
 from thickets.perturb import BASE, Gaussian, Member, perturb, stack_members
 from thickets.programs import Programs
 from thickets.rebuilding import Rebuilder
@@ -215,12 +214,14 @@ class GraderTest(parameterized.TestCase):
       lambda index, text: {"score": 1.0} | ({"extra": 1} if index else {}),
       "same channels",
     ),
+    (lambda index, text: {"score": 1.0, "length": 3}, "the response's own"),
   )
   def test_refuses_wrong_channels(self, wrong, message):
     part = {
       "tokens": np.ones((2, 3), np.int32),
       "lengths": np.array([2, 1]),
       "stopped": np.array([True, False]),
+      "log_probs": np.zeros((2, 3), np.float32),
     }
     with self.assertRaisesRegex(ValueError, message):
       grading.Grader(detokenize, wrong)(part, {"index": np.array([0, 1])})
@@ -230,6 +231,7 @@ class GraderTest(parameterized.TestCase):
       "tokens": np.array([[5, 6, -1], [7, -1, -1]], np.int32),
       "lengths": np.array([2, 1]),
       "stopped": np.array([True, False]),
+      "log_probs": np.zeros((2, 3), np.float32),
     }
     said = []
 
@@ -244,31 +246,46 @@ class GraderTest(parameterized.TestCase):
     np.testing.assert_array_equal(channels["score"], [0.5, 0.5])
     np.testing.assert_array_equal(channels["stopped"], [True, False])
 
+  def test_a_member_of_nan_has_failed(self):
+    part = {
+      "tokens": np.ones((2, 2), np.int32),
+      "lengths": np.array([2, 2]),
+      "stopped": np.array([False, False]),
+      "log_probs": np.array([[-1, -2], [-1, np.nan]], np.float32),
+    }
+    grader = grading.Grader(detokenize, lambda index, text: {"score": 1})
+    channels = grader(part, {"index": np.array([0, 1])})
+    np.testing.assert_array_equal(channels["score"], [1, np.nan])
+
 
 class RebuilderTest(parameterized.TestCase):
-  def _rebuilder(self, mesh):
+  def _rebuilder(self, mesh, is_stacked=True):
     config, params = _model().config, _model().params
     shardings = transformer.shardings(config, mesh)
     base = jax.device_put(params, shardings)
-    names = transformer.tensor_names(base)
-    return base, Rebuilder(Gaussian(), shardings, Programs(), names=names)
+    return base, Rebuilder(
+      config, Gaussian(), mesh, Programs(), is_stacked=is_stacked
+    )
 
-  @parameterized.parameters(({"model": 2},), ({},))
-  def test_weights_have_the_bits_of_one_device(self, mesh):
+  @parameterized.parameters(({"model": 2}, True), ({}, False))
+  def test_weights_have_the_bits_of_one_device(self, mesh, is_stacked):
     mesh = evaluators.make_mesh(**mesh)
-    base, rebuilder = self._rebuilder(mesh)
+    base, rebuilder = self._rebuilder(mesh, is_stacked)
     members = _members(8)
     names = transformer.tensor_names(base)
-    many = jax.device_get(rebuilder.rebuild_many(base, stack_members(members)))
-    for row in (0, 5):
-      alone = perturb(_model().params, members[row], names=names)
-      jax.tree.map(
-        lambda a, b, row=row: np.testing.assert_array_equal(a[row], b),
-        many,
-        jax.device_get(alone),
-      )
+    expected = [perturb(_model().params, m, names=names) for m in members]
+    if not is_stacked:
+      expected = [layout.take_apart(params) for params in expected]
+    many = rebuilder.rebuild_many(base, stack_members(members))
+    jax.tree.map(
+      np.testing.assert_array_equal,
+      jax.device_get(many),
+      jax.device_get(layout.stack_members(expected)),
+    )
     one = rebuilder.rebuild_one(base, members[5])
-    jax.tree.map(np.testing.assert_array_equal, jax.device_get(one), alone)
+    jax.tree.map(
+      np.testing.assert_array_equal, jax.device_get(one), expected[5]
+    )
 
   def _places(self, params):
     return [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(params)]
@@ -298,44 +315,6 @@ class RebuilderTest(parameterized.TestCase):
       jax.device_get(rebuilt),
       jax.device_get(perturb(_model().params, member, names=names)),
     )
-
-
-class PlanTest(parameterized.TestCase):
-  def _plan(self, size, **options):
-    mesh = evaluators.make_mesh(jax.devices()[:1])
-    with mock.patch.object(capacity, "device_size_bytes", lambda _: size):
-      return language.plan_memory(
-        _model().config,
-        jnp.float32,
-        mesh,
-        num_prompts=options.pop("num_prompts", 200),
-        num_tokens=100,
-        **options,
-      )
-
-  def _weights(self):
-    return capacity.bytes_per_device(_model().config, jnp.float32)
-
-  def test_small_models_run_many_members(self):
-    plan = self._plan(2**36)
-    self.assertEqual(plan.rows, 200)
-    # 8192 rows at most, a power of two of members.
-    self.assertEqual(plan.lanes, 32)
-
-  def test_large_models_run_one_with_the_rows_that_fit(self):
-    plan = self._plan(2**30, num_prompts=10**6)
-    self.assertEqual(plan.lanes, 1)
-    self.assertBetween(plan.rows, 1, 10**6 - 1)
-
-  def test_what_is_asked_for_wins(self):
-    self.assertEqual(
-      self._plan(2**36, lanes=3, rows=7), language.Plan(lanes=3, rows=7)
-    )
-    self.assertEqual(self._plan(None, lanes=3).lanes, 3)
-
-  def test_says_what_it_needs_and_what_there_is(self):
-    with self.assertRaisesRegex(UserError, "which needs .* GiB, got"):
-      self._plan(2 * self._weights())
 
 
 class ImportTest(parameterized.TestCase):

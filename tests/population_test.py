@@ -229,7 +229,7 @@ class TracedTest(parameterized.TestCase):
     self.assertIn("all-reduce", program)
     self.assertNotIn("all-gather", program)
 
-  @parameterized.parameters((3, "got 3 for 8"), (0, "got 0"), (16, "got 16"))
+  @parameterized.parameters((3, "got 3 of 8"), (0, "got 0"), (16, "got 16"))
   def test_meshes_that_do_not_fit_are_refused(self, model, message):
     with self.assertRaisesRegex(ValueError, message):
       evaluators.make_mesh(model=model)

@@ -163,7 +163,11 @@ class ParamsTest(parameterized.TestCase):
     )
 
   def test_partition_specs(self):
-    specs = transformer.partition_specs(_model("llama")[0])
+    mesh = Mesh(
+      np.array(jax.devices()[:2]).reshape(1, 2), ("population", "model")
+    )
+    shardings = transformer.shardings(_model("llama")[0], mesh)
+    specs = jax.tree.map(lambda sharding: sharding.spec, shardings)
     attention, mlp = specs["layers"]["self_attn"], specs["layers"]["mlp"]
     outputs = PartitionSpec(None, "model", None)
     inputs = PartitionSpec(None, None, "model")
@@ -172,11 +176,25 @@ class ParamsTest(parameterized.TestCase):
     self.assertEqual(attention["o_proj"], inputs)
     self.assertEqual(mlp["up_proj"], outputs)
     self.assertEqual(mlp["down_proj"], inputs)
-    self.assertEqual(specs["embed_tokens"], PartitionSpec("model", None))
+    # 97 tokens cannot be halved.
+    self.assertEqual(specs["embed_tokens"], PartitionSpec(None, None))
     self.assertEqual(specs["norm"], PartitionSpec(None))
     self.assertEqual(
       specs["layers"]["input_layernorm"], PartitionSpec(None, None)
     )
+
+  def test_heads_are_never_cut(self):
+    mesh = Mesh(
+      np.array(jax.devices()[:4]).reshape(1, 4), ("population", "model")
+    )
+    # Four heads of queries, two of keys and values.
+    attention = transformer.shardings(_model("qwen3")[0], mesh)["layers"][
+      "self_attn"
+    ]
+    specs = {name: attention[f"{name}_proj"].spec for name in "qkv"}
+    self.assertEqual(specs["q"], PartitionSpec(None, "model", None))
+    self.assertEqual(specs["k"], PartitionSpec(None, None, None))
+    self.assertEqual(specs["v"], PartitionSpec(None, None, None))
 
   @parameterized.parameters("llama", "gpt2")
   def test_on_a_mesh_matrices_are_divided_and_logits_agree(self, name):

@@ -23,6 +23,7 @@ from thickets import evaluators
 from thickets.decode_loop import DecodeLoop
 from thickets.decode_programs import DecodePrograms
 from thickets.errors import UserError
+from thickets.models import layout, transformer
 from thickets.models.config import TransformerConfig
 from thickets.naming import Params
 from thickets.sampling import GREEDY, Sampling
@@ -60,10 +61,20 @@ class Decoding:
       raise UserError(
         f"max_new_tokens must be at least 1, got {self.max_new_tokens}."
       )
-    if isinstance(self.stop_strings, str) or not all(self.stop_strings):
+    for name in ("stop_tokens", "stop_strings"):
+      if isinstance(getattr(self, name), str | int):
+        raise UserError(
+          f"{name} must be a sequence, got {getattr(self, name)!r}. Write"
+          f" {name}=({getattr(self, name)!r},)."
+        )
+    if self.num_tokens is not None and self.num_tokens < 1:
       raise UserError(
-        "stop_strings must be a sequence of texts that are not empty, got"
-        f" {self.stop_strings!r}."
+        f"num_tokens must be at least 1, or None for all, got"
+        f" {self.num_tokens}."
+      )
+    if not all(self.stop_strings):
+      raise UserError(
+        f"stop_strings must not be empty texts, got {self.stop_strings!r}."
       )
 
   def describe(self) -> dict[str, Any]:
@@ -97,8 +108,8 @@ class Generator:
     decoding: what is generated.
     mesh: as from `evaluators.make_mesh`. Members (or, for a single model,
       prompts) are spread over its `population` axis.
-    rows: prompts that one member continues at a time, unless a call says
-      otherwise; all by default.
+    rows: prompts that one group of devices continues at a time, unless a call
+      says otherwise; all by default.
     segment: steps between two droppings of finished rows; by default a quarter
       of the tokens so far, at least 32.
     is_stacked: whether layers are scanned, so that compilation takes the same
@@ -106,6 +117,7 @@ class Generator:
     detokenize: maps ids to text; needed for stop strings.
 
   Attributes:
+    is_stacked: whether layers are scanned.
     programs: what was compiled, with counts and seconds.
   """
 
@@ -122,18 +134,32 @@ class Generator:
   ):
     if decoding.stop_strings and detokenize is None:
       raise UserError("stop_strings need a tokenizer, to find them in text.")
+    _check_counts(rows=rows, segment=segment)
+    for name, ids in {
+      "num_tokens": [decoding.num_tokens or 1],
+      "stop_tokens": [token + 1 for token in decoding.stop_tokens],
+    }.items():
+      if ids and not 1 <= min(ids) <= max(ids) <= config.vocab_size:
+        raise UserError(
+          f"{name} must be within the model's vocabulary of"
+          f" {config.vocab_size}, got {getattr(decoding, name)}. Is this the"
+          " model's own tokenizer?"
+        )
     self._config, self._decoding = config, decoding
     self._rows, self._segment = rows, segment
     self._detokenize = detokenize
+    mesh = evaluators.make_mesh() if mesh is None else mesh
+    self._shardings = transformer.shardings(config, mesh)
+    self.is_stacked = (
+      config.num_layers > _MAX_UNROLLED if is_stacked is None else is_stacked
+    )
     self.programs = DecodePrograms(
       config,
       decoding.sampling,
-      evaluators.make_mesh() if mesh is None else mesh,
+      mesh,
       stop_tokens=decoding.stop_tokens,
       num_tokens=decoding.num_tokens,
-      is_stacked=config.num_layers > _MAX_UNROLLED
-      if is_stacked is None
-      else is_stacked,
+      is_stacked=self.is_stacked,
     )
 
   def generate(
@@ -143,20 +169,22 @@ class Generator:
     keys: Any = None,
     *,
     rows: int | None = None,
+    block: int | None = None,
   ) -> Responses:
     """Continues prompts with one model, spread over the mesh.
 
     Args:
-      params: weights, whole over the axis `population`.
+      params: weights; those that are not laid out by `transformer.shardings`
+        of the mesh are so at every call.
       prompts: [Q] token ids.
       keys: [Q] a key for each prompt, unless greedy.
-      rows: prompts at a time.
+      rows: prompts that each group of devices continues at a time.
+      block: prompt tokens that each reads at a time; found by default.
 
     Raises:
       UserError: if there are no prompts, or one is empty or too long.
     """
-    self._check(prompts, keys)
-    fields = self._continue(params, prompts, keys, None, rows)
+    fields = self._continue(params, prompts, keys, None, rows, block)
     return Responses(*(field[0] for field in fields))
 
   def generate_members(
@@ -166,24 +194,39 @@ class Generator:
     keys: Any = None,
     *,
     rows: int | None = None,
+    block: int | None = None,
   ) -> Responses:
     """Continues the same prompts with many members, spread over the mesh.
 
     Args:
-      params: weights [P, ...]; P is a multiple of the axis `population`.
+      params: weights of P members as from `layout.stack_members`; P is a
+        multiple of the axis `population`.
       prompts: [Q] token ids.
       keys: [P, Q] a key for each response, unless greedy.
       rows: prompts of each member at a time.
+      block: prompt tokens of each member read at a time; found by default.
 
     Raises:
       UserError: as `generate`.
     """
-    self._check(prompts, keys)
-    num_members = len(jax.tree.leaves(params)[0])
-    return Responses(*self._continue(params, prompts, keys, num_members, rows))
+    num_members = len(params["norm"])
+    if num_members % self.programs.num_slots:
+      raise UserError(
+        "The number of members must be a multiple of the mesh axis population"
+        f" ({self.programs.num_slots}), got {num_members}."
+      )
+    return Responses(
+      *self._continue(params, prompts, keys, num_members, rows, block)
+    )
 
-  def _continue(self, params, prompts, keys, num_members, rows):
+  def _continue(self, params, prompts, keys, num_members, rows, block):
     """The fields of `Responses`, [P, Q, ...]."""
+    prompts = [[int(token) for token in prompt] for prompt in prompts]
+    check_prompts(prompts, self._config, self._decoding)
+    _check_counts(rows=rows, block=block)
+    keys = self._check_keys(keys, num_members, len(prompts))
+    if num_members is None and not layout.is_apart(params):
+      params = jax.tree.map(place_weight, params, self._shardings)
     loop = DecodeLoop(
       self.programs,
       self._decoding,
@@ -192,16 +235,27 @@ class Generator:
       keys,
       num_members=num_members,
       prefix_length=find_prefix(prompts),
-      rows=rows or self._rows,
+      rows=self._rows if rows is None else rows,
+      block=block,
       segment=self._segment,
       detokenize=self._detokenize,
     )
     return loop.finish()
 
-  def _check(self, prompts, keys):
-    check_prompts(prompts, self._config, self._decoding)
-    if not self._decoding.sampling.is_greedy and keys is None:
-      raise UserError("Sampling needs a key for each prompt, got no keys.")
+  def _check_keys(self, keys, num_members, num_prompts):
+    """Data [P, Q, 2] of the keys; zeros when greedy."""
+    shape = (
+      (num_prompts,) if num_members is None else (num_members, num_prompts)
+    )
+    data_shape = (num_members or 1, num_prompts, 2)
+    if self._decoding.sampling.is_greedy:
+      return np.zeros(data_shape, np.uint32)
+    if keys is None or keys.shape != shape or not _is_plain_key(keys):
+      raise UserError(
+        f"Sampling needs an array {shape} of jax.random.key of the default kind"
+        f" (threefry2x32), got {keys!r}."
+      )
+    return np.asarray(jax.random.key_data(keys)).reshape(data_shape)
 
 
 def check_prompts(
@@ -251,3 +305,21 @@ def find_prefix(prompts: Sequence[Sequence[int]]) -> int:
   while length < most and first[length] == last[length]:
     length += 1
   return length if length >= _MIN_PREFIX else 0
+
+
+def place_weight(weight: Any, sharding: Any) -> jax.Array:
+  """Puts a weight where it belongs, unless it lies there already."""
+  if getattr(weight, "sharding", None) == sharding:
+    return weight
+  return jax.device_put(weight, sharding)
+
+
+def _check_counts(**counts: int | None) -> None:
+  for name, count in counts.items():
+    if count is not None and count < 1:
+      raise UserError(f"{name} must be at least 1, got {count}.")
+
+
+def _is_plain_key(keys: Any) -> bool:
+  is_key = jax.dtypes.issubdtype(keys.dtype, jax.dtypes.prng_key)
+  return is_key and keys.dtype == jax.random.key(0).dtype

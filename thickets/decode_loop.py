@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from thickets.decode_programs import DecodePrograms
@@ -13,7 +12,7 @@ from thickets.stepping import NO_TOKEN
 
 _ROW_FRACTIONS = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 8)
 _MIN_SEGMENT = 32
-_WIDTH_MULTIPLE = 8  # Of prompt widths, so that few differ.
+_MIN_WIDTH = 8
 
 
 class DecodeLoop:
@@ -29,11 +28,12 @@ class DecodeLoop:
     decoding: Any,
     params: Params,
     prompts: Sequence[Sequence[int]],
-    keys: Any,
+    keys: np.ndarray,
     *,
     num_members: int | None,
     prefix_length: int,
     rows: int | None,
+    block: int | None,
     segment: int | None,
     detokenize: Callable[[Sequence[int]], str] | None,
   ):
@@ -42,15 +42,17 @@ class DecodeLoop:
     self._params, self._is_shared = params, num_members is None
     self._num_groups = num_members or self._programs.num_slots
     self._prompts = prompts
-    self._num_rows = self._count_rows(rows or len(prompts))
+    most = len(prompts)
+    if self._is_shared:  # A group has a share of the prompts only.
+      most = -(-most // self._num_groups)
+    self._num_rows = most if rows is None else min(rows, most)
+    self._block = block
     num_members = num_members or 1
     shape = (num_members, len(prompts), self._decoding.max_new_tokens)
     self._tokens = np.full(shape, NO_TOKEN, np.int32)
     self._log_probs = np.zeros(shape, np.float32)
     self._stopped = np.zeros(shape[:2], np.bool_)
-    self._keys = np.zeros((*shape[:2], 2), np.uint32)
-    if not self._decoding.sampling.is_greedy:
-      self._keys = np.asarray(jax.random.key_data(keys)).reshape(*shape[:2], -1)
+    self._keys = keys
     self._prefix_length = prefix_length
     self._prefix = None
     if self._prefix_length:
@@ -67,12 +69,6 @@ class DecodeLoop:
       self._continue(self._deal(order[start : start + width]))
     lengths = np.sum(self._tokens != NO_TOKEN, axis=-1)
     return self._tokens, lengths, self._log_probs, self._stopped
-
-  def _count_rows(self, rows):
-    """Rows of a group where `rows` prompts are continued at a time."""
-    rows = min(rows, len(self._prompts))
-    # A group has a share of the prompts only, where they are spread.
-    return -(-rows // self._num_groups) if self._is_shared else rows
 
   def _length(self, prompt):
     return len(self._prompts[prompt]) - self._prefix_length
@@ -98,6 +94,7 @@ class DecodeLoop:
       starts_GB,
       self._keys[self._members(ids_GB), ids_GB],
       num_slots=slot + (segments[0] if segments else 0),
+      block=self._block,
       is_shared=self._is_shared,
     )
     self._record(ids_GB, 0, rows.tokens[..., None], rows.log_probs[..., None])
@@ -126,7 +123,7 @@ class DecodeLoop:
   def _pad(self, ids_GB):
     """Prompts [G, B, T] without the prefix, on the left padded, and starts."""
     width = max(self._length(i) for i in ids_GB.reshape(-1) if i >= 0)
-    width = -(-width // _WIDTH_MULTIPLE) * _WIDTH_MULTIPLE
+    width = round_width(width)
     prompts_GBT = np.zeros((*ids_GB.shape, width), np.int32)
     starts_GB = np.full(ids_GB.shape, width - 1, np.int32)
     for place in np.ndindex(*ids_GB.shape):
@@ -141,7 +138,7 @@ class DecodeLoop:
     left = self._decoding.max_new_tokens - 1
     while left:
       default = max(_MIN_SEGMENT, (self._prefix_length + num_slots) // 4)
-      num_steps = min(self._segment or default, left)
+      num_steps = min(default if self._segment is None else self._segment, left)
       yield num_steps
       left, num_slots = left - num_steps, num_slots + num_steps
 
@@ -185,6 +182,12 @@ class DecodeLoop:
       self._tokens[row][end:] = NO_TOKEN
       self._log_probs[row][end:] = 0
       self._stopped[row] = True
+
+
+def round_width(width: int) -> int:
+  """The next of four prompt widths per octave, so that few programs differ."""
+  multiple = max(_MIN_WIDTH, 2 ** (width.bit_length() - 3))
+  return -(-width // multiple) * multiple
 
 
 def _fit_rows(needed: int, num_rows: int) -> int:

@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Int
 
 from thickets import stepping
+from thickets.models import layout
 from thickets.models.attention import Memory
 from thickets.models.config import TransformerConfig
 from thickets.naming import Params
@@ -24,7 +25,7 @@ from thickets.sampling import Sampling
 from thickets.stepping import NO_TOKEN, Rows
 
 # Prompt tokens that a device reads at once: on CPU what a core's cache holds.
-_CPU_BLOCK_TOKENS = 2048
+CPU_BLOCK_TOKENS = 2048
 ACCELERATOR_BLOCK_TOKENS = 16384
 
 
@@ -56,7 +57,7 @@ class DecodePrograms:
   ):
     self._config, self._sampling, self._mesh = config, sampling, mesh
     self._stop_tokens = tuple(stop_tokens)
-    self._num_tokens = min(num_tokens or config.vocab_size, config.vocab_size)
+    self._num_tokens = num_tokens or config.vocab_size
     self._is_stacked = is_stacked
     self.num_slots = mesh.shape["population"]
     self.compiled = Programs()
@@ -73,8 +74,8 @@ class DecodePrograms:
       "prefix",
       _over_groups(function),
       (params, tokens),
-      (not is_shared, False),
-      is_result_mapped=not is_shared,
+      (self._axes(params, is_shared), None),
+      result_axis=None if is_shared else 0,
     )
 
   def prefill(
@@ -86,6 +87,7 @@ class DecodePrograms:
     keys: np.ndarray,
     *,
     num_slots: int,
+    block: int | None,
     is_shared: bool,
   ) -> Rows:
     """Reads the prompts and chooses first tokens; see `stepping.prefill`."""
@@ -95,16 +97,16 @@ class DecodePrograms:
       self._config,
       self._sampling,
       num_slots=num_slots,
-      block=self._find_block(num_rows, width),
+      block=self._block_rows(num_rows, width, block),
       num_tokens=self._num_tokens,
       is_stacked=self._is_stacked,
     )
     arrays = [self._put(a, "population") for a in (prompts, starts, keys)]
     return self._call(
-      ("prefill", num_slots),
+      ("prefill", num_slots, block),
       _over_groups(function),
       (params, prefix, *arrays),
-      (not is_shared, not is_shared, True, True, True),
+      (self._axes(params, is_shared), None if is_shared else 0, 0, 0, 0),
     )
 
   def run_segment(
@@ -135,12 +137,9 @@ class DecodePrograms:
       The rows, the tokens (`NO_TOKEN` for rows that had ended) and their
       log-probabilities.
     """
-    function = functools.partial(
-      self._segment, num_steps=num_steps, is_shared=is_shared
-    )
     return self._call(
       ("segment", num_steps),
-      function,
+      functools.partial(self._segment, num_steps=num_steps),
       (
         params,
         prefix,
@@ -149,7 +148,14 @@ class DecodePrograms:
         self._put(np.int32(slot)),
         self._put(np.int32(index)),
       ),
-      (not is_shared, not is_shared, True, True, False, False),
+      (
+        self._axes(params, is_shared),
+        None if is_shared else 0,
+        0,
+        0,
+        None,
+        None,
+      ),
       donate=(2,),
     )
 
@@ -161,13 +167,13 @@ class DecodePrograms:
       ("regroup", num_slots),
       _over_groups(functools.partial(stepping.regroup, num_slots=num_slots)),
       (rows, self._put(kept.astype(np.int32), "population")),
-      (True, True),
+      (0, 0),
     )
 
   def _segment(
     self,
     num_groups,
-    is_mapped,
+    axes,
     params,
     prefix,
     rows,
@@ -176,7 +182,6 @@ class DecodePrograms:
     index,
     *,
     num_steps,
-    is_shared,
   ):
     """A segment of the groups of one device; axis G is there if there are many."""
     step = functools.partial(
@@ -185,15 +190,17 @@ class DecodePrograms:
       self._sampling,
       num_tokens=self._num_tokens,
     )
-    arrange = functools.partial(
-      stepping.arrange, self._config, is_stacked=self._is_stacked
-    )
-    if num_groups > 1:
-      own = None if is_shared else 0
-      step = jax.vmap(step, in_axes=(own, own, 0, None, None))
-      arrange = arrange if is_shared else jax.vmap(arrange)
     # Layers are taken apart once for all steps.
-    params = arrange(params)
+    arrange = (lambda tree: tree) if self._is_stacked else layout.take_apart
+    if num_groups > 1:
+      arrange = jax.vmap(
+        arrange, (axes[0],), axes[0] if self._is_stacked else 0
+      )
+      params = arrange(params)
+      params_axes = layout.member_axes(params)
+      step = jax.vmap(step, in_axes=(params_axes, axes[1], 0, None, None))
+    else:
+      params = arrange(params)
 
     def is_going(carry):
       count, _, active, _, _ = carry
@@ -221,11 +228,12 @@ class DecodePrograms:
     _, rows, _, tokens, log_probs = lax.while_loop(is_going, advance, carry)
     return rows, tokens, log_probs
 
-  def _find_block(self, num_rows: int, width: int) -> int:
+  def _block_rows(self, num_rows: int, width: int, block: int | None) -> int:
     """Rows to read at once, in blocks of about equal size."""
-    is_cpu = self._mesh.devices.flat[0].platform == "cpu"
-    most = _CPU_BLOCK_TOKENS if is_cpu else ACCELERATOR_BLOCK_TOKENS
-    num_blocks = max(1, -(-num_rows * width // most))
+    if block is None:
+      is_cpu = self._mesh.devices.flat[0].platform == "cpu"
+      block = CPU_BLOCK_TOKENS if is_cpu else ACCELERATOR_BLOCK_TOKENS
+    num_blocks = max(1, -(-num_rows * width // block))
     return -(-num_rows // min(num_blocks, num_rows))
 
   def _put(self, array, *axes):
@@ -233,39 +241,29 @@ class DecodePrograms:
       array, NamedSharding(self._mesh, PartitionSpec(*axes))
     )
 
-  def _call(
-    self,
-    name,
-    function,
-    arguments,
-    is_mapped,
-    *,
-    is_result_mapped=True,
-    donate=(),
-  ):
+  def _axes(self, params, is_shared):
+    """Where the axis of groups is in weights; None where there is none."""
+    return None if is_shared else layout.member_axes(params)
+
+  def _call(self, name, function, arguments, axes, *, result_axis=0, donate=()):
     """Runs a function of one device's groups on all devices.
 
     Args:
       name: of the function, and of what it closes over.
-      function: takes the number of groups, which arguments have groups, and the
-        arguments; these come without an axis G where there is one group.
-      arguments: arrays [G, ...], or without groups.
-      is_mapped: which arguments have groups.
-      is_result_mapped: whether the result has.
+      function: takes the number of groups, `axes`, and the arguments; these come
+        without an axis of groups where there is one group.
+      arguments: trees of arrays.
+      axes: of the groups in each argument, as for `jax.vmap`; None for none.
+      result_axis: of the groups in the result.
       donate: as for `jax.jit`.
     """
-    spec = {True: PartitionSpec("population"), False: PartitionSpec()}
 
     def on_device(*arguments):
-      mapped = [a for a, m in zip(arguments, is_mapped, strict=True) if m]
-      num_groups = jax.tree.leaves(mapped)[0].shape[0] if mapped else 1
+      num_groups = _count_groups(arguments, axes)
       if num_groups == 1:
-        arguments = [
-          jax.tree.map(lambda leaf: leaf.reshape(leaf.shape[1:]), a) if m else a
-          for a, m in zip(arguments, is_mapped, strict=True)
-        ]
-      result = function(num_groups, is_mapped, *arguments)
-      if num_groups == 1 and is_result_mapped:
+        arguments = map(_squeeze, arguments, axes)
+      result = function(num_groups, axes, *arguments)
+      if num_groups == 1 and result_axis is not None:
         result = jax.tree.map(lambda leaf: leaf[None], result)
       return result
 
@@ -273,13 +271,13 @@ class DecodePrograms:
     mapped = jax.shard_map(
       on_device,
       mesh=self._mesh,
-      in_specs=tuple(spec[m] for m in is_mapped),
-      out_specs=spec[is_result_mapped],
+      in_specs=tuple(map(_spec, axes)),
+      out_specs=_spec(result_axis),
       axis_names={"population"},
       check_vma=False,
     )
     program = self.compiled.get(
-      (name, is_mapped), mapped, arguments, donate=donate
+      (name, str(axes)), mapped, arguments, donate=donate
     )
     return program(*arguments)
 
@@ -287,10 +285,37 @@ class DecodePrograms:
 def _over_groups(function: Callable[..., Any]) -> Callable[..., Any]:
   """Maps a function of one group over the groups of a device."""
 
-  def mapped(num_groups, is_mapped, *arguments):
+  def mapped(num_groups, axes, *arguments):
     if num_groups == 1:
       return function(*arguments)
-    axes = tuple(0 if m else None for m in is_mapped)
     return jax.vmap(function, in_axes=axes)(*arguments)
 
   return mapped
+
+
+def _spec(axes):
+  """How an argument is divided: its axis of groups over `population`."""
+  if isinstance(axes, dict):
+    return {name: _spec(axis) for name, axis in axes.items()}
+  if axes is None:
+    return PartitionSpec()
+  return PartitionSpec(*(None,) * axes, "population")
+
+
+def _squeeze(tree, axes):
+  """Takes away the axis of the only group."""
+  if isinstance(axes, dict):
+    return {name: _squeeze(tree[name], axis) for name, axis in axes.items()}
+  if axes is None:
+    return tree
+  return jax.tree.map(lambda leaf: jnp.squeeze(leaf, axes), tree)
+
+
+def _count_groups(arguments, axes):
+  """Groups of this device, from the first argument that has them."""
+  for argument, axis in zip(arguments, axes, strict=True):
+    if axis is not None and jax.tree.leaves(argument):
+      if isinstance(axis, dict):
+        argument, axis = argument["norm"], axis["norm"]
+      return jax.tree.leaves(argument)[0].shape[axis]
+  return 1

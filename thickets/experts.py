@@ -21,7 +21,7 @@ from thickets.naming import Names, Params
 from thickets.perturb import Kind, Member, kind_from_json, perturb
 
 FORMAT = "thickets.experts"
-VERSION = 1
+VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Experts:
     positions: [K] in the population.
     primary_k: how many of them, from the best on, are the ensemble.
     fields: the whole file, as JSON values.
+    names: logical names of the base's tensors, as given to `load_experts`.
   """
 
   base_identity: str
@@ -45,18 +46,18 @@ class Experts:
   positions: tuple[int, ...]
   primary_k: int
   fields: dict[str, Any]
+  names: Names | None = None
 
-  def rebuild(
-    self, base: Params, rank: int, *, names: Names | None = None
-  ) -> Params:
+  def rebuild(self, base: Params, rank: int) -> Params:
     """Returns the weights of the member at `rank`, 0 for the best."""
-    return perturb(base, self.members[rank], kind=self.kind, names=names)
+    return perturb(base, self.members[rank], kind=self.kind, names=self.names)
 
 
 def describe_experts(
   *,
   base_identity: str,
   base_dtypes: Sequence[str],
+  base_names: str,
   kind: Kind,
   task: dict[str, Any],
   population: dict[str, Any],
@@ -71,6 +72,7 @@ def describe_experts(
   Args:
     base_identity: `naming.identify` of the base as it is stored.
     base_dtypes: that it was held in.
+    base_names: `naming.hash_names` of it.
     kind: how noise is drawn.
     task: what the scores were measured on.
     population: how the members were sampled.
@@ -83,7 +85,11 @@ def describe_experts(
   return {
     "format": FORMAT,
     "version": VERSION,
-    "base": {"identity": base_identity, "dtypes": list(base_dtypes)},
+    "base": {
+      "identity": base_identity,
+      "dtypes": list(base_dtypes),
+      "names": base_names,
+    },
     "noise": {"version": noise.NOISE_VERSION, "prng": noise.PRNG},
     "kind": kind.to_json(),
     "task": task,
@@ -135,6 +141,12 @@ def load_experts(
         f"{path} belongs to the base {fields['base']['identity'][:16]}…, got"
         f" {identity[:16]}…. Load the base it was made from."
       )
+    if fields["base"]["names"] != naming.hash_names(base, names):
+      raise UserError(
+        f"{path} was made with other logical names of the base's tensors, by"
+        " which noise is drawn. Pass names, such as"
+        " transformer.tensor_names(base)."
+      )
     dtypes = naming.list_dtypes(base)
     if fields["base"]["dtypes"] != dtypes:
       raise UserError(
@@ -153,6 +165,7 @@ def load_experts(
       positions=tuple(m["position"] for m in chosen),
       primary_k=fields["primary_k"],
       fields=fields,
+      names=names,
     )
   except UserError:
     raise
@@ -167,6 +180,11 @@ def _check_version(path: pathlib.Path, fields: dict[str, Any]) -> None:
     raise UserError(
       f"{path} is an experts file of version {fields['version']}; this version"
       f" of thickets reads up to {VERSION}. Upgrade thickets."
+    )
+  if fields["version"] < VERSION:
+    raise UserError(
+      f"{path} is an experts file of version {fields['version']}, from before"
+      " the first release. Run the search again with this version of thickets."
     )
   here = {"version": noise.NOISE_VERSION, "prng": noise.PRNG}
   if fields["noise"] != here:

@@ -39,12 +39,16 @@ def head_flops(config: TransformerConfig) -> int | float:
   return 2 * config.vocab_size * config.width
 
 
+def _sum_tokens(config, first: int, last: int) -> int | float:
+  """FLOPs of the tokens at positions from `first` to `last`, each sees itself."""
+  return sum(token_flops(config, seen) for seen in range(first, last + 1))
+
+
 def prefill_flops(
   config: TransformerConfig, num_prompts: int, prompt_tokens: int
 ) -> int | float:
   """FLOPs of reading prompts of equal length and choosing a first token."""
-  mean_seen = (prompt_tokens + 1) / 2
-  per_prompt = prompt_tokens * token_flops(config, mean_seen)
+  per_prompt = _sum_tokens(config, 1, prompt_tokens)
   return num_prompts * (per_prompt + head_flops(config))
 
 
@@ -52,9 +56,8 @@ def decode_flops(
   config: TransformerConfig, num_rows: int, prompt_tokens: int, num_steps: int
 ) -> int | float:
   """FLOPs of `num_steps` steps of all rows, after their first token."""
-  mean_seen = prompt_tokens + (num_steps + 1) / 2
-  per_token = token_flops(config, mean_seen) + head_flops(config)
-  return num_rows * num_steps * per_token
+  per_row = _sum_tokens(config, prompt_tokens + 1, prompt_tokens + num_steps)
+  return num_rows * (per_row + num_steps * head_flops(config))
 
 
 def weight_bytes(config: TransformerConfig, dtype: Any) -> int:
@@ -75,7 +78,10 @@ def step_bytes(
   config: TransformerConfig, dtype: Any, num_rows: int, num_seen: int | float
 ) -> int | float:
   """Bytes that one step must read: the weights once, every row's memory."""
-  rows = num_rows * memory_bytes(config, dtype, num_seen)
+  windows = [config.kinds[kind].window for kind in config.layer_kinds]
+  # A layer with a window reads no more than that, though all is kept.
+  mean_read = sum(min(num_seen, w or num_seen) for w in windows) / len(windows)
+  rows = num_rows * memory_bytes(config, dtype, mean_read)
   return weight_bytes(config, dtype) + rows
 
 

@@ -40,7 +40,8 @@ class Grader:
       batch: with the examples' `index` [Q].
 
     Returns:
-      What `grade` gives, and `length` and `stopped`.
+      What `grade` gives, and `length` and `stopped`; the score is NaN where the
+      model's logits were not finite.
     """
     rows = []
     for row, index in enumerate(batch["index"]):
@@ -49,7 +50,14 @@ class Grader:
       rows.append(self.grade(int(index), text))
       _check_channels(rows[-1], rows[0], int(index))
     channels = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    return channels | {"length": part["lengths"], "stopped": part["stopped"]}
+    # A member whose logits are not numbers has failed, whatever it said.
+    has_failed = ~np.isfinite(part["log_probs"]).all(axis=1)
+    score = np.where(has_failed, np.nan, channels["score"])
+    return channels | {
+      "score": score,
+      "length": part["lengths"],
+      "stopped": part["stopped"],
+    }
 
 
 class Workers:
@@ -94,6 +102,10 @@ def _check_channels(row, first, index):
     raise ValueError(
       f"grade must return a channel named score, got {sorted(row)} for example"
       f" {index}."
+    )
+  if taken := {"length", "stopped"} & row.keys():
+    raise ValueError(
+      f"grade must not return {sorted(taken)}: these are the response's own."
     )
   if row.keys() != first.keys():
     raise ValueError(

@@ -17,19 +17,16 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray
 
-from thickets import decode, decode_programs, evaluators, flops
+from thickets import decode, evaluators, planning
 from thickets.decode import Decoding, Generator, Responses
 from thickets.errors import UserError
-from thickets.models import capacity, transformer
+from thickets.models import transformer
 from thickets.models.config import TransformerConfig
 from thickets.naming import Params
 from thickets.perturb import Gaussian, Kind, Member, stack_members
+from thickets.planning import Plan
 from thickets.rebuilding import Rebuilder
 from thickets.stepping import NO_TOKEN
-
-_CPU_ROWS = 256
-_MEMORY_FRAC = 0.85  # Of a device; the rest is for programs and fragments.
-_MAX_LANES_TIMES_ROWS = 8192  # Beyond, more members at once are no faster.
 
 
 def make_batch(
@@ -55,77 +52,6 @@ def make_batch(
     tokens[row, : len(prompt)] = prompt
   indices = range(len(prompts)) if indices is None else indices
   return {"tokens": tokens, "index": np.asarray(indices, np.int32)}
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-  """How much is computed at the same time.
-
-  Attributes:
-    lanes: members that one group of devices rebuilds and runs at once.
-    rows: prompts that each continues at once.
-  """
-
-  lanes: int
-  rows: int
-
-
-def plan_memory(
-  config: TransformerConfig,
-  dtype: Any,
-  mesh: Mesh,
-  *,
-  num_prompts: int,
-  num_tokens: int,
-  lanes: int | None = None,
-  rows: int | None = None,
-) -> Plan:
-  """Finds how many members and prompts fit into memory at once.
-
-  On CPU a member has a core to itself, and more of them push each other out of
-  its cache; on accelerators small models run many members at once, and large
-  ones one, with as many prompts as there is room for.
-
-  Args:
-    config: of the model.
-    dtype: of weights and memory.
-    mesh: with axes `population` and `model`.
-    num_prompts: Q.
-    num_tokens: of the longest prompt and its response.
-    lanes: as asked for, None to find it.
-    rows: likewise.
-
-  Raises:
-    UserError: if the base, one member and one row do not fit.
-  """
-  # Of the size, not of what is free now: a resumed run must find the same.
-  size = capacity.device_size_bytes(mesh.devices.flat[0])
-  if size is None:
-    return Plan(lanes or 1, min(rows or _CPU_ROWS, num_prompts))
-  limit = _MEMORY_FRAC * size
-  copy = capacity.bytes_per_device(config, dtype, mesh)
-  # Twice, since rows are copied when some are dropped; logits in float32.
-  row = 2 * flops.memory_bytes(config, dtype, num_tokens)
-  if config.num_kv_heads % mesh.shape["model"] == 0:
-    row /= mesh.shape["model"]
-  row += 3 * 4 * config.vocab_size
-  block = max(decode_programs.ACCELERATOR_BLOCK_TOKENS, num_tokens)
-  lane = copy + flops.prefill_bytes(config, dtype, block, num_tokens)
-  free = limit - copy
-  fitting = int((free / (lanes or 1) - lane) // row)
-  if fitting < 1:
-    needed = copy + (lanes or 1) * (lane + row)
-    raise UserError(
-      f"The base and {lanes or 1} members with a prompt each must fit into a"
-      f" device, which needs {needed / 2**30:.3g} GiB, got"
-      f" {limit / 2**30:.3g} GiB. Use more devices on the mesh axis `model`, or"
-      " a smaller dtype."
-    )
-  rows = min(rows or fitting, fitting, num_prompts)
-  if lanes is None:
-    most = min(free / (lane + rows * row), _MAX_LANES_TIMES_ROWS / rows)
-    lanes = 2 ** (max(1, int(most)).bit_length() - 1)
-  return Plan(lanes, rows)
 
 
 class LanguageEvaluator:
@@ -184,10 +110,11 @@ class LanguageEvaluator:
       detokenize=detokenize,
     )
     self._rebuilder = Rebuilder(
+      config,
       Gaussian() if kind is None else kind,
-      self._shardings,
+      self._mesh,
       self.generator.programs.compiled,
-      names=transformer.tensor_names(self._shardings),
+      is_stacked=self.generator.is_stacked,
     )
     self._staged = evaluators.staged(self._respond, host_fn, executor=executor)
 
@@ -202,7 +129,7 @@ class LanguageEvaluator:
     prompts = _read_prompts(batch)
     decode.check_prompts(prompts, self._config, self._decoding)
     self._plan(base, prompts)
-    return jax.tree.map(_place, base, self._shardings), batch
+    return jax.tree.map(decode.place_weight, base, self._shardings), batch
 
   def __call__(
     self, base: Params, members: Sequence[Member], batch: Any
@@ -227,7 +154,9 @@ class LanguageEvaluator:
     plan = self._plan(base, prompts)
     keys = self._keys(members, batch["index"])
     num_members, num_terms = members.seed.shape
-    width = plan.lanes * self._slots
+    # No more lanes than there are members for.
+    lanes = min(plan.lanes, _next_power(-(-num_members // self._slots)))
+    width = lanes * self._slots
     parts = []
     if num_members < self._slots or num_terms == 0:
       # Fewer members than devices: the prompts are spread instead.
@@ -238,7 +167,7 @@ class LanguageEvaluator:
           params = self._rebuilder.rebuild_one(base, member)
         row_keys = None if keys is None else keys[row]
         said = self.generator.generate(
-          params, prompts, row_keys, rows=plan.rows
+          params, prompts, row_keys, rows=plan.rows, block=plan.block
         )
         parts.append({k: v[None] for k, v in _fields(said).items()})
     else:
@@ -248,7 +177,7 @@ class LanguageEvaluator:
         params = self._rebuilder.rebuild_many(base, some)
         some_keys = None if keys is None else keys[rows]
         said = self.generator.generate_members(
-          params, prompts, some_keys, rows=plan.rows
+          params, prompts, some_keys, rows=plan.rows, block=plan.block
         )
         parts.append(_fields(said))
     return {
@@ -274,16 +203,20 @@ class LanguageEvaluator:
     )
 
   def _plan(self, base, prompts) -> Plan:
-    longest = max(len(prompt) for prompt in prompts)
-    return plan_memory(
+    return planning.plan_memory(
       self._config,
       base["embed_tokens"].dtype,
       self._mesh,
       num_prompts=len(prompts),
-      num_tokens=longest + self._decoding.max_new_tokens,
+      prompt_tokens=max(len(prompt) for prompt in prompts),
+      new_tokens=self._decoding.max_new_tokens,
       lanes=self._lanes,
       rows=self._rows,
     )
+
+
+def _next_power(count: int) -> int:
+  return 2 ** (count - 1).bit_length()
 
 
 def _read_prompts(batch) -> list[list[int]]:
@@ -302,9 +235,3 @@ def _hash_member(seeds, sigmas) -> int:
   counted = sigmas != 0
   words = seeds[counted].tobytes() + sigmas[counted].tobytes()
   return int.from_bytes(hashlib.blake2b(words, digest_size=4).digest(), "big")
-
-
-def _place(weight, sharding):
-  if getattr(weight, "sharding", None) == sharding:
-    return weight
-  return jax.device_put(weight, sharding)

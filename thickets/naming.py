@@ -118,10 +118,8 @@ def logical_tensors(
   base: Params, names: Names | None = None
 ) -> Iterator[tuple[str, Any]]:
   """Yields (logical name, array) for every tensor, slices of stacks included."""
-  for template, leaf in named_leaves(base, names):
-    slices = slice_names(template, leaf)
-    for index in np.ndindex(slices.shape):
-      yield str(slices[index]), leaf[index] if index else leaf
+  for name, leaf, index in _places(base, names):
+    yield name, leaf[index] if index else leaf
 
 
 def identify(base: Params, names: Names | None = None) -> str:
@@ -132,21 +130,21 @@ def identify(base: Params, names: Names | None = None) -> str:
   Returns:
     SHA-256 in hexadecimal.
   """
-  places = {
-    str(slices[index]): (leaf, index)
-    for template, leaf in named_leaves(base, names)
-    for slices in [slice_names(template, leaf)]
-    for index in np.ndindex(slices.shape)
-  }
   total = hashlib.sha256()
-  for name in sorted(places):
-    leaf, index = places[name]
+  places = sorted(_places(base, names), key=lambda place: place[0])
+  for name, leaf, index in places:
     # One tensor at a time: the host may be too small for a whole base.
     array = np.asarray(jax.device_get(leaf[index] if index else leaf))
     head = f"{name}|{array.dtype.name}|{array.shape}|"
     total.update(head.encode())
     total.update(array.tobytes())
   return total.hexdigest()
+
+
+def hash_names(base: Params, names: Names | None = None) -> str:
+  """A short hash over the logical names, which noise is addressed by."""
+  text = "|".join(sorted(name for name, _, _ in _places(base, names)))
+  return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def list_dtypes(base: Params) -> list[str]:
@@ -198,6 +196,14 @@ def nearest(word: str, known: Sequence[str], *, count: int = 5) -> str:
   """The known words nearest to `word`, for error messages."""
   close = difflib.get_close_matches(word, known, n=count, cutoff=0.3)
   return ", ".join(close or sorted(known)[:count])
+
+
+def _places(base, names) -> Iterator[tuple[str, Any, tuple[int, ...]]]:
+  """(Logical name, leaf, index of the slice) of every tensor."""
+  for template, leaf in named_leaves(base, names):
+    slices = slice_names(template, leaf)
+    for index in np.ndindex(slices.shape):
+      yield str(slices[index]), leaf, index
 
 
 @functools.lru_cache(maxsize=64)

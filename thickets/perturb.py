@@ -354,10 +354,15 @@ def _is_perturbable(template: str, leaf: Any) -> bool:
 @functools.partial(jax.jit, static_argnums=0)
 def _shift_leaf(kind, leaf, hashes, mask, seeds_R, coefficients_R):
   """Adds the terms to every slice of a leaf that takes part."""
-  shift = functools.partial(_shift_tensor, kind)
+
+  def shift(tensor):
+    return _shift_tensor(kind, *tensor, seeds_R, coefficients_R)
+
+  # Slice by slice: mapped all at once, a compiler may hold the noise of the whole
+  # stack beside the weights.
   for _ in range(hashes.ndim):
-    shift = jax.vmap(shift, in_axes=(0, 0, 0, None, None))
-  return shift(leaf, hashes, mask, seeds_R, coefficients_R)
+    shift = functools.partial(lax.map, shift)
+  return shift((leaf, hashes, mask))
 
 
 def _shift_tensor(kind, weight, name_hash, takes_part, seeds_R, coefficients_R):

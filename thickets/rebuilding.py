@@ -1,12 +1,15 @@
 """Members' weights on a mesh, rebuilt in the buffers of those before them."""
 
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding, PartitionSpec
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from thickets.naming import Names, Params
+from thickets.models import layout, transformer
+from thickets.models.config import TransformerConfig
+from thickets.naming import Params
 from thickets.perturb import Kind, Member, perturb
 from thickets.programs import Programs
 
@@ -17,66 +20,82 @@ class Rebuilder:
   The weights that a call returns are gone with the next call.
 
   Args:
+    config: of the model.
     kind: how noise is drawn.
-    shardings: of the base, `NamedSharding`s of one mesh with an axis
-      `population`.
+    mesh: with axes `population` and `model`.
     programs: compiles.
-    names: logical names of the tensors, those of their paths by default.
+    is_stacked: whether the layers that are rebuilt are stacked, or apart; those
+      of the base are stacked.
   """
 
   def __init__(
     self,
+    config: TransformerConfig,
     kind: Kind,
-    shardings: Any,
+    mesh: Mesh,
     programs: Programs,
     *,
-    names: Names | None = None,
+    is_stacked: bool,
   ):
-    self._kind, self._shardings = kind, shardings
-    self._programs, self._names = programs, names
-    self._mesh = jax.tree.leaves(shardings)[0].mesh
+    self._kind, self._mesh, self._programs = kind, mesh, programs
+    shardings = transformer.shardings(config, mesh)
+    names = transformer.tensor_names(shardings)
+    if not is_stacked:
+      shardings = layout.apart_shardings(shardings, config.num_layers)
+      names = layout.apart_names(names, config.num_layers)
+    self._is_stacked, self._names = is_stacked, names
+    self._shardings = shardings
     self._width: int | None = None
     self._copies: Params | None = None
 
   def rebuild_one(self, base: Params, member: Member) -> Params:
-    """The weights of one member, laid out like the base.
+    """The weights of one member.
 
     Args:
-      base: laid out by the shardings.
+      base: laid out by `transformer.shardings`.
       member: fields [R].
     """
-    return self._rebuild(base, member, 0)
+    place = NamedSharding(self._mesh, PartitionSpec())
+    return self._rebuild(
+      base, jax.device_put(member, place), 0, self._shardings
+    )
 
   def rebuild_many(self, base: Params, members: Member) -> Params:
-    """Weights [P, ...] of members, spread over `population`.
+    """The weights of members, spread over `population` (see `layout`).
 
     Args:
-      base: laid out by the shardings.
+      base: laid out by `transformer.shardings`.
       members: fields [P, R]; P is a multiple of the axis.
     """
-    return self._rebuild(base, members, len(members.seed))
-
-  def _rebuild(self, base, members, width):
-    """Weights [width, ...], or without that axis where width is 0."""
-    axes = ("population",) if width else ()
-    shardings = jax.tree.map(
-      lambda sharding: self._place(*axes, *sharding.spec), self._shardings
+    place = NamedSharding(self._mesh, PartitionSpec("population"))
+    return self._rebuild(
+      base,
+      jax.device_put(members, place),
+      len(np.asarray(members.seed)),
+      layout.member_shardings(self._shardings),
     )
-    members = jax.device_put(members, self._place(*axes))
-    if self._copies is None or self._width != width:
-      # First of all makes room, even if the caller still holds the old ones.
-      jax.tree.map(lambda leaf: leaf.delete(), self._copies)
-      self._copies = _make_room(base, width, shardings)
-      self._width = width
+
+  def _rebuild(self, base, members, width, shardings):
+    """Weights of `width` members, or of one without an axis where it is 0."""
+
+    def rebuild_member(base, member):
+      base = base if self._is_stacked else layout.take_apart(base)
+      return perturb(base, member, kind=self._kind, names=self._names)
+
+    rebuild_all = rebuild_member
+    if width:
+      axes = layout.member_axes(self._shardings)
+      rebuild_all = jax.vmap(rebuild_member, (None, 0), axes)
 
     def rebuild(base, members, old):
       del old  # Only its buffers count.
+      return rebuild_all(base, members)
 
-      def rebuild_member(member):
-        return perturb(base, member, kind=self._kind, names=self._names)
-
-      return (jax.vmap(rebuild_member) if width else rebuild_member)(members)
-
+    if self._copies is None or self._width != width:
+      # First of all makes room, even if the caller still holds the old ones.
+      jax.tree.map(lambda leaf: leaf.delete(), self._copies)
+      self._copies = _make_room(rebuild_all, base, members, shardings)
+      self._width = width
     arguments = (base, members, self._copies)
     program = self._programs.get(
       ("rebuild", width),
@@ -89,16 +108,14 @@ class Rebuilder:
     self._copies = program(*arguments)
     return self._copies
 
-  def _place(self, *axes):
-    return NamedSharding(self._mesh, PartitionSpec(*axes))
 
-
-def _make_room(base, width, shardings):
-  axes = (width,) if width else ()
+def _make_room(
+  rebuild_all: Callable[..., Params], base, members, shardings
+) -> Params:
+  """Zeros in the shape of what will be rebuilt."""
+  shapes = jax.eval_shape(rebuild_all, base, members)
 
   def make():
-    return jax.tree.map(
-      lambda leaf: jnp.zeros((*axes, *leaf.shape), leaf.dtype), base
-    )
+    return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
   return jax.jit(make, out_shardings=shardings)()

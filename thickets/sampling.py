@@ -84,25 +84,26 @@ def choose_tokens(
     exists = jnp.arange(logits.shape[1]) < num_tokens
     logits = jnp.where(exists[None], logits, -jnp.inf)
   if sampling.is_greedy:
-    tokens = _argmax(logits)
+    tokens = _argmax(logits, num_tokens)
   else:
     warped = _warp(logits, sampling)
     step_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(
       jax.random.wrap_key_data(keys), step
     )
     tokens = jax.vmap(jax.random.categorical)(step_keys, warped)
-    tokens = tokens.astype(jnp.int32)
+    tokens = jnp.minimum(tokens.astype(jnp.int32), num_tokens - 1)
   chosen = jnp.take_along_axis(logits, tokens[:, None], axis=1)[:, 0]
   return tokens, chosen - jax.nn.logsumexp(logits, axis=1)
 
 
-def _argmax(logits: Float[Array, "B V"]) -> Int[Array, " B"]:
+def _argmax(logits: Float[Array, "B V"], num_tokens: int) -> Int[Array, " B"]:
   """The first of the largest; two plain reductions, which CPUs vectorise."""
   best = jnp.max(logits, axis=1, keepdims=True)
   positions = lax.broadcasted_iota(jnp.int32, logits.shape, 1)
   beyond = jnp.int32(logits.shape[1])
   first = jnp.min(jnp.where(logits == best, positions, beyond), axis=1)
-  return jnp.minimum(first, beyond - 1)  # All NaN: any token will do.
+  # Where all are NaN none is best: any token that exists will do.
+  return jnp.minimum(first, jnp.int32(num_tokens - 1))
 
 
 def _warp(logits: Float[Array, "B V"], sampling: Sampling):

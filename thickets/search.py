@@ -99,6 +99,7 @@ class Search:
       "base": {
         "identity": identity or naming.identify(base, names),
         "dtypes": naming.list_dtypes(base),
+        "names": naming.hash_names(base, names),
         **describe_kind(base, population.kind, names),
       },
       "noise": {"version": noise.NOISE_VERSION, "prng": noise.PRNG},
@@ -167,6 +168,7 @@ class Search:
     content = experts.describe_experts(
       base_identity=self._header["base"]["identity"],
       base_dtypes=self._header["base"]["dtypes"],
+      base_names=self._header["base"]["names"],
       kind=self._population.kind,
       task=self._header["task"],
       population=self._header["population"] | {"size": len(self.members)},

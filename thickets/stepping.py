@@ -17,7 +17,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Int
 
 from thickets import sampling
-from thickets.models import attention, transformer
+from thickets.models import attention, layout, transformer
 from thickets.models.attention import Memory
 from thickets.models.config import TransformerConfig
 from thickets.naming import Params
@@ -53,7 +53,7 @@ def run_prefix(
   is_stacked: bool,
 ) -> Memory:
   """The memory of a prefix: keys and values [L, h, T, d] of its tokens."""
-  params = arrange(config, params, is_stacked)
+  params = params if is_stacked else layout.take_apart(params)
   num_tokens = tokens.shape[0]
   shape = (config.num_layers, 1, config.num_kv_heads, num_tokens)
   dtype = params["embed_tokens"].dtype
@@ -98,7 +98,7 @@ def prefill(
   Returns:
     The rows with their first token.
   """
-  params = arrange(config, params, is_stacked)
+  params = params if is_stacked else layout.take_apart(params)
   num_rows = prompts.shape[0]
   dtype = params["embed_tokens"].dtype
   shape = (config.num_layers, num_rows, config.num_kv_heads, num_slots)
@@ -142,7 +142,7 @@ def step(
   Args:
     config: of the model.
     how: the tokens are chosen.
-    params: of one member, as from `arrange`.
+    params: of one member, layers as the memory is: stacked or apart.
     prefix: as from `run_prefix`.
     rows: B of them.
     slot: where the last tokens go.
@@ -180,28 +180,16 @@ def regroup(rows: Rows, kept: Int[Array, " C"], *, num_slots: int) -> Rows:
   """Keeps the rows at positions `kept`, with room for `num_slots` tokens."""
 
   def keep_memory(leaf):
-    leaf = jnp.take(leaf, kept, axis=leaf.ndim - 4)
+    leaf = jnp.take(leaf, kept, axis=leaf.ndim - 4, mode="clip")
     missing = num_slots - leaf.shape[-2]
     return jnp.pad(leaf, [(0, 0)] * (leaf.ndim - 2) + [(0, missing), (0, 0)])
 
   memory = jax.tree.map(keep_memory, rows.memory)
   rest = jax.tree.map(
-    lambda leaf: jnp.take(leaf, kept, axis=0), rows.replace(memory=())
+    lambda leaf: jnp.take(leaf, kept, axis=0, mode="clip"),
+    rows.replace(memory=()),
   )
   return rest.replace(memory=memory)
-
-
-def arrange(
-  config: TransformerConfig, params: Params, is_stacked: bool
-) -> Params:
-  """Takes the layers apart where they are not to be scanned."""
-  if is_stacked:
-    return params
-  layers = tuple(
-    jax.tree.map(lambda leaf, layer=layer: leaf[layer], params["layers"])
-    for layer in range(config.num_layers)
-  )
-  return {**params, "layers": layers}
 
 
 def is_stopped(

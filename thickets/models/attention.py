@@ -20,6 +20,11 @@ Memory = tuple[Any, Any]
 _MASKED = -1e30  # Finite, so that a row that sees nothing makes no NaN.
 
 
+def precision(dtype: Any) -> lax.Precision | None:
+  """That of products: of float32 no less, which accelerators would round."""
+  return lax.Precision.HIGHEST if dtype == jnp.float32 else None
+
+
 def attend(
   query: Float[Array, "B S H d"],
   pieces: list[tuple[Array, Array, Bool[Array, "B S _"]]],
@@ -49,7 +54,11 @@ def attend(
   for keys, _, visible in pieces:
     axes = "bhqd,bhtd->bhqt" if keys.ndim == 4 else "bhqd,htd->bhqt"
     score = jnp.einsum(
-      axes, grouped, keys, preferred_element_type=jnp.float32
+      axes,
+      grouped,
+      keys,
+      preferred_element_type=jnp.float32,
+      precision=precision(keys.dtype),
     ).reshape(rows, num_kv_heads, group, steps, -1)
     scores.append(
       jnp.where(visible[:, None, None], score, jnp.float32(_MASKED))
@@ -61,7 +70,12 @@ def attend(
   for keys, values, _ in pieces:
     end = start + keys.shape[-2]
     axes = "bhqt,bhtd->bhqd" if values.ndim == 4 else "bhqt,htd->bhqd"
-    mixed = mixed + jnp.einsum(axes, shares[..., start:end], values)
+    mixed = mixed + jnp.einsum(
+      axes,
+      shares[..., start:end],
+      values,
+      precision=precision(values.dtype),
+    )
     start = end
   mixed = mixed.reshape(rows, num_kv_heads, group, steps, head_dim)
   return mixed.transpose(0, 3, 1, 2, 4).reshape(query.shape)

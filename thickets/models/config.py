@@ -191,8 +191,8 @@ def _layer_types(fields) -> Sequence[str]:
       for layer in range(num_layers)
     ]
   first = num_layers
-  if fields.get("use_sliding_window"):
-    first = fields.get("max_window_layers", num_layers)
+  if fields.get("use_sliding_window") and fields.get("sliding_window"):
+    first = fields.get("max_window_layers", 28)  # As the published classes.
   return [
     "sliding_attention" if layer >= first else "full_attention"
     for layer in range(num_layers)

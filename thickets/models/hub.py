@@ -283,9 +283,7 @@ def _stored_dtype(stored) -> np.dtype:
 def _check_params(config, params) -> np.dtype:
   """Refuses weights of another model; returns the dtype of the embedding."""
   template = transformer.abstract_params(config, jnp.float32)
-  expected = {
-    naming_path: leaf.shape for naming_path, leaf in _by_path(template)
-  }
+  expected = {path: leaf.shape for path, leaf in _by_path(template)}
   found = {path: leaf.shape for path, leaf in _by_path(params)}
   if expected != found:
     wrong = sorted(

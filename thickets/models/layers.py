@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from thickets.models import rope
+from thickets.models import attention, rope
 from thickets.models.config import TransformerConfig
 
 _ACTIVATIONS = {
@@ -64,7 +64,12 @@ class _Module(nn.Module):
     weight = self.param(
       name, nn.with_partitioning(normal, axes), (features, x.shape[-1])
     )
-    y = jnp.einsum("...d,fd->...f", x, weight.astype(x.dtype))
+    y = jnp.einsum(
+      "...d,fd->...f",
+      x,
+      weight.astype(x.dtype),
+      precision=attention.precision(x.dtype),
+    )
     if has_bias:
       zeros = nn.with_partitioning(nn.initializers.zeros, axes[:1])
       bias = self.param(f"{name}_bias", zeros, (features,))
@@ -85,9 +90,9 @@ class Attention(_Module):
   def __call__(self, x, context, attend):
     """Maps x [B, S, D] to [B, S, D] and whatever `attend` adds."""
     config = self.config
-    query = self._heads("q_proj", x, config.num_heads)
-    key = self._heads("k_proj", x, config.num_kv_heads)
-    value = self._heads("v_proj", x, config.num_kv_heads, is_normed=False)
+    query = self._heads("q_proj", x, config.num_heads, "heads")
+    key = self._heads("k_proj", x, config.num_kv_heads, "kv_heads")
+    value = self._heads("v_proj", x, config.num_kv_heads, "kv_heads")
     if context.cosines is not None:
       query = rope.rotate(query, context.cosines, context.sines)
       key = rope.rotate(key, context.cosines, context.sines)
@@ -101,17 +106,18 @@ class Attention(_Module):
     )
     return y, memory
 
-  def _heads(self, name, x, num_heads, is_normed=True):
+  def _heads(self, name, x, num_heads, axis):
     """Projects to heads [B, S, H, d], and norms them where the model does."""
     config = self.config
     y = self._linear(
       name,
       x,
       num_heads * config.head_dim,
-      axes=("heads", None),
+      axes=(axis, None),
       has_bias=config.has_qkv_bias,
     )
     norm = name.replace("proj", "norm")
+    is_normed = name != "v_proj"
     if is_normed and config.qk_norm == "all":
       y = self._norm(norm, y, y.shape[-1])
     y = y.reshape(*x.shape[:2], num_heads, config.head_dim)
@@ -201,7 +207,11 @@ class Ends(_Module):
     x = self._norm("norm", x)
     head = self.embed_tokens if self.config.is_tied else self.lm_head
     return jnp.einsum(
-      "...d,vd->...v", x, head, preferred_element_type=jnp.float32
+      "...d,vd->...v",
+      x,
+      head,
+      preferred_element_type=jnp.float32,
+      precision=attention.precision(x.dtype),
     )
 
   def __call__(self, tokens):

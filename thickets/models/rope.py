@@ -92,16 +92,20 @@ def parse_rope(
   if theta is None:
     # The default of the published classes.
     theta = 500_000.0 if fields["model_type"] == "olmo3" else 10_000.0
-  if parameters.get("partial_rotary_factor", 1.0) != 1.0:
-    raise UserError(
-      "partial_rotary_factor must be 1, got"
-      f" {parameters['partial_rotary_factor']}."
-    )
+  partial = parameters.get(
+    "partial_rotary_factor", fields.get("partial_rotary_factor")
+  )
+  if partial not in (None, 1):
+    raise UserError(f"partial_rotary_factor must be 1, got {partial}.")
   name = parameters.get("rope_type", parameters.get("type", "default"))
   if name not in _SCALINGS:
     raise UserError(
       f"rope_type must be one of {sorted(_SCALINGS)}, got {name!r}. Other"
       " scalings are not supported."
+    )
+  if name in ("linear", "llama3") and parameters.get("factor") is None:
+    raise UserError(
+      f"factor must be a number for rope_type {name!r}, got none."
     )
   plain = np.float32(1) / np.float32(theta) ** (
     np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)

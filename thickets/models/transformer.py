@@ -25,7 +25,12 @@ from thickets.models.layers import Attend, Ends, Layer
 from thickets.naming import Names, Params
 
 # How logical axes lie on the mesh; what is not named is whole on every device.
-MESH_AXES = {"vocab": "model", "heads": "model", "mlp": "model"}
+MESH_AXES = {
+  "vocab": "model",
+  "heads": "model",
+  "kv_heads": "model",
+  "mlp": "model",
+}
 
 
 @flax.struct.dataclass
@@ -175,45 +180,40 @@ def abstract_params(config: TransformerConfig, dtype: Any) -> Params:
   return jax.eval_shape(lambda: init(config, jax.random.key(0), dtype))
 
 
-def partition_specs(config: TransformerConfig) -> Params:
-  """How each leaf lies on a mesh with an axis `model`, by its logical axes."""
-  boxed = jax.eval_shape(lambda: _init_boxed(config, jax.random.key(0)))
-
-  def spec(path, box):
-    axes = tuple(MESH_AXES.get(axis) for axis in box.names)
-    is_stacked = path[0].key == "layers"
-    return PartitionSpec(*((None,) if is_stacked else ()), *axes)
-
-  return jax.tree_util.tree_map_with_path(spec, boxed, is_leaf=_is_box)
-
-
 def shardings(config: TransformerConfig, mesh: Mesh) -> Params:
-  """Shardings of the weights over the mesh axis `model`.
+  """How each leaf lies on a mesh, by its logical axes and `MESH_AXES`.
 
   An axis that the devices do not divide (an odd vocabulary, fewer heads of keys
-  than devices) stays whole; the log says which.
+  than devices: heads are never cut) stays whole; the log says which.
   """
   size = mesh.shape["model"]
+  sizes = {
+    "vocab": config.vocab_size,
+    "heads": config.num_heads,
+    "kv_heads": config.num_kv_heads,
+    "mlp": config.mlp_width,
+  }
+  whole = sorted(axis for axis, count in sizes.items() if count % size)
+  if whole:
+    logging.info(
+      "%s stay whole: %s are not divisible by %d devices",
+      whole,
+      [sizes[axis] for axis in whole],
+      size,
+    )
+  mesh_axes = {
+    axis: name for axis, name in MESH_AXES.items() if axis not in whole
+  }
+  boxed = jax.eval_shape(lambda: _init_boxed(config, jax.random.key(0)))
 
-  def place(path, spec, leaf):
-    axes = list(spec)
-    for i, axis in enumerate(axes):
-      if axis == "model" and leaf.shape[i] % size:
-        axes[i] = None
-        logging.info(
-          "%s %s is not divisible by %d devices and stays whole",
-          jax.tree_util.keystr(path, simple=True, separator="."),
-          leaf.shape,
-          size,
-        )
-    return NamedSharding(mesh, PartitionSpec(*axes))
+  def place(path, box):
+    axes = tuple(mesh_axes.get(axis) for axis in box.names)
+    is_stacked = path[0].key == "layers"
+    return NamedSharding(
+      mesh, PartitionSpec(*((None,) if is_stacked else ()), *axes)
+    )
 
-  return jax.tree_util.tree_map_with_path(
-    place,
-    partition_specs(config),
-    abstract_params(config, jnp.float32),
-    is_leaf=lambda leaf: isinstance(leaf, PartitionSpec),
-  )
+  return jax.tree_util.tree_map_with_path(place, boxed, is_leaf=_is_box)
 
 
 def tensor_names(params: Params) -> Names:

@@ -1,0 +1,139 @@
+"""Generation in more combinations than the fast tests have time to compile."""
+
+import functools
+import itertools
+from unittest import mock
+
+import decode_test
+import jax
+import numpy as np
+import pytest
+from absl.testing import parameterized
+
+from thickets import decode_programs, evaluators
+from thickets.decode import Decoding, Generator, Responses
+from thickets.models import layout, transformer
+from thickets.perturb import Member, perturb
+from thickets.sampling import Sampling
+
+LENGTHS = (3, 8, 1, 16, 2, 11, 5)
+
+
+class OracleTest(decode_test.Comparison):
+  @parameterized.product(
+    name=["qwen3", "qwen2_window", "llama", "olmo3", "gpt2"],
+    layout=[(False, 20), (True, 0)],
+  )
+  @pytest.mark.slow
+  @mock.patch.object(decode_programs, "CPU_BLOCK_TOKENS", 48)
+  def test_every_family_follows_the_oracle(self, name, layout):
+    is_stacked, prefix = layout
+    config, params = decode_test.make_model(name)
+    apply = jax.jit(functools.partial(transformer.apply, config))
+    prompts = decode_test.make_prompts(LENGTHS, prefix=prefix, seed=3)
+    expected = decode_test.expect(apply, params, prompts, 24)
+    stop_tokens = tuple({int(expected.tokens[row, row]) for row in range(5)})
+    for num_devices, rows, segment in ((1, None, None), (1, 3, 7), (8, 6, 11)):
+      generator = Generator(
+        config,
+        Decoding(24, stop_tokens=stop_tokens),
+        mesh=evaluators.make_mesh(jax.devices()[:num_devices]),
+        rows=rows,
+        segment=segment,
+        is_stacked=is_stacked,
+      )
+      self.assert_follows(
+        generator.generate(params, prompts),
+        expected,
+        is_end=lambda tokens: tokens[-1] in stop_tokens,
+      )
+
+  @pytest.mark.slow
+  def test_compilations_are_bounded_whatever_rows_do(self):
+    config, params = decode_test.make_model("qwen3")
+    apply = jax.jit(functools.partial(transformer.apply, config))
+    stop_tokens = tuple(range(0, decode_test.VOCAB, 12))
+    generator = Generator(
+      config,
+      Decoding(30, stop_tokens=stop_tokens),
+      mesh=decode_test.one_device(),
+      segment=10,
+    )
+    shapes = set()
+    for seed in range(8):
+      prompts = decode_test.make_prompts([8] * 24, seed=seed)
+      with decode_test.spy(generator, "run_segment") as segments:
+        responses = generator.generate(params, prompts)
+      shapes |= {
+        (call.kwargs["index"], call.args[3].shape[1])
+        for call in segments.call_args_list
+      }
+      expected = decode_test.expect(apply, params, prompts, 30)
+      self.assert_follows(
+        responses, expected, is_end=lambda tokens: tokens[-1] in stop_tokens
+      )
+    sizes = {int(np.ceil(f * 24)) for f in decode_test.ROW_FRACTIONS}
+    self.assertContainsSubset(
+      shapes, set(itertools.product((1, 11, 21), sizes))
+    )
+    self.assertGreaterEqual(len({size for _, size in shapes}), 3)
+    # One prefill, the segments, and a regrouping for each pair of sizes.
+    num_compilations = generator.programs.compiled.num_compilations
+    self.assertLessEqual(num_compilations, 1 + len(shapes) + 6 + 6**2)
+
+
+class MembersTest(decode_test.Comparison):
+  @parameterized.parameters(
+    ("qwen3", Sampling(1.0, 40, 0.95), 1, 17),
+    ("qwen3", Sampling(1.0, 40, 0.95), 2, 0),
+    ("olmo3", Sampling(), 2, 17),
+    ("olmo3", Sampling(1.0), 2, 17),
+    ("gpt2", Sampling(), 1, 0),
+    ("gpt2", Sampling(1.0), 2, 17),
+  )
+  @pytest.mark.slow
+  def test_members_together_and_alone(self, name, how, num_model, prefix):
+    config, base = decode_test.make_model(name)
+    mesh = evaluators.make_mesh(model=num_model)
+    rebuild = jax.jit(
+      functools.partial(perturb, names=transformer.tensor_names(base))
+    )
+    params = [rebuild(base, Member(seed, 0.03)) for seed in range(8)]
+
+    together = jax.device_put(
+      layout.stack_members(params),
+      layout.member_shardings(transformer.shardings(config, mesh)),
+    )
+    prompts = decode_test.make_prompts((3, 8, 1, 6, 2), prefix=prefix)
+    keys = jax.random.split(jax.random.key(0), (8, 5))
+    decoding = Decoding(20, how, stop_tokens=(3, 14, 15, 92, 65, 35))
+    generator = Generator(config, decoding, mesh=mesh, rows=3, segment=8)
+    responses = generator.generate_members(together, prompts, keys)
+    # On one device, in one segment, all rows at once.
+    single = Generator(
+      config, decoding, mesh=decode_test.one_device(), segment=19
+    )
+    if how.is_greedy:
+      apply = jax.jit(functools.partial(transformer.apply, config))
+    for member in range(8):
+      got = Responses(
+        *(
+          getattr(responses, field)[member]
+          for field in ("tokens", "lengths", "log_probs", "stopped")
+        )
+      )
+      if how.is_greedy:
+        expected = decode_test.expect(apply, params[member], prompts, 20)
+        self.assert_follows(
+          got,
+          expected,
+          is_end=lambda tokens: tokens[-1] in decoding.stop_tokens,
+        )
+        continue
+      alone = single.generate(params[member], prompts, keys[member])
+      np.testing.assert_array_equal(got.tokens, alone.tokens)
+      np.testing.assert_array_equal(got.lengths, alone.lengths)
+      np.testing.assert_array_equal(got.stopped, alone.stopped)
+      np.testing.assert_allclose(
+        got.log_probs, alone.log_probs, atol=decode_test.TOLERANCE
+      )
