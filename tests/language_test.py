@@ -44,7 +44,7 @@ def grade(index, text):
 
 @functools.lru_cache
 def _model():
-  return cases.make_model("qwen3")
+  return cases.make_model("qwen3", num_hidden_layers=2)
 
 
 def _prompts(count=5):
@@ -121,6 +121,7 @@ class LanguageEvaluatorTest(parameterized.TestCase):
     base = _score(evaluator, [BASE], batch, 1)
     np.testing.assert_array_equal(base["first"], expected[10:, :, 0])
 
+  @pytest.mark.slow
   def test_lanes_and_rows_do_not_change_scores(self):
     mesh = evaluators.make_mesh(jax.devices()[:2])
     batch = language.make_batch(_prompts())
@@ -172,22 +173,22 @@ class LanguageEvaluatorTest(parameterized.TestCase):
     decoding = decode.Decoding(2, sampling=Sampling(1.0))
     mesh = evaluators.make_mesh(jax.devices()[:1])
 
-    def first(key, members, indices, width):
-      evaluator = _evaluator(mesh, decoding=decoding, key=jax.random.key(key))
-      prompts = [_prompts()[2]] * len(indices)
-      batch = language.make_batch(prompts, indices)
-      return _score(evaluator, members, batch, width)["score"] - np.array(
-        indices
-      )
+    evaluator = _evaluator(mesh, decoding=decoding, key=jax.random.key(0))
 
-    members = [*_members(4)]
-    scores = first(0, members, [0, 1, 2, 3], 4)
+    def first(members, indices):
+      batch = language.make_batch([_prompts()[2]] * len(indices), indices)
+      scores = _score(evaluator, members, batch, len(members))["score"]
+      return scores - np.array(indices)
+
+    members = _members(4)
+    scores = first(members, [0, 1, 2, 3])
     np.testing.assert_array_equal(
-      first(0, members[::-1], [3, 1], 2)[::-1], scores[:, [3, 1]]
+      first(members[::-1], [3, 0, 1, 2])[::-1], scores[:, [3, 0, 1, 2]]
     )
-    self.assertFalse((first(1, members, [0, 1, 2, 3], 4) == scores).all())
     # The prompts are the same; examples and members are not.
     self.assertGreater(len(np.unique(scores)), 10)
+    other = first(members, [4, 5, 6, 7])
+    self.assertFalse((other == scores).all())
 
   @parameterized.named_parameters(
     ("no_prompts", [], "at least one prompt"),
@@ -305,6 +306,7 @@ class RebuilderTest(parameterized.TestCase):
     self.assertTrue(all(leaf.is_deleted() for leaf in jax.tree.leaves(second)))
     self.assertEqual(self._places(base), bases)
 
+  @pytest.mark.slow
   def test_several_terms_add_up(self):
     base, rebuilder = self._rebuilder(evaluators.make_mesh())
     member = Member((1, 2), (0.02, -0.01))

@@ -57,9 +57,9 @@ class PlanTest(parameterized.TestCase):
     self.assertBetween(plan.rows, 100, 10**5)
 
   def test_long_prompts_are_read_in_smaller_blocks(self):
-    short = _plan(80 * _GIB, self.large, model=4, prompt_tokens=128)
+    short = _plan(64 * _GIB, self.large, model=4, prompt_tokens=128)
     long = _plan(
-      80 * _GIB, self.large, model=4, prompt_tokens=4096, new_tokens=64
+      64 * _GIB, self.large, model=4, prompt_tokens=4096, new_tokens=64
     )
     self.assertLess(long.block, short.block)
     self.assertGreaterEqual(long.block, 4096)

@@ -39,11 +39,10 @@ class Rebuilder:
   ):
     self._kind, self._mesh, self._programs = kind, mesh, programs
     shardings = transformer.shardings(config, mesh)
-    names = transformer.tensor_names(shardings)
+    self._is_stacked = is_stacked
+    self._names = transformer.tensor_names(shardings)
     if not is_stacked:
       shardings = layout.apart_shardings(shardings, config.num_layers)
-      names = layout.apart_names(names, config.num_layers)
-    self._is_stacked, self._names = is_stacked, names
     self._shardings = shardings
     self._width: int | None = None
     self._copies: Params | None = None
@@ -79,8 +78,9 @@ class Rebuilder:
     """Weights of `width` members, or of one without an axis where it is 0."""
 
     def rebuild_member(base, member):
-      base = base if self._is_stacked else layout.take_apart(base)
-      return perturb(base, member, kind=self._kind, names=self._names)
+      params = perturb(base, member, kind=self._kind, names=self._names)
+      # Behind the noise: a program for each layer's would compile for long.
+      return params if self._is_stacked else layout.take_apart(params)
 
     rebuild_all = rebuild_member
     if width:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
-from thickets.naming import Names, Params
+from thickets.naming import Params
 
 
 def is_apart(params: Params) -> bool:
@@ -31,15 +31,6 @@ def take_apart(params: Params) -> Params:
     for layer in range(num_layers)
   )
   return {**params, "layers": layers}
-
-
-def apart_names(names: Names, num_layers: int) -> Names:
-  """Logical names of weights whose layers are apart."""
-  layers = tuple(
-    jax.tree.map(lambda name, i=i: name.format(i), names["layers"])
-    for i in range(num_layers)
-  )
-  return {**names, "layers": layers}
 
 
 def apart_shardings(shardings: Any, num_layers: int) -> Any:
