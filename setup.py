@@ -24,6 +24,7 @@ setuptools.setup(
     "flax>=0.12",  # Defines and initialises the models (Linen).
     "huggingface_hub>=1.3",  # Models by their id on the hub.
     "jax>=0.10",  # Auto mesh axes, jax_num_cpu_devices, jax.shard_map.
+    "jinja2>=3.1",  # Chat templates, which transformers renders with it.
     "jaxtyping>=0.3",  # Shapes in the signatures of public functions.
     "matplotlib>=3.9",  # Every experiment ends in figures.
     "ml-collections>=1.0",  # Config files.

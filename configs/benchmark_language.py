@@ -8,7 +8,7 @@ Variants  tiny, small, medium: 0.36M, 0.85M and 5M weights, for CPUs
           with --config.compare=transformers also the same prompts through
           transformers' generate (needs the extra `torch`)
 Hardware  anything that holds the weights twice; no data, no download
-Time      1 to 4 min on two cores, with the comparison
+Time      half a minute to two minutes on two cores, with the comparison
 Result    docs/benchmarks.md
 """
 

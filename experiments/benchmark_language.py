@@ -5,6 +5,7 @@ of several; prefill is timed alone and decoding is what is left of the whole.
 """
 
 import functools
+import importlib.util
 import math
 import time
 from typing import Any
@@ -58,6 +59,13 @@ def validate(config: ml_collections.ConfigDict) -> None:
       ),
     ]
   )
+  if config.compare and importlib.util.find_spec("torch") is None:
+    launch.refuse(
+      [
+        f"compare={config.compare} needs PyTorch, got none. Install it with"
+        " pip install -e '.[torch]'."
+      ]
+    )
   model = config_lib.parse_config(launch.to_json(config.model))
   if config.prompt_tokens + config.new_tokens > model.context:
     launch.refuse(

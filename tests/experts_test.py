@@ -74,6 +74,13 @@ class ExpertsTest(parameterized.TestCase):
     self.write()
     self.assertLess(self.path.stat().st_size, 10_000)
 
+  @parameterized.parameters(-1, 50)
+  def test_a_rank_that_is_not_there_is_refused(self, rank):
+    self.write()
+    found = experts.load_experts(self.path, WEIGHTS)
+    with self.assertRaisesRegex(UserError, f"within 0 and 49, got {rank}"):
+      found.rebuild(WEIGHTS, rank)
+
   def test_another_base_is_refused(self):
     self.write()
     other = jax.tree.map(np.copy, WEIGHTS)

@@ -203,6 +203,10 @@ class LanguageEvaluatorTest(parameterized.TestCase):
       evaluator.place(_model().params, batch, 8)
     self.assertEqual(evaluator.generator.programs.compiled.num_compilations, 0)
 
+  def test_refuses_a_wrong_number_of_indices(self):
+    with self.assertRaisesRegex(UserError, "each of 2 prompts, got 1"):
+      language.make_batch([[1], [2]], indices=[0])
+
   def test_refuses_sampling_without_a_key(self):
     with self.assertRaisesRegex(UserError, "Pass key"):
       _evaluator(decoding=decode.Decoding(6, sampling=Sampling(1.0)))

@@ -49,7 +49,15 @@ class Experts:
   names: Names | None = None
 
   def rebuild(self, base: Params, rank: int) -> Params:
-    """Returns the weights of the member at `rank`, 0 for the best."""
+    """Returns the weights of the member at `rank`, 0 for the best.
+
+    Raises:
+      UserError: if there is no such rank.
+    """
+    if not 0 <= rank < len(self.members):
+      raise UserError(
+        f"rank must be within 0 and {len(self.members) - 1}, got {rank}."
+      )
     return perturb(base, self.members[rank], kind=self.kind, names=self.names)
 
 
@@ -139,7 +147,8 @@ def load_experts(
     if fields["base"]["identity"] != identity:
       raise UserError(
         f"{path} belongs to the base {fields['base']['identity'][:16]}…, got"
-        f" {identity[:16]}…. Load the base it was made from."
+        f" {identity[:16]}…. Load the base it was made from; a language model's"
+        " with names=transformer.tensor_names(base), identity=model.identity."
       )
     if fields["base"]["names"] != naming.hash_names(base, names):
       raise UserError(

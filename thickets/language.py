@@ -1,7 +1,7 @@
 """The evaluator for populations of language models.
 
 A member's weights are rebuilt on the device, in the buffers of the member before
-it, so that there are the base and one copy per lane, never more. It answers all
+it, so that there are the base and one copy per lane. It answers all
 prompts; what it said is graded on the host while the next members generate.
 """
 
@@ -42,10 +42,15 @@ def make_batch(
     `tokens` [Q, T], `NO_TOKEN` behind the end, and `index` [Q].
 
   Raises:
-    UserError: if there are no prompts.
+    UserError: if there are no prompts, or not an index for each.
   """
   if not len(prompts):
     raise UserError("There must be at least one prompt, got none.")
+  if indices is not None and len(indices) != len(prompts):
+    raise UserError(
+      f"indices must name an example for each of {len(prompts)} prompts, got"
+      f" {len(indices)}."
+    )
   width = max(len(prompt) for prompt in prompts)
   tokens = np.full((len(prompts), width), NO_TOKEN, np.int32)
   for row, prompt in enumerate(prompts):

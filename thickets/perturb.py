@@ -354,15 +354,22 @@ def _is_perturbable(template: str, leaf: Any) -> bool:
 @functools.partial(jax.jit, static_argnums=0)
 def _shift_leaf(kind, leaf, hashes, mask, seeds_R, coefficients_R):
   """Adds the terms to every slice of a leaf that takes part."""
+  # Through loops as bits: where 16-bit floats are emulated (on CPU), a compiler
+  # would hold a whole stack of them in float32.
+  is_half = leaf.dtype.itemsize == 2 and hashes.ndim > 0
+  bits = jnp.uint16 if is_half else leaf.dtype
 
-  def shift(tensor):
-    return _shift_tensor(kind, *tensor, seeds_R, coefficients_R)
+  def shift(part):
+    weight, *rest = part
+    weight = lax.bitcast_convert_type(weight, leaf.dtype)
+    moved = _shift_tensor(kind, weight, *rest, seeds_R, coefficients_R)
+    return lax.bitcast_convert_type(moved, bits)
 
-  # Slice by slice: mapped all at once, a compiler may hold the noise of the whole
-  # stack beside the weights.
+  # Slice by slice: a compiler may hold the noise of all that is mapped at once.
   for _ in range(hashes.ndim):
     shift = functools.partial(lax.map, shift)
-  return shift((leaf, hashes, mask))
+  moved = shift((lax.bitcast_convert_type(leaf, bits), hashes, mask))
+  return lax.bitcast_convert_type(moved, leaf.dtype)
 
 
 def _shift_tensor(kind, weight, name_hash, takes_part, seeds_R, coefficients_R):
