@@ -68,6 +68,11 @@ class DirectoryTest(_Test):
     self.assertIsNone(loaded.revision)
     self.assertIsNone(loaded.tokenizer)
 
+  def test_weights_are_as_readable_as_the_rest(self):
+    hub.save(self.directory, cases.make_model())
+    modes = {path.stat().st_mode for path in self.directory.iterdir()}
+    self.assertLen(modes, 1)
+
   def test_weights_are_cast_but_the_identity_is_of_what_is_stored(self):
     model = cases.make_model(dtype=jnp.bfloat16)
     hub.save(self.directory, model)

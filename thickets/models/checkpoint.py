@@ -234,6 +234,10 @@ def write_weights(
     safetensors.numpy.save_file(
       tensors, directory / file, metadata={"format": "pt"}
     )
+    # The library lets only the owner read them; a server may be another user.
+    umask = os.umask(0)
+    os.umask(umask)
+    (directory / file).chmod(0o666 & ~umask)
     weight_map |= dict.fromkeys(keys, file)
     total += sum(tensor.nbytes for tensor in tensors.values())
   if len(shards) > 1:
