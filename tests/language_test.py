@@ -17,6 +17,7 @@ from thickets import (
   evaluators,
   grading,
   language,
+  planning,
   population,
   randopt,
 )
@@ -202,6 +203,21 @@ class LanguageEvaluatorTest(parameterized.TestCase):
       batch = language.make_batch(prompts)
       evaluator.place(_model().params, batch, 8)
     self.assertEqual(evaluator.generator.programs.compiled.num_compilations, 0)
+
+  @parameterized.parameters({"lanes": 0}, {"rows": -1})
+  def test_refuses_counts_below_one(self, **counts):
+    (name,) = counts
+    with self.assertRaisesRegex(UserError, f"{name} must be at least 1"):
+      _evaluator(**counts)
+
+  def test_a_plan_is_made_once_for_all_chunks(self):
+    evaluator = _evaluator()
+    plan = planning.plan_memory
+    with mock.patch.object(planning, "plan_memory", wraps=plan) as made:
+      for count in (3, 5, 3, 5):
+        batch = language.make_batch(_prompts(count))
+        evaluator.find_width(_model().params, batch, 4)
+    self.assertEqual(made.call_count, 2)
 
   def test_refuses_a_wrong_number_of_indices(self):
     with self.assertRaisesRegex(UserError, "each of 2 prompts, got 1"):

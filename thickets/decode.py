@@ -134,7 +134,7 @@ class Generator:
   ):
     if decoding.stop_strings and detokenize is None:
       raise UserError("stop_strings need a tokenizer, to find them in text.")
-    _check_counts(rows=rows, segment=segment)
+    check_counts(rows=rows, segment=segment)
     for name, ids in {
       "num_tokens": [decoding.num_tokens or 1],
       "stop_tokens": [token + 1 for token in decoding.stop_tokens],
@@ -223,7 +223,7 @@ class Generator:
     """The fields of `Responses`, [P, Q, ...]."""
     prompts = [[int(token) for token in prompt] for prompt in prompts]
     check_prompts(prompts, self._config, self._decoding)
-    _check_counts(rows=rows, block=block)
+    check_counts(rows=rows, block=block)
     keys = self._check_keys(keys, num_members, len(prompts))
     if num_members is None and not layout.is_apart(params):
       params = jax.tree.map(place_weight, params, self._shardings)
@@ -314,7 +314,8 @@ def place_weight(weight: Any, sharding: Any) -> jax.Array:
   return jax.device_put(weight, sharding)
 
 
-def _check_counts(**counts: int | None) -> None:
+def check_counts(**counts: int | None) -> None:
+  """Refuses counts below one; None stands for what is found."""
   for name, count in counts.items():
     if count is not None and count < 1:
       raise UserError(f"{name} must be at least 1, got {count}.")

@@ -101,7 +101,9 @@ class LanguageEvaluator:
   ):
     if not decoding.sampling.is_greedy and key is None:
       raise UserError("Sampling needs a key, got none. Pass key.")
+    decode.check_counts(lanes=lanes, rows=rows)
     self._config, self._decoding = config, decoding
+    self._plans: dict[Any, Plan] = {}
     self._mesh = evaluators.make_mesh() if mesh is None else mesh
     self._slots = self._mesh.shape["population"]
     self._lanes, self._rows, self._key = lanes, rows, key
@@ -208,16 +210,21 @@ class LanguageEvaluator:
     )
 
   def _plan(self, base, prompts) -> Plan:
-    return planning.plan_memory(
-      self._config,
-      base["embed_tokens"].dtype,
-      self._mesh,
-      num_prompts=len(prompts),
-      prompt_tokens=max(len(prompt) for prompt in prompts),
-      new_tokens=self._decoding.max_new_tokens,
-      lanes=self._lanes,
-      rows=self._rows,
-    )
+    """The plan for such prompts, made once: every chunk asks for it."""
+    dtype = base["embed_tokens"].dtype
+    sizes = len(prompts), max(len(prompt) for prompt in prompts)
+    if (dtype, sizes) not in self._plans:
+      self._plans[dtype, sizes] = planning.plan_memory(
+        self._config,
+        dtype,
+        self._mesh,
+        num_prompts=sizes[0],
+        prompt_tokens=sizes[1],
+        new_tokens=self._decoding.max_new_tokens,
+        lanes=self._lanes,
+        rows=self._rows,
+      )
+    return self._plans[dtype, sizes]
 
 
 def _next_power(count: int) -> int:
