@@ -11,6 +11,7 @@ import time
 from unittest import mock
 
 import huggingface_hub
+from huggingface_hub import constants
 from absl.testing import parameterized
 from golden import transformer_cases as cases
 
@@ -87,7 +88,6 @@ class HubTest(parameterized.TestCase):
     self.directory = self.folder / "model"
 
   def _use(self, endpoint, *, is_offline=False):
-    constants = huggingface_hub.constants
     url = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
     for name, value in {
       "ENDPOINT": endpoint,

@@ -88,7 +88,7 @@ def locate(name: str, revision: str | None = None) -> Files:
 
 def _locate_cached(name, revision) -> Files:
   import huggingface_hub
-  from huggingface_hub import errors
+  from huggingface_hub import constants, errors
 
   try:
     directory = huggingface_hub.snapshot_download(
@@ -101,7 +101,7 @@ def _locate_cached(name, revision) -> Files:
     at = f" at revision {revision!r}" if revision else ""
     raise UserError(
       f"With HF_HUB_OFFLINE=1 a model must be in the cache, got {name!r}{at},"
-      f" which is not in {huggingface_hub.constants.HF_HUB_CACHE}. Unset"
+      f" which is not in {constants.HF_HUB_CACHE}. Unset"
       " HF_HUB_OFFLINE, or pass a directory."
     ) from error
   directory = pathlib.Path(directory)
