@@ -1,0 +1,142 @@
+"""What a task is: examples with prompts, and rules that grade responses.
+
+A task's module defines one `Task`. Its grader is a pure function of an example
+and a response, safe on hostile text: it never raises, never hangs and never
+executes what a model wrote outside the sandbox.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from thickets import naming
+from thickets.errors import UserError
+
+# The longest vote key, so that a log of votes stays small; a longer one is
+# replaced by its hash (`shorten_vote`).
+MAX_VOTE_CHARS = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Message:
+  """One turn of a conversation.
+
+  Attributes:
+    role: `system`, `user` or `assistant`.
+    content: its text.
+  """
+
+  role: str
+  content: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+  """One question.
+
+  Attributes:
+    id: names it within its data.
+    messages: the prompt; the model answers the last of them.
+    reference: what a grader compares with; JSON values, so that it pickles and
+      can be written to a report.
+  """
+
+  id: str
+  messages: tuple[Message, ...]
+  reference: Any
+
+
+class Grade(NamedTuple):
+  """What is known of one response.
+
+  Two responses to an example with the same vote have the same `lenient`: it
+  says whether the answer that is voted with is right.
+
+  Attributes:
+    score: what selection averages, higher is better; its range is the task's.
+    correct: whether the answer is right and given as the prompt asked.
+    lenient: whether the answer that was voted with is right, wherever in the
+      response it was found. False where there is no vote.
+    vote: key of the answer in a vote, at most `MAX_VOTE_CHARS` printable
+      characters; None where no answer was found. Equal answers have equal keys.
+    format: whether the response has the form that the prompt asked for.
+  """
+
+  score: float
+  correct: bool
+  lenient: bool
+  vote: str | None
+  format: bool
+
+
+GradeFn = Callable[[Example, str], Grade]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """Where the examples of a task come from, unless a config says otherwise.
+
+  Attributes:
+    path: id of a data set on the hub.
+    name: of its configuration, None where it has one only.
+    split: which of its splits; several are joined by "+".
+    file: of the repository, for data that the hub's loader does not read.
+  """
+
+  path: str
+  name: str | None = None
+  split: str = "test"
+  file: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+  """Data, prompt, grade and vote key.
+
+  Attributes:
+    name: in the registry, in configs and in records.
+    version: raised whenever a prompt or a grade changes, so that records of
+      different meaning are never mixed.
+    fields: that each row of the data must have.
+    make_example: maps a row and its number (from 0, in its file) to an example;
+      raises ValueError, naming the field, for a row that is wrong.
+    graders: maps the name of a rule set to its grader; `standard` is ours.
+    max_new_tokens: where responses are cut off by default.
+    train: where `select` and `dev` come from, None if only local files do.
+    test: where `judge` comes from; None to take it from `train`, behind the
+      others.
+    stop_strings: texts that end a response.
+    num_threads: responses that one worker grades at once, for graders that wait
+      for other processes.
+  """
+
+  name: str
+  fields: tuple[str, ...]
+  make_example: Callable[[Mapping[str, Any], int], Example]
+  graders: Mapping[str, GradeFn]
+  max_new_tokens: int
+  train: Source | None = None
+  test: Source | None = None
+  stop_strings: tuple[str, ...] = ()
+  num_threads: int = 1
+  version: int = 1
+
+  def grader(self, rules: str) -> GradeFn:
+    """The grader of a rule set.
+
+    Raises:
+      UserError: if there is none of that name.
+    """
+    if rules not in self.graders:
+      near = naming.nearest(rules, list(self.graders))
+      raise UserError(
+        f"task.rules must be a rule set of {self.name}, got {rules!r}."
+        f" There are: {near}."
+      )
+    return self.graders[rules]
+
+
+def ask(user: str, *, system: str | None = None) -> tuple[Message, ...]:
+  """Makes the messages of a single question."""
+  before = () if system is None else (Message("system", system),)
+  return (*before, Message("user", user))
