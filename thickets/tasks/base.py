@@ -6,6 +6,7 @@ executes what a model wrote outside the sandbox.
 """
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -140,3 +141,11 @@ def ask(user: str, *, system: str | None = None) -> tuple[Message, ...]:
   """Makes the messages of a single question."""
   before = () if system is None else (Message("system", system),)
   return (*before, Message("user", user))
+
+
+def shorten_vote(key: str) -> str:
+  """The key itself if it is short and printable, else a hash of it."""
+  if len(key) <= MAX_VOTE_CHARS and key.isprintable():
+    return key
+  digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+  return f"sha256:{digest[:32]}"
