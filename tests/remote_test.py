@@ -11,12 +11,13 @@ import time
 from unittest import mock
 
 import huggingface_hub
-from huggingface_hub import constants
 from absl.testing import parameterized
 from golden import transformer_cases as cases
+from huggingface_hub import constants
 
+from thickets import asking
 from thickets.errors import UserError
-from thickets.models import hub, remote
+from thickets.models import hub
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -159,7 +160,7 @@ class HubTest(parameterized.TestCase):
     server = socket.create_server(("127.0.0.1", 0))
     self.addCleanup(server.close)
     self._use(f"http://127.0.0.1:{server.getsockname()[1]}")
-    self.enter_context(mock.patch.object(remote, "DEADLINE_S", 1.0))
+    self.enter_context(mock.patch.object(asking, "DEADLINE_S", 1.0))
     start = time.monotonic()
     with self.assertRaisesRegex(
       UserError, "must be reachable.*Pass a directory, or set HF_HUB_OFFLINE=1"
@@ -178,7 +179,7 @@ class HubTest(parameterized.TestCase):
 
   def test_a_name_server_that_hangs_is_given_up_too(self):
     self._use("http://hub.invalid")
-    self.enter_context(mock.patch.object(remote, "DEADLINE_S", 0.5))
+    self.enter_context(mock.patch.object(asking, "DEADLINE_S", 0.5))
     done = threading.Event()
     self.addCleanup(done.set)
     self.enter_context(

@@ -9,15 +9,11 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-import threading
 from collections.abc import Callable, Sequence
-from typing import Any
 
+from thickets import asking
 from thickets.errors import UserError
 from thickets.models import checkpoint
-
-# Seconds until a hub that does not answer counts as unreachable.
-DEADLINE_S = 10.0
 
 _SMALL_FILES = (
   "config.json",
@@ -113,7 +109,7 @@ def _locate_online(name, revision) -> Files:
 
   def download(at: str | None, files: Sequence[str]) -> pathlib.Path:
     return pathlib.Path(
-      _ask_hub(
+      asking.ask_hub(
         lambda: huggingface_hub.snapshot_download(
           name, revision=at, allow_patterns=list(files)
         ),
@@ -122,11 +118,11 @@ def _locate_online(name, revision) -> Files:
       )
     )
 
-  info = _ask_hub(
-    lambda: _within(
-      DEADLINE_S,
+  info = asking.ask_hub(
+    lambda: asking.within(
+      asking.DEADLINE_S,
       lambda: huggingface_hub.HfApi().model_info(
-        name, revision=revision, timeout=DEADLINE_S / 2
+        name, revision=revision, timeout=asking.DEADLINE_S / 2
       ),
     ),
     name,
@@ -151,62 +147,3 @@ def _locate_online(name, revision) -> Files:
     download(commit, files)
 
   return Files(directory, commit, fetch_weights)
-
-
-def _ask_hub(ask: Callable[[], Any], name: str, revision: str | None) -> Any:
-  """Calls `ask` and says what a refusal means."""
-  from huggingface_hub import constants, errors
-
-  at = constants.ENDPOINT
-  try:
-    return ask()
-  except errors.GatedRepoError as error:
-    raise UserError(
-      f"{name!r} must be open to you, got a gated model on {at}. Accept its"
-      " terms there and set HF_TOKEN, or pass a directory."
-    ) from error
-  except errors.RevisionNotFoundError as error:
-    raise UserError(
-      f"revision must be a branch, tag or commit of {name!r}, got"
-      f" {revision!r}, which {at} does not have. Look it up there."
-    ) from error
-  except errors.RepositoryNotFoundError as error:
-    raise UserError(
-      f"A model must be a directory or the id of one on the hub, got {name!r}:"
-      f" there is no such directory, and {at} does not show such a model."
-      " Correct the name; a private model needs HF_TOKEN."
-    ) from error
-  except errors.HFValidationError as error:
-    raise UserError(
-      f"A model must be a directory or the id of one on the hub, got {name!r}:"
-      f" {error}"
-    ) from error
-  except Exception as error:  # Whatever its HTTP library raises.
-    reason = " ".join(str(error).split()) or "no answer"
-    raise UserError(
-      f"The hub must be reachable to load {name!r}, got"
-      f" {type(error).__name__} from {at}: {reason}. Pass a directory, or set"
-      " HF_HUB_OFFLINE=1 if the model is in the cache; otherwise check the"
-      " network, its proxy and HF_ENDPOINT."
-    ) from error
-
-
-def _within(seconds: float, call: Callable[[], Any]) -> Any:
-  """Calls in a thread; the library's timeouts do not cover a name server."""
-  outcome = []
-
-  def run():
-    try:
-      outcome.append((call(), None))
-    except Exception as error:  # Raised below, in the caller's thread.
-      outcome.append((None, error))
-
-  thread = threading.Thread(target=run, daemon=True)
-  thread.start()
-  thread.join(seconds)
-  if not outcome:
-    raise TimeoutError(f"no answer within {seconds:g} s")
-  value, error = outcome[0]
-  if error is not None:
-    raise error
-  return value

@@ -1,0 +1,84 @@
+"""Asks the hub, with a deadline, and says what a refusal means."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from thickets.errors import UserError
+
+# Seconds until a hub that does not answer counts as unreachable.
+DEADLINE_S = 10.0
+
+
+def ask_hub(
+  ask: Callable[[], Any],
+  name: str,
+  revision: str | None,
+  *,
+  what: str = "model",
+  local: str = "directory",
+) -> Any:
+  """Calls `ask` and says what a refusal means.
+
+  Args:
+    ask: a request to the hub.
+    name: id of what is asked for.
+    revision: of it.
+    what: `model` or `data set`.
+    local: what could be given in place of an id.
+
+  Raises:
+    UserError: if the hub refuses or cannot be reached.
+  """
+  from huggingface_hub import constants, errors
+
+  at = constants.ENDPOINT
+  wanted = f"A {what} must be a {local} or the id of one on the hub, got"
+  try:
+    return ask()
+  except errors.GatedRepoError as error:
+    raise UserError(
+      f"{name!r} must be open to you, got a gated {what} on {at}. Accept its"
+      f" terms there and set HF_TOKEN, or pass a {local}."
+    ) from error
+  except errors.RevisionNotFoundError as error:
+    raise UserError(
+      f"revision must be a branch, tag or commit of {name!r}, got"
+      f" {revision!r}, which {at} does not have. Look it up there."
+    ) from error
+  except errors.RepositoryNotFoundError as error:
+    raise UserError(
+      f"{wanted} {name!r}: there is no such {local}, and {at} does not show"
+      f" such a {what}. Correct the name; a private {what} needs HF_TOKEN."
+    ) from error
+  except errors.HFValidationError as error:
+    raise UserError(f"{wanted} {name!r}: {error}") from error
+  except Exception as error:  # Whatever its HTTP library raises.
+    reason = " ".join(str(error).split()) or "no answer"
+    raise UserError(
+      f"The hub must be reachable to load {name!r}, got"
+      f" {type(error).__name__} from {at}: {reason}. Pass a {local}, or set"
+      f" HF_HUB_OFFLINE=1 if the {what} is in the cache; otherwise check the"
+      " network, its proxy and HF_ENDPOINT."
+    ) from error
+
+
+def within(seconds: float | int, call: Callable[[], Any]) -> Any:
+  """Calls in a thread; the library's timeouts do not cover a name server."""
+  outcome = []
+
+  def run():
+    try:
+      outcome.append((call(), None))
+    except Exception as error:  # Raised below, in the caller's thread.
+      outcome.append((None, error))
+
+  thread = threading.Thread(target=run, daemon=True)
+  thread.start()
+  thread.join(seconds)
+  if not outcome:
+    raise TimeoutError(f"no answer within {seconds:g} s")
+  value, error = outcome[0]
+  if error is not None:
+    raise error
+  return value
