@@ -10,10 +10,12 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import multiprocessing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+_RESPONSE = ("response", "response_bytes")
 
 # Maps (index of the example, text of the response) to channels by name, among
 # them `score`, higher is better.
@@ -27,10 +29,16 @@ class Grader:
   Attributes:
     detokenize: maps ids to text.
     grade: maps an example's index and a response to channels.
+    keep_responses: whether the texts become a channel as well, from which
+      `read_responses` gets them back, so that a log can be graded anew.
+    num_threads: responses graded at once, for a `grade` that waits for other
+      processes.
   """
 
   detokenize: Callable[[Sequence[int]], str]
   grade: Grade
+  keep_responses: bool = False
+  num_threads: int = 1
 
   def __call__(self, part: Mapping[str, Any], batch: Any) -> dict[str, Any]:
     """Maps one member's responses to channels [Q].
@@ -40,16 +48,18 @@ class Grader:
       batch: with the examples' `index` [Q].
 
     Returns:
-      What `grade` gives, and `length` and `stopped`; the score is NaN where the
-      model's logits were not finite.
+      What `grade` gives, and `length` and `stopped`, and `response` where the
+      texts are kept; the score is NaN where the model's logits were not finite.
     """
-    rows = []
-    for row, index in enumerate(batch["index"]):
-      tokens = part["tokens"][row, : part["lengths"][row]].tolist()
-      text = self.detokenize(tokens)
-      rows.append(self.grade(int(index), text))
-      _check_channels(rows[-1], rows[0], int(index))
-    channels = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    texts = [
+      self.detokenize(tokens[:length].tolist())
+      for tokens, length in zip(part["tokens"], part["lengths"], strict=True)
+    ]
+    channels = grade_texts(
+      self.grade, batch["index"], texts, num_threads=self.num_threads
+    )
+    if self.keep_responses:
+      channels |= pack_responses(texts)
     # A member whose logits are not numbers has failed, whatever it said.
     has_failed = ~np.isfinite(part["log_probs"]).all(axis=1)
     score = np.where(has_failed, np.nan, channels["score"])
@@ -58,6 +68,55 @@ class Grader:
       "length": part["lengths"],
       "stopped": part["stopped"],
     }
+
+
+def grade_texts(
+  grade: Grade,
+  indices: Iterable[Any],
+  texts: Sequence[str],
+  *,
+  num_threads: int = 1,
+) -> dict[str, np.ndarray]:
+  """Grades responses; returns channels [Q].
+
+  Args:
+    grade: maps an example's index and a response to channels.
+    indices: [Q] which example each response answers.
+    texts: [Q] the responses.
+    num_threads: responses graded at once.
+  """
+  indices = [int(index) for index in indices]
+  if num_threads > 1:
+    with concurrent.futures.ThreadPoolExecutor(num_threads) as threads:
+      rows = list(threads.map(grade, indices, texts))
+  else:
+    rows = list(map(grade, indices, texts))
+  for index, row in zip(indices, rows, strict=True):
+    _check_channels(row, rows[0], index)
+  return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def pack_responses(texts: Sequence[str]) -> dict[str, np.ndarray]:
+  """Texts as channels [Q]: their UTF-8 bytes, and how many.
+
+  NumPy drops zero bytes at the end of a text, so the number is needed.
+  """
+  encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+  lengths = np.array([len(text) for text in encoded], np.int32)
+  return {"response": np.array(encoded, np.bytes_), "response_bytes": lengths}
+
+
+def read_responses(channels: Mapping[str, np.ndarray]) -> list[str]:
+  """The texts [Q] that `pack_responses` packed.
+
+  Raises:
+    KeyError: if they were not kept.
+  """
+  lengths = channels["response_bytes"]
+  return [
+    bytes(text).ljust(length, b"\0").decode("utf-8", "surrogatepass")
+    for text, length in zip(channels["response"], lengths, strict=True)
+  ]
 
 
 class Workers:
@@ -103,7 +162,7 @@ def _check_channels(row, first, index):
       f"grade must return a channel named score, got {sorted(row)} for example"
       f" {index}."
     )
-  if taken := {"length", "stopped"} & row.keys():
+  if taken := {"length", "stopped", *_RESPONSE} & row.keys():
     raise ValueError(
       f"grade must not return {sorted(taken)}: these are the response's own."
     )

@@ -7,7 +7,7 @@ executes what a model wrote outside the sandbox.
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from thickets import naming
@@ -71,6 +71,7 @@ class Grade(NamedTuple):
 
 
 GradeFn = Callable[[Example, str], Grade]
+Baseline = Callable[[Sequence[Example], Sequence[Example]], tuple[str, float]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +110,15 @@ class Task:
     stop_strings: texts that end a response.
     num_threads: responses that one worker grades at once, for graders that wait
       for other processes.
+    generate: makes rows in place of a data set, from (count, seed); a larger
+      count appends to a smaller one's rows.
+    question: the field that a plain line of text fills, None where a question
+      has several.
+    blank: values of the fields that a question without a known answer lacks.
+      A vote does not depend on them.
+    baseline: from the examples of `select` and of `judge`, what an answer that
+      ignores the question is (a text) and its accuracy on `judge`; for classes
+      of unequal size.
   """
 
   name: str
@@ -120,6 +130,10 @@ class Task:
   test: Source | None = None
   stop_strings: tuple[str, ...] = ()
   num_threads: int = 1
+  generate: Callable[[int, int], Sequence[Mapping[str, Any]]] | None = None
+  question: str | None = None
+  blank: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  baseline: Baseline | None = None
   version: int = 1
 
   def grader(self, rules: str) -> GradeFn:

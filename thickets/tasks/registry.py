@@ -1,0 +1,80 @@
+"""The tasks that exist, by name; a file of the user is a task as well."""
+
+import functools
+import importlib
+import importlib.util
+import pathlib
+
+from thickets import naming
+from thickets.errors import UserError
+from thickets.tasks.base import GradeFn, Task
+
+# Modules that define one TASK.
+_MODULES = {
+  "countdown": "thickets.tasks.countdown",
+  "gsm8k": "thickets.tasks.gsm8k",
+  "math500": "thickets.tasks.math500",
+  "mbpp": "thickets.tasks.mbpp",
+  "olympiadbench": "thickets.tasks.olympiadbench",
+  "rocstories": "thickets.tasks.rocstories",
+  "uspto50k": "thickets.tasks.uspto50k",
+}
+
+
+def names() -> list[str]:
+  """The names of all tasks, in the order of the alphabet."""
+  return sorted([*_MODULES, *_drills()])
+
+
+def load(name: str) -> Task:
+  """Loads a task.
+
+  Args:
+    name: one of `names()`, or the path of a Python file that defines `TASK`.
+
+  Raises:
+    UserError: if there is none of that name, or the file does not define one.
+  """
+  if name.endswith(".py"):
+    return _load_file(pathlib.Path(name).expanduser())
+  if name in _MODULES:
+    return importlib.import_module(_MODULES[name]).TASK
+  if name in (drills := _drills()):
+    return drills[name]
+  raise UserError(
+    f"task.name must be a task or a Python file that defines TASK, got"
+    f" {name!r}. Nearest: {naming.nearest(name, names())}. All:"
+    f" {', '.join(names())}."
+  )
+
+
+@functools.lru_cache(maxsize=64)
+def load_grader(name: str, rules: str) -> GradeFn:
+  """The grader of a task's rule set, loaded once in each process."""
+  return load(name).grader(rules)
+
+
+def _drills() -> dict[str, Task]:
+  return importlib.import_module("thickets.tasks.drills").TASKS
+
+
+def _load_file(path: pathlib.Path) -> Task:
+  if not path.is_file():
+    raise UserError(
+      f"task.name must be a task or a Python file that defines TASK, got"
+      f" {path}, which does not exist."
+    )
+  spec = importlib.util.spec_from_file_location(path.stem, path)
+  module = importlib.util.module_from_spec(spec)
+  try:
+    spec.loader.exec_module(module)
+  except Exception as error:  # Whatever the user's file raises.
+    raise UserError(
+      f"{path} must load as a Python file, got {type(error).__name__}: {error}."
+    ) from error
+  task = getattr(module, "TASK", None)
+  if not isinstance(task, Task):
+    raise UserError(
+      f"{path} must define TASK, a thickets.tasks.base.Task, got {task!r}."
+    )
+  return task

@@ -1,0 +1,220 @@
+"""Divides examples into `select`, `dev` and `judge`, disjoint by construction.
+
+`select` chooses members, `dev` chooses everything else, `judge` is looked at
+once. A prompt occurs in one of them and there once, also where data sets repeat
+prompts or two of them share some.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from absl import logging
+
+from thickets.errors import UserError
+from thickets.tasks import tables
+from thickets.tasks.base import Example, Task
+from thickets.tasks.tables import Table
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+  """Prompts of each split; 0 of `judge` takes all that are left."""
+
+  select: int
+  dev: int
+  judge: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+  """The examples of a run.
+
+  Attributes:
+    select: choose members.
+    dev: choose everything else.
+    judge: are looked at once.
+    origin: where they come from, as JSON values for the header of a run.
+  """
+
+  select: tuple[Example, ...]
+  dev: tuple[Example, ...]
+  judge: tuple[Example, ...]
+  origin: dict[str, Any]
+
+  @property
+  def examples(self) -> tuple[Example, ...]:
+    """All of them, in the order select, dev, judge."""
+    return self.select + self.dev + self.judge
+
+  def indices(self, split: str) -> range:
+    """Where the examples of a split are among all `examples`."""
+    starts = {
+      "select": 0,
+      "dev": len(self.select),
+      "judge": len(self.select) + len(self.dev),
+    }
+    start = starts[split]
+    return range(start, start + len(getattr(self, split)))
+
+
+def load_splits(
+  task: Task,
+  sizes: Sizes,
+  *,
+  train: str = "",
+  test: str = "",
+  revision: str | None = None,
+  seed: int = 0,
+) -> Splits:
+  """Loads a task's data and divides it.
+
+  Args:
+    task: the task.
+    sizes: of the splits.
+    train: file for `select` and `dev`; empty for the task's own data set.
+    test: file for `judge`; empty for the task's own where `train` is empty too,
+      else `judge` comes from `train`, behind the others.
+    revision: of the task's data sets on the hub.
+    seed: of rows that are generated.
+
+  Raises:
+    UserError: if data are missing or wrong, or fewer than asked for. It names
+      file, row and field. Nothing is ever filled up from another split.
+  """
+  if sizes.select < 1 or sizes.dev < 0 or sizes.judge < 0:
+    raise UserError(
+      "select must have at least one prompt, dev and judge none or more, got"
+      f" {sizes.select}, {sizes.dev} and {sizes.judge}."
+    )
+  if test and not train:
+    raise UserError(
+      "task.train must name a file where task.test does, got none. Name both,"
+      " or task.train alone to divide it."
+    )
+  train_table, test_table = _load_tables(
+    task, sizes, train, test, revision, seed
+  )
+  seen: set[str] = set()
+  rest = _distinct(task, train_table, seen)
+  select = _take(rest, sizes.select, "select", train_table)
+  dev = _take(rest, sizes.dev, "dev", train_table)
+  if test_table is not None:
+    rest = _distinct(task, test_table, seen)
+  judge_table = train_table if test_table is None else test_table
+  judge = _take(rest, sizes.judge or None, "judge", judge_table)
+  origin = {
+    "train": train_table.origin,
+    "train_revision": train_table.revision,
+    "test": judge_table.origin,
+    "test_revision": judge_table.revision,
+    "select": _describe(select),
+    "dev": _describe(dev),
+    "judge": _describe(judge),
+  }
+  return Splits(select, dev, judge, origin)
+
+
+def make_examples(task: Task, table: Table) -> Iterator[Example]:
+  """Makes the examples of a table one by one, in its order.
+
+  Raises:
+    UserError: if a row is wrong; it names file, row and field.
+  """
+  for number, row in enumerate(table.rows):
+    for field in task.fields:
+      if field not in row:
+        raise UserError(
+          f"Each row must have the field {field!r} for the task {task.name},"
+          f" got {sorted(row)} ({table.place(number)}). Rename the column, or"
+          " choose another file."
+        )
+    try:
+      yield task.make_example(row, number)
+    except (ValueError, TypeError, KeyError) as error:
+      raise UserError(
+        f"A row must suit the task {task.name}, got: {error}"
+        f" ({table.place(number)})."
+      ) from error
+
+
+def _load_tables(task, sizes, train, test, revision, seed):
+  if train:
+    if revision:
+      raise UserError(
+        "task.revision must not be given with a file, got"
+        f" {revision!r} for {train}. Leave it out."
+      )
+    return tables.read_file(train), tables.read_file(test) if test else None
+  if task.generate is not None:
+    if not sizes.judge:
+      raise UserError(
+        f"The size of judge must be given for {task.name}, whose rows are"
+        " generated, got 0. Set task.num_judge."
+      )
+    count = sizes.select + sizes.dev + sizes.judge
+    rows = task.generate(count, seed)
+    origin = f"generated by {task.name} version {task.version}, seed {seed}"
+    return Table(rows, origin, ""), None
+  if task.train is None:
+    raise UserError(
+      f"task.train must name a file for the task {task.name}, which has no data"
+      " set on the hub, got none. Its module says where the file is published."
+    )
+  return (
+    tables.load_source(task.train, revision),
+    tables.load_source(task.test, revision) if task.test else None,
+  )
+
+
+def _distinct(task: Task, table: Table, seen: set[str]) -> Iterator[Example]:
+  """Examples whose prompts were not seen before, in any table."""
+  num_repeated = 0
+  for example in make_examples(task, table):
+    prompt = _hash([dataclasses.astuple(m) for m in example.messages])
+    if prompt in seen:
+      num_repeated += 1
+      continue
+    seen.add(prompt)
+    yield example
+  if num_repeated:
+    logging.info(
+      "%s: left out %d prompts that occurred before",
+      table.origin,
+      num_repeated,
+    )
+
+
+def _take(
+  examples: Iterator[Example], count: int | None, split: str, table: Table
+) -> tuple[Example, ...]:
+  """The next `count` examples, or all that are left for None."""
+  taken = []
+  while count is None or len(taken) < count:
+    example = next(examples, None)
+    if example is None:
+      break
+    taken.append(example)
+  wanted = 1 if count is None else count
+  if len(taken) < wanted:
+    raise UserError(
+      f"{split} must have {wanted} distinct prompts, got {len(taken)} behind"
+      f" those of the other splits ({table.origin}, {len(table.rows)} rows)."
+      f" Lower task.num_{split}, or give more rows."
+    )
+  return tuple(taken)
+
+
+def _describe(examples: Sequence[Example]) -> dict[str, Any]:
+  """Number of examples, and a hash of their order, prompts and references."""
+  return {
+    "size": len(examples),
+    "sha256": _hash([dataclasses.asdict(example) for example in examples]),
+  }
+
+
+def _hash(values: Any) -> str:
+  text = json.dumps(values, sort_keys=True)
+  return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
