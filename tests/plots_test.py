@@ -66,8 +66,8 @@ class PlotsTest(parameterized.TestCase):
     """Draws, checks that the file is a picture, and returns the figure."""
     folder = self.enter_context(tempfile.TemporaryDirectory())
     path = pathlib.Path(folder) / "figures" / "figure.png"
-    save = plots._save
-    with mock.patch.object(plots, "_save", side_effect=save) as spy:
+    save = plots.save_figure
+    with mock.patch.object(plots, "save_figure", side_effect=save) as spy:
       plot(path, *args, **kwargs)
     (fig, _), _ = spy.call_args
     pixels = matplotlib.image.imread(path)

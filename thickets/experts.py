@@ -74,6 +74,7 @@ def describe_experts(
   positions: Int[np.ndarray, " K"],
   primary_k: int,
   versions: dict[str, str],
+  source: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
   """Returns the contents of an experts file as JSON values.
 
@@ -89,6 +90,7 @@ def describe_experts(
     positions: [K] in the population.
     primary_k: how many of them, from the best on, are the ensemble.
     versions: of the libraries, for the reader.
+    source: where the base can be loaded from; None where the run has it.
   """
   return {
     "format": FORMAT,
@@ -97,6 +99,7 @@ def describe_experts(
       "identity": base_identity,
       "dtypes": list(base_dtypes),
       "names": base_names,
+      "source": source,
     },
     "noise": {"version": noise.NOISE_VERSION, "prng": noise.PRNG},
     "kind": kind.to_json(),

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 
 def standard_error(values: Float[np.ndarray, " Q"]) -> float:
@@ -42,3 +42,40 @@ def wilson_interval(
   low, high = (centre - spread) / scale, (centre + spread) / scale
   # At the ends exactly, where rounding would leave a trace.
   return (low if successes else 0.0), (high if successes < trials else 1.0)
+
+
+def bootstrap_interval(
+  values: Float[np.ndarray, " Q"] | Bool[np.ndarray, " Q"],
+  *,
+  seed: int = 0,
+  num_resamples: int = 10_000,
+  level: float = 0.95,
+) -> tuple[float, float]:
+  """Percentile bootstrap interval of the mean over independent prompts.
+
+  For the paired difference of two systems, pass the difference on each prompt.
+
+  Args:
+    values: [Q] one per prompt.
+    seed: of the resampling.
+    num_resamples: number of resamples.
+    level: of the interval, two-sided.
+
+  Returns:
+    Low and high end; NaN for no values.
+
+  Reference: Efron (1979), "Bootstrap methods: another look at the jackknife".
+  """
+  if not len(values):
+    return math.nan, math.nan
+  # How often each distinct value is drawn is multinomial, so differences of
+  # zeros and ones need three counts for a resample and not Q.
+  distinct, counts = np.unique(
+    np.asarray(values, np.float64), return_counts=True
+  )
+  rng = np.random.default_rng(seed)
+  drawn = rng.multinomial(len(values), counts / len(values), size=num_resamples)
+  means = drawn @ distinct / len(values)
+  tail = (1 - level) / 2
+  low, high = np.quantile(means, [tail, 1 - tail])
+  return float(low), float(high)

@@ -74,7 +74,7 @@ class LanguageEvaluator:
       default.
     rows: prompts at once of each member, found from memory by default.
     key: of the responses, unless greedy. A response depends on the key, the
-      member and the example's index.
+      member, the example's index, and the `sample` [Q] that the batch may hold.
     detokenize: maps ids to text; needed for stop strings.
     segment: as of `decode.Generator`.
     is_stacked: likewise.
@@ -159,7 +159,7 @@ class LanguageEvaluator:
     """The device half: fields of `Responses` [P, Q, ...]."""
     prompts = _read_prompts(batch)
     plan = self._plan(base, prompts)
-    keys = self._keys(members, batch["index"])
+    keys = self._keys(members, batch)
     num_members, num_terms = members.seed.shape
     # No more lanes than there are members for.
     lanes = min(plan.lanes, _next_power(-(-num_members // self._slots)))
@@ -192,7 +192,7 @@ class LanguageEvaluator:
       for name in parts[0]
     }
 
-  def _keys(self, members, indices):
+  def _keys(self, members, batch):
     """Keys [P, Q] of the responses, None when greedy."""
     if self._decoding.sampling.is_greedy:
       return None
@@ -205,9 +205,13 @@ class LanguageEvaluator:
     )
     fold = jax.random.fold_in
     member_keys = jax.vmap(fold, (None, 0))(self._key, hashes)
-    return jax.vmap(jax.vmap(fold, (None, 0)), (0, None))(
-      member_keys, np.asarray(indices, np.uint32)
+    keys = jax.vmap(jax.vmap(fold, (None, 0)), (0, None))(
+      member_keys, np.asarray(batch["index"], np.uint32)
     )
+    if "sample" in batch:
+      samples = np.asarray(batch["sample"], np.uint32)
+      keys = jax.vmap(jax.vmap(fold), (0, None))(keys, samples)
+    return keys
 
   def _plan(self, base, prompts) -> Plan:
     """The plan for such prompts, made once: every chunk asks for it."""

@@ -11,24 +11,20 @@ from typing import Any
 import matplotlib
 import numpy as np
 from jaxtyping import Float
-from matplotlib import figure, ticker
+from matplotlib import ticker
 
-# The paper's colours, told apart by line style and width as well.
-BASE = {"color": "black", "linestyle": "--", "linewidth": 1.6}
-MEMBER = {"color": "#e9967a", "linewidth": 0.7, "alpha": 0.6}
-CHOSEN = {"color": "#c0392b", "linewidth": 0.9, "alpha": 0.9}
-ENSEMBLE = {"color": "#d4a017", "linewidth": 2.6}
-TRUTH = {"color": "#1f5fa8", "linewidth": 1.8, "linestyle": (0, (1, 1))}
+from thickets.canvas import (
+  BASE,
+  CHOSEN,
+  ENSEMBLE,
+  MEMBER,
+  TRUTH,
+  add_legend,
+  make_axes,
+  save_figure,
+)
 
 _ROLE_COLOURS = {"base": "0.15", "top-1": "#c0392b"}  # Others: ensembles.
-
-_STYLE = {
-  "axes.spines.right": False,
-  "axes.spines.top": False,
-  "axes.titlesize": "medium",
-  "figure.dpi": 150,
-  "font.size": 9,
-}
 
 
 def plot_roll_outs(
@@ -49,7 +45,7 @@ def plot_roll_outs(
   ones on the right.
   """
   num_signals = len(target_QT)
-  fig, axes = _subplots(num_signals, 2, width=8.4, height=2.5 * num_signals)
+  fig, axes = make_axes(num_signals, 2, width=8.4, height=2.5 * num_signals)
   sides = (
     (f"{len(random_PQT)} random members", random_PQT, MEMBER),
     (f"best {len(chosen_KQT)} members", chosen_KQT, CHOSEN),
@@ -66,12 +62,12 @@ def plot_roll_outs(
       ax.axvline(x_target[0], color="0.8", linewidth=0.8, zorder=0)
       ax.set(ylim=(-2, 2), xlim=(x_context[0], x_target[-1]))
       if row == 0:
-        _legend(ax, loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
+        add_legend(ax, loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
       if row == num_signals - 1:
         ax.set_xlabel("x (grey: the context given to the model)")
     ax_pair[0].set_ylabel("value")
     ax_pair[1].set_yticklabels([])
-  _save(fig, path)
+  save_figure(fig, path)
 
 
 def plot_bars(
@@ -88,7 +84,7 @@ def plot_bars(
   rows = [row for row in rows if row.get("judge_mse") is not None]
   heights = np.array([row["judge_mse"] for row in rows], float)
   errors = _numbers(row["judge_se"] for row in rows)
-  fig, ax = _subplots(1, 1, width=1.6 + 0.75 * len(rows), height=3.2)
+  fig, ax = make_axes(1, 1, width=1.6 + 0.75 * len(rows), height=3.2)
   highest = np.max(heights + np.nan_to_num(errors), initial=0.0)
   bars = ax.bar(
     range(len(rows)),
@@ -107,7 +103,7 @@ def plot_bars(
     ylim=(0, max(0.65, 1.15 * highest)),
     title=title,
   )
-  _save(fig, path)
+  save_figure(fig, path)
 
 
 def plot_score_histogram(
@@ -126,7 +122,7 @@ def plot_score_histogram(
     base_error: of the base, on the same prompts.
     title: says on what, with counts.
   """
-  fig, ax = _subplots(1, 1, width=5.2, height=3.2)
+  fig, ax = make_axes(1, 1, width=5.2, height=3.2)
   everything = np.append(
     np.concatenate([*errors_by_sigma.values()]), base_error
   )
@@ -151,8 +147,8 @@ def plot_score_histogram(
     ax.axvline(base_error, **BASE, label=f"base {base_error:.3g}")
   ax.set(xscale="log", xlabel="mean squared error of a member", title=title)
   ax.set_ylabel("members")
-  _legend(ax)
-  _save(fig, path)
+  add_legend(ax)
+  save_figure(fig, path)
 
 
 def plot_curves(
@@ -174,7 +170,7 @@ def plot_curves(
     population_size: N of the left panel.
     primary_k: K of the right panel.
   """
-  fig, axes = _subplots(1, 2, width=8.4, height=3.2)
+  fig, axes = make_axes(1, 2, width=8.4, height=3.2)
   left, right = axes[0]
   k, mse, error = (
     _numbers(row[field] for row in by_k) for field in ("k", "mse", "se")
@@ -219,8 +215,8 @@ def plot_curves(
     ax.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
     if base is not None:
       ax.axhline(base, **BASE, label=f"base {base:.3g}")
-      _legend(ax)
-  _save(fig, path)
+      add_legend(ax)
+  save_figure(fig, path)
 
 
 def plot_groups(
@@ -237,7 +233,7 @@ def plot_groups(
     title: says on what, with counts.
   """
   quantities = list(next(iter(groups.values())))
-  fig, ax = _subplots(1, 1, width=2.2 + 1.3 * len(groups), height=3.6)
+  fig, ax = make_axes(1, 1, width=2.2 + 1.3 * len(groups), height=3.6)
   markers = ("s", "^", "o", "D")
   for index, quantity in enumerate(quantities):
     shift = (index - (len(quantities) - 1) / 2) * 0.2
@@ -263,16 +259,8 @@ def plot_groups(
       )
   ax.set_xticks(range(len(groups)), [_wrap(name) for name in groups])
   ax.set(yscale="log", ylabel="mean squared error (bar: median)", title=title)
-  _legend(ax, loc="upper left", bbox_to_anchor=(1, 1))
-  _save(fig, path)
-
-
-def _subplots(rows, columns, *, width, height):
-  """A figure without a display, and its axes: one, or an array of rows."""
-  with matplotlib.rc_context(_STYLE):
-    fig = figure.Figure(figsize=(width, height), layout="constrained")
-    axes = fig.subplots(rows, columns, squeeze=rows == columns == 1)
-  return fig, axes
+  add_legend(ax, loc="upper left", bbox_to_anchor=(1, 1))
+  save_figure(fig, path)
 
 
 def _numbers(values: Iterable[float | None]) -> np.ndarray:
@@ -285,22 +273,6 @@ def _numbers(values: Iterable[float | None]) -> np.ndarray:
 def _error_label(errors: np.ndarray) -> str:
   with_errors = errors.size and not np.isnan(errors).all()
   return "mean squared error" + (" (± s.e.)" if with_errors else "")
-
-
-def _legend(ax, **options):
-  ax.legend(
-    fontsize="small",
-    frameon=False,
-    handlelength=1.8,
-    columnspacing=1.2,
-    **options,
-  )
-
-
-def _save(fig, path):
-  path.parent.mkdir(parents=True, exist_ok=True)
-  with matplotlib.rc_context(_STYLE):
-    fig.savefig(path, dpi=150)
 
 
 def _wrap(name: str) -> str:

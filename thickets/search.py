@@ -74,6 +74,7 @@ class Search:
     names: logical names of the tensors of `base`.
     identity: of the base as published, where it is known; computed from `base`
       by default.
+    source: where the base can be loaded from, as JSON values, for experts.json.
 
   Raises:
     UserError: if the run was made with another base, task or population.
@@ -90,7 +91,9 @@ class Search:
     precision: dict[str, Any],
     names: Names | None = None,
     identity: str | None = None,
+    source: dict[str, Any] | None = None,
   ):
+    self._source = source
     self._folder, self._base, self._population = folder, base, population
     self.width = (
       population.chunk or (folder.header or {}).get("width") or find_width()
@@ -177,5 +180,6 @@ class Search:
       positions=chosen,
       primary_k=primary_k,
       versions=environment.library_versions(),
+      source=self._source,
     )
     self._folder.save_json("experts.json", content)
