@@ -125,6 +125,11 @@ class LanguageEvaluator:
     )
     self._staged = evaluators.staged(self._respond, host_fn, executor=executor)
 
+  @property
+  def compile_s(self) -> float:
+    """Seconds spent on compilation so far."""
+    return self.generator.programs.compiled.compile_s
+
   def place(
     self, base: Params, batch: Any, num_members: int
   ) -> tuple[Params, Any]:

@@ -31,6 +31,10 @@ _SMALL_FILES = (
 )
 
 
+_SHIPPED = "shipped/"  # Before the names of the package's own models.
+_ASSETS = pathlib.Path(__file__).resolve().parents[1] / "assets"
+
+
 @dataclasses.dataclass(frozen=True)
 class Files:
   """The files of one model.
@@ -50,13 +54,16 @@ def locate(name: str, revision: str | None = None) -> Files:
   """Finds a model, and downloads its small files if it is on the hub.
 
   Args:
-    name: a directory, or the id of a model on the hub.
+    name: a directory, the id of a model on the hub, or shipped/... for one that
+      comes with the package.
     revision: branch, tag or commit on the hub, its main branch by default.
 
   Raises:
     UserError: if there is no such directory, model or revision, the model is
       gated or has no safetensors, or the hub cannot be reached.
   """
+  if name.startswith(_SHIPPED):
+    return _locate_shipped(name, revision)
   path = pathlib.Path(name).expanduser()
   if name and path.is_dir():
     if revision is not None:
@@ -80,6 +87,22 @@ def locate(name: str, revision: str | None = None) -> Files:
   if constants.HF_HUB_OFFLINE:
     return _locate_cached(name, revision)
   return _locate_online(name, revision)
+
+
+def _locate_shipped(name: str, revision: str | None) -> Files:
+  """A model of the package itself."""
+  known = sorted(path.name for path in _ASSETS.iterdir() if path.is_dir())
+  if name.removeprefix(_SHIPPED) not in known:
+    raise UserError(
+      f"A shipped model must be one of {', '.join(_SHIPPED + k for k in known)},"
+      f" got {name!r}."
+    )
+  if revision is not None:
+    raise UserError(
+      f"revision must not be given with a shipped model, got {revision!r} for"
+      f" {name}. Leave it out."
+    )
+  return Files(_ASSETS / name.removeprefix(_SHIPPED), None, lambda: None)
 
 
 def _locate_cached(name, revision) -> Files:

@@ -1,0 +1,262 @@
+"""What the binaries on language models share: from a config to its parts."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from experiments import launch
+from thickets import decode, evaluators, grading, language, prompts, records
+from thickets.decode import Decoding
+from thickets.language import LanguageEvaluator
+from thickets.models import hub
+from thickets.perturb import Gaussian
+from thickets.sampling import GREEDY, Sampling
+from thickets.tasks import registry, splits
+from thickets.tasks.base import Task
+from thickets.tasks.grader import TaskGrader
+
+DTYPES = ("bfloat16", "float16", "float32")
+SPLITS = ("select", "dev", "judge")
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+  """A model, a task, and the prompts that the one reads of the other.
+
+  Attributes:
+    model: with its weights.
+    task: what it is asked.
+    rules: name of the rule set.
+    splits: the examples.
+    batches: prompts by split; `dev` may be missing.
+    decoding: how responses are generated.
+    used_chat: whether prompts were rendered by a chat template.
+  """
+
+  model: hub.Model
+  task: Task
+  rules: str
+  splits: splits.Splits
+  batches: dict[str, dict[str, np.ndarray]]
+  decoding: Decoding
+  used_chat: bool
+
+  def describe(self) -> dict[str, Any]:
+    """What scores mean, as JSON values, for the header of a run."""
+    return {
+      "name": self.task.name,
+      "version": self.task.version,
+      "rules": self.rules,
+      "data": self.splits.origin,
+      "prompts": {
+        name: records.hash_arrays(batch) for name, batch in self.batches.items()
+      },
+      "chat_template": self.used_chat,
+      "decoding": self.decoding.describe(),
+    }
+
+  def describe_source(self) -> dict[str, Any]:
+    """Where the base can be loaded from, as JSON values."""
+    return {
+      "name": self.model.source,
+      "revision": self.model.revision,
+      "dtype": self.model.dtype.name,
+    }
+
+
+def load_task(
+  config: ml_collections.ConfigDict,
+) -> tuple[Task, splits.Splits]:
+  """Loads the task of a config, and its examples."""
+  settings = config.task
+  task = registry.load(settings.name)
+  task.grader(settings.rules)  # Before data are loaded.
+  return task, splits.load_splits(
+    task,
+    splits.Sizes(settings.num_select, settings.num_dev, settings.num_judge),
+    train=settings.train,
+    test=settings.test,
+    revision=settings.revision or None,
+    seed=config.seed,
+  )
+
+
+def load_subject(config: ml_collections.ConfigDict) -> Subject:
+  """Loads data and model, and renders the prompts."""
+  task, examples = load_task(config)
+  mesh = make_mesh(config)
+  model = hub.load(
+    config.model.name,
+    revision=config.model.revision or None,
+    dtype=config.model.dtype,
+    mesh=mesh,
+  )
+  use_chat = config.task.use_chat_template
+  tokens = [
+    prompts.render_prompt(model.tokenizer, e.messages, use_chat=use_chat)
+    for e in examples.examples
+  ]
+  batches = {
+    name: language.make_batch([tokens[i] for i in indices], indices)
+    for name in SPLITS
+    if (indices := examples.indices(name))
+  }
+  subject = Subject(
+    model=model,
+    task=task,
+    rules=config.task.rules,
+    splits=examples,
+    batches=batches,
+    decoding=make_decoding(config, task, model),
+    used_chat=use_chat and prompts.has_chat(model.tokenizer),
+  )
+  for indices in map(examples.indices, SPLITS):
+    # Now, and not after hours of search.
+    if indices:
+      decode.check_prompts(
+        [tokens[i] for i in indices], model.config, subject.decoding
+      )
+  return subject
+
+
+def make_mesh(config: ml_collections.ConfigDict):
+  """The mesh of a config."""
+  return evaluators.make_mesh(model=config.compute.devices_per_member)
+
+
+def make_decoding(
+  config: ml_collections.ConfigDict,
+  task: Task,
+  model: hub.Model,
+  sampling: Sampling = GREEDY,
+) -> Decoding:
+  """How responses are generated, with the task's limits by default."""
+  return Decoding(
+    max_new_tokens=config.decoding.max_new_tokens or task.max_new_tokens,
+    sampling=sampling,
+    stop_tokens=model.stop_tokens,
+    stop_strings=task.stop_strings,
+    num_tokens=len(model.tokenizer),
+  )
+
+
+def make_evaluator(
+  config: ml_collections.ConfigDict,
+  subject: Subject,
+  grader: Any,
+  *,
+  decoding: Decoding | None = None,
+  key: Any = None,
+) -> LanguageEvaluator:
+  """The evaluator of a config.
+
+  Args:
+    config: of the run.
+    subject: from `load_subject`.
+    grader: from `start_grading`.
+    decoding: the subject's by default.
+    key: of the responses, unless greedy.
+  """
+  decoding = subject.decoding if decoding is None else decoding
+  return LanguageEvaluator(
+    subject.model.config,
+    decoding,
+    grader.host_fn,
+    executor=grader.executor,
+    kind=make_kind(config),
+    mesh=make_mesh(config),
+    lanes=config.compute.lanes or None,
+    rows=config.compute.rows or None,
+    key=key,
+    detokenize=hub.make_detokenizer(subject.model.tokenizer),
+  )
+
+
+def make_kind(config: ml_collections.ConfigDict) -> Gaussian:
+  """How noise is drawn."""
+  return Gaussian(config.population.include, config.population.exclude)
+
+
+@dataclasses.dataclass(frozen=True)
+class _InThread:
+  """Grades in a thread of this process, in place of `grading.Workers`."""
+
+  host_fn: grading.Grader
+  executor: None = None
+
+
+@contextlib.contextmanager
+def start_grading(
+  config: ml_collections.ConfigDict, subject: Subject
+) -> Iterator[Any]:
+  """Starts what grades: worker processes, or a thread for none."""
+  grader = grading.Grader(
+    detokenize=hub.make_detokenizer(subject.model.tokenizer),
+    grade=TaskGrader(config.task.name, subject.rules, subject.splits.examples),
+    keep_responses=config.log_responses,
+    num_threads=subject.task.num_threads,
+  )
+  if not config.compute.num_workers:
+    yield _InThread(grader)
+    return
+  with grading.Workers(grader, config.compute.num_workers) as workers:
+    yield workers
+
+
+def make_key(config: ml_collections.ConfigDict, purpose: int) -> jax.Array:
+  """A key of the run's seed for one purpose."""
+  return jax.random.fold_in(jax.random.key(config.seed), purpose)
+
+
+def check_config(
+  config: ml_collections.ConfigDict, reference: ml_collections.ConfigDict
+) -> None:
+  """Raises one UserError with everything wrong, before any device work."""
+  launch.refuse(launch.check_keys(config, reference))
+  most = config.population.size if config.population.size > 0 else None
+  problems = [
+    *launch.check_ranges(
+      config,
+      {
+        "seed": (0, 2**32 - 1),
+        "task.num_select": (1, None),
+        "task.num_dev": (0, None),
+        "task.num_judge": (0, None),
+        "population.size": (1, 2**32),
+        "population.sigmas": (0, None),
+        "population.chunk": (0, None),
+        "ensemble.top_k": (1, most),
+        "ensemble.also": (1, most),
+        "decoding.max_new_tokens": (0, None),
+        "consistency.temperatures": (0, None),
+        "consistency.top_k": (0, None),
+        "consistency.top_p": (0, 1),
+        "compute.devices_per_member": (1, None),
+        "compute.lanes": (0, None),
+        "compute.rows": (0, None),
+        "compute.num_workers": (0, None),
+      },
+    ),
+    *launch.check_choices(config, {"model.dtype": DTYPES}),
+    *launch.check_not_empty(
+      config, ("population.sigmas", "population.include")
+    ),
+  ]
+  temperatures = config.consistency.temperatures
+  if any(t == 0 for t in temperatures):
+    problems.append(
+      "consistency.temperatures must be above 0, got 0: greedy answers are all"
+      " the same."
+    )
+  if len(temperatures) > 1 and not config.task.num_dev:
+    problems.append(
+      "task.num_dev must be at least 1 to choose among"
+      f" {len(temperatures)} consistency.temperatures, got 0. Give dev prompts,"
+      " or one temperature."
+    )
+  launch.refuse(problems)

@@ -1,0 +1,252 @@
+"""RandOpt on a language model: search, select, vote, and an honest table.
+
+    python -m experiments.randopt --config=configs/countdown_tiny.py --workdir=DIR
+
+Scores a population of members around a pretrained model on the prompts of
+selection, and judges the vote of the best, of random ones, and of the base with
+itself, on prompts that took no part in choosing anything. The same command
+resumes a run that was stopped.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+
+from configs import randopt as reference
+from experiments import language, launch
+from thickets import (
+  consistency,
+  language_plots,
+  language_summary,
+  randopt,
+  runs,
+  search,
+)
+from thickets.errors import UserError
+from thickets.language_summary import Judged
+from thickets.models import transformer
+from thickets.perturb import describe_kind
+from thickets.sampling import Sampling
+from thickets.voting import Answers
+
+# The reported K is not among them: it is chosen before the judging is seen.
+_EXTENDABLE = ("population.size", "ensemble.also")
+_DEV_KEY, _JUDGE_KEY = 0, 1
+
+
+def main(_) -> None:
+  """Reads the flags, runs, and prints the table."""
+  with launch.ending_well():
+    config = launch.read_config()
+    language.check_config(config, reference.get_config())
+    launch.start_devices()
+    results = run(config, launch.WORKDIR.value)
+    print(language_summary.format_results(results))
+    print(
+      f"Figures, results.json and experts.json are in {launch.WORKDIR.value}."
+    )
+
+
+def run(config, workdir: str) -> dict[str, Any]:
+  """Runs or resumes one experiment; returns the contents of results.json."""
+  clock = launch.Clock()
+  with runs.Run(
+    workdir, launch.to_json(config), extendable=_EXTENDABLE
+  ) as folder:
+    subject = language.load_subject(config)
+    names = transformer.tensor_names(subject.model.params)
+    # Patterns are checked against the weights' names before anything is scored.
+    describe_kind(subject.model.params, language.make_kind(config), names)
+    clock.lap("loading_s")
+    with language.start_grading(config, subject) as grader:
+      evaluator = language.make_evaluator(config, subject, grader)
+      spec = _population_spec(config)
+      found = search.Search(
+        folder,
+        subject.model.params,
+        spec,
+        find_width=lambda: evaluator.find_width(
+          subject.model.params, subject.batches["select"], spec.size
+        ),
+        task=subject.describe(),
+        precision={
+          "dtype": subject.model.dtype.name,
+          "matmul": jax.config.jax_default_matmul_precision,
+        },
+        names=names,
+        identity=subject.model.identity,
+        source=subject.describe_source(),
+      )
+      scores = found.evaluate(
+        evaluator, subject.batches["select"], split="select"
+      )
+      clock.lap("select_s")
+      chosen = _choose(config, scores)
+      _save_experts(found, chosen, scores, config)
+      dev = _sample_dev(config, subject, grader, folder)
+      clock.lap("dev_s")
+      shown = range(len(chosen))  # As they were drawn, whatever they scored.
+      positions = sorted({*shown, *map(int, chosen)})
+      found.evaluate(
+        evaluator, subject.batches["judge"], split="judge", positions=positions
+      )
+      clock.lap("judge_s")
+      temperature = _best_temperature(config, dev)
+      if temperature is not None:
+        _sample(
+          config, subject, grader, folder, "judge", temperature, len(chosen)
+        )
+      clock.lap("consistency_s")
+    results = summarise(
+      config, subject.task, subject.splits, folder, chosen, dev
+    )
+    if jax.process_index() == 0:
+      draw(found.members, scores, results, folder)
+      clock.lap("figures_s")
+      timing = clock.timing | {"compile_s": evaluator.compile_s}
+      folder.save_json("results.json", results | {"timing": timing})
+  return results
+
+
+def summarise(config, task, examples, folder, chosen, dev) -> dict[str, Any]:
+  """Reads the answers back from the log, and compares them."""
+  members = _population_spec(config).sample()
+  temperature = _best_temperature(config, dev)
+  judged = Judged(
+    base=_read(folder, "judge", [runs.BASE_POSITION]),
+    chosen=_read(folder, "judge", chosen),
+    random=_read(folder, "judge", range(len(chosen))),
+    samples=None
+    if temperature is None
+    else _read(folder, _split("judge", temperature), range(len(chosen))),
+    temperature=temperature,
+  )
+  return language_summary.summarise_run(
+    members,
+    folder.scores("select", range(len(members))),
+    _read(folder, "select", [runs.BASE_POSITION]),
+    [int(position) for position in chosen],
+    judged,
+    top_k=config.ensemble.also,
+    primary_k=config.ensemble.top_k,
+    dev=dev,
+    note=_note(task, examples),
+  )
+
+
+def draw(members, scores, results, folder) -> None:
+  """Draws the figures of a run."""
+  sigmas = np.array([member.sigma for member in members])
+  language_plots.plot_scores(
+    folder.figure_path("scores.png"), sigmas, scores, results
+  )
+  language_plots.plot_curves(folder.figure_path("vote.png"), results)
+  language_plots.plot_selection(folder.figure_path("selection.png"), results)
+
+
+def _population_spec(config) -> search.PopulationSpec:
+  settings = config.population
+  return search.PopulationSpec(
+    size=settings.size,
+    sigmas=tuple(settings.sigmas),
+    seed=config.seed,
+    design=settings.design,
+    kind=language.make_kind(config),
+    chunk=settings.chunk or None,
+  )
+
+
+def _choose(config, scores) -> np.ndarray:
+  """[K] positions by rank, K the largest ensemble."""
+  most = max(config.ensemble.top_k, *config.ensemble.also, 1)
+  num_finite = int(np.isfinite(scores).sum())
+  if most > num_finite:
+    raise UserError(
+      f"the largest ensemble needs {most} members with a finite score, but only"
+      f" {num_finite} of {len(scores)} have one. Lower population.sigmas or"
+      " ensemble.top_k."
+    )
+  return randopt.select_top_k(scores, most)
+
+
+def _save_experts(found, chosen, scores, config) -> None:
+  if jax.process_index() == 0:
+    found.save_experts(chosen, scores, primary_k=config.ensemble.top_k)
+
+
+def _sample_dev(config, subject, grader, folder) -> list[dict[str, Any]]:
+  """How each temperature votes on `dev`; nothing where there is no choice."""
+  k, rows = config.ensemble.top_k, []
+  if len(config.consistency.temperatures) > 1:
+    for temperature in config.consistency.temperatures:
+      _sample(config, subject, grader, folder, "dev", temperature, k)
+      answers = _read(folder, _split("dev", temperature), range(k))
+      rows.append(
+        {
+          "temperature": float(temperature),
+          "k": k,
+          "size": answers.lenient.shape[1],
+          "accuracy": float(answers.elect()[:, -1].mean()),
+        }
+      )
+  return rows
+
+
+def _sample(config, subject, grader, folder, split, temperature, count) -> None:
+  """Has the base answer a split several times, as far as the log lacks it."""
+  settings = config.consistency
+  sampling = Sampling(temperature, settings.top_k, settings.top_p)
+  purpose = _JUDGE_KEY if split == "judge" else _DEV_KEY
+  evaluator = language.make_evaluator(
+    config,
+    subject,
+    grader,
+    decoding=language.make_decoding(
+      config, subject.task, subject.model, sampling
+    ),
+    key=language.make_key(config, purpose),
+  )
+  logging.info("sampling the base on %s at temperature %g", split, temperature)
+  folder.evaluate(
+    consistency.Samples(evaluator),
+    subject.model.params,
+    consistency.name_samples(count),
+    subject.batches[split],
+    split=_split(split, temperature),
+    width=1,
+  )
+
+
+def _best_temperature(config, dev) -> float | None:
+  """The temperature of the highest accuracy on `dev`, the lowest at a tie."""
+  temperatures = sorted(config.consistency.temperatures)
+  if not dev:
+    return temperatures[0] if temperatures else None
+  rows = sorted(dev, key=lambda row: (-row["accuracy"], row["temperature"]))
+  return rows[0]["temperature"]
+
+
+def _read(folder, split, positions) -> Answers:
+  return Answers.stack(
+    [folder.record(split, int(p)).channels() for p in positions]
+  )
+
+
+def _split(split: str, temperature: float) -> str:
+  return f"{split} sampled at {temperature:g}"
+
+
+def _note(task, examples) -> str:
+  if task.baseline is None:
+    return ""
+  answer, accuracy = task.baseline(examples.select, examples.judge)
+  return (
+    f"Without reading the question: always {answer}, the most frequent of"
+    f" select, is right on {accuracy:.1%} of judge."
+  )
+
+
+if __name__ == "__main__":
+  launch.run(main)
