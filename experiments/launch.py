@@ -135,6 +135,21 @@ def ending_well() -> Iterator[None]:
     os._exit(130)
 
 
+@contextlib.contextmanager
+def ending_plainly() -> Iterator[None]:
+  """Ends with one line on a user's error, for binaries without a workdir."""
+  signal.signal(signal.SIGTERM, _interrupt)
+  try:
+    yield
+  except UserError as error:
+    sys.exit(f"error: {error}")
+  except BrokenPipeError:  # As of `| head`.
+    os._exit(141)
+  except KeyboardInterrupt:
+    print("\nInterrupted.", file=sys.stderr, flush=True)
+    os._exit(130)
+
+
 def check_keys(
   config: ml_collections.ConfigDict,
   reference: ml_collections.ConfigDict,

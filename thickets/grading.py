@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 _RESPONSE = ("response", "response_bytes")
 
@@ -51,10 +52,7 @@ class Grader:
       What `grade` gives, and `length` and `stopped`, and `response` where the
       texts are kept; the score is NaN where the model's logits were not finite.
     """
-    texts = [
-      self.detokenize(tokens[:length].tolist())
-      for tokens, length in zip(part["tokens"], part["lengths"], strict=True)
-    ]
+    texts = read_texts(self.detokenize, part["tokens"], part["lengths"])
     channels = grade_texts(
       self.grade, batch["index"], texts, num_threads=self.num_threads
     )
@@ -68,6 +66,24 @@ class Grader:
       "length": part["lengths"],
       "stopped": part["stopped"],
     }
+
+
+def read_texts(
+  detokenize: Callable[[Sequence[int]], str],
+  tokens: Shaped[Any, "Q T"],
+  lengths: Shaped[Any, " Q"],
+) -> list[str]:
+  """[Q] texts of responses.
+
+  Args:
+    detokenize: maps ids to text.
+    tokens: [Q, T] ids.
+    lengths: [Q] how many of them count.
+  """
+  return [
+    detokenize(row[:length].tolist())
+    for row, length in zip(tokens, lengths, strict=True)
+  ]
 
 
 def grade_texts(

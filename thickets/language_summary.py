@@ -72,14 +72,16 @@ def summarise_run(
   base = judged.base.lenient[0]
   sizes = sorted({primary_k, *top_k})
   base_score = float(base_select.score.mean())
+  scores = np.asarray(scores)
   rows = [
     _single_row("base", judged.base, base, select=base_score, role="base"),
-    {
-      "role": "population",
-      "name": "population mean",
-      "responses": 1,
-      "select": _finite(np.nanmean(scores)),
-    },
+    _single_row(
+      f"mean of {len(judged.random.lenient)} random members",
+      judged.random,
+      base,
+      select=_nan_mean(scores[: len(judged.random.lenient)]),
+      role="random-mean",
+    ),
     _single_row(
       "best member",
       judged.chosen.first(1),
@@ -110,7 +112,10 @@ def summarise_run(
       "samples", name, right["samples"], base, sizes, primary_k
     )
   return {
-    "units": "share of prompts answered rightly; 95 % bootstrap over prompts",
+    "units": (
+      "share of prompts; 95 % intervals over prompts, Wilson's of single"
+      " answers and votes, the paired bootstrap's of means and differences"
+    ),
     "num_select": base_select.score.shape[1],
     "num_judge": len(base),
     "primary_k": primary_k,
@@ -149,9 +154,16 @@ def summarise_run(
 def describe_share(
   values: Bool[np.ndarray, " Q"] | Float[np.ndarray, " Q"],
 ) -> dict[str, Any]:
-  """Mean over prompts with its interval."""
-  low, high = intervals.bootstrap_interval(values)
-  return {"mean": _finite(np.mean(values)), "low": low, "high": high}
+  """Mean over prompts with its 95 % interval.
+
+  Wilson's for flags, which holds where all are alike too; the bootstrap's for
+  means over respondents and for differences.
+  """
+  if values.dtype == np.bool_:
+    low, high = intervals.wilson_interval(int(values.sum()), len(values))
+  else:
+    low, high = intervals.bootstrap_interval(values)
+  return {"mean": float(np.mean(values)), "low": low, "high": high}
 
 
 def format_results(results: Mapping[str, Any]) -> str:
@@ -194,8 +206,9 @@ def format_results(results: Mapping[str, Any]) -> str:
   ]
   lines += [
     "",
-    f"{whole['size']} members, {whole['num_failed']} failed; {share['count']}"
-    f" better than the base on {results['num_select']} prompts of selection:"
+    f"{whole['size']} members, {whole['num_failed']} failed, mean"
+    f" {_percent(whole['mean_score'])} on {results['num_select']} prompts of"
+    f" selection; {share['count']} better than the base there:"
     f" {share['frac']:.1%} [{share['low']:.1%}, {share['high']:.1%}]",
     "Winner's curse: the best member was selected with"
     f" {_percent(curse['select_score'])} and reaches"
@@ -218,12 +231,13 @@ def format_results(results: Mapping[str, Any]) -> str:
 def _single_row(name, answers: Answers, base, *, select, role):
   """A row of one response per prompt, the mean over respondents."""
   lenient_Q = answers.lenient.mean(axis=0)
+  is_single = len(answers.lenient) == 1
   row = {
     "role": role,
     "name": name,
     "responses": 1,
     "select": _finite(select),
-    "judge": describe_share(lenient_Q),
+    "judge": describe_share(answers.lenient[0] if is_single else lenient_Q),
     "strict": float(answers.correct.mean()),
   }
   if role != "base":
@@ -302,6 +316,11 @@ def _describe_curse(scores, positions, judged):
     "chosen_judge_score": float(judged.chosen.score.mean()),
     "base_judge_score": float(judged.base.score.mean()),
   }
+
+
+def _nan_mean(values: np.ndarray) -> float:
+  finite = values[np.isfinite(values)]
+  return float(finite.mean()) if len(finite) else math.nan
 
 
 def _mean(share):

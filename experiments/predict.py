@@ -1,0 +1,151 @@
+"""Answers questions with the voting ensemble of an experts file.
+
+    python -m experiments.predict --experts=DIR/experts.json [--questions=FILE]
+
+Questions come one to a line, from a file or standard input; a .jsonl file has
+rows with the fields of the task instead. Writes a JSON object per question to
+standard output: the elected answer, the votes, and the response of the
+best-ranked member that gave it.
+"""
+
+import collections
+import json
+import pathlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from absl import flags
+
+from experiments import launch, saved
+from thickets import ensemble, grading, language, prompts
+from thickets.errors import UserError
+from thickets.language import LanguageEvaluator
+from thickets.models import hub
+from thickets.tasks import registry, splits, tables
+from thickets.tasks.base import Example, Task
+from thickets.tasks.grader import TaskGrader
+from thickets.tasks.tables import Table
+
+_QUESTIONS = flags.DEFINE_string(
+  "questions", "-", "File of questions, or - for standard input."
+)
+_K = flags.DEFINE_integer("k", None, "How many experts vote; the primary K.")
+
+
+def main(_) -> None:
+  """Reads the flags and the questions, and writes the answers."""
+  with launch.ending_plainly():
+    saved.start()
+    model, experts = saved.load_experts()
+    fields = experts.fields["task"]
+    task = registry.load(fields["name"])
+    k = experts.primary_k if _K.value is None else _K.value
+    if not 1 <= k <= len(experts.members):
+      raise UserError(
+        f"--k must be within 1 and {len(experts.members)}, the experts of the"
+        f" file, got {k}."
+      )
+    table = read_questions(task, _QUESTIONS.value)
+    examples = list(splits.make_examples(task, table))
+    tokens = [
+      prompts.render_prompt(
+        model.tokenizer, e.messages, use_chat=fields["chat_template"]
+      )
+      for e in examples
+    ]
+    evaluator = LanguageEvaluator(
+      model.config,
+      saved.read_decoding(fields["decoding"]),
+      lambda *_: {},  # Graded below, where all the votes are together.
+      kind=experts.kind,
+      detokenize=hub.make_detokenizer(model.tokenizer),
+    )
+    batch = language.make_batch(tokens)
+    base, batch = evaluator.place(model.params, batch, k)
+    said = evaluator.respond(base, experts.members[:k], batch)
+    texts = [
+      grading.read_texts(
+        hub.make_detokenizer(model.tokenizer), said.tokens[m], said.lengths[m]
+      )
+      for m in range(k)
+    ]
+    grade = TaskGrader(fields["name"], fields["rules"], examples)
+    for answer in elect_answers(grade, examples, texts, task.num_threads):
+      print(json.dumps(answer, ensure_ascii=False), flush=True)
+
+
+def read_questions(task: Task, where: str) -> Table:
+  """Reads questions as rows of the task, known answers left blank.
+
+  Args:
+    task: what the experts were selected for.
+    where: a file, or - for standard input.
+
+  Raises:
+    UserError: if there are none, or the task has no place for a plain line.
+  """
+  if where != "-" and pathlib.Path(where).suffix in (".jsonl", ".json", ".csv"):
+    table = tables.read_file(where)
+    rows = [{**task.blank, **row} for row in table.rows]
+    return Table(rows, table.origin, table.revision, table.places)
+  if task.question is None:
+    raise UserError(
+      f"--questions must be a .jsonl file with the fields"
+      f" {', '.join(task.fields)} for the task {task.name}, got"
+      f" {'standard input' if where == '-' else where}."
+    )
+  try:
+    text = (
+      sys.stdin.read()
+      if where == "-"
+      else pathlib.Path(where).read_text(encoding="utf-8")
+    )
+  except (OSError, UnicodeDecodeError) as error:
+    raise UserError(f"--questions must be readable, got {error}.") from error
+  lines = [
+    (f"line {number}", line)
+    for number, line in enumerate(text.splitlines(), start=1)
+    if line.strip()
+  ]
+  if not lines:
+    raise UserError("--questions must hold at least one question, got none.")
+  rows = [{**task.blank, task.question: line} for _, line in lines]
+  origin = "standard input" if where == "-" else where
+  return Table(rows, origin, "", [place for place, _ in lines])
+
+
+def elect_answers(
+  grade: TaskGrader,
+  examples: Sequence[Example],
+  texts: Sequence[Sequence[str]],
+  num_threads: int,
+) -> Iterator[Mapping[str, Any]]:
+  """Yields the elected answer to each question.
+
+  Args:
+    grade: gives votes.
+    examples: [Q] the questions.
+    texts: [K][Q] the responses by rank.
+    num_threads: responses graded at once.
+  """
+  votes = [
+    grading.grade_texts(
+      grade, range(len(examples)), said, num_threads=num_threads
+    )["vote"].tolist()
+    for said in texts
+  ]
+  for index, example in enumerate(examples):
+    cast = [member[index] for member in votes]
+    winner = ensemble.majority_vote(cast)
+    voter = None if winner is None else cast.index(winner)
+    yield {
+      "question": example.messages[-1].content,
+      "answer": winner,
+      "votes": dict(collections.Counter(filter(None, cast)).most_common()),
+      "response": None if voter is None else texts[voter][index],
+    }
+
+
+if __name__ == "__main__":
+  launch.run(main)

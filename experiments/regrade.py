@@ -1,0 +1,136 @@
+"""Grades the logged responses of a run anew, without a model.
+
+    python -m experiments.regrade --workdir=DIR [--rules=paper]
+
+For a changed grader, or the other rule set. Members and temperature stay those
+that the run chose; the table shows what they are worth by these rules. Writes
+results_RULES.json beside the run's own files and changes none of them.
+"""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import ml_collections
+from absl import flags, logging
+
+from experiments import language, launch, randopt
+from thickets import grading, language_summary, runs
+from thickets.errors import UserError
+from thickets.records import Record
+from thickets.tasks.grader import TaskGrader
+
+_RULES = flags.DEFINE_string(
+  "rules", None, "Rule set, the one of the run by default."
+)
+
+
+def main(_) -> None:
+  """Reads the flags, grades, and prints the table."""
+  with launch.ending_well():
+    launch.configure_jax()
+    config = _read_config(launch.WORKDIR.value)
+    results, path = run(config, launch.WORKDIR.value, _RULES.value)
+    print(language_summary.format_results(results))
+    print(f"These figures are in {path}.")
+
+
+def run(
+  config: ml_collections.ConfigDict, workdir: str, rules: str | None
+) -> tuple[dict[str, Any], pathlib.Path]:
+  """Grades anew; returns what it wrote, and where."""
+  rules = rules or config.task.rules
+  chosen, dev = _read_choice(pathlib.Path(workdir))
+  task, examples = language.load_task(config)
+  task.grader(rules)
+  with runs.Run(workdir, launch.to_json(config)) as folder:
+    _check_data(folder, examples)
+    grader = TaskGrader(config.task.name, rules, examples.examples)
+    regraded = _Regraded(folder, grader, examples, task.num_threads)
+    results = randopt.summarise(
+      config, task, examples, regraded, chosen, dev
+    ) | {"rules": rules}
+    return results, folder.save_json(f"results_{rules}.json", results)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Regraded:
+  """Reads a run's records as `runs.Run` does, graded anew."""
+
+  folder: runs.Run
+  grader: TaskGrader
+  examples: Any
+  num_threads: int
+
+  def record(self, split: str, position: int) -> "_Regraded._Record":
+    return _Regraded._Record(self, self.folder.record(split, position))
+
+  def scores(self, split, positions):
+    """The run's own: they chose the members."""
+    return self.folder.scores(split, positions)
+
+  @dataclasses.dataclass(frozen=True)
+  class _Record:
+    log: "_Regraded"
+    record: Record
+
+    def channels(self) -> dict[str, Any]:
+      channels = self.record.channels()
+      if "response" not in channels:
+        raise UserError(
+          "The run must have logged its responses to be graded anew, got none."
+          " Run it with --config.log_responses=True."
+        )
+      split = self.record.split.split(" ")[0]
+      return channels | grading.grade_texts(
+        self.log.grader,
+        self.log.examples.indices(split),
+        grading.read_responses(channels),
+        num_threads=self.log.num_threads,
+      )
+
+
+def _read_config(workdir: str) -> ml_collections.ConfigDict:
+  path = pathlib.Path(workdir) / "config.json"
+  try:
+    fields = json.loads(path.read_text(encoding="utf-8"))["config"]
+  except (OSError, ValueError, KeyError, TypeError) as error:
+    raise UserError(
+      f"--workdir must name a run of experiments.randopt, got {workdir}"
+      f" ({error})."
+    ) from error
+  if fields.get("experiment") != "randopt":
+    raise UserError(
+      f"--workdir must name a run of experiments.randopt, got {workdir}, a run"
+      f" of {fields.get('experiment')}."
+    )
+  return ml_collections.ConfigDict(fields)
+
+
+def _read_choice(workdir: pathlib.Path) -> tuple[list[int], list]:
+  """Positions of the chosen, and the table of temperatures."""
+  try:
+    results = json.loads((workdir / "results.json").read_text(encoding="utf-8"))
+    return [row["position"] for row in results["chosen"]], results["dev"]
+  except (OSError, ValueError, KeyError) as error:
+    raise UserError(
+      f"--workdir must hold a finished run with results.json, got {workdir}"
+      f" ({error}). Finish it with its own command first."
+    ) from error
+
+
+def _check_data(folder: runs.Run, examples) -> None:
+  """Refuses other examples than the responses answer."""
+  recorded = (folder.header or {}).get("task", {}).get("data", {})
+  for split in language.SPLITS:
+    if recorded.get(split) != examples.origin[split]:
+      raise UserError(
+        f"The prompts of {split} must be those of the run, got others: the data"
+        " files or the task's examples have changed. Restore them."
+      )
+  logging.info("grading %s anew", folder.workdir)
+
+
+if __name__ == "__main__":
+  launch.run(main)
