@@ -12,7 +12,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import logging
 
 from configs import randopt as reference
 from experiments import language, launch
@@ -33,7 +32,7 @@ from thickets.voting import Answers
 
 # The reported K is not among them: it is chosen before the judging is seen.
 _EXTENDABLE = ("population.size", "ensemble.also")
-_DEV_KEY, _JUDGE_KEY = 0, 1
+_SAMPLES = 0  # Purpose of a key.
 
 
 def main(_) -> None:
@@ -82,22 +81,23 @@ def run(config, workdir: str) -> dict[str, Any]:
       scores = found.evaluate(
         evaluator, subject.batches["select"], split="select"
       )
+      _check_base(folder, "select", config)
       clock.lap("select_s")
       chosen = _choose(config, scores)
       _save_experts(found, chosen, scores, config)
-      dev = _sample_dev(config, subject, grader, folder)
+      itself = _SelfConsistency(config, subject, grader, folder)
+      dev = itself.compare_on_dev()
       clock.lap("dev_s")
       shown = range(len(chosen))  # As they were drawn, whatever they scored.
       positions = sorted({*shown, *map(int, chosen)})
       found.evaluate(
         evaluator, subject.batches["judge"], split="judge", positions=positions
       )
+      _check_base(folder, "judge", config)
       clock.lap("judge_s")
       temperature = _best_temperature(config, dev)
       if temperature is not None:
-        _sample(
-          config, subject, grader, folder, "judge", temperature, len(chosen)
-        )
+        itself.sample("judge", temperature, len(chosen))
       clock.lap("consistency_s")
     results = summarise(
       config, subject.task, subject.splits, folder, chosen, dev
@@ -105,7 +105,8 @@ def run(config, workdir: str) -> dict[str, Any]:
     if jax.process_index() == 0:
       draw(found.members, scores, results, folder)
       clock.lap("figures_s")
-      timing = clock.timing | {"compile_s": evaluator.compile_s}
+      compile_s = evaluator.compile_s + itself.evaluator.compile_s
+      timing = clock.timing | {"compile_s": compile_s}
       folder.save_json("results.json", results | {"timing": timing})
   return results
 
@@ -171,52 +172,68 @@ def _choose(config, scores) -> np.ndarray:
   return randopt.select_top_k(scores, most)
 
 
+def _check_base(folder, split, config) -> None:
+  """Refuses a base that fails, since everything is compared with it."""
+  (score,) = folder.scores(split, [runs.BASE_POSITION])
+  if not np.isfinite(score):
+    raise UserError(
+      f"The base must have finite logits on the prompts of {split}, got others"
+      f" with model.dtype={config.model.dtype}. Choose another dtype."
+    )
+
+
 def _save_experts(found, chosen, scores, config) -> None:
   if jax.process_index() == 0:
     found.save_experts(chosen, scores, primary_k=config.ensemble.top_k)
 
 
-def _sample_dev(config, subject, grader, folder) -> list[dict[str, Any]]:
-  """How each temperature votes on `dev`; nothing where there is no choice."""
-  k, rows = config.ensemble.top_k, []
-  if len(config.consistency.temperatures) > 1:
-    for temperature in config.consistency.temperatures:
-      _sample(config, subject, grader, folder, "dev", temperature, k)
-      answers = _read(folder, _split("dev", temperature), range(k))
-      rows.append(
-        {
-          "temperature": float(temperature),
-          "k": k,
-          "size": answers.lenient.shape[1],
-          "accuracy": float(answers.elect()[:, -1].mean()),
-        }
-      )
-  return rows
+class _SelfConsistency:
+  """Has the base answer several times, as far as the log lacks it."""
 
+  def __init__(self, config, subject, grader, folder):
+    self._config, self._subject, self._folder = config, subject, folder
+    settings = config.consistency
+    # One evaluator for all temperatures, which are data to its programs.
+    self.evaluator = language.make_evaluator(
+      config,
+      subject,
+      grader,
+      decoding=language.make_decoding(
+        config,
+        subject.task,
+        subject.model,
+        Sampling(1.0, settings.top_k, settings.top_p),
+      ),
+      key=language.make_key(config, _SAMPLES),
+    )
 
-def _sample(config, subject, grader, folder, split, temperature, count) -> None:
-  """Has the base answer a split several times, as far as the log lacks it."""
-  settings = config.consistency
-  sampling = Sampling(temperature, settings.top_k, settings.top_p)
-  purpose = _JUDGE_KEY if split == "judge" else _DEV_KEY
-  evaluator = language.make_evaluator(
-    config,
-    subject,
-    grader,
-    decoding=language.make_decoding(
-      config, subject.task, subject.model, sampling
-    ),
-    key=language.make_key(config, purpose),
-  )
-  logging.info("sampling the base on %s at temperature %g", split, temperature)
-  folder.evaluate(
-    consistency.Samples(evaluator),
-    subject.model.params,
-    consistency.name_samples(count),
-    subject.batches[split],
-    split=_split(split, temperature),
-    width=1,
-  )
+  def compare_on_dev(self) -> list[dict[str, Any]]:
+    """How each temperature votes on `dev`; nothing where there is no choice."""
+    k, rows = self._config.ensemble.top_k, []
+    if len(self._config.consistency.temperatures) > 1:
+      for temperature in self._config.consistency.temperatures:
+        self.sample("dev", temperature, k)
+        answers = _read(self._folder, _split("dev", temperature), range(k))
+        rows.append(
+          {
+            "temperature": float(temperature),
+            "k": k,
+            "size": answers.lenient.shape[1],
+            "accuracy": float(answers.elect()[:, -1].mean()),
+          }
+        )
+    return rows
+
+  def sample(self, split: str, temperature: float, count: int) -> None:
+    """Answers a split `count` times."""
+    self._folder.evaluate(
+      consistency.Samples(self.evaluator, temperature),
+      self._subject.model.params,
+      consistency.name_samples(count),
+      self._subject.batches[split],
+      split=_split(split, temperature),
+      width=1,
+    )
 
 
 def _best_temperature(config, dev) -> float | None:

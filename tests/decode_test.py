@@ -389,6 +389,31 @@ class SampledTest(Comparison):
     again = self.generator.generate(self.params, self.prompts, keys).tokens
     self.assertGreater(np.mean(again != self.responses.tokens), 0.5)
 
+  def test_temperatures_of_the_call_count_row_by_row(self):
+    # Of programs made at temperature 2, at the temperature of another.
+    cold = np.where(np.arange(8) % 2, 2.0, 0.01)
+    responses = self.generator.generate(
+      self.params, self.prompts, self.keys, temperatures=cold
+    )
+    np.testing.assert_array_equal(
+      responses.tokens[1::2], self.responses.tokens[1::2]
+    )
+    greedy = Generator(
+      _model("qwen3")[0],
+      Decoding(9, num_tokens=80),
+      mesh=one_device(),
+      is_stacked=False,
+      segment=4,
+    ).generate(self.params, self.prompts)
+    np.testing.assert_array_equal(responses.tokens[::2], greedy.tokens[::2])
+
+  @parameterized.parameters(0.0, -1.0, np.nan)
+  def test_temperatures_are_refused(self, temperature):
+    with self.assertRaisesRegex(UserError, "8 finite numbers above 0"):
+      self.generator.generate(
+        self.params, self.prompts, self.keys, temperatures=[temperature] * 8
+      )
+
   def test_log_probs_are_the_models_own(self):
     apply = _model("qwen3")[2]
     texts = np.zeros((8, TEXT), np.int32)
@@ -567,7 +592,12 @@ class SizeTest(parameterized.TestCase):
       block=2,
       **options,
     )
-    texts = (shape((4, 8), jnp.int32), rows, shape((4, 2), jnp.uint32))
+    texts = (
+      shape((4, 8), jnp.int32),
+      rows,
+      shape((4, 2), jnp.uint32),
+      shape((4,), jnp.float32),
+    )
     state = jax.eval_shape(prefill, params, prefix, *texts)
 
     def step(params, *arguments):

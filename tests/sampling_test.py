@@ -42,7 +42,8 @@ def _keep_count(logits, count):
 
 @functools.partial(jax.jit, static_argnames="how")
 def _warp(logits, how):
-  return sampling._warp(logits, how)
+  temperatures = jnp.full(logits.shape[:1], how.temperature)
+  return sampling._warp(logits, temperatures, how)
 
 
 def _softmax(logits):

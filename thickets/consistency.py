@@ -32,10 +32,12 @@ class Samples:
   """An `Evaluator` of the base's samples, as `name_samples` names them.
 
   Attributes:
-    evaluator: with a temperature above zero.
+    evaluator: that samples; one for all temperatures compiles once.
+    temperature: of the samples, above zero.
   """
 
   evaluator: LanguageEvaluator
+  temperature: float | int
 
   def place(
     self, base: Params, batch: Batch, num_members: int
@@ -47,12 +49,15 @@ class Samples:
     self, base: Params, members: Sequence[Member], batch: Batch
   ) -> Handle:
     """Generates a sample for each member, and queues the grading."""
+    num_prompts = len(batch["index"])
+    temperature = np.full(num_prompts, self.temperature, np.float32)
     handles = []
     for member in members:
       if member.sigma:
         raise ValueError(f"A sample must have sigma 0, got {member}.")
-      sample = np.full(len(batch["index"]), member.seed, np.uint32)
-      handles.append(self.evaluator(base, [BASE], batch | {"sample": sample}))
+      sample = np.full(num_prompts, member.seed, np.uint32)
+      fields = {"sample": sample, "temperature": temperature}
+      handles.append(self.evaluator(base, [BASE], batch | fields))
     return _Joined(handles)
 
 

@@ -168,6 +168,7 @@ class Generator:
     prompts: Sequence[Sequence[int]],
     keys: Any = None,
     *,
+    temperatures: Any = None,
     rows: int | None = None,
     block: int | None = None,
   ) -> Responses:
@@ -178,13 +179,16 @@ class Generator:
         of the mesh are so at every call.
       prompts: [Q] token ids.
       keys: [Q] a key for each prompt, unless greedy.
+      temperatures: [Q] in place of the one of the decoding, unless greedy.
       rows: prompts that each group of devices continues at a time.
       block: prompt tokens that each reads at a time; found by default.
 
     Raises:
       UserError: if there are no prompts, or one is empty or too long.
     """
-    fields = self._continue(params, prompts, keys, None, rows, block)
+    fields = self._continue(
+      params, prompts, keys, temperatures, None, rows, block
+    )
     return Responses(*(field[0] for field in fields))
 
   def generate_members(
@@ -193,6 +197,7 @@ class Generator:
     prompts: Sequence[Sequence[int]],
     keys: Any = None,
     *,
+    temperatures: Any = None,
     rows: int | None = None,
     block: int | None = None,
   ) -> Responses:
@@ -203,6 +208,7 @@ class Generator:
         multiple of the axis `population`.
       prompts: [Q] token ids.
       keys: [P, Q] a key for each response, unless greedy.
+      temperatures: [Q] in place of the one of the decoding, unless greedy.
       rows: prompts of each member at a time.
       block: prompt tokens of each member read at a time; found by default.
 
@@ -216,15 +222,20 @@ class Generator:
         f" ({self.programs.num_slots}), got {num_members}."
       )
     return Responses(
-      *self._continue(params, prompts, keys, num_members, rows, block)
+      *self._continue(
+        params, prompts, keys, temperatures, num_members, rows, block
+      )
     )
 
-  def _continue(self, params, prompts, keys, num_members, rows, block):
+  def _continue(
+    self, params, prompts, keys, temperatures, num_members, rows, block
+  ):
     """The fields of `Responses`, [P, Q, ...]."""
     prompts = [[int(token) for token in prompt] for prompt in prompts]
     check_prompts(prompts, self._config, self._decoding)
     check_counts(rows=rows, block=block)
     keys = self._check_keys(keys, num_members, len(prompts))
+    temperatures = self._check_temperatures(temperatures, keys.shape[:2])
     if num_members is None and not layout.is_apart(params):
       params = jax.tree.map(place_weight, params, self._shardings)
     loop = DecodeLoop(
@@ -233,6 +244,7 @@ class Generator:
       params,
       prompts,
       keys,
+      temperatures,
       num_members=num_members,
       prefix_length=find_prefix(prompts),
       rows=self._rows if rows is None else rows,
@@ -256,6 +268,26 @@ class Generator:
         f" (threefry2x32), got {keys!r}."
       )
     return np.asarray(jax.random.key_data(keys)).reshape(data_shape)
+
+  def _check_temperatures(self, temperatures, shape) -> np.ndarray:
+    """[P, Q] temperatures, those of the decoding by default."""
+    default = self._decoding.sampling.temperature
+    if temperatures is None:
+      return np.full(shape, default, np.float32)
+    temperatures = np.asarray(temperatures, np.float32)
+    if temperatures.shape != shape[1:] or not (
+      np.isfinite(temperatures).all() and (temperatures > 0).all()
+    ):
+      raise UserError(
+        f"temperatures must be {shape[1]} finite numbers above 0, got"
+        f" {temperatures!r}."
+      )
+    if self._decoding.sampling.is_greedy:
+      raise UserError(
+        "temperatures must not be given to greedy decoding. Make the generator"
+        " with Sampling(temperature=1)."
+      )
+    return np.broadcast_to(temperatures, shape)
 
 
 def check_prompts(

@@ -29,6 +29,7 @@ class DecodeLoop:
     params: Params,
     prompts: Sequence[Sequence[int]],
     keys: np.ndarray,
+    temperatures: np.ndarray,
     *,
     num_members: int | None,
     prefix_length: int,
@@ -52,7 +53,7 @@ class DecodeLoop:
     self._tokens = np.full(shape, NO_TOKEN, np.int32)
     self._log_probs = np.zeros(shape, np.float32)
     self._stopped = np.zeros(shape[:2], np.bool_)
-    self._keys = keys
+    self._keys, self._temperatures = keys, temperatures
     self._prefix_length = prefix_length
     self._prefix = None
     if self._prefix_length:
@@ -87,12 +88,14 @@ class DecodeLoop:
     prompts_GBT, starts_GB = self._pad(ids_GB)
     segments = list(self._plan(prompts_GBT.shape[2]))
     slot = prompts_GBT.shape[2]
+    members_GB = self._members(ids_GB)
     rows = self._programs.prefill(
       self._params,
       self._prefix,
       prompts_GBT,
       starts_GB,
-      self._keys[self._members(ids_GB), ids_GB],
+      self._keys[members_GB, ids_GB],
+      self._temperatures[members_GB, ids_GB],
       num_slots=slot + (segments[0] if segments else 0),
       block=self._block,
       is_shared=self._is_shared,

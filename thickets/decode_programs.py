@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from thickets import stepping
 from thickets.models import layout
@@ -85,6 +85,7 @@ class DecodePrograms:
     prompts: Int[np.ndarray, "G B T"],
     starts: Int[np.ndarray, "G B"],
     keys: np.ndarray,
+    temperatures: Float[np.ndarray, "G B"],
     *,
     num_slots: int,
     block: int | None,
@@ -101,12 +102,15 @@ class DecodePrograms:
       num_tokens=self._num_tokens,
       is_stacked=self._is_stacked,
     )
-    arrays = [self._put(a, "population") for a in (prompts, starts, keys)]
+    arrays = [
+      self._put(array, "population")
+      for array in (prompts, starts, keys, temperatures)
+    ]
     return self._call(
       ("prefill", num_slots, block),
       _over_groups(function),
       (params, prefix, *arrays),
-      (self._axes(params, is_shared), None if is_shared else 0, 0, 0, 0),
+      (self._axes(params, is_shared), None if is_shared else 0, 0, 0, 0, 0),
     )
 
   def run_segment(

@@ -75,6 +75,7 @@ class LanguageEvaluator:
     rows: prompts at once of each member, found from memory by default.
     key: of the responses, unless greedy. A response depends on the key, the
       member, the example's index, and the `sample` [Q] that the batch may hold.
+      A batch may also hold `temperature` [Q], in place of the decoding's.
     detokenize: maps ids to text; needed for stop strings.
     segment: as of `decode.Generator`.
     is_stacked: likewise.
@@ -165,6 +166,11 @@ class LanguageEvaluator:
     prompts = _read_prompts(batch)
     plan = self._plan(base, prompts)
     keys = self._keys(members, batch)
+    options = {
+      "temperatures": batch.get("temperature"),
+      "rows": plan.rows,
+      "block": plan.block,
+    }
     num_members, num_terms = members.seed.shape
     # No more lanes than there are members for.
     lanes = min(plan.lanes, _next_power(-(-num_members // self._slots)))
@@ -178,9 +184,7 @@ class LanguageEvaluator:
         if num_terms:
           params = self._rebuilder.rebuild_one(base, member)
         row_keys = None if keys is None else keys[row]
-        said = self.generator.generate(
-          params, prompts, row_keys, rows=plan.rows, block=plan.block
-        )
+        said = self.generator.generate(params, prompts, row_keys, **options)
         parts.append({k: v[None] for k, v in _fields(said).items()})
     else:
       fill = np.arange(math.ceil(num_members / width) * width) % num_members
@@ -189,7 +193,7 @@ class LanguageEvaluator:
         params = self._rebuilder.rebuild_many(base, some)
         some_keys = None if keys is None else keys[rows]
         said = self.generator.generate_members(
-          params, prompts, some_keys, rows=plan.rows, block=plan.block
+          params, prompts, some_keys, **options
         )
         parts.append(_fields(said))
     return {

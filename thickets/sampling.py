@@ -64,6 +64,7 @@ def choose_tokens(
   sampling: Sampling,
   *,
   num_tokens: int,
+  temperatures: Any = None,
 ) -> tuple[Int[Array, " B"], Float[Array, " B"]]:
   """Chooses a token per row.
 
@@ -75,6 +76,7 @@ def choose_tokens(
     sampling: how to choose.
     num_tokens: tokens that exist; rows of the embedding beyond are never
       chosen.
+    temperatures: [B] in place of the one of `sampling`, unless it is greedy.
 
   Returns:
     Tokens [B], and [B] their log-probabilities under the model itself: at
@@ -86,7 +88,9 @@ def choose_tokens(
   if sampling.is_greedy:
     tokens = _argmax(logits, num_tokens)
   else:
-    warped = _warp(logits, sampling)
+    if temperatures is None:
+      temperatures = jnp.full(logits.shape[:1], sampling.temperature)
+    warped = _warp(logits, temperatures.astype(jnp.float32), sampling)
     step_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(
       jax.random.wrap_key_data(keys), step
     )
@@ -106,9 +110,13 @@ def _argmax(logits: Float[Array, "B V"], num_tokens: int) -> Int[Array, " B"]:
   return jnp.minimum(first, jnp.int32(num_tokens - 1))
 
 
-def _warp(logits: Float[Array, "B V"], sampling: Sampling):
+def _warp(
+  logits: Float[Array, "B V"],
+  temperatures: Float[Array, " B"],
+  sampling: Sampling,
+):
   """Divides by the temperature and removes what top-k and top-p remove."""
-  logits = logits / jnp.float32(sampling.temperature)
+  logits = logits / temperatures[:, None]
   if sampling.top_k:
     logits = _keep_top(
       logits, lambda kept: jnp.sum(kept, axis=1) >= sampling.top_k

@@ -36,6 +36,7 @@ class Rows:
     log_probs: [B] of that token.
     starts: [B] the first slot that is not padding.
     keys: [B, 2] data of its random key; without meaning when greedy.
+    temperatures: [B] likewise.
   """
 
   memory: Any  # Not only arrays, while JAX transforms the tree.
@@ -43,6 +44,7 @@ class Rows:
   log_probs: Any
   starts: Any
   keys: Any
+  temperatures: Any
 
 
 def run_prefix(
@@ -74,6 +76,7 @@ def prefill(
   prompts: Int[Array, "B T"],
   starts: Int[Array, " B"],
   keys: Array,
+  temperatures: Array,
   *,
   num_slots: int,
   block: int,
@@ -90,6 +93,7 @@ def prefill(
     prompts: padded on the left.
     starts: the first slot of each row that is not padding.
     keys: of the rows.
+    temperatures: [B] of the rows; these, not that of `how`, count.
     num_slots: memory to make room for, at least T.
     block: rows that are read at once, so that activations stay small.
     num_tokens: tokens that exist.
@@ -121,9 +125,14 @@ def prefill(
   memory, last = lax.fori_loop(0, num_blocks, read_block, (memory, last))
   logits = transformer.unembed(config, params, last)
   tokens, log_probs = sampling.choose_tokens(
-    logits, keys, jnp.int32(0), how, num_tokens=num_tokens
+    logits,
+    keys,
+    jnp.int32(0),
+    how,
+    num_tokens=num_tokens,
+    temperatures=temperatures,
   )
-  return Rows(memory, tokens, log_probs, starts, keys)
+  return Rows(memory, tokens, log_probs, starts, keys, temperatures)
 
 
 def step(
@@ -171,7 +180,12 @@ def step(
   )
   logits = transformer.unembed(config, params, x[:, 0])
   tokens, log_probs = sampling.choose_tokens(
-    logits, rows.keys, index, how, num_tokens=num_tokens
+    logits,
+    rows.keys,
+    index,
+    how,
+    num_tokens=num_tokens,
+    temperatures=rows.temperatures,
   )
   return rows.replace(memory=memory, tokens=tokens, log_probs=log_probs)
 
