@@ -391,7 +391,7 @@ class SampledTest(Comparison):
 
   def test_temperatures_of_the_call_count_row_by_row(self):
     # Of programs made at temperature 2, at the temperature of another.
-    cold = np.where(np.arange(8) % 2, 2.0, 0.01)
+    cold = np.where(np.arange(8) % 2, 2.0, 1e-6)
     responses = self.generator.generate(
       self.params, self.prompts, self.keys, temperatures=cold
     )
