@@ -2,10 +2,10 @@
 
   python -m experiments.fuzz_graders --count=100000
 
-Ends with 1 if a grader raised, took too long, credited what was made to be wrong
-or broke another law of `thickets.tasks.hostile`. What is attempted depends on
+Ends with 1 if a grader raised, took too long, credited what was made to be
+wrong or broke another law of `thickets.tasks.laws`. What is attempted depends on
 `--seed` and `--count` alone. No data are needed: the questions are made by hand.
-Takes about three minutes on two cores.
+Takes about a minute on two cores, and longer with the task mbpp.
 """
 
 import concurrent.futures
@@ -22,7 +22,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
-from thickets.tasks import hostile, registry
+from thickets.tasks import hostile, laws, registry
 
 _COUNT = flags.DEFINE_integer(
   "count", 100_000, "Fuzzed responses, over all tasks.", lower_bound=1
@@ -33,7 +33,7 @@ _WORKERS = flags.DEFINE_integer(
 )
 _TASKS = flags.DEFINE_list("tasks", None, "Names of tasks; all by default.")
 
-# Of the responses that a task of average speed gets, how many a slower one does.
+# How many responses a slow task gets, of those that a task of usual speed does.
 _SHARES = {"math500": 0.3, "olympiadbench": 0.3, "mbpp": 0.01}
 _JOB_SIZE = 500  # Responses of a task of average speed.
 _JOB_LIMIT_S = 600  # Then a grader hangs, and its process ends.
@@ -63,7 +63,7 @@ def _run(job: _Job) -> list[dict[str, Any]]:
   """Grades the attacks of a job by all rule sets, in a process of its own."""
   faulthandler.dump_traceback_later(_JOB_LIMIT_S, exit=True)
   done = []
-  pairs = list(hostile.judges(registry.load(job.task)))
+  pairs = list(laws.judges(registry.load(job.task)))
   for place, (question, judges) in enumerate(pairs):
     count = len(range(place, job.num_fuzzed, len(pairs)))
     seed = f"{job.seed} {job.task} {place} {job.number}"
