@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Sets up a virtual environment in .venv and runs thickets in it.
 
-    python3 bootstrap.py run      RandOpt on 1-D signals, into runs/signals
+    python3 bootstrap.py run      RandOpt on the language model that ships with
+                                  the package, into runs/countdown_tiny
     python3 bootstrap.py test     the tests
 
 Needs Linux or macOS, Python 3.11 or later, and nothing else. What is installed already is not
@@ -25,9 +26,9 @@ _VERBS = {  # Extras to install, and the arguments of Python.
     "",
     (
       "-m",
-      "experiments.signals",
-      "--config=configs/signals.py",
-      "--workdir=runs/signals",
+      "experiments.randopt",
+      "--config=configs/countdown_tiny.py",
+      "--workdir=runs/countdown_tiny",
     ),
   ),
   "test": ("[test]", ("-m", "pytest", "-m", "not slow")),

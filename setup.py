@@ -5,6 +5,10 @@ import pathlib
 import setuptools
 
 _ROOT = pathlib.Path(__file__).parent
+_TASKS = [
+  "datasets>=4",  # Data sets of the hub, and parquet files through its pyarrow.
+  "math-verify>=0.9",  # Whether two LaTeX answers are equal.
+]
 
 setuptools.setup(
   name="thickets",
@@ -19,6 +23,7 @@ setuptools.setup(
   packages=setuptools.find_packages(
     include=("thickets*", "experiments*", "configs*")
   ),
+  package_data={"thickets": ["assets/*/*"]},
   install_requires=[
     "absl-py>=2.1",  # Flags and logging of the experiment binaries.
     "flax>=0.12",  # Defines and initialises the models (Linen).
@@ -32,7 +37,8 @@ setuptools.setup(
     "optax>=0.2.4",  # Pretraining.
     "orbax-checkpoint>=0.11",  # The base model of a run.
     "safetensors>=0.6",  # The weights of language models.
-    "tokenizers>=0.22",  # The tokenizer of llama2.c's models.
+    "tokenizers>=0.22",  # Makes tokenizers: the shipped model's, llama2.c's.
+    "tensorboardX>=2.6",  # Metrics of pretraining, without TensorFlow.
     "tqdm>=4.66",  # Progress while weights are read.
     "transformers>=5",  # Tokenizers and chat templates.
   ],
@@ -40,7 +46,9 @@ setuptools.setup(
     "cuda12": ["jax[cuda12]>=0.10"],
     "cuda13": ["jax[cuda13]>=0.10"],
     "tpu": ["jax[tpu]>=0.10"],
+    "tasks": _TASKS,
     "test": [
+      *_TASKS,
       "beartype>=0.20",  # Checks the jaxtyping annotations while testing.
       "chex>=0.1.89",  # Tree comparisons and trace counting.
       "hypothesis>=6.100",  # Hostile and random inputs.

@@ -1,0 +1,41 @@
+"""MATH-500: competition problems with an answer in LaTeX.
+
+The data set has one split, so `judge` comes from behind `select` and `dev`, in
+the order of the file, as in the authors' code (200 of 500 for selection).
+
+Rules `standard` and `paper`: see `boxed`. The authors' prompt asks for the
+answer after "####", which their scorer does not look for; ours asks for the box
+that both rule sets look for.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from thickets.tasks import boxed
+from thickets.tasks.base import Example, Source, Task
+
+
+def make_example(row: Mapping[str, Any], number: int) -> Example:
+  """Makes an example; its id is the row's `unique_id`, or its number."""
+  for field in ("problem", "answer"):
+    if not isinstance(row[field], str):
+      raise ValueError(f"{field} must be a text, got {row[field]!r}.")
+  if not row["problem"].strip():
+    raise ValueError("problem must not be empty.")
+  return Example(
+    id=str(row.get("unique_id", number)),
+    messages=boxed.make_prompt(row["problem"]),
+    reference=boxed.make_reference(row["answer"]),
+  )
+
+
+TASK = Task(
+  name="math500",
+  fields=("problem", "answer"),
+  make_example=make_example,
+  graders={"standard": boxed.grade_standard, "paper": boxed.grade_paper},
+  max_new_tokens=2048,
+  train=Source("HuggingFaceH4/MATH-500", split="test"),
+  question="problem",
+  blank={"answer": ""},
+)
