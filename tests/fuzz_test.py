@@ -9,6 +9,7 @@ from absl.testing import parameterized
 from thickets.tasks import base, hostile, laws, registry
 
 NUM_ATTACKS = 250  # For each question and rule set.
+_PATIENCE = 30  # A grader that hangs still shows.
 SLOW = {"mbpp"}  # Its grader runs a process for each program.
 FAST = [
   (name.replace("/", "_"), name)
@@ -19,7 +20,7 @@ FAST = [
 
 def _attack(name, count):
   task = registry.load(name)
-  for question, judges in laws.judges(task):
+  for question, judges in laws.judges(task, patience=_PATIENCE):
     attacks = itertools.chain(
       hostile.handmade(question),
       itertools.islice(hostile.fuzz(question, f"test {name}"), count),

@@ -69,7 +69,7 @@ _TEXTS = (
 )
 _reader = killable.Killable(
   pathlib.Path(__file__).with_name("latex.py"),
-  cpu_s=0.45,
+  cpu_s=0.35,
   warm_up=[
     *(("agree", kind, True, kind, 0.0) for kind in _KINDS),
     *(("agree", kind, True, "7", 0.0) for kind in _KINDS[:8]),

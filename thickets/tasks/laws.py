@@ -4,6 +4,7 @@ Tests try them on a sample of hostile responses, `experiments/fuzz_graders.py`
 on as many as asked.
 """
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -30,6 +31,8 @@ class Judge:
     task: whose grader.
     rules: of its rule sets.
     example: the question.
+    patience: times the limit that one response may take; tests are patient,
+      since their machine may be busy.
     slowest: seconds, and the kind of the attack.
     num_graded: attacks so far.
     violations: what was broken, as text.
@@ -38,6 +41,7 @@ class Judge:
   task: base.Task
   rules: str
   example: base.Example
+  patience: float | int = 1
   slowest: tuple[float, str] = (0.0, "")
   num_graded: int = 0
   violations: list[str] = dataclasses.field(default_factory=list)
@@ -56,7 +60,7 @@ class Judge:
       return
     seconds = time.perf_counter() - start
     self.slowest = max(self.slowest, (seconds, attack.kind))
-    limit = MAX_SECONDS_OF.get(self.task.name, MAX_SECONDS)
+    limit = self.patience * MAX_SECONDS_OF.get(self.task.name, MAX_SECONDS)
     if seconds > limit:
       self._note(attack, f"took {seconds:.2f} s")
     for broken in self._broken_laws(attack, grade):
@@ -115,8 +119,16 @@ def _malformed(grade: Any) -> str | None:
   return None
 
 
-def judges(task: base.Task) -> Iterator[tuple[Question, list[Judge]]]:
+def judges(
+  task: base.Task, *, patience: float | int = 1
+) -> Iterator[tuple[Question, list[Judge]]]:
   """Each question of a task with a judge for each rule set.
+
+  Graders have graded something before: some start a process once.
+
+  Args:
+    task: whose graders.
+    patience: of the judges.
 
   Raises:
     ValueError: if there are no questions for the task.
@@ -131,7 +143,10 @@ def judges(task: base.Task) -> Iterator[tuple[Question, list[Judge]]]:
     )
   for number, question in enumerate(questions):
     example = task.make_example(question.row, number)
+    for grade in task.graders.values():
+      with contextlib.suppress(Exception):  # Judges note what is raised.
+        grade(example, "\\boxed{0}")
     yield (
       question,
-      [Judge(task, rules, example) for rules in sorted(task.graders)],
+      [Judge(task, rules, example, patience) for rules in sorted(task.graders)],
     )
