@@ -116,6 +116,8 @@ class Task:
       has several.
     blank: values of the fields that a question without a known answer lacks.
       A vote does not depend on them.
+    check: raises UserError where this machine cannot grade, before anything is
+      generated.
     baseline: from the examples of `select` and of `judge`, what an answer that
       ignores the question is (a text) and its accuracy on `judge`; for classes
       of unequal size.
@@ -133,6 +135,7 @@ class Task:
   generate: Callable[[int, int], Sequence[Mapping[str, Any]]] | None = None
   question: str | None = None
   blank: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  check: Callable[[], None] | None = None
   baseline: Baseline | None = None
   version: int = 1
 

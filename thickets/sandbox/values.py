@@ -1,0 +1,238 @@
+"""Python values as text: how a candidate's process returns them.
+
+`encode` runs beside the candidate, `decode` here, on bytes that a hostile program
+may have written: nothing is executed or unpickled, and size, depth and hash
+collisions are bounded. Decoded values are of plain built-in types, so `==`
+between them means what it means in Python and runs no foreign code; `make_key`
+gives equal texts to equal values.
+
+This module needs the standard library alone: it is also loaded by a bare
+interpreter that does not see this package.
+"""
+
+import decimal
+import fractions
+import hashlib
+import json
+import math
+from typing import Any
+
+MAX_DEPTH = 50
+MAX_NODES = 100_000
+# Small integers with equal hashes are easy to find, and make sets and dicts
+# quadratic in their size.
+MAX_HASHED = 4096
+# Of a Decimal: one with a large exponent is short to write and long to compare.
+MAX_EXPONENT = 5000
+
+_VIEWS = (type({}.keys()), type({}.items()))
+
+
+class UnencodableError(ValueError):
+  """Says why a value cannot be returned."""
+
+
+def dump(value: Any) -> str:
+  """A value as a line of ASCII.
+
+  Of a subclass's instance it is the plain value of its built-in base, whatever
+  the subclass defines: a namedtuple is a tuple, a defaultdict a dict, an object
+  that calls itself equal to everything is what it holds. A set and a dict's view
+  of keys or items are sets, a bytearray is bytes: they are equal in Python.
+
+  Raises:
+    UnencodableError: for other types, and for values too deep or too large.
+  """
+  return json.dumps(_Encoder().encode(value, 0), separators=(",", ":"))
+
+
+def load(line: str | bytes) -> Any:
+  """The value that `dump` wrote.
+
+  Raises:
+    ValueError: if the text is not one that `dump` could have written, or its
+      sets and dicts are too large together.
+  """
+  try:
+    tree = json.loads(
+      line, parse_int=_refuse, parse_float=_refuse, parse_constant=_refuse
+    )
+    return _Decoder().decode(tree, 0)
+  except (RecursionError, TypeError, ArithmeticError, LookupError) as error:
+    raise ValueError(f"a value must be well formed, got {error!r}.") from error
+
+
+def make_key(value: Any) -> str:
+  """A short text, the same for values that are equal in Python, else another.
+
+  So 1, 1.0, True and Decimal(1) have the same key, (1,) and [1] have not.
+  Not-a-numbers have one key though they equal nothing.
+
+  Args:
+    value: of plain types, as `load` gives.
+  """
+  return _digest(value).hex()
+
+
+class _Encoder:
+  def __init__(self):
+    self._num_nodes = 0
+
+  def encode(self, value, depth):
+    self._num_nodes += 1
+    if depth > MAX_DEPTH or self._num_nodes > MAX_NODES:
+      raise UnencodableError(
+        f"deeper than {MAX_DEPTH}"
+        if depth > MAX_DEPTH
+        else f"more than {MAX_NODES} parts"
+      )
+    if value is None or value is True or value is False:
+      return value
+    for kinds, encode in _SCALARS:
+      if isinstance(value, kinds):
+        return encode(value)
+    for kinds, tag, iterate in _CONTAINERS:
+      if isinstance(value, kinds):
+        parts = [self.encode(part, depth + 1) for part in iterate(value)]
+        return [tag, *parts]
+    if isinstance(value, dict):
+      pairs = dict.items(value)
+      parts = [
+        [self.encode(key, depth + 1), self.encode(part, depth + 1)]
+        for key, part in pairs
+      ]
+      return ["m", *parts]
+    raise UnencodableError(f"of type {type(value).__name__:.80}")
+
+
+def _encode_decimal(value):
+  if not value.is_finite():  # As a float: infinities are equal to it.
+    return ["f", "nan" if value.is_nan() else f"{float(value)}"]
+  if len(value.as_tuple().digits) + abs(value.adjusted()) > MAX_EXPONENT:
+    raise UnencodableError(f"a Decimal beyond 1E{MAX_EXPONENT}")
+  return ["d", decimal.Decimal.__str__(value)]
+
+
+_SCALARS = (
+  (str, str.__str__),
+  # Hexadecimal: decimal digits of large integers take quadratic time.
+  (int, lambda value: ["i", format(int.__int__(value), "x")]),
+  (float, lambda value: ["f", float.hex(value)]),
+  (
+    complex,
+    lambda value: [
+      "c",
+      complex.real.__get__(value).hex(),
+      complex.imag.__get__(value).hex(),
+    ],
+  ),
+  ((bytes, bytearray), lambda value: ["b", bytes(memoryview(value)).hex()]),
+  (
+    fractions.Fraction,
+    lambda value: ["q", f"{value.numerator:x}", f"{value.denominator:x}"],
+  ),
+  (decimal.Decimal, _encode_decimal),
+)
+_CONTAINERS = (
+  (list, "l", list.__iter__),
+  (tuple, "t", tuple.__iter__),
+  (set, "s", set.__iter__),
+  (frozenset, "s", frozenset.__iter__),
+  (_VIEWS, "s", iter),
+)
+
+
+class _Decoder:
+  def __init__(self):
+    self._num_hashed = 0
+
+  def decode(self, tree, depth):
+    if depth > MAX_DEPTH:
+      raise ValueError(f"a value must be at most {MAX_DEPTH} deep.")
+    if tree is None or isinstance(tree, bool | str):
+      return tree
+    if not isinstance(tree, list):
+      raise ValueError(f"a value must be tagged, got {type(tree).__name__}.")
+    tag, *parts = tree
+    if tag in ("l", "t"):
+      values = [self.decode(part, depth + 1) for part in parts]
+      return values if tag == "l" else tuple(values)
+    if tag == "s":
+      self._count(parts)
+      return frozenset(_freeze(self.decode(part, depth + 1)) for part in parts)
+    if tag == "m":
+      self._count(parts)
+      return {
+        _freeze(self.decode(key, depth + 1)): self.decode(part, depth + 1)
+        for key, part in parts
+      }
+    return _LEAVES[tag](*parts)
+
+  def _count(self, parts):
+    self._num_hashed += len(parts)
+    if self._num_hashed > MAX_HASHED:
+      raise ValueError(
+        f"sets and dicts must have at most {MAX_HASHED} entries together."
+      )
+
+
+def _freeze(value):
+  hash(value)  # Raises TypeError, before a container does.
+  return value
+
+
+def _decode_decimal(text):
+  value = decimal.Decimal(text)
+  if not value.is_finite() or len(text) > 2 * MAX_EXPONENT:
+    raise ValueError("a Decimal must be finite and short.")
+  if abs(value.adjusted()) > MAX_EXPONENT:
+    raise ValueError(f"a Decimal must be within 1E{MAX_EXPONENT}.")
+  return value
+
+
+_LEAVES = {
+  "i": lambda text: int(text, 16),
+  "f": float.fromhex,
+  "c": lambda real, imag: complex(float.fromhex(real), float.fromhex(imag)),
+  "b": bytes.fromhex,
+  "q": lambda above, below: fractions.Fraction(int(above, 16), int(below, 16)),
+  "d": _decode_decimal,
+}
+
+
+def _refuse(text):
+  raise ValueError(f"a number must be tagged, got {text[:40]!r}.")
+
+
+def _digest(value) -> bytes:
+  """Hashes a value by way of its parts, so that the cost is linear."""
+  if value is None:
+    head, parts = b"none", []
+  elif isinstance(value, str):
+    head, parts = b"str", [value.encode("utf-8", "surrogatepass")]
+  elif isinstance(value, bytes):
+    head, parts = b"bytes", [value]
+  elif isinstance(value, list | tuple):
+    head, parts = type(value).__name__.encode(), [_digest(v) for v in value]
+  elif isinstance(value, set | frozenset):
+    head, parts = b"set", sorted(_digest(part) for part in value)
+  elif isinstance(value, dict):
+    pairs = ((_digest(k), _digest(part)) for k, part in value.items())
+    head, parts = b"dict", [key + part for key, part in sorted(pairs)]
+  else:
+    head, parts = b"number", [_spell_number(value).encode()]
+  total = hashlib.blake2b(head, digest_size=16)
+  for part in parts:  # One, or of equal length.
+    total.update(part)
+  return total.digest()
+
+
+def _spell_number(value) -> str:
+  if isinstance(value, complex):
+    if value.imag:  # True of a not-a-number as well.
+      return f"{_spell_number(value.real)}+{_spell_number(value.imag)}j"
+    value = value.real
+  if isinstance(value, float) and not math.isfinite(value):
+    return str(value)
+  above, below = value.as_integer_ratio()
+  return f"{above:x}/{below:x}"
