@@ -64,8 +64,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   """Returns `MODEL-TASK`, `MODEL-TASK-small` or `-smoke`; all keys for none."""
   config = _list_keys()
   if variant:
-    model, task, *size = variant.split("-")
-    size = "-".join(size)
+    model, task, size = (*variant.split("-", 2), "", "")[:3]
     for what, word, known in (
       ("MODEL", model, MODELS),
       ("TASK", task, TASKS),

@@ -23,9 +23,9 @@ def main(_) -> None:
     if not _OUT.value:
       raise UserError("--out must name the directory to write, got none.")
     out = pathlib.Path(_OUT.value)
-    if out.exists() and any(out.iterdir()):
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
       raise UserError(
-        f"--out must be a new or empty directory, got {out}, which has files."
+        f"--out must be a new or empty directory, got {out}, which is not."
       )
     saved.start()
     model, experts = saved.load_experts()

@@ -10,8 +10,17 @@ import ml_collections
 import numpy as np
 
 from experiments import launch
-from thickets import decode, evaluators, grading, language, prompts, records
+from thickets import (
+  decode,
+  evaluators,
+  grading,
+  language,
+  prompts,
+  randopt,
+  records,
+)
 from thickets.decode import Decoding
+from thickets.errors import UserError
 from thickets.language import LanguageEvaluator
 from thickets.models import hub
 from thickets.perturb import Gaussian
@@ -31,6 +40,7 @@ class Subject:
   Attributes:
     model: with its weights.
     task: what it is asked.
+    task_name: as the config has it: of the registry, or the path of a file.
     rules: name of the rule set.
     splits: the examples.
     batches: prompts by split; `dev` may be missing.
@@ -40,6 +50,7 @@ class Subject:
 
   model: hub.Model
   task: Task
+  task_name: str
   rules: str
   splits: splits.Splits
   batches: dict[str, dict[str, np.ndarray]]
@@ -49,7 +60,7 @@ class Subject:
   def describe(self) -> dict[str, Any]:
     """What scores mean, as JSON values, for the header of a run."""
     return {
-      "name": self.task.name,
+      "name": self.task_name,
       "version": self.task.version,
       "rules": self.rules,
       "data": self.splits.origin,
@@ -76,6 +87,8 @@ def load_task(
   settings = config.task
   task = registry.load(settings.name)
   task.grader(settings.rules)  # Before data are loaded.
+  if task.check is not None:
+    task.check()
   return task, splits.load_splits(
     task,
     splits.Sizes(settings.num_select, settings.num_dev, settings.num_judge),
@@ -96,6 +109,11 @@ def load_subject(config: ml_collections.ConfigDict) -> Subject:
     dtype=config.model.dtype,
     mesh=mesh,
   )
+  if model.tokenizer is None:
+    raise UserError(
+      f"model.name must be a model with a tokenizer, got {config.model.name},"
+      " which has none. Put the tokenizer's files beside its weights."
+    )
   use_chat = config.task.use_chat_template
   tokens = [
     prompts.render_prompt(model.tokenizer, e.messages, use_chat=use_chat)
@@ -109,6 +127,7 @@ def load_subject(config: ml_collections.ConfigDict) -> Subject:
   subject = Subject(
     model=model,
     task=task,
+    task_name=config.task.name,
     rules=config.task.rules,
     splits=examples,
     batches=batches,
@@ -242,7 +261,10 @@ def check_config(
         "compute.num_workers": (0, None),
       },
     ),
-    *launch.check_choices(config, {"model.dtype": DTYPES}),
+    *launch.check_choices(
+      config,
+      {"model.dtype": DTYPES, "population.design": randopt.DESIGNS},
+    ),
     *launch.check_not_empty(
       config, ("population.sigmas", "population.include")
     ),
@@ -252,6 +274,10 @@ def check_config(
     problems.append(
       "consistency.temperatures must be above 0, got 0: greedy answers are all"
       " the same."
+    )
+  if config.consistency.top_p == 0:
+    problems.append(
+      "consistency.top_p must be above 0, got 0: no token is left."
     )
   if len(temperatures) > 1 and not config.task.num_dev:
     problems.append(

@@ -85,7 +85,7 @@ def read_questions(task: Task, where: str) -> Table:
   Raises:
     UserError: if there are none, or the task has no place for a plain line.
   """
-  if where != "-" and pathlib.Path(where).suffix in (".jsonl", ".json", ".csv"):
+  if where != "-" and pathlib.Path(where).suffix in tables.SUFFIXES:
     table = tables.read_file(where)
     rows = [{**task.blank, **row} for row in table.rows]
     return Table(rows, table.origin, table.revision, table.places)
@@ -105,7 +105,7 @@ def read_questions(task: Task, where: str) -> Table:
     raise UserError(f"--questions must be readable, got {error}.") from error
   lines = [
     (f"line {number}", line)
-    for number, line in enumerate(text.splitlines(), start=1)
+    for number, line in enumerate(text.split("\n"), start=1)
     if line.strip()
   ]
   if not lines:

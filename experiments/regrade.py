@@ -3,7 +3,8 @@
     python -m experiments.regrade --workdir=DIR [--rules=paper]
 
 For a changed grader, or the other rule set. Members and temperature stay those
-that the run chose; the table shows what they are worth by these rules. Writes
+that the run chose, and their scores on the prompts of selection those that it
+chose them by; judged is what they are worth by these rules. Writes
 results_RULES.json beside the run's own files and changes none of them.
 """
 
@@ -41,7 +42,7 @@ def run(
 ) -> tuple[dict[str, Any], pathlib.Path]:
   """Grades anew; returns what it wrote, and where."""
   rules = rules or config.task.rules
-  chosen, dev = _read_choice(pathlib.Path(workdir))
+  chosen, dev = _read_choice(pathlib.Path(workdir), config.population.size)
   task, examples = language.load_task(config)
   task.grader(rules)
   with runs.Run(workdir, launch.to_json(config)) as folder:
@@ -63,11 +64,13 @@ class _Regraded:
   examples: Any
   num_threads: int
 
-  def record(self, split: str, position: int) -> "_Regraded._Record":
-    return _Regraded._Record(self, self.folder.record(split, position))
+  def record(self, split: str, position: int) -> Any:
+    record = self.folder.record(split, position)
+    # The base's, too, since the members' are compared with it.
+    return record if split == "select" else _Regraded._Record(self, record)
 
   def scores(self, split, positions):
-    """The run's own: they chose the members."""
+    """Of selection; the run's own: they chose the members."""
     return self.folder.scores(split, positions)
 
   @dataclasses.dataclass(frozen=True)
@@ -108,10 +111,14 @@ def _read_config(workdir: str) -> ml_collections.ConfigDict:
   return ml_collections.ConfigDict(fields)
 
 
-def _read_choice(workdir: pathlib.Path) -> tuple[list[int], list]:
+def _read_choice(
+  workdir: pathlib.Path, size: int
+) -> tuple[list[int], list[Any]]:
   """Positions of the chosen, and the table of temperatures."""
   try:
     results = json.loads((workdir / "results.json").read_text(encoding="utf-8"))
+    if results["population"]["size"] != size:  # Of before the run was enlarged.
+      raise ValueError(f"it has not reached {size} members")
     return [row["position"] for row in results["chosen"]], results["dev"]
   except (OSError, ValueError, KeyError) as error:
     raise UserError(

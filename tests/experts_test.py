@@ -33,7 +33,7 @@ class ExpertsTest(parameterized.TestCase):
     self.addCleanup(folder.cleanup)
     self.path = pathlib.Path(folder.name) / "experts.json"
 
-  def write(self, **changes):
+  def write(self, source=None, **changes):
     """Writes a file of fifty members, with some of its fields changed."""
     fields = experts.describe_experts(
       base_identity=naming.identify(WEIGHTS),
@@ -47,6 +47,7 @@ class ExpertsTest(parameterized.TestCase):
       positions=np.arange(50)[::-1],
       primary_k=5,
       versions=environment.library_versions(),
+      source=source,
     )
     self.path.write_text(json.dumps(fields | changes, indent=2))
     return fields
@@ -69,6 +70,16 @@ class ExpertsTest(parameterized.TestCase):
       expected = perturb(WEIGHTS, member, kind=KIND)
       self.assertEqual(jax.tree.structure(got), jax.tree.structure(expected))
       jax.tree.map(np.testing.assert_array_equal, got, expected)
+
+  def test_says_where_the_base_is_and_does_not_need_to(self):
+    source = {"name": "org/model", "revision": "abc", "dtype": "bfloat16"}
+    self.write(source=source)
+    found = experts.load_experts(self.path, WEIGHTS)
+    self.assertEqual(found.fields["base"]["source"], source)
+    # The identity decides, not the name: a run of another kind has no source.
+    self.assertIsNone(self.write()["base"]["source"])
+    again = experts.load_experts(self.path, WEIGHTS)
+    self.assertEqual(again.members, found.members)
 
   def test_fifty_members_take_less_than_ten_kilobytes(self):
     self.write()

@@ -17,7 +17,7 @@ from huggingface_hub import constants
 
 from thickets import asking
 from thickets.errors import UserError
-from thickets.models import hub
+from thickets.models import hub, remote
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -208,3 +208,50 @@ class HubTest(parameterized.TestCase):
     file.touch()
     with self.assertRaisesRegex(UserError, "got the file"):
       hub.load(file)
+
+
+class ShippedTest(parameterized.TestCase):
+  def setUp(self):
+    super().setUp()
+    folder = self.enter_context(tempfile.TemporaryDirectory())
+    self.assets = pathlib.Path(folder) / "assets"
+    self.enter_context(mock.patch.object(remote, "_ASSETS", self.assets))
+    # A hub that is asked all the same would be waited for.
+    self.enter_context(mock.patch.object(constants, "HF_HUB_OFFLINE", True))
+
+  def test_a_shipped_model_is_a_directory_of_the_package(self):
+    model = cases.make_model(tokenizer=cases.make_tokenizer())
+    hub.save(self.assets / "toy", model)
+    loaded = hub.load("shipped/toy")
+    self.assertEqual(loaded.identity, model.identity)
+    self.assertIsNone(loaded.revision)
+    self.assertEqual(loaded.source, "shipped/toy")
+    with self.assertRaisesRegex(UserError, "revision must not be given.*'v1'"):
+      hub.load("shipped/toy", revision="v1")
+
+  @parameterized.parameters("toys", "", "../assets/toy", "toy/x", "README")
+  def test_others_are_refused_with_those_that_there_are(self, name):
+    for known in ("drills", "toy"):
+      (self.assets / known).mkdir(parents=True)
+    (self.assets / "README").touch()
+    with self.assertRaisesRegex(
+      UserError, "one of shipped/drills, shipped/toy, got 'shipped/"
+    ):
+      hub.load(f"shipped/{name}")
+
+  def test_a_package_without_assets_says_so(self):
+    with self.assertRaisesRegex(UserError, "one of none, without assets"):
+      hub.load("shipped/toy")
+
+
+class OwnModelsTest(parameterized.TestCase):
+  def test_every_model_of_the_package_loads_with_its_tokenizer(self):
+    directories = [path for path in remote._ASSETS.glob("*") if path.is_dir()]
+    self.assertNotEmpty(directories)
+    for directory in directories:
+      model = hub.load(f"shipped/{directory.name}")
+      ids = model.tokenizer.encode("3 5 7=22?")
+      self.assertEqual(
+        model.tokenizer.decode(ids, skip_special_tokens=True), "3 5 7=22?"
+      )
+      self.assertNotEmpty(model.stop_tokens)

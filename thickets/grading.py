@@ -10,6 +10,8 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -166,6 +168,13 @@ _remembered: list[Grader] = []  # Of a worker process.
 
 def _remember(grader):
   _remembered[:] = [grader]
+  threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent():
+  """A parent that is killed cannot end its workers, which would wait forever."""
+  multiprocessing.parent_process().join()
+  os._exit(1)
 
 
 def _grade_remembered(part, batch):

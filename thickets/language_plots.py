@@ -56,7 +56,7 @@ def plot_scores(
         place + 0.3,
         color="black",
         linewidth=1.4,
-        label="mean of members" if place == 0 else None,
+        label=None if ax.collections else "mean of members",
       )
   base = 100 * results["population"]["base_score"]
   ax.axhline(base, **BASE, label=f"base {base:.1f}")

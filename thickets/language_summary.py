@@ -135,7 +135,7 @@ def summarise_run(
         "position": int(position),
         "sigma": members[position].sigma,
         "select_score": float(scores[position]),
-        "judge_score": float(judged.chosen.score[rank].mean()),
+        "judge_score": _finite(judged.chosen.score[rank].mean()),
         "judge_accuracy": float(judged.chosen.lenient[rank].mean()),
       }
       for rank, position in enumerate(positions)
@@ -311,9 +311,9 @@ def _describe_scores(scores, base_score):
 def _describe_curse(scores, positions, judged):
   return {
     "select_score": float(scores[positions[0]]),
-    "judge_score": float(judged.chosen.score[0].mean()),
+    "judge_score": _finite(judged.chosen.score[0].mean()),
     "chosen_select_score": float(np.mean(scores[list(positions)])),
-    "chosen_judge_score": float(judged.chosen.score.mean()),
+    "chosen_judge_score": _finite(judged.chosen.score.mean()),
     "base_judge_score": float(judged.base.score.mean()),
   }
 

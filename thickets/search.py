@@ -5,6 +5,7 @@ with the scores is the caller's.
 """
 
 import dataclasses
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -120,7 +121,8 @@ class Search:
       self._header["base"]["num_perturbed_weights"],
       self._header["base"]["num_weights"],
     )
-    folder.write_header(self._header)
+    # As it is read back, where tuples are lists.
+    folder.write_header(json.loads(json.dumps(self._header)))
     self.members = population.sample()
 
   def evaluate(

@@ -91,10 +91,11 @@ def locate(name: str, revision: str | None = None) -> Files:
 
 def _locate_shipped(name: str, revision: str | None) -> Files:
   """A model of the package itself."""
-  known = sorted(path.name for path in _ASSETS.iterdir() if path.is_dir())
+  known = sorted(path.name for path in _ASSETS.glob("*") if path.is_dir())
   if name.removeprefix(_SHIPPED) not in known:
     raise UserError(
-      f"A shipped model must be one of {', '.join(_SHIPPED + k for k in known)},"
+      "A shipped model must be one of"
+      f" {', '.join(_SHIPPED + k for k in known) or 'none, without assets'},"
       f" got {name!r}."
     )
   if revision is not None:

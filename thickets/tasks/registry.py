@@ -4,6 +4,7 @@ import functools
 import importlib
 import importlib.util
 import pathlib
+import sys
 
 from thickets import naming
 from thickets.errors import UserError
@@ -64,8 +65,10 @@ def _load_file(path: pathlib.Path) -> Task:
       f"task.name must be a task or a Python file that defines TASK, got"
       f" {path}, which does not exist."
     )
-  spec = importlib.util.spec_from_file_location(path.stem, path)
+  # Under a name that no module of the same stem has.
+  spec = importlib.util.spec_from_file_location(f"task file {path}", path)
   module = importlib.util.module_from_spec(spec)
+  sys.modules[spec.name] = module  # Where dataclasses look for their own.
   try:
     spec.loader.exec_module(module)
   except Exception as error:  # Whatever the user's file raises.

@@ -149,6 +149,11 @@ def _load_tables(task, sizes, train, test, revision, seed):
       )
     return tables.read_file(train), tables.read_file(test) if test else None
   if task.generate is not None:
+    if revision:
+      raise UserError(
+        f"task.revision must not be given for {task.name}, whose rows are"
+        f" generated, got {revision!r}. Leave it out."
+      )
     if not sizes.judge:
       raise UserError(
         f"The size of judge must be given for {task.name}, whose rows are"

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import hashlib
+import io
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from thickets import asking
 from thickets.errors import UserError
 from thickets.tasks.base import Source
 
-_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
+SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +49,9 @@ def read_file(path: str | pathlib.Path) -> Table:
       line.
   """
   path = pathlib.Path(path).expanduser()
-  if path.suffix not in _SUFFIXES:
+  if path.suffix not in SUFFIXES:
     raise UserError(
-      f"A data file must end in {', '.join(_SUFFIXES)}, got {path}. Convert it,"
+      f"A data file must end in {', '.join(SUFFIXES)}, got {path}. Convert it,"
       " or rename it."
     )
   try:
@@ -144,7 +145,7 @@ def _resolve(path: str, revision: str | None) -> str | None:
 
 
 def _read_json(path, content):
-  rows = json.loads(content.decode("utf-8"))
+  rows = json.loads(content.decode("utf-8-sig"))
   if not isinstance(rows, list):
     raise UserError(
       f"{path} must hold a list of objects, got {type(rows).__name__}. Write"
@@ -156,7 +157,8 @@ def _read_json(path, content):
 def _read_jsonl(path, content):
   rows, places = [], []
   # By newlines alone: texts may hold other line separators unescaped.
-  for number, line in enumerate(content.decode("utf-8").split("\n"), start=1):
+  lines = content.decode("utf-8-sig").split("\n")
+  for number, line in enumerate(lines, start=1):
     if not line.strip():
       continue
     try:
@@ -171,11 +173,20 @@ def _read_jsonl(path, content):
 
 
 def _read_csv(path, content):
-  reader = csv.DictReader(
-    content.decode("utf-8-sig").splitlines(keepends=True), strict=True
-  )
+  # As above, and without a change of those within quotes.
+  text = io.StringIO(content.decode("utf-8-sig"), newline="")
+  reader = csv.DictReader(text, strict=True)
   rows, places = [], []
-  for row in reader:
+  while True:
+    try:
+      row = next(reader, None)
+    except csv.Error as error:
+      raise UserError(
+        f"Each row must be as csv writes it, got {error} ({path}, line"
+        f" {reader.reader.line_num})."
+      ) from error
+    if row is None:
+      return rows, places
     if None in row or None in row.values():
       raise UserError(
         f"Each row must have the {len(reader.fieldnames)} columns of the"
@@ -183,7 +194,6 @@ def _read_csv(path, content):
       )
     rows.append(row)
     places.append(f"line {reader.line_num}")
-  return rows, places
 
 
 def _read_parquet(path, content):
@@ -194,8 +204,6 @@ def _read_parquet(path, content):
       f"{path} needs the library pyarrow, which is not installed. Install the"
       " extra tasks, as in: pip install -e '.[tasks]'."
     ) from error
-  import io
-
   return parquet.read_table(io.BytesIO(content)).to_pylist(), ()
 
 
