@@ -63,7 +63,8 @@ class Subject:
       "name": self.task_name,
       "version": self.task.version,
       "rules": self.rules,
-      "data": self.splits.origin,
+      # By content: a data set's next revision may hold the same rows.
+      "data": {name: self.splits.origin[name] for name in SPLITS},
       "prompts": {
         name: records.hash_arrays(batch) for name, batch in self.batches.items()
       },
@@ -72,8 +73,9 @@ class Subject:
     }
 
   def describe_source(self) -> dict[str, Any]:
-    """Where the base can be loaded from, as JSON values."""
+    """Where base and data can be loaded from, as JSON values."""
     return {
+      "data": self.splits.origin,
       "name": self.model.source,
       "revision": self.model.revision,
       "dtype": self.model.dtype.name,

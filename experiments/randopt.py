@@ -51,10 +51,11 @@ def main(_) -> None:
 def run(config, workdir: str) -> dict[str, Any]:
   """Runs or resumes one experiment; returns the contents of results.json."""
   clock = launch.Clock()
-  with runs.Run(
-    workdir, launch.to_json(config), extendable=_EXTENDABLE
-  ) as folder:
-    subject = language.load_subject(config)
+  fields = launch.to_json(config)
+  # Before the directory is begun, so that a name can still be corrected.
+  runs.check_config(workdir, fields, _EXTENDABLE)
+  subject = language.load_subject(config)
+  with runs.Run(workdir, fields, extendable=_EXTENDABLE) as folder:
     names = transformer.tensor_names(subject.model.params)
     # Patterns are checked against the weights' names before anything is scored.
     describe_kind(subject.model.params, language.make_kind(config), names)
@@ -134,7 +135,7 @@ def summarise(config, task, examples, folder, chosen, dev) -> dict[str, Any]:
     primary_k=config.ensemble.top_k,
     dev=dev,
     note=_note(task, examples),
-  )
+  ) | {"data": examples.origin}
 
 
 def draw(members, scores, results, folder) -> None:

@@ -52,7 +52,7 @@ class Run:
     extendable: Iterable[str] = (),
   ):
     self.workdir = make_workdir(workdir)
-    self._check_config(config, extendable)
+    check_config(self.workdir, config, extendable)
     self._log = records.RecordLog(
       self.workdir / "records" / f"process_{jax.process_index():04d}.jsonl"
     )
@@ -241,14 +241,6 @@ class Run:
     """Where a figure of the run belongs."""
     return self.workdir / "figures" / name
 
-  def _check_config(self, config, extendable):
-    if different := config_differences(self.workdir, config, extendable):
-      raise UserError(
-        f"{self.workdir} holds a run whose config differs: "
-        + "; ".join(different)
-        + ". Choose another workdir, or the values it was made with."
-      )
-
   def _log_paths(self) -> list[pathlib.Path]:
     return sorted((self.workdir / "records").glob("*.jsonl"))
 
@@ -288,6 +280,24 @@ def read_base(workdir: str | os.PathLike[str]) -> Params:
     UserError: if there is none, or it is damaged.
   """
   return _restore((pathlib.Path(workdir) / "base").absolute())
+
+
+def check_config(
+  workdir: str | os.PathLike[str],
+  config: dict[str, Any],
+  extendable: Iterable[str] = (),
+) -> None:
+  """Refuses a config that means something else than that of a directory's run.
+
+  Raises:
+    UserError: that says in what they differ.
+  """
+  if different := config_differences(workdir, config, extendable):
+    raise UserError(
+      f"{workdir} holds a run whose config differs: "
+      + "; ".join(different)
+      + ". Choose another workdir, or the values it was made with."
+    )
 
 
 def config_differences(
