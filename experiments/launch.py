@@ -124,6 +124,8 @@ def ending_well() -> Iterator[None]:
     yield
   except UserError as error:
     sys.exit(f"error: {error}")
+  except BrokenPipeError:  # As of `| head`.
+    os._exit(141)
   except KeyboardInterrupt:
     print(
       f"\nInterrupted. What was finished is in {WORKDIR.value}; the same command"

@@ -261,7 +261,7 @@ def _note(task, examples) -> str:
     return ""
   answer, accuracy = task.baseline(examples.select, examples.judge)
   return (
-    f"Without reading the question: always {answer}, the most frequent of"
+    f"Without reading the question: {answer}, the most frequent of"
     f" select, is right on {accuracy:.1%} of judge."
   )
 
