@@ -143,6 +143,20 @@ class CountdownTest(parameterized.TestCase):
     self.assertEqual(grade, base.Grade(0.0, False, False, vote, False))
 
   @parameterized.parameters(
+    "2^3*5+7", "3*5+7^2", "3*5+7!", "3.3*5+7", "1,3*5+7", "3*5+7½", "3*5+7x",
+    "3*5+7 ^2", "x3*5+7", "3*5+7.5",
+  )  # fmt: skip
+  def test_a_part_of_another_expression_is_not_the_answer(self, text):
+    for response in (text, f"The answer is {text}", f"{text} is what I found."):
+      self.assertIsNone(STANDARD(_example(), response).vote, response)
+
+  @parameterized.parameters(
+    "3*5+7.", "3*5+7, which is 22", "**3*5+7**", "So: 3*5+7 = 22!"
+  )
+  def test_what_stands_around_an_answer_does_not_matter(self, text):
+    self.assertEqual(STANDARD(_example(), f"I found {text}").vote, "22")
+
+  @parameterized.parameters(
     # 173 / -11 is meant, rounded to 15 digits.
     ((97, 76, 86, 97), "-15.727272727272727", "(97+76)/(86-97)", True),
     ((97, 76, 86, 97), "-15.727272727272727", "(97-76)/(86-97)", False),

@@ -77,6 +77,15 @@ class StandardTest(parameterized.TestCase):
     self.assertEqual(_grade(response), (0.0, False, True, "18", False))
 
   @parameterized.parameters(
+    r"18\times 3", r"18\cdot2", "18 x 3", "18 000", "18_000", "18'000", "18!",
+    "18²", "18½", "18 million", r"18 \times 3 = 54",
+  )  # fmt: skip
+  def test_a_part_of_another_number_is_not_the_answer(self, answer):
+    grade = _grade(f"So it is\n#### {answer}")
+    self.assertFalse(grade.correct)
+    self.assertFalse(grade.lenient)
+
+  @parameterized.parameters(
     ("#### -18", "-18"),
     ("#### $-18", "-18"),
     ("#### -$18", "-18"),

@@ -1,5 +1,6 @@
 """Tests of values as text, and of tests as a call and a comparison."""
 
+import contextlib
 import decimal
 import fractions
 import json
@@ -292,6 +293,17 @@ class ChecksTest(parameterized.TestCase):
   )
   def test_judges_as_python(self, test, actual, expected, passes):
     self.assertEqual(checks.parse_test(test).passes(actual, expected), passes)
+
+  @parameterized.parameters("<", "==", "in")
+  def test_what_a_program_wrote_itself_is_judged(self, sign):
+    """Such as a number that our own encoder would not send."""
+    other = "[3]" if sign == "in" else "3"
+    check = checks.parse_test(f"assert f(1) {sign} {other}")
+    for digits in (100, 4000, 9000):
+      with contextlib.suppress(ValueError):
+        value = values.load(json.dumps(["d", "1" * digits]))
+        self.assertIsInstance(check.make_key(value), str)
+        self.assertFalse(check.passes(value, 3 if sign != "in" else [3]))
 
   @hypothesis.given(VALUES, VALUES)
   def test_equal_keys_pass_alike(self, one, other):

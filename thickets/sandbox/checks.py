@@ -62,7 +62,10 @@ class Check:
       return values.make_key(actual)
     if self.judge in ("true", "false"):
       return str(bool(actual))
-    return json.dumps(values.dump(actual))  # Types matter: 1 is not True.
+    try:
+      return json.dumps(values.dump(actual))  # Types matter: 1 is not True.
+    except values.UnencodableError:  # Larger than what we would send.
+      return f"{type(actual).__name__} {values.make_key(actual)}"
 
 
 def parse_test(test: str) -> Check:

@@ -105,10 +105,15 @@ class _Encoder:
     raise UnencodableError(f"of type {type(value).__name__:.80}")
 
 
+def _is_huge(value: decimal.Decimal) -> bool:
+  """Whether a Decimal has too many digits, or zeros that would be spelled."""
+  return len(value.as_tuple().digits) + abs(value.adjusted()) > MAX_EXPONENT
+
+
 def _encode_decimal(value):
   if not value.is_finite():  # As a float: infinities are equal to it.
     return ["f", "nan" if value.is_nan() else f"{float(value)}"]
-  if len(value.as_tuple().digits) + abs(value.adjusted()) > MAX_EXPONENT:
+  if _is_huge(value):
     raise UnencodableError(f"a Decimal beyond 1E{MAX_EXPONENT}")
   return ["d", decimal.Decimal.__str__(value)]
 
@@ -185,7 +190,7 @@ def _decode_decimal(text):
   value = decimal.Decimal(text)
   if not value.is_finite() or len(text) > 2 * MAX_EXPONENT:
     raise ValueError("a Decimal must be finite and short.")
-  if abs(value.adjusted()) > MAX_EXPONENT:
+  if _is_huge(value):
     raise ValueError(f"a Decimal must be within 1E{MAX_EXPONENT}.")
   return value
 

@@ -80,6 +80,9 @@ _AROUND = " \t\r\n$*`.,"
 _BULLET = re.compile(r"^ {0,8}[-*+•] +", re.MULTILINE)
 _RUN = re.compile(r"[-+*/() 0-9]+")
 
+_JOINED = (*".,_^\\½¼¾",)  # What a number before belongs to.
+_POWERS = (*"^!_²³½¼¾",)
+
 _PAPER_MAX_NUMBER = 1000
 _PAPER_WHOLE = Fraction(1, 10**9)
 
@@ -144,11 +147,28 @@ def _lenient_value(example, response):
     value = _valid_value(example, rest) if found else None
     if value is not None:
       return value
-  for run in reversed(_RUN.findall(_BULLET.sub("", _plain(tail)))):
-    formula = _parse(run.strip(" *"))
+  tail = _BULLET.sub("", _plain(tail))
+  for run in reversed(list(_RUN.finditer(tail))):
+    if _is_cut_out(tail, run):
+      continue
+    formula = _parse(run.group().strip(" *"))
     if formula is not None and _uses_numbers(example, formula):
       return formula.value
   return None
+
+
+def _is_cut_out(text, run):
+  """Whether a run of signs and digits is a part of what says something else."""
+  before, after = text[: run.start()], text[run.end() :]
+  if run.group()[0] != " " and (
+    before[-1:].isalnum() or before[-1:] in _JOINED
+  ):
+    return True
+  if run.group()[-1] != " " and (
+    after[:1].isalnum() or re.match("[.,][0-9]", after)
+  ):
+    return True
+  return before.rstrip()[-1:] in _POWERS or after.lstrip()[:1] in _POWERS
 
 
 def _valid_value(example, answer):

@@ -45,7 +45,11 @@ _VALUE = (
   rf"\{{(?P<bottom>{_DECIMAL})\}}"
   rf"|(?P<sign2>{_SIGN})(?P<whole>{_DECIMAL})(?:\s?/\s?(?P<part>{_DECIMAL}))?)"
   # Not cut out of a longer number (of whatever digits), power or product.
-  r"(?!\d|[.,]\d|[eE][-+]?[0-9]|\s*[*×·^/]+\s*[-(\\]?[0-9])"
+  r"(?!\d|[.,]\d|[eE][-+]?[0-9]|[!²³¼½¾]|\s?x\s?[0-9]"
+  r"|\s*(?:[*×·^/]+|\\times|\\cdot|\\div)\s*[-(\\]?[0-9]"
+  # Nor of digits in groups, nor of a number that goes on in words.
+  r"|[ _'’\u00a0\u202f][0-9]{3}(?![0-9])"
+  r"|\s*(?:dozen|hundred|thousand|million|billion)\b)"
 )
 _MARKED = re.compile(
   r"(?:\s|\*\*|\\\(|\\boxed\{|\$(?=\\))*+"
