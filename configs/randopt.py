@@ -9,11 +9,11 @@ Command   python -m experiments.randopt --workdir=DIR \
           (its module says where the file is published).
 Hardware  accelerators; bfloat16 weights of the 7B models take 15 GB, and as
           much again per member under way
-Time      not measured. Responses to generate are N x 200, and four times K x the
-          size of judge (chosen and random members, samples of the base), after
-          which `python -m experiments.benchmark` with
-          configs/benchmark_language.py measures the members per hour of a
-          machine. -small is N=100, K=25; -smoke is N=4, K=2 with the model that
+Time      not measured. Responses to generate are N x 200 to select, three times
+          K x the size of judge (chosen and random members, samples of the base),
+          and three times K x the size of dev (temperatures);
+          `python -m experiments.benchmark` with configs/benchmark_language.py
+          measures how many members a machine answers for in an hour. -small is N=100, K=25; -smoke is N=4, K=2 with the model that
           ships in the package, and tests data, prompts and grading within a
           minute on a laptop, not abilities
 Result    published: accuracy in % at N=5000, K=50 (the paper, arXiv:2603.12228,

@@ -2,6 +2,9 @@
 
 import contextlib
 import dataclasses
+import hashlib
+import importlib.metadata
+import pathlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,6 +66,7 @@ class Subject:
       "name": self.task_name,
       "version": self.task.version,
       "rules": self.rules,
+      "grader": _describe_grader(self.task, self.task_name),
       # By content: a data set's next revision may hold the same rows.
       "data": {name: self.splits.origin[name] for name in SPLITS},
       "prompts": {
@@ -80,6 +84,15 @@ class Subject:
       "revision": self.model.revision,
       "dtype": self.model.dtype.name,
     }
+
+
+def _describe_grader(task: Task, name: str) -> dict[str, str]:
+  """What else grades depend on: libraries, and the file of a user's task."""
+  versions = {lib: importlib.metadata.version(lib) for lib in task.libraries}
+  if name.endswith(".py"):
+    content = pathlib.Path(name).expanduser().read_bytes()
+    versions["sha256"] = hashlib.sha256(content).hexdigest()
+  return versions
 
 
 def load_task(

@@ -40,6 +40,8 @@ def main(_) -> None:
     model, experts = saved.load_experts()
     fields = experts.fields["task"]
     task = registry.load(fields["name"])
+    if task.check is not None:
+      task.check()
     k = experts.primary_k if _K.value is None else _K.value
     if not 1 <= k <= len(experts.members):
       raise UserError(

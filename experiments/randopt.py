@@ -23,15 +23,23 @@ from thickets import (
   runs,
   search,
 )
+from thickets.consistency import SelfConsistency
 from thickets.errors import UserError
 from thickets.language_summary import Judged
 from thickets.models import transformer
 from thickets.perturb import describe_kind
 from thickets.sampling import Sampling
-from thickets.voting import Answers
 
 # The reported K is not among them: it is chosen before the judging is seen.
-_EXTENDABLE = ("population.size", "ensemble.also")
+_EXTENDABLE = (
+  "population.size",
+  "ensemble.also",
+  # How the work is laid out changes records no further than rounding.
+  *(
+    f"compute.{name}"
+    for name in ("devices_per_member", "lanes", "rows", "num_workers")
+  ),
+)
 _SAMPLES = 0  # Purpose of a key.
 
 
@@ -86,8 +94,11 @@ def run(config, workdir: str) -> dict[str, Any]:
       clock.lap("select_s")
       chosen = _choose(config, scores)
       _save_experts(found, chosen, scores, config)
-      itself = _SelfConsistency(config, subject, grader, folder)
-      dev = itself.compare_on_dev()
+      itself = _make_consistency(config, subject, grader, folder)
+      temperatures = config.consistency.temperatures
+      dev = []
+      if len(temperatures) > 1:
+        dev = itself.compare("dev", temperatures, config.ensemble.top_k)
       clock.lap("dev_s")
       shown = range(len(chosen))  # As they were drawn, whatever they scored.
       positions = sorted({*shown, *map(int, chosen)})
@@ -96,7 +107,9 @@ def run(config, workdir: str) -> dict[str, Any]:
       )
       _check_base(folder, "judge", config)
       clock.lap("judge_s")
-      temperature = _best_temperature(config, dev)
+      temperature = consistency.choose_temperature(
+        config.consistency.temperatures, dev
+      )
       if temperature is not None:
         itself.sample("judge", temperature, len(chosen))
       clock.lap("consistency_s")
@@ -115,20 +128,24 @@ def run(config, workdir: str) -> dict[str, Any]:
 def summarise(config, task, examples, folder, chosen, dev) -> dict[str, Any]:
   """Reads the answers back from the log, and compares them."""
   members = _population_spec(config).sample()
-  temperature = _best_temperature(config, dev)
+  temperature = consistency.choose_temperature(
+    config.consistency.temperatures, dev
+  )
   judged = Judged(
-    base=_read(folder, "judge", [runs.BASE_POSITION]),
-    chosen=_read(folder, "judge", chosen),
-    random=_read(folder, "judge", range(len(chosen))),
+    base=language_summary.read_answers(folder, "judge", [runs.BASE_POSITION]),
+    chosen=language_summary.read_answers(folder, "judge", chosen),
+    random=language_summary.read_answers(folder, "judge", range(len(chosen))),
     samples=None
     if temperature is None
-    else _read(folder, _split("judge", temperature), range(len(chosen))),
+    else language_summary.read_answers(
+      folder, consistency.name_split("judge", temperature), range(len(chosen))
+    ),
     temperature=temperature,
   )
   return language_summary.summarise_run(
     members,
     folder.scores("select", range(len(members))),
-    _read(folder, "select", [runs.BASE_POSITION]),
+    language_summary.read_answers(folder, "select", [runs.BASE_POSITION]),
     [int(position) for position in chosen],
     judged,
     top_k=config.ensemble.also,
@@ -188,72 +205,21 @@ def _save_experts(found, chosen, scores, config) -> None:
     found.save_experts(chosen, scores, primary_k=config.ensemble.top_k)
 
 
-class _SelfConsistency:
-  """Has the base answer several times, as far as the log lacks it."""
-
-  def __init__(self, config, subject, grader, folder):
-    self._config, self._subject, self._folder = config, subject, folder
-    settings = config.consistency
-    # One evaluator for all temperatures, which are data to its programs.
-    self.evaluator = language.make_evaluator(
-      config,
-      subject,
-      grader,
-      decoding=language.make_decoding(
-        config,
-        subject.task,
-        subject.model,
-        Sampling(1.0, settings.top_k, settings.top_p),
-      ),
-      key=language.make_key(config, _SAMPLES),
-    )
-
-  def compare_on_dev(self) -> list[dict[str, Any]]:
-    """How each temperature votes on `dev`; nothing where there is no choice."""
-    k, rows = self._config.ensemble.top_k, []
-    if len(self._config.consistency.temperatures) > 1:
-      for temperature in self._config.consistency.temperatures:
-        self.sample("dev", temperature, k)
-        answers = _read(self._folder, _split("dev", temperature), range(k))
-        rows.append(
-          {
-            "temperature": float(temperature),
-            "k": k,
-            "size": answers.lenient.shape[1],
-            "accuracy": float(answers.elect()[:, -1].mean()),
-          }
-        )
-    return rows
-
-  def sample(self, split: str, temperature: float, count: int) -> None:
-    """Answers a split `count` times."""
-    self._folder.evaluate(
-      consistency.Samples(self.evaluator, temperature),
-      self._subject.model.params,
-      consistency.name_samples(count),
-      self._subject.batches[split],
-      split=_split(split, temperature),
-      width=1,
-    )
-
-
-def _best_temperature(config, dev) -> float | None:
-  """The temperature of the highest accuracy on `dev`, the lowest at a tie."""
-  temperatures = sorted(config.consistency.temperatures)
-  if not dev:
-    return temperatures[0] if temperatures else None
-  rows = sorted(dev, key=lambda row: (-row["accuracy"], row["temperature"]))
-  return rows[0]["temperature"]
-
-
-def _read(folder, split, positions) -> Answers:
-  return Answers.stack(
-    [folder.record(split, int(p)).channels() for p in positions]
+def _make_consistency(config, subject, grader, folder) -> SelfConsistency:
+  settings = config.consistency
+  sampling = Sampling(1.0, settings.top_k, settings.top_p)
+  evaluator = language.make_evaluator(
+    config,
+    subject,
+    grader,
+    decoding=language.make_decoding(
+      config, subject.task, subject.model, sampling
+    ),
+    key=language.make_key(config, _SAMPLES),
   )
-
-
-def _split(split: str, temperature: float) -> str:
-  return f"{split} sampled at {temperature:g}"
+  return SelfConsistency(
+    evaluator, folder, subject.model.params, subject.batches
+  )
 
 
 def _note(task, examples) -> str:

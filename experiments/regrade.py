@@ -14,6 +14,7 @@ import pathlib
 from typing import Any
 
 import ml_collections
+import numpy as np
 from absl import flags, logging
 
 from experiments import language, launch, randopt
@@ -86,12 +87,16 @@ class _Regraded:
           " Run it with --config.log_responses=True."
         )
       split = self.record.split.split(" ")[0]
-      return channels | grading.grade_texts(
+      graded = grading.grade_texts(
         self.log.grader,
         self.log.examples.indices(split),
         grading.read_responses(channels),
         num_threads=self.log.num_threads,
       )
+      # A member whose logits were not numbers has failed by any rules.
+      has_failed = np.isnan(channels["score"])
+      score = np.where(has_failed, np.nan, graded["score"])
+      return channels | graded | {"score": score}
 
 
 def _read_config(workdir: str) -> ml_collections.ConfigDict:

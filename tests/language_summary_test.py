@@ -84,7 +84,8 @@ class WorkedCaseTest(parameterized.TestCase):
         "role": "base",
         "name": "base",
         "responses": 1,
-        "select": 0.5,
+        "select_score": 0.5,
+        "judge_score": 0.0,
         "judge": wilson(1),
         "strict": 0.0,
       },
@@ -92,7 +93,8 @@ class WorkedCaseTest(parameterized.TestCase):
         "role": "random-mean",
         "name": "mean of 2 random members",
         "responses": 1,
-        "select": 0.5,  # Of the one that did not fail.
+        "select_score": 0.5,  # Of the one that did not fail.
+        "judge_score": 0.5,
         "judge": bootstrap(0.5, 0, 0.5, 0),
         "strict": 0.25,
         "gain": bootstrap(-0.5, 0, 0.5, 0),
@@ -101,7 +103,8 @@ class WorkedCaseTest(parameterized.TestCase):
         "role": "best",
         "name": "best member",
         "responses": 1,
-        "select": 0.75,
+        "select_score": 0.75,
+        "judge_score": 0.25,
         "judge": wilson(2),
         "strict": 0.25,
         "gain": bootstrap(0, 1, 0, 0),
@@ -110,7 +113,8 @@ class WorkedCaseTest(parameterized.TestCase):
         "role": "chosen-mean",
         "name": "mean of the best 2",
         "responses": 1,
-        "select": 0.625,
+        "select_score": 0.625,
+        "judge_score": 0.375,
         "judge": bootstrap(1, 0.5, 0.5, 0),
         "strict": 0.375,
         "gain": bootstrap(0, 0.5, 0.5, 0),
@@ -255,20 +259,22 @@ class WorkedCaseTest(parameterized.TestCase):
     self.assertEqual(self.results["num_judge"], 4)
     self.assertEqual(self.results["primary_k"], 2)
     self.assertEqual(self.results["dev"], DEV)
-    self.assertIn("share of prompts", self.results["units"])
+    self.assertIn("shares of prompts", self.results["units"])
     json.dumps(self.results, allow_nan=False)
 
   def test_console(self):
     text = language_summary.format_results(self.results)
     table = text.splitlines()
     self.assertRegex(
-      table[0], "^% right on 4 prompts +responses +select +judge"
+      table[0], "^% of 4 prompts +responses +score, select +score, judge +right"
     )
     for row in self.results["table"]:
       (line,) = (li for li in table if li.startswith(row["name"] + "  "))
       numbers = [f"{100 * row['judge']['mean']:.1f}"]
       numbers += [
-        f"{100 * row[f]:.1f}" for f in ("select", "strict") if f in row
+        f"{100 * row[f]:.1f}"
+        for f in ("select_score", "judge_score")
+        if f in row
       ]
       if "gain" in row:
         numbers.append(f"{100 * row['gain']['mean']:+.1f}")
@@ -280,7 +286,7 @@ class WorkedCaseTest(parameterized.TestCase):
       r"vote - self-consistency: \+25\.0 \[-50\.0, \+100\.0\]",
       r"4 members, 1 failed, mean 50\.0 on 4 prompts of selection; 1 better"
       r" than the base there: 25\.0% \[4\.6%, 69\.9%\]",
-      r"best member was selected with 75\.0 and reaches 25\.0 on unseen",
+      r"best member was selected with a score of 75\.0 and reaches 25\.0 on unseen",
       r"chosen on 8 prompts of dev: 0\.7: 37\.5, 1: 25\.0",
       r"^Note!$",
     ):
@@ -306,7 +312,7 @@ class OtherCasesTest(parameterized.TestCase):
     group = results["population"]["by_sigma"][0]
     self.assertEqual(group["num_failed"], 2)
     self.assertIsNone(group["mean_score"])
-    self.assertIsNone(results["table"][1]["select"])
+    self.assertIsNone(results["table"][1]["select_score"])
     self.assertIsNone(results["winners_curse"]["judge_score"])
     self.assertIsNone(results["chosen"][0]["judge_score"])
     self.assertIn("reaches – on", language_summary.format_results(results))

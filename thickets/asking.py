@@ -36,6 +36,8 @@ def ask_hub(
   wanted = f"A {what} must be a {local} or the id of one on the hub, got"
   try:
     return ask()
+  except UserError:
+    raise
   except errors.GatedRepoError as error:
     raise UserError(
       f"{name!r} must be open to you, got a gated {what} on {at}. Accept its"

@@ -8,15 +8,94 @@ Reference: Wang et al. (2023), "Self-Consistency Improves Chain of Thought
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from thickets import language_summary, runs
 from thickets.language import LanguageEvaluator
 from thickets.naming import Params
 from thickets.perturb import BASE, Member
 from thickets.population import Batch, Handle
+
+
+class SelfConsistency:
+  """Samples the base on the splits of a run, as far as its log lacks them.
+
+  Args:
+    evaluator: that samples; one for all temperatures, which are data to its
+      programs.
+    folder: the run directory.
+    base: the weights.
+    batches: prompts by split.
+
+  Attributes:
+    evaluator: as given.
+  """
+
+  def __init__(
+    self,
+    evaluator: LanguageEvaluator,
+    folder: runs.Run,
+    base: Params,
+    batches: Mapping[str, Batch],
+  ):
+    self.evaluator = evaluator
+    self._folder, self._base, self._batches = folder, base, batches
+
+  def sample(self, split: str, temperature: float | int, count: int) -> None:
+    """Has the base answer a split `count` times."""
+    samples = Samples(self.evaluator, temperature)
+    batch = self._batches[split]
+    self._folder.evaluate(
+      samples,
+      self._base,
+      name_samples(count),
+      batch,
+      split=name_split(split, temperature),
+      width=samples.find_width(self._base, batch, count),
+    )
+
+  def compare(
+    self, split: str, temperatures: Sequence[float | int], count: int
+  ) -> list[dict[str, Any]]:
+    """How the base votes with itself at several temperatures, as JSON values."""
+    rows = []
+    for temperature in temperatures:
+      self.sample(split, temperature, count)
+      answers = language_summary.read_answers(
+        self._folder, name_split(split, temperature), range(count)
+      )
+      rows.append(
+        {
+          "temperature": float(temperature),
+          "k": count,
+          "size": answers.lenient.shape[1],
+          "accuracy": float(answers.elect()[:, -1].mean()),
+        }
+      )
+    return rows
+
+
+def choose_temperature(
+  temperatures: Sequence[float | int], compared: Sequence[Mapping[str, Any]]
+) -> float | int | None:
+  """The temperature of the highest accuracy, the lowest of those at a tie.
+
+  Args:
+    temperatures: that there are to choose from.
+    compared: rows of `SelfConsistency.compare`; none where there is no choice.
+  """
+  if not compared:
+    return temperatures[0] if temperatures else None
+  best = min(compared, key=lambda row: (-row["accuracy"], row["temperature"]))
+  return best["temperature"]
+
+
+def name_split(split: str, temperature: float | int) -> str:
+  """The name of a split in the log where samples answered it."""
+  return f"{split} sampled at {float(temperature)}"
 
 
 def name_samples(count: int) -> list[Member]:
@@ -32,7 +111,7 @@ class Samples:
   """An `Evaluator` of the base's samples, as `name_samples` names them.
 
   Attributes:
-    evaluator: that samples; one for all temperatures compiles once.
+    evaluator: that samples.
     temperature: of the samples, above zero.
   """
 
@@ -45,30 +124,39 @@ class Samples:
     """As of the evaluator."""
     return self.evaluator.place(base, batch, num_members)
 
+  def find_width(self, base: Params, batch: Batch, count: int) -> int:
+    """How many samples are generated at once: as many as memory has rows for."""
+    rows = self.evaluator.find_rows(base, batch)
+    return max(1, min(count, rows // len(batch["index"])))
+
   def __call__(
     self, base: Params, members: Sequence[Member], batch: Batch
   ) -> Handle:
-    """Generates a sample for each member, and queues the grading."""
-    num_prompts = len(batch["index"])
-    temperature = np.full(num_prompts, self.temperature, np.float32)
-    handles = []
-    for member in members:
-      if member.sigma:
-        raise ValueError(f"A sample must have sigma 0, got {member}.")
-      sample = np.full(num_prompts, member.seed, np.uint32)
-      fields = {"sample": sample, "temperature": temperature}
-      handles.append(self.evaluator(base, [BASE], batch | fields))
-    return _Joined(handles)
+    """Generates a sample for each member at once, and queues the grading."""
+    if any(member.sigma for member in members):
+      raise ValueError(f"A sample must have sigma 0, got {members}.")
+    num_prompts, count = len(batch["index"]), len(members)
+    tiled = {
+      name: np.tile(array, (count,) + (1,) * (array.ndim - 1))
+      for name, array in batch.items()
+    }
+    samples = np.array([member.seed for member in members], np.uint32)
+    tiled["sample"] = np.repeat(samples, num_prompts)
+    tiled["temperature"] = np.full(
+      count * num_prompts, self.temperature, np.float32
+    )
+    return _Divided(self.evaluator(base, [BASE], tiled), count)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Joined:
-  """Waits for chunks of one member each."""
+class _Divided:
+  """Waits for one member's channels and divides them among samples."""
 
-  handles: Sequence[Any]
+  handle: Handle
+  count: int
 
   def result(self):
-    parts = [handle.result() for handle in self.handles]
     return {
-      name: np.concatenate([part[name] for part in parts]) for name in parts[0]
+      name: channel[0].reshape(self.count, -1, *channel.shape[2:])
+      for name, channel in self.handle.result().items()
     }

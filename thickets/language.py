@@ -59,6 +59,9 @@ def make_batch(
   return {"tokens": tokens, "index": np.asarray(indices, np.int32)}
 
 
+_MANY_PROMPTS = 2**20  # More than fit into any memory at once.
+
+
 class LanguageEvaluator:
   """An `Evaluator` of members by what they generate.
 
@@ -155,6 +158,15 @@ class LanguageEvaluator:
     plan = self._plan(base, _read_prompts(batch))
     return min(num_members, plan.lanes * self._slots)
 
+  def find_rows(self, base: Params, batch: Any) -> int:
+    """Prompts that all groups of devices continue at once for the base.
+
+    As many as memory holds, however few the batch has.
+    """
+    prompts = _read_prompts(batch)
+    plan = self._plan(base, prompts, num_prompts=_MANY_PROMPTS)
+    return plan.rows * self._slots
+
   def respond(
     self, base: Params, members: Sequence[Member], batch: Any
   ) -> Responses:
@@ -222,10 +234,11 @@ class LanguageEvaluator:
       keys = jax.vmap(jax.vmap(fold), (0, None))(keys, samples)
     return keys
 
-  def _plan(self, base, prompts) -> Plan:
+  def _plan(self, base, prompts, num_prompts=None) -> Plan:
     """The plan for such prompts, made once: every chunk asks for it."""
     dtype = base["embed_tokens"].dtype
-    sizes = len(prompts), max(len(prompt) for prompt in prompts)
+    longest = max(len(prompt) for prompt in prompts)
+    sizes = num_prompts or len(prompts), longest
     if (dtype, sizes) not in self._plans:
       self._plans[dtype, sizes] = planning.plan_memory(
         self._config,

@@ -98,6 +98,9 @@ def plot_curves(path: pathlib.Path, results: Mapping[str, Any]) -> None:
     xlabel=f"K, responses per prompt (primary K={results['primary_k']})",
     ylabel=f"right on {results['num_judge']} unseen prompts, %\n(band: 95 %)",
   )
+  longest = max(map(len, results["curves"].values()))
+  ax.set_xticks([mark + 1 for mark in _marks(longest)], minor=False)
+  ax.minorticks_off()
   ax.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
   add_legend(ax, loc="upper left", bbox_to_anchor=(1, 1))
   save_figure(fig, path)

@@ -8,11 +8,11 @@ response it stands; `strict` demands the form that the prompt asked for as well.
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from thickets import intervals
 from thickets.perturb import Member
@@ -36,6 +36,21 @@ class Judged:
   random: Answers
   samples: Answers | None = None
   temperature: float | None = None
+
+
+def read_answers(
+  folder: Any, split: str, positions: Iterable[int] | Int[np.ndarray, " K"]
+) -> Answers:
+  """Reads answers back from a run's log.
+
+  Args:
+    folder: a `runs.Run`.
+    split: name of the prompts.
+    positions: [K] of the respondents, by rank.
+  """
+  return Answers.stack(
+    folder.record(split, int(position)).channels() for position in positions
+  )
 
 
 def summarise_run(
@@ -113,7 +128,9 @@ def summarise_run(
     )
   return {
     "units": (
-      "share of prompts; 95 % intervals over prompts, Wilson's of single"
+      "select_score and judge_score are mean scores of the task; judge and gain"
+      " are shares of prompts whose answer is right, strict those that have the"
+      " form asked for as well; 95 % intervals over prompts, Wilson's of single"
       " answers and votes, the paired bootstrap's of means and differences"
     ),
     "num_select": base_select.score.shape[1],
@@ -169,12 +186,12 @@ def describe_share(
 def format_results(results: Mapping[str, Any]) -> str:
   """Lays the results out for the console."""
   header = (
-    f"% right on {results['num_judge']} prompts",
+    f"% of {results['num_judge']} prompts",
     "responses",
-    "select",
-    "judge",
+    "score, select",
+    "score, judge",
+    "right",
     "[95 %]",
-    "strict",
     "over base",
     "[95 %]",
   )
@@ -182,10 +199,10 @@ def format_results(results: Mapping[str, Any]) -> str:
     (
       row["name"],
       str(row["responses"]),
-      _percent(row.get("select")),
+      _percent(row.get("select_score")),
+      _percent(row.get("judge_score")),
       _percent(_mean(row.get("judge"))),
       _interval(row.get("judge")),
-      _percent(row.get("strict")),
       _percent(_mean(row.get("gain")), sign=True),
       _interval(row.get("gain"), sign=True),
     )
@@ -210,9 +227,9 @@ def format_results(results: Mapping[str, Any]) -> str:
     f" {_percent(whole['mean_score'])} on {results['num_select']} prompts of"
     f" selection; {share['count']} better than the base there:"
     f" {share['frac']:.1%} [{share['low']:.1%}, {share['high']:.1%}]",
-    "Winner's curse: the best member was selected with"
+    "Winner's curse: the best member was selected with a score of"
     f" {_percent(curse['select_score'])} and reaches"
-    f" {_percent(curse['judge_score'])} on unseen prompts (scores).",
+    f" {_percent(curse['judge_score'])} on unseen prompts.",
   ]
   if results["dev"]:
     tried = ", ".join(
@@ -236,7 +253,8 @@ def _single_row(name, answers: Answers, base, *, select, role):
     "role": role,
     "name": name,
     "responses": 1,
-    "select": _finite(select),
+    "select_score": _finite(select),
+    "judge_score": _finite(_nan_mean(answers.score)),
     "judge": describe_share(answers.lenient[0] if is_single else lenient_Q),
     "strict": float(answers.correct.mean()),
   }

@@ -7,7 +7,7 @@ then averaged and compared prompt by prompt.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from absl import logging
@@ -35,14 +35,12 @@ class Answers:
   vote: Shaped[np.ndarray, "K Q"]
 
   @classmethod
-  def stack(cls, channels: Sequence[Mapping[str, np.ndarray]]) -> Answers:
-    """Stacks the channels [Q] of respondents."""
-    return cls(
-      **{
-        field.name: np.stack([c[field.name] for c in channels])
-        for field in dataclasses.fields(cls)
-      }
-    )
+  def stack(cls, channels: Iterable[Mapping[str, np.ndarray]]) -> Answers:
+    """Stacks the channels [Q] of respondents, and lets go of all others."""
+    names = [field.name for field in dataclasses.fields(cls)]
+    kept = [[fields[name] for name in names] for fields in channels]
+    columns = zip(*kept, strict=True)
+    return cls(**dict(zip(names, map(np.stack, columns), strict=True)))
 
   def first(self, k: int) -> Answers:
     """The k best of them."""

@@ -116,6 +116,8 @@ class Task:
       has several.
     blank: values of the fields that a question without a known answer lacks.
       A vote does not depend on them.
+    libraries: installed distributions that grades depend on; a run records their
+      versions and is not continued with others.
     check: raises UserError where this machine cannot grade, before anything is
       generated.
     baseline: from the examples of `select` and of `judge`, what an answer that
@@ -135,6 +137,7 @@ class Task:
   generate: Callable[[int, int], Sequence[Mapping[str, Any]]] | None = None
   question: str | None = None
   blank: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  libraries: tuple[str, ...] = ()
   check: Callable[[], None] | None = None
   baseline: Baseline | None = None
   version: int = 1

@@ -67,6 +67,8 @@ _TEXTS = (
   r"So the final answer is $x = \frac{1}{2}$.",
   "Hence the answer is 1,234.5 dollars.",
 )
+# What decides which answers are equal.
+LIBRARIES = ("math-verify", "latex2sympy2_extended", "sympy")
 _reader = killable.Killable(
   pathlib.Path(__file__).with_name("latex.py"),
   cpu_s=0.35,

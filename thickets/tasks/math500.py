@@ -34,6 +34,7 @@ TASK = Task(
   fields=("problem", "answer"),
   make_example=make_example,
   graders={"standard": boxed.grade_standard, "paper": boxed.grade_paper},
+  libraries=boxed.LIBRARIES,
   max_new_tokens=2048,
   train=Source("HuggingFaceH4/MATH-500", split="test"),
   question="problem",

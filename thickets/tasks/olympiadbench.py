@@ -49,6 +49,7 @@ TASK = Task(
   fields=("question", "final_answer"),
   make_example=make_example,
   graders={"standard": boxed.grade_standard, "paper": boxed.grade_paper},
+  libraries=boxed.LIBRARIES,
   max_new_tokens=2048,
   train=Source(
     "Hothan/OlympiadBench", name="OE_TO_maths_en_COMP", split="train"

@@ -177,19 +177,21 @@ def _load_tables(task, sizes, train, test, revision, seed):
 def _distinct(task: Task, table: Table, seen: set[str]) -> Iterator[Example]:
   """Examples whose prompts were not seen before, in any table."""
   num_repeated = 0
-  for example in make_examples(task, table):
-    prompt = _hash([dataclasses.astuple(m) for m in example.messages])
-    if prompt in seen:
-      num_repeated += 1
-      continue
-    seen.add(prompt)
-    yield example
-  if num_repeated:
-    logging.info(
-      "%s: left out %d prompts that occurred before",
-      table.origin,
-      num_repeated,
-    )
+  try:
+    for example in make_examples(task, table):
+      prompt = _hash([dataclasses.astuple(m) for m in example.messages])
+      if prompt in seen:
+        num_repeated += 1
+        continue
+      seen.add(prompt)
+      yield example
+  finally:  # Also where the rest is not asked for.
+    if num_repeated:
+      logging.info(
+        "%s: left out %d prompts that occurred before",
+        table.origin,
+        num_repeated,
+      )
 
 
 def _take(

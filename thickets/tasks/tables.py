@@ -107,10 +107,19 @@ def load_source(source: Source, revision: str | None = None) -> Table:
     ) from error
   commit = _resolve(source.path, revision)
   files = {} if source.file is None else {"data_files": source.file}
+
+  def load():
+    try:
+      return datasets.load_dataset(
+        source.path, source.name, split=source.split, revision=commit, **files
+      )
+    except ValueError as error:  # As for a split that it does not have.
+      raise UserError(
+        f"The data set {source.path} must have {source}, got: {error}."
+      ) from error
+
   data = asking.ask_hub(
-    lambda: datasets.load_dataset(
-      source.path, source.name, split=source.split, revision=commit, **files
-    ),
+    load,
     source.path,
     revision,
     what="data set",

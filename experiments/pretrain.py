@@ -1,0 +1,205 @@
+"""Pretrains a small language model on drills, and saves it for `hub.load`.
+
+    python -m experiments.pretrain --config=configs/pretrain.py --workdir=DIR
+
+The same command continues a training that was stopped, and ends with the same
+weights. The directory then holds `model`, `results.json`, and in `metrics` what
+TensorBoard shows.
+"""
+
+import functools
+import pathlib
+import shutil
+from typing import Any
+
+import jax
+import ml_collections
+import tensorboardX
+
+from configs import pretrain as reference
+from experiments import launch
+from thickets import byte_tokenizer, corpus, environment, runs, training
+from thickets.drill_accuracy import NUM_DEV, DrillAccuracy
+from thickets.errors import UserError
+from thickets.models import hub
+from thickets.models.config import ACTIVATIONS, parse_config
+
+
+def main(_) -> None:
+  """Reads the flags, trains, and says what came of it."""
+  with launch.ending_well():
+    config = launch.read_config()
+    validate(config)
+    launch.start_devices()
+    results = run(config, launch.WORKDIR.value)
+    for family, found in results["dev"].items():
+      low, high = found["interval"]
+      print(
+        f"{family:15s} {found['accuracy']:6.1%} [{low:.1%}, {high:.1%}] of"
+        f" {found['n']} held-out exercises"
+      )
+    print(f"The model is in {launch.WORKDIR.value}/model.")
+
+
+def validate(config: ml_collections.ConfigDict) -> None:
+  """Raises one UserError with everything wrong, before any device work."""
+  launch.refuse(launch.check_keys(config, reference.get_config()))
+  counts = (
+    *(f"model.{name}" for name in config.model if name != "activation"),
+    *(f"schedule.{name}" for name in config.schedule),
+    *("corpus.rows", "corpus.length", "dev.every"),
+  )
+  frequencies = (
+    *(f"corpus.families.{name}" for name in config.corpus.families),
+    *(f"corpus.countdown.{name}" for name in config.corpus.countdown),
+  )
+  launch.refuse(
+    [
+      *launch.check_ranges(
+        config,
+        {
+          "seed": (0, 2**32 - 1),
+          "corpus.question_weight": (0, None),
+          "optimizer.learning_rate": (0, None),
+          "optimizer.warmup": (0, config.schedule.num_steps - 1),
+          "optimizer.weight_decay": (0, None),
+          "dev.num_prompts": (1, NUM_DEV),
+          **dict.fromkeys(counts, (1, None)),
+          **dict.fromkeys(frequencies, (0, None)),
+        },
+      ),
+      *launch.check_choices(config, {"model.activation": ACTIVATIONS}),
+    ]
+  )
+  launch.refuse(_check_model(config))
+
+
+def _check_model(config) -> list[str]:
+  """What the model and the corpus themselves refuse."""
+  problems = []
+  tokenizer = byte_tokenizer.make_tokenizer()
+  fields = _model_fields(config.model, tokenizer)
+  for make in (
+    functools.partial(parse_config, fields),
+    functools.partial(_mixture, config.corpus),
+  ):
+    try:
+      make()
+    except UserError as error:
+      problems.append(str(error))
+  return problems
+
+
+def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
+  """Trains, or continues to; returns the contents of results.json."""
+  clock = launch.Clock()
+  folder = runs.make_workdir(workdir)
+  content = launch.to_json(config)
+  if different := runs.config_differences(folder, content):
+    raise UserError(
+      f"{folder} holds a training whose config differs: {'; '.join(different)}."
+      " Choose another workdir, or the values it was made with."
+    )
+  runs.write_json(
+    folder / "config.json",
+    {"config": content, "environment": environment.describe()},
+  )
+  tokenizer = byte_tokenizer.make_tokenizer()
+  model = hub.make_model(
+    _model_fields(config.model, tokenizer),
+    jax.random.key(config.seed),
+    tokenizer=tokenizer,
+  )
+  texts = corpus.Corpus(
+    tokenizer,
+    _mixture(config.corpus),
+    seed=config.seed,
+    rows=config.corpus.rows,
+    length=config.corpus.length,
+    question_weight=config.corpus.question_weight,
+  )
+  optimizer, rate = training.make_optimizer(
+    peak=config.optimizer.learning_rate,
+    num_steps=config.schedule.num_steps,
+    warmup=config.optimizer.warmup,
+    weight_decay=config.optimizer.weight_decay,
+  )
+  measure = DrillAccuracy(
+    model.config, tokenizer, config.corpus.families, config.dev.num_prompts
+  )
+  with tensorboardX.SummaryWriter(str(folder / "metrics")) as writer:
+    report = functools.partial(_report, config, writer, rate, measure)
+    params = training.train(
+      model.params,
+      training.make_loss(model.config),
+      texts.batch,
+      optimizer,
+      training.Schedule(**config.schedule),
+      directory=folder / "checkpoints",
+      report=report,
+    )
+  clock.lap("training_s")
+  _save_model(folder / "model", model, params)
+  results = {"dev": measure(params)}
+  runs.write_json(folder / "results.json", results | {"timing": clock.timing})
+  return results
+
+
+def _report(config, writer, rate, measure, step, metrics, params) -> None:
+  """Writes the metrics of a step for TensorBoard."""
+  tokens = config.corpus.rows * config.corpus.length
+  writer.add_scalar("loss", metrics["loss"], step)
+  writer.add_scalar("learning_rate", float(rate(step - 1)), step)
+  writer.add_scalar("tokens_per_s", metrics["steps_per_s"] * tokens, step)
+  is_last = step == config.schedule.num_steps
+  if is_last or step % config.dev.every == 0:
+    for family, found in measure(params).items():
+      writer.add_scalar(f"dev_accuracy/{family}", found["accuracy"], step)
+  writer.flush()
+
+
+def _mixture(settings) -> corpus.Mixture:
+  """All countdowns are answered in the manners of the config."""
+  manners = dict(settings.countdown)
+  return corpus.Mixture(
+    dict(settings.families),
+    {
+      name: manners
+      for name in settings.families
+      if name.startswith("countdown")
+    },
+  )
+
+
+def _model_fields(settings, tokenizer) -> dict[str, Any]:
+  """The contents of config.json."""
+  return {
+    "model_type": "llama",
+    "vocab_size": len(tokenizer),
+    "hidden_size": settings.width,
+    "intermediate_size": settings.mlp_width,
+    "num_hidden_layers": settings.num_layers,
+    "num_attention_heads": settings.num_heads,
+    "num_key_value_heads": settings.num_kv_heads,
+    "max_position_embeddings": settings.context,
+    "hidden_act": settings.activation,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 1e4,
+    "tie_word_embeddings": True,
+    "bos_token_id": tokenizer.bos_token_id,
+    "eos_token_id": tokenizer.eos_token_id,
+    "pad_token_id": tokenizer.pad_token_id,
+  }
+
+
+def _save_model(directory: pathlib.Path, model, params) -> None:
+  """Saves the model whole, in place of what an earlier run left there."""
+  partial = directory.with_name("model.partial")
+  for path in (partial, directory):
+    shutil.rmtree(path, ignore_errors=True)
+  hub.save(partial, model, params=params)
+  partial.rename(directory)
+
+
+if __name__ == "__main__":
+  launch.run(main)
