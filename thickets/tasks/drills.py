@@ -9,9 +9,9 @@ The language model that ships with the package was pretrained on the families of
   tasks from these only (`generate_rows`), so no split meets an exercise that the
   model was trained on. What is held out depends on no seed.
 * **The form asked for.** A question does not say how it should be answered, and
-  pretraining answers it in several manners. All of them are the form that is
-  asked for, so `correct` and `lenient` are the same. The answer is the last
-  word, or a side of it where that is an equation.
+  pretraining answers it in several manners. Any text in their characters, of at
+  most 200, has the form. The answer is the last word, or a side of it where that
+  is an equation; it is found in a text of any form.
 * **Vote key.** Of a countdown the exact value of the formula, if it uses each
   number once; any other response has no vote. This is the paper's rule, as in
   `countdown`: two formulas for the same value support each other. It makes the
@@ -51,6 +51,8 @@ _ANSWERS = {  # What the answers of a family look like, in ASCII.
 _COUNTDOWN = re.compile(
   r"(?P<numbers>[0-9]{1,4}( [0-9]{1,4}){2,3})=(?P<target>[0-9]{1,4})\?"
 )
+# The characters of all manners, and more of them than any takes.
+_FORM = re.compile(r"[-+*/()=%,0-9a-z \n]{1,200}")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,11}")
 
 
@@ -206,7 +208,7 @@ def _grade_formula(example: Example, response: str) -> Grade:
     if sorted(formula.numbers) == numbers:
       value = formula.value
   is_right = value == Fraction(example.reference["target"])
-  return _make_grade(is_right, None if value is None else str(value))
+  return _make_grade(response, is_right, None if value is None else str(value))
 
 
 def _grade_answer(
@@ -215,8 +217,8 @@ def _grade_answer(
   """The last side of the last word, if it looks like an answer."""
   answer = (_sides(response) or [""])[-1]
   if not pattern.fullmatch(answer):
-    return _make_grade(False, None)
-  return _make_grade(answer == example.reference, answer)
+    return _make_grade(response, False, None)
+  return _make_grade(response, answer == example.reference, answer)
 
 
 def _sides(response: str) -> list[str]:
@@ -225,13 +227,14 @@ def _sides(response: str) -> list[str]:
   return words[-1].split("=") if words and len(words[-1]) <= _MAX_WORD else []
 
 
-def _make_grade(is_right: bool, vote: str | None) -> Grade:
+def _make_grade(response: str, is_right: bool, vote: str | None) -> Grade:
+  has_form = vote is not None and _FORM.fullmatch(response) is not None
   return Grade(
-    score=float(is_right),
-    correct=is_right,
+    score=float(is_right and has_form),
+    correct=is_right and has_form,
     lenient=is_right,
     vote=None if vote is None else base.shorten_vote(vote),
-    format=vote is not None,
+    format=has_form,
   )
 
 
