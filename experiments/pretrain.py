@@ -92,14 +92,15 @@ def _check_model(config) -> list[str]:
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   """Trains, or continues to; returns the contents of results.json."""
+  if jax.process_count() > 1:
+    raise UserError(
+      f"Pretraining must be one process, got {jax.process_count()}. Leave out"
+      " --distributed."
+    )
   clock = launch.Clock()
   folder = runs.make_workdir(workdir)
   content = launch.to_json(config)
-  if different := runs.config_differences(folder, content):
-    raise UserError(
-      f"{folder} holds a training whose config differs: {'; '.join(different)}."
-      " Choose another workdir, or the values it was made with."
-    )
+  runs.check_config(folder, content)
   runs.write_json(
     folder / "config.json",
     {"config": content, "environment": environment.describe()},

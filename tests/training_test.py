@@ -128,6 +128,23 @@ class TrainTest(parameterized.TestCase):
         _schedule(2), loss_fn=lambda params, batch: params["b"] * jnp.nan
       )
 
+  def test_what_diverged_is_not_kept(self):
+    """Between two reports as well: a checkpoint of it could not be continued."""
+
+    def diverge(params, batch):
+      return _loss(params, batch) + jnp.where(batch["x"][0] == 7, jnp.nan, 0)
+
+    def make_batch(step):
+      batch = _batch(step)
+      return batch | {"x": np.full_like(batch["x"], 7)} if step == 3 else batch
+
+    with self.assertRaisesRegex(UserError, "must stay finite"):
+      self.train(
+        _schedule(9, save_every=2), loss_fn=diverge, make_batch=make_batch
+      )
+    kept = {path.name for path in (self.directory / "run").iterdir()}
+    self.assertEqual(kept & {"2", "4", "6", "8"}, {"2"})
+
   @parameterized.parameters("num_steps", "save_every", "report_every")
   def test_a_schedule_counts_from_one(self, name):
     counts = {"num_steps": 3, "save_every": 3, "report_every": 3, name: 0}

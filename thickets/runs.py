@@ -228,7 +228,7 @@ class Run:
 
   def save_base(self, base: Params) -> None:
     """Saves the base; on return it is complete, before that it is absent."""
-    with _quietly(), ocp.StandardCheckpointer() as checkpointer:
+    with quietly(), ocp.StandardCheckpointer() as checkpointer:
       checkpointer.save(
         (self.workdir / "base").absolute(), jax.device_get(base)
       )
@@ -362,7 +362,7 @@ def write_json(path: pathlib.Path, content: dict[str, Any]) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
   """Silences Orbax, which logs dozens of lines for each checkpoint."""
   verbosity = logging.get_verbosity()
   logging.set_verbosity(logging.ERROR)
@@ -374,7 +374,7 @@ def _quietly() -> Iterator[None]:
 
 def _restore(path: pathlib.Path, *target: Params) -> Params:
   try:
-    with _quietly(), ocp.StandardCheckpointer() as checkpointer:
+    with quietly(), ocp.StandardCheckpointer() as checkpointer:
       restored = checkpointer.restore(path, *target)
   except (OSError, ValueError, KeyError) as error:
     reason = str(error).strip().splitlines()[0][:200]

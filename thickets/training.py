@@ -25,6 +25,7 @@ from absl import logging
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
+from thickets import runs
 from thickets.errors import UserError
 from thickets.models import transformer
 from thickets.models.config import TransformerConfig
@@ -173,6 +174,7 @@ def train(
         report(done, metrics, state[0])
         losses, start = [], time.perf_counter()
       if is_last or done % schedule.save_every == 0:
+        _check_loss(float(loss), done)  # What diverged is not kept.
         _save(manager, done, state)
   return state[0]
 
@@ -205,18 +207,18 @@ def _open(directory) -> Iterator[ocp.CheckpointManager]:
     max_to_keep=2, create=True, enable_async_checkpointing=False
   )
   path = pathlib.Path(directory).absolute()
-  with _quietly():
+  with runs.quietly():
     manager = ocp.CheckpointManager(path, options=options)
   try:
     yield manager
   finally:
-    with _quietly():
+    with runs.quietly():
       manager.close()
 
 
 def _save(manager, step, state) -> None:
   """On return the checkpoint is complete, before that it is absent."""
-  with _quietly():
+  with runs.quietly():
     manager.save(step, args=ocp.args.StandardSave(jax.device_get(state)))
 
 
@@ -226,7 +228,7 @@ def _restore(manager, state) -> tuple[int, Any]:
   if last is None:
     return 0, state
   try:
-    with _quietly():
+    with runs.quietly():
       return last, manager.restore(last, args=ocp.args.StandardRestore(state))
   except (OSError, ValueError, KeyError) as error:
     reason = str(error).strip().splitlines()[0][:200]
@@ -250,27 +252,20 @@ def _shardings(batch: Batch) -> tuple[NamedSharding, NamedSharding]:
 
 def _measure(losses, start: float, done: int) -> dict[str, float]:
   loss = float(jnp.mean(jnp.stack(losses)))  # Waits for the steps.
+  _check_loss(loss, done)
+  seconds = time.perf_counter() - start
+  return {"loss": loss, "steps_per_s": len(losses) / seconds}
+
+
+def _check_loss(loss: float, done: int) -> None:
   if not math.isfinite(loss):
     raise UserError(
       f"The loss must stay finite, got {loss} before step {done}. Lower the"
       " learning rate."
     )
-  seconds = time.perf_counter() - start
-  return {"loss": loss, "steps_per_s": len(losses) / seconds}
 
 
 def _is_matrix(params: Params) -> Params:
   return jax.tree_util.tree_map_with_path(
     lambda path, leaf: leaf.ndim - (path[0].key == "layers") > 1, params
   )
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-  """Silences Orbax, which logs dozens of lines for each checkpoint."""
-  verbosity = logging.get_verbosity()
-  logging.set_verbosity(logging.ERROR)
-  try:
-    yield
-  finally:
-    logging.set_verbosity(verbosity)
