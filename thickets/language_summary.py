@@ -210,7 +210,9 @@ def format_results(results: Mapping[str, Any]) -> str:
   ]
   widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
   lines = [
-    "  ".join((row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])))
+    "  ".join(
+      (row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:]))
+    ).rstrip()
     for row in (header, *rows)
   ]
   whole, curse = results["population"], results["winners_curse"]
