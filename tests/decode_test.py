@@ -14,6 +14,7 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from absl.testing import parameterized
 from golden import transformer_cases as cases
 
@@ -449,6 +450,7 @@ class MembersTest(Comparison):
       layout.member_shardings(transformer.shardings(self.config, mesh)),
     )
 
+  @pytest.mark.slow
   @parameterized.parameters(
     (1, False, 0, 6),
     # Two members in a group, halved weights, and a prefix.

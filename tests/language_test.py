@@ -100,6 +100,7 @@ def _columns(rows):
 
 
 class LanguageEvaluatorTest(parameterized.TestCase):
+  @pytest.mark.slow
   @parameterized.named_parameters(
     ("population_and_model", {"model": 2}, 8),
     ("fewer_members_than_devices", {}, 3),

@@ -265,7 +265,35 @@ _MBPP = Question(
   ),
 )
 
+# --- Drills, whose rows say all. Generating them would draw thousands first.
+
+
+def _drill(prompt: str, reference: Any, *right: str) -> tuple[Question, ...]:
+  row = {"id": prompt, "prompt": prompt, "reference": reference}
+  return (Question(row=row, right=right),)
+
+
+_DRILLS = {
+  "countdown3": _drill(
+    "3 5 7=22?",
+    {"numbers": [3, 5, 7], "target": 22},
+    "3*5+7",
+    "3*5=15 15+7=22 3*5+7",
+  ),
+  "countdown4": _drill(
+    "3 5 7 2=24?", {"numbers": [3, 5, 7, 2], "target": 24}, "3*5+7+2=24"
+  ),
+  "addition": _drill("17+25?", "42", "42", "17+25=42"),
+  "subtraction": _drill("631-597?", "34", "34"),
+  "multiplication": _drill("13*21?", "273", "273"),
+  "modulo": _drill("634%13?", "10", "634=13*48+10 10"),
+  "sorting": _drill("sort 60,48,76?", "48,60,76", "48,60,76"),
+  "reversal": _drill("reverse pmt?", "tmp", "t m p tmp"),
+  "maximum": _drill("max 60,48,76?", "76", "60 60 76 76"),
+}
+
 QUESTIONS: Mapping[str, tuple[Question, ...]] = {
+  **{f"drills/{name}": questions for name, questions in _DRILLS.items()},
   "countdown": (_COUNTDOWN, _COUNTDOWN_DECIMAL),
   "gsm8k": (_GSM8K,),
   "math500": (_MATH500, _MATH500_FRACTION),

@@ -134,8 +134,6 @@ def judges(
     ValueError: if there are no questions for the task.
   """
   questions = hostile_questions.QUESTIONS.get(task.name, ())
-  if not questions and task.generate is not None:
-    questions = [Question(row=row) for row in task.generate(3, 0)]
   if not questions:
     raise ValueError(
       f"hostile_questions must have questions for {task.name}, got none. Add a"
