@@ -450,12 +450,12 @@ class MembersTest(Comparison):
       layout.member_shardings(transformer.shardings(self.config, mesh)),
     )
 
-  @pytest.mark.slow
   @parameterized.parameters(
     (1, False, 0, 6),
     # Two members in a group, halved weights, and a prefix.
     (2, True, 17, 6),
   )
+  @pytest.mark.slow
   def test_every_member_generates_as_it_would_alone(
     self, num_model, is_stacked, prefix, num_steps
   ):

@@ -100,11 +100,11 @@ def _columns(rows):
 
 
 class LanguageEvaluatorTest(parameterized.TestCase):
-  @pytest.mark.slow
   @parameterized.named_parameters(
     ("population_and_model", {"model": 2}, 8),
     ("fewer_members_than_devices", {}, 3),
   )
+  @pytest.mark.slow
   def test_grades_what_each_member_says(self, mesh, width):
     evaluator = _evaluator(evaluators.make_mesh(**mesh))
     members = [*_members(10)]
