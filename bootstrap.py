@@ -5,8 +5,9 @@
                                   the package, into runs/countdown_tiny
     python3 bootstrap.py test     the tests
 
-Needs Linux or macOS, Python 3.11 or later, and nothing else. What is installed already is not
-installed again; further arguments go to the command behind the verb.
+Needs Linux or macOS, Python 3.11 or later, and nothing else. What is installed
+already is not installed again; further arguments go to the command behind the
+verb.
 """
 
 import hashlib

@@ -13,9 +13,10 @@ Time      not measured. Responses to generate are N x 200 to select, three times
           K x the size of judge (chosen and random members, samples of the base),
           and three times K x the size of dev (temperatures);
           `python -m experiments.benchmark` with configs/benchmark_language.py
-          measures how many members a machine answers for in an hour. -small is N=100, K=25; -smoke is N=4, K=2 with the model that
-          ships in the package, and tests data, prompts and grading within a
-          minute on a laptop, not abilities
+          measures how many members a machine answers for in an hour. -small is
+          N=100, K=25. -smoke is N=4, K=2 with the model that ships in the
+          package: it tries data, prompts and grading within a minute on a
+          laptop, not abilities (with --config.task.train=FILE without the hub)
 Result    published: accuracy in % at N=5000, K=50 (the paper, arXiv:2603.12228,
           Table 4, under the authors' rules), as base → vote, where known:
 

@@ -40,6 +40,8 @@ _PROCESS_ID = flags.DEFINE_integer(
 
 def run(main) -> None:
   """Runs a binary's main, with flag errors as one line each."""
+  # transformers would tell every user of its tokenizers to install PyTorch.
+  os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
   app.run(main, flags_parser=_parse_flags)
 
 
@@ -263,6 +265,7 @@ def _get(config, name):
 
 
 def _parse_flags(argv):
+  _refuse_repeated(argv)
   try:
     return flags.FLAGS(argv)
   except flags.Error as error:
@@ -273,6 +276,18 @@ def _parse_flags(argv):
     words = re.findall(r"\w+", str(error).replace("\\n", " "))
     near = f" Nearest: {words[4]}." if "mean" in words else ""
     sys.exit(f"error: --config has no key {words[0]!r}.{near}")
+
+
+def _refuse_repeated(argv: Sequence[str]) -> None:
+  """Of a tuple, ml_collections would join the values of two overrides."""
+  names = [
+    argument.partition("=")[0].lstrip("-")
+    for argument in argv
+    if re.match("--?config[.]", argument)
+  ]
+  for name in names:
+    if names.count(name) > 1:
+      sys.exit(f"error: --{name} must be given once, got {names.count(name)}.")
 
 
 def _interrupt(signum, frame):

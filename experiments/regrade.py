@@ -23,6 +23,10 @@ from thickets.errors import UserError
 from thickets.records import Record
 from thickets.tasks.grader import TaskGrader
 
+_NOTE = (
+  "Graded anew. Who was chosen, and scores on select, are as the run graded"
+  " them; the two ends of the winner's curse may be of different rules."
+)
 _RULES = flags.DEFINE_string(
   "rules", None, "Rule set, the one of the run by default."
 )
@@ -52,7 +56,7 @@ def run(
     regraded = _Regraded(folder, grader, examples, task.num_threads)
     results = randopt.summarise(
       config, task, examples, regraded, chosen, dev
-    ) | {"rules": rules}
+    ) | {"rules": rules, "note": _NOTE}
     return results, folder.save_json(f"results_{rules}.json", results)
 
 

@@ -168,3 +168,13 @@ class ToJsonTest(parameterized.TestCase):
         "also": [1, 2],
       },
     )
+
+
+class RepeatedTest(parameterized.TestCase):
+  @parameterized.parameters("--config.a.b=1", "-config.a.b=(1,)")
+  def test_an_override_is_given_once(self, again):
+    with self.assertRaisesRegex(SystemExit, "config.a.b must be given once"):
+      launch._refuse_repeated(["x", "--config.a.b=2", "--config=c.py", again])
+
+  def test_others_may_be_alike(self):
+    launch._refuse_repeated(["x", "--config.a=1", "--config.b=1", "--v", "--v"])

@@ -113,6 +113,20 @@ class RegistryTest(parameterized.TestCase):
     self.assertEqual(again(1, "ab ")["vote"], "b")
     self.assertEqual(again(0, "")["vote"], "")
 
+  def test_a_grader_that_raises_is_named_before_anything_is_generated(self):
+    path = self.write(FILE.replace("letter = ", "int(response); letter = "))
+    example = registry.load(path).make_example(
+      {"question": "q", "answer": "b"}, 7
+    )
+    grader = TaskGrader(path, "standard", [example])
+    with self.assertRaisesRegex(
+      UserError,
+      f"grader of {path} must not raise, got ValueError: invalid literal .* for"
+      f" the example {example.id}, .* response ''",
+    ):
+      grader.try_out()
+    TaskGrader(self.write(FILE, "well.py"), "standard", [example]).try_out()
+
   def test_a_file_may_have_the_name_of_a_module(self):
     path = self.write(FILE, "json.py")
     self.assertEqual(registry.load(path).name, "letters")

@@ -47,16 +47,16 @@ class Progress:
       return
     self._last = now
     rate = self._new / max(now - self._start, 1e-9)
+    base = f" | base {self._base:.4g}" if np.isfinite(self._base) else ""
     logging.info(
-      "%s | members %d/%d | %.3g members/s | ETA %s | best %.4g | base %.4g |"
-      " failed %d",
+      "%s | members %d/%d | %.3g members/s | ETA %s | best %.4g%s | failed %d",
       self._split,
       self._done,
       self._total,
       rate,
       format_duration((self._total - self._done) / max(rate, 1e-9)),
       self._best,
-      self._base,
+      base,
       self._failed,
     )
 

@@ -275,6 +275,8 @@ class FastTest(_EndToEndTestCase):
     self.assertGreater(whole["best_score"], whole["mean_score"])
     # Graded anew by the same rules, without a model, it is the same.
     again, path = regrade.run(config, str(self.workdir), None)
+    self.assertRegex(again.pop("note"), "^Graded anew")
+    results.pop("note")
     self.assertEqual(again, results | {"rules": "standard"})
     self.assertEqual(path.name, "results_standard.json")
     with self.assertRaisesRegex(UserError, "seed was 0, now 1"):
@@ -450,6 +452,8 @@ class RegradeTest(_EndToEndTestCase):
     done = self.run_well(self.regrade())
     again = _read(self.workdir, "results_standard.json")
     self.assertEqual(again.pop("rules"), "standard")
+    self.assertRegex(again["note"], "^Graded anew")
+    again["note"] = ""
     self.assertEqual(again, _results(self.workdir))
     self.assertStartsWith(done.stdout, language_summary.format_results(again))
 
@@ -466,7 +470,7 @@ class RegradeTest(_EndToEndTestCase):
     self.assertEqual(theirs["dev"], ours["dev"])
     for row, other in zip(ours["table"], theirs["table"], strict=True):
       self.assertEqual(row["name"], other["name"])
-      self.assertEqual(row.get("select"), other.get("select"))
+      self.assertEqual(row.get("select_score"), other.get("select_score"))
       # A checksum that is right is right modulo two as well.
       if row["responses"] == 1:
         self.assertGreaterEqual(other["judge"]["mean"], row["judge"]["mean"])

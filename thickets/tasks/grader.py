@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from thickets.errors import UserError
 from thickets.tasks import registry
 from thickets.tasks.base import Example, Grade
 
@@ -26,9 +27,32 @@ class TaskGrader:
     """Channels of one response: the fields of `base.Grade`.
 
     The vote is a text, empty for none.
+
+    Raises:
+      UserError: if the grader raises, which it must not.
     """
     grade = registry.load_grader(self.task, self.rules)
-    return make_channels(grade(self.examples[index], response))
+    example = self.examples[index]
+    try:
+      return make_channels(grade(example, response))
+    except UserError:
+      raise
+    except Exception as error:  # Whatever a user's grader raises.
+      raise UserError(
+        f"The grader of {self.task} must not raise, got {type(error).__name__}:"
+        f" {error} for the example {example.id}, with the reference"
+        f" {str(example.reference)[:80]!r}, and the response"
+        f" {response[:80]!r}. Correct it."
+      ) from error
+
+  def try_out(self) -> None:
+    """Grades a few texts, so that a mistake shows before anything is generated.
+
+    Raises:
+      UserError: if the grader raises.
+    """
+    for text in ("", "0", "42 \u0664\x00", str(self.examples[0].reference)):
+      self(0, text)
 
 
 def make_channels(grade: Grade) -> dict[str, Any]:

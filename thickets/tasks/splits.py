@@ -133,7 +133,13 @@ def make_examples(task: Task, table: Table) -> Iterator[Example]:
         )
     try:
       yield task.make_example(row, number)
-    except (ValueError, TypeError, KeyError) as error:
+    except KeyError as error:
+      raise UserError(
+        f"make_example of the task {task.name} reads the field {error}, which"
+        f" the row lacks: it has {sorted(row)} ({table.place(number)}). Correct"
+        " the one or the other."
+      ) from error
+    except (ValueError, TypeError) as error:
       raise UserError(
         f"A row must suit the task {task.name}, got: {error}"
         f" ({table.place(number)})."
@@ -166,7 +172,8 @@ def _load_tables(task, sizes, train, test, revision, seed):
   if task.train is None:
     raise UserError(
       f"task.train must name a file for the task {task.name}, which has no data"
-      " set on the hub, got none. Its module says where the file is published."
+      " set on the hub, got none. For a task of the package its module says where"
+      " the file is published."
     )
   return (
     tables.load_source(task.train, revision),

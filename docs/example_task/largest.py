@@ -1,4 +1,4 @@
-"""Remainders: an example of a task of your own. Copy this file and change it."""
+"""The largest number: an example of a task of your own. Copy it and change it."""
 
 from thickets.tasks import base
 
@@ -7,13 +7,16 @@ def make_example(row, number):
   """From a row of the data to a question and what its answer is compared with."""
   return base.Example(
     id=str(number),
-    messages=base.ask(f"{row['question']}?"),  # The prompt template.
+    messages=base.ask(f"max {row['numbers']}?"),  # The prompt template.
     reference=row["answer"],
   )
 
 
 def grade(example, response):
-  """The answer is the last word, or what follows an equals sign in it."""
+  """The answer is the last word, or what follows an equals sign in it.
+
+  Must not raise, whatever the response, nor with the reference of `blank`.
+  """
   words = response.rsplit(None, 1)
   answer = words[-1].split("=")[-1] if words else ""
   has_answer = answer.isascii() and answer.isdigit()
@@ -28,11 +31,11 @@ def grade(example, response):
 
 
 TASK = base.Task(
-  name="remainders",
-  fields=("question", "answer"),
+  name="largest",
+  fields=("numbers", "answer"),
   make_example=make_example,
   graders={"standard": grade},
   max_new_tokens=48,
-  question="question",  # So that experiments.predict takes plain lines.
-  blank={"answer": ""},
+  question="numbers",  # So that experiments.predict takes plain lines, ...
+  blank={"answer": ""},  # ... whose answers nobody knows.
 )
