@@ -5,6 +5,7 @@ from unittest import mock
 
 import jax
 import numpy as np
+import pytest
 from absl.testing import parameterized
 from golden import transformer_cases as cases
 
@@ -69,6 +70,7 @@ class ConsistencyTest(parameterized.TestCase):
     for column in said.T:  # A vocabulary of 97: four tokens hardly repeat.
       self.assertLen(set(column.tolist()), 5)
 
+  @pytest.mark.slow
   def test_chunks_and_count_do_not_change_them(self):
     np.testing.assert_array_equal(_sample(5, width=3), _sample(5))
     np.testing.assert_array_equal(_sample(3), _sample(5)[:3])

@@ -138,6 +138,7 @@ class OracleTest(Comparison):
   )
   # Eight rows of eight tokens are read in blocks of three rows, which overlap.
   @mock.patch.object(decode_programs, "CPU_BLOCK_TOKENS", 24)
+  @pytest.mark.slow
   def test_a_shared_prefix_is_read_once(
     self, name, prefix, is_stacked, num_devices, num_steps, segment
   ):

@@ -290,6 +290,7 @@ class RebuilderTest(parameterized.TestCase):
     )
 
   @parameterized.parameters(({"model": 2}, True), ({}, False))
+  @pytest.mark.slow
   def test_weights_have_the_bits_of_one_device(self, mesh, is_stacked):
     mesh = evaluators.make_mesh(**mesh)
     base, rebuilder = self._rebuilder(mesh, is_stacked)

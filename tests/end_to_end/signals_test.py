@@ -128,6 +128,7 @@ class _EndToEndTestCase(parameterized.TestCase):
 
 
 class RunTest(_EndToEndTestCase):
+  @pytest.mark.slow
   def test_a_run_leaves_all_it_found_and_repeating_it_changes_nothing(self):
     first = self.run_well(self.workdir, *SMALL)
     self.check_table(first.stdout)
