@@ -21,6 +21,7 @@ from thickets import naming
 from thickets.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to run.")
+_OVERRIDE = re.compile("--?config[.][^=]*=")
 WORKDIR = flags.DEFINE_string("workdir", None, "Directory of the run.")
 _DISTRIBUTED = flags.DEFINE_bool(
   "distributed",
@@ -265,9 +266,8 @@ def _get(config, name):
 
 
 def _parse_flags(argv):
-  _refuse_repeated(argv)
   try:
-    return flags.FLAGS(argv)
+    return flags.FLAGS(_keep_last(argv))
   except flags.Error as error:
     # Of a config file that failed, the last line of its traceback.
     sys.exit(f"error: {str(error).strip().splitlines()[-1].strip()}")
@@ -278,16 +278,22 @@ def _parse_flags(argv):
     sys.exit(f"error: --config has no key {words[0]!r}.{near}")
 
 
-def _refuse_repeated(argv: Sequence[str]) -> None:
-  """Of a tuple, ml_collections would join the values of two overrides."""
-  names = [
-    argument.partition("=")[0].lstrip("-")
-    for argument in argv
-    if re.match("--?config[.]", argument)
+def _keep_last(argv: Sequence[str]) -> list[str]:
+  """Of several values of one key the last counts.
+
+  ml_collections would join those of a tuple.
+  """
+  last = {
+    argument.partition("=")[0].lstrip("-"): place
+    for place, argument in enumerate(argv)
+    if _OVERRIDE.match(argument)
+  }
+  return [
+    argument
+    for place, argument in enumerate(argv)
+    if not _OVERRIDE.match(argument)
+    or last[argument.partition("=")[0].lstrip("-")] == place
   ]
-  for name in names:
-    if names.count(name) > 1:
-      sys.exit(f"error: --{name} must be given once, got {names.count(name)}.")
 
 
 def _interrupt(signum, frame):

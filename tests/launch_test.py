@@ -172,9 +172,20 @@ class ToJsonTest(parameterized.TestCase):
 
 class RepeatedTest(parameterized.TestCase):
   @parameterized.parameters("--config.a.b=1", "-config.a.b=(1,)")
-  def test_an_override_is_given_once(self, again):
-    with self.assertRaisesRegex(SystemExit, "config.a.b must be given once"):
-      launch._refuse_repeated(["x", "--config.a.b=2", "--config=c.py", again])
+  def test_the_last_override_counts(self, again):
+    argv = ["x", "--config.a.b=2", "--config=c.py", "--config.a.c=2", again]
+    self.assertEqual(
+      launch._keep_last(argv), ["x", "--config=c.py", "--config.a.c=2", again]
+    )
 
   def test_others_may_be_alike(self):
-    launch._refuse_repeated(["x", "--config.a=1", "--config.b=1", "--v", "--v"])
+    argv = [
+      "x",
+      "--config.a=1",
+      "--config.b=1",
+      "--v",
+      "--v",
+      "--config.a",
+      "2",
+    ]
+    self.assertEqual(launch._keep_last(argv), argv)

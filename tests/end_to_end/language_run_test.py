@@ -328,14 +328,14 @@ class RunTest(_EndToEndTestCase):
       {
         "select": 13,
         "dev sampled at 0.5": 4 - 1,
-        "dev sampled at 1": 4 - 1,
+        "dev sampled at 1.0": 4 - 1,
         "judge": 1 + len(_judged(_unbroken_run())),
-        f"judge sampled at {_temperature(results):g}": 4,
+        f"judge sampled at {_temperature(results)}": 4,
       },
     )
 
   def test_killed_in_every_stage_it_ends_with_the_same_files(self):
-    splits = ("select", "dev sampled at 1", "judge", "judge sampled")
+    splits = ("select", "dev sampled at 1.0", "judge", "judge sampled")
     for split in splits:
       process = _start_run(self.workdir)
       while process.poll() is None and not self.has(split):
