@@ -1,6 +1,5 @@
 """From an experts file back to the model and the members that it names."""
 
-import json
 import pathlib
 from typing import Any
 
@@ -61,14 +60,7 @@ def start() -> None:
 
 
 def _read_source(path: pathlib.Path) -> dict[str, Any]:
-  try:
-    fields = json.loads(path.read_text(encoding="utf-8"))
-  except OSError as error:
-    raise UserError(
-      f"An experts file must be readable, got {path} ({error.strerror})."
-    ) from error
-  except ValueError as error:
-    raise UserError(f"{path} is not JSON: {error}.") from error
+  fields = experts.read_fields(path)
   try:
     source = fields["base"]["source"]
     return {key: source[key] for key in ("name", "revision", "dtype")}

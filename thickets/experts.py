@@ -143,7 +143,7 @@ def load_experts(
       other noise, or made from another base or from other dtypes.
   """
   path = pathlib.Path(path)
-  fields = _read(path)
+  fields = read_fields(path)
   try:
     _check_version(path, fields)
     identity = identity or naming.identify(base, names)
@@ -207,7 +207,12 @@ def _check_version(path: pathlib.Path, fields: dict[str, Any]) -> None:
     )
 
 
-def _read(path: pathlib.Path) -> dict[str, Any]:
+def read_fields(path: pathlib.Path) -> dict[str, Any]:
+  """Reads the contents of an experts file, before the base is at hand.
+
+  Raises:
+    UserError: if it is missing, or no experts file.
+  """
   try:
     fields = json.loads(path.read_text(encoding="utf-8"))
   except OSError as error:
