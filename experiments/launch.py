@@ -119,30 +119,18 @@ def read_config() -> ml_collections.ConfigDict:
 
 @contextlib.contextmanager
 def ending_well() -> Iterator[None]:
-  """Ends with one line on a user's error, and with advice on an interrupt."""
-  signal.signal(signal.SIGTERM, _interrupt)
+  """As `ending_plainly`, with advice on an interrupt, where there is a workdir."""
   if not WORKDIR.value:
     sys.exit("error: --workdir must name the directory of the run, got none.")
-  try:
+  with ending_plainly(
+    f" What was finished is in {WORKDIR.value}; the same command continues it."
+  ):
     yield
-  except UserError as error:
-    sys.exit(f"error: {error}")
-  except BrokenPipeError:  # As of `| head`.
-    os._exit(141)
-  except KeyboardInterrupt:
-    print(
-      f"\nInterrupted. What was finished is in {WORKDIR.value}; the same command"
-      " continues it.",
-      file=sys.stderr,
-      flush=True,
-    )
-    # Without waiting for work that is under way on the devices.
-    os._exit(130)
 
 
 @contextlib.contextmanager
-def ending_plainly() -> Iterator[None]:
-  """Ends with one line on a user's error, for binaries without a workdir."""
+def ending_plainly(advice: str = "") -> Iterator[None]:
+  """Ends with one line on a user's error or an interrupt."""
   signal.signal(signal.SIGTERM, _interrupt)
   try:
     yield
@@ -151,7 +139,8 @@ def ending_plainly() -> Iterator[None]:
   except BrokenPipeError:  # As of `| head`.
     os._exit(141)
   except KeyboardInterrupt:
-    print("\nInterrupted.", file=sys.stderr, flush=True)
+    print(f"\nInterrupted.{advice}", file=sys.stderr, flush=True)
+    # Without waiting for work that is under way on the devices.
     os._exit(130)
 
 

@@ -54,9 +54,9 @@ def run(
     _check_data(folder, examples)
     grader = TaskGrader(config.task.name, rules, examples.examples)
     regraded = _Regraded(folder, grader, examples, task.num_threads)
-    results = randopt.summarise(
-      config, task, examples, regraded, chosen, dev
-    ) | {"rules": rules, "note": _NOTE}
+    results = randopt.summarise(config, task, examples, regraded, chosen, dev)
+    note = "\n".join(filter(None, (results["note"], _NOTE)))
+    results |= {"rules": rules, "note": note}
     return results, folder.save_json(f"results_{rules}.json", results)
 
 

@@ -182,6 +182,20 @@ class SplitsTest(_SplitsTestCase):
       splits.load_splits(TASK, Sizes(1, 0, 1))
 
 
+class TaskFileTest(_SplitsTestCase):
+  def test_a_field_that_only_make_example_reads_is_named(self):
+    def read_more(row, number):
+      return make_example(row, number) if row["hint"] else None
+
+    task = Task("toy", ("question", "answer"), read_more, {}, 8)
+    with self.assertRaisesRegex(
+      UserError,
+      "make_example of the task toy reads the field 'hint', which the row"
+      r" lacks: it has \['answer', 'question'.*\] \(.*(row 0|line 1)\)",
+    ):
+      self.load((1, 1, 1), task=task)
+
+
 class OriginTest(_SplitsTestCase):
   """What a run's header says of its data."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from thickets import intervals, prompts
+from thickets import grading, intervals, prompts
 from thickets.decode import Decoding, Generator
 from thickets.models import hub
 from thickets.models.config import TransformerConfig
@@ -60,12 +60,9 @@ class DrillAccuracy:
   def __call__(self, params: Params) -> dict[str, dict[str, Any]]:
     """Accuracy by family, with `n` and a 95 % interval, Wilson's."""
     responses = self._generator.generate(params, self._prompts)
-    texts = [
-      self._detokenize(tokens[:length].tolist())
-      for tokens, length in zip(
-        responses.tokens, responses.lengths, strict=True
-      )
-    ]
+    texts = grading.read_texts(
+      self._detokenize, responses.tokens, responses.lengths
+    )
     accuracies, start = {}, 0
     for name, grade, examples in self._tasks:
       said = texts[start : start + len(examples)]
