@@ -36,6 +36,8 @@ setuptools.setup(
     "numpy>=2.0",
     "optax>=0.2.4",  # Pretraining.
     "orbax-checkpoint>=0.11",  # The base model of a run.
+    "scikit-learn>=1.5",  # Clusters and principal components of members.
+    "scipy>=1.13",  # Distributions, interpolation, the oracle of the normal.
     "safetensors>=0.6",  # The weights of language models.
     "tokenizers>=0.22",  # Makes tokenizers: the shipped model's, llama2.c's.
     "tensorboardX>=2.6",  # Metrics of pretraining, without TensorFlow.
@@ -55,7 +57,6 @@ setuptools.setup(
       "pytest>=8",
       "pytest-xdist>=3.6",  # Two workers halve the wait.
       "ruff>=0.9",  # Lint and formatting, in their checking form in CI.
-      "scipy>=1.13",  # The oracle of the normal distribution.
     ],
     "torch": ["torch>=2.6"],  # transformers' models, to compare ours with.
     "notebooks": ["jupyterlab>=4"],

@@ -1,5 +1,7 @@
 """Neural thickets: task experts around pretrained weights, in JAX."""
 
+from typing import Any
+
 from thickets.ensemble import majority_vote, mean_ensemble
 from thickets.perturb import BASE, Gaussian, Member, perturb
 from thickets.population import score_population
@@ -15,5 +17,20 @@ __all__ = [
   "sample_members",
   "score_population",
   "select_top_k",
+  "solution_density",
+  "spectral_discordance",
 ]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+  # Accelerator machines may lack SciPy, which these two load.
+  if name == "solution_density":
+    from thickets.density import solution_density
+
+    return solution_density
+  if name == "spectral_discordance":
+    from thickets.diversity import spectral_discordance
+
+    return spectral_discordance
+  raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
