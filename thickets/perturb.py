@@ -265,7 +265,7 @@ def perturb(
   if seeds_R.shape[0] == 0:
     return base
   pairs = naming.named_leaves(base, names)
-  taking_part = _participants(kind, pairs)
+  taking_part = find_participants(kind, pairs)
   leaves = []
   for (template, leaf), mask in zip(pairs, taking_part, strict=True):
     if not mask.any():
@@ -314,7 +314,7 @@ def describe_kind(
     "num_perturbed_weights": 0,
   }
   for (template, leaf), mask in zip(
-    pairs, _participants(kind, pairs), strict=True
+    pairs, find_participants(kind, pairs), strict=True
   ):
     counts["num_tensors"] += naming.slice_names(template, leaf).size
     counts["num_weights"] += int(np.size(leaf))
@@ -325,7 +325,7 @@ def describe_kind(
   return counts
 
 
-def _participants(kind: Kind, pairs) -> list[np.ndarray]:
+def find_participants(kind: Kind, pairs) -> list[np.ndarray]:
   """For each leaf, which of its slices take part, shaped like its stack."""
   slices = [
     naming.slice_names(template, leaf)
