@@ -49,9 +49,15 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
       "sorting": 0.5,
       "reversal": 0.5,
       "maximum": 0.5,
+      "minimum": 0.0,
+      "addition2": 0.0,  # Of numbers of two digits, as the next.
+      "subtraction2": 0.0,
     }
   )
-  # How often a countdown is answered in each manner; other families use all of
+  # Whether a family is answered in several manners, or in the first one only:
+  # the answer and nothing else.
+  config.corpus.manners = "several"
+  # How often a countdown is answered in each manner, of several; other families use all of
   # theirs alike often.
   config.corpus.countdown = ml_collections.ConfigDict(
     {
@@ -72,6 +78,8 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.schedule.num_steps = 1000
   config.schedule.report_every = 50  # Steps between two points of the metrics.
   config.schedule.save_every = 250  # Steps between two checkpoints.
+  # Steps after which the model is kept, in stages/; 0 is the untrained one.
+  config.schedule.stages = ()
 
   config.dev = ml_collections.ConfigDict()
   config.dev.num_prompts = 100  # Held-out exercises of each family.

@@ -14,15 +14,14 @@ from thickets.errors import UserError
 from thickets.models import hub
 
 _RANK = flags.DEFINE_integer("rank", 0, "Which expert, 0 for the best.")
-_OUT = flags.DEFINE_string("out", None, "Directory to write.")
 
 
 def main(_) -> None:
   """Reads the flags and writes the directory."""
   with launch.ending_plainly():
-    if not _OUT.value:
+    if not launch.OUT.value:
       raise UserError("--out must name the directory to write, got none.")
-    out = pathlib.Path(_OUT.value)
+    out = pathlib.Path(launch.OUT.value)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
       raise UserError(
         f"--out must be a new or empty directory, got {out}, which is not."

@@ -30,7 +30,7 @@ from thickets.perturb import Gaussian
 from thickets.sampling import GREEDY, Sampling
 from thickets.tasks import registry, splits
 from thickets.tasks.base import Task
-from thickets.tasks.grader import TaskGrader
+from thickets.tasks.grader import SeveralGraders, TaskGrader
 
 DTYPES = ("bfloat16", "float16", "float32")
 SPLITS = ("select", "dev", "judge")
@@ -119,26 +119,51 @@ def load_task(
 
 def load_subject(config: ml_collections.ConfigDict) -> Subject:
   """Loads data and model, and renders the prompts."""
-  task, examples = load_task(config)
-  mesh = make_mesh(config)
+  return make_subject(config, *load_task(config), load_model(config))
+
+
+def load_model(config: ml_collections.ConfigDict) -> hub.Model:
+  """Loads the model of a config."""
   model = hub.load(
     config.model.name,
     revision=config.model.revision or None,
     dtype=config.model.dtype,
-    mesh=mesh,
+    mesh=make_mesh(config),
   )
   if model.tokenizer is None:
     raise UserError(
       f"model.name must be a model with a tokenizer, got {config.model.name},"
       " which has none. Put the tokenizer's files beside its weights."
     )
+  return model
+
+
+def make_subject(
+  config: ml_collections.ConfigDict,
+  task: Task,
+  examples: splits.Splits,
+  model: hub.Model,
+  *,
+  start: int = 0,
+) -> Subject:
+  """Renders the prompts of a task for a model.
+
+  Args:
+    config: of the run.
+    task: the task, as `config.task` names it.
+    examples: its examples.
+    model: that reads them.
+    start: index of the first example, where one grader serves several tasks.
+  """
   use_chat = config.task.use_chat_template
   tokens = [
     prompts.render_prompt(model.tokenizer, e.messages, use_chat=use_chat)
     for e in examples.examples
   ]
   batches = {
-    name: language.make_batch([tokens[i] for i in indices], indices)
+    name: language.make_batch(
+      [tokens[i] for i in indices], [start + i for i in indices]
+    )
     for name in SPLITS
     if (indices := examples.indices(name))
   }
@@ -159,6 +184,14 @@ def load_subject(config: ml_collections.ConfigDict) -> Subject:
         [tokens[i] for i in indices], model.config, subject.decoding
       )
   return subject
+
+
+def describe_precision(model: hub.Model) -> dict[str, Any]:
+  """In which weights and products a model computes, for the header of a run."""
+  return {
+    "dtype": model.dtype.name,
+    "matmul": jax.config.jax_default_matmul_precision,
+  }
 
 
 def make_mesh(config: ml_collections.ConfigDict):
@@ -229,14 +262,23 @@ class _InThread:
 
 @contextlib.contextmanager
 def start_grading(
-  config: ml_collections.ConfigDict, subject: Subject
+  config: ml_collections.ConfigDict, *subjects: Subject
 ) -> Iterator[Any]:
-  """Starts what grades: worker processes, or a thread for none."""
+  """Starts what grades: worker processes, or a thread for none.
+
+  Args:
+    config: of the run.
+    *subjects: of one model; indices run through the examples of all.
+  """
+  graders = [
+    TaskGrader(subject.task_name, subject.rules, subject.splits.examples)
+    for subject in subjects
+  ]
   grader = grading.Grader(
-    detokenize=hub.make_detokenizer(subject.model.tokenizer),
-    grade=TaskGrader(config.task.name, subject.rules, subject.splits.examples),
+    detokenize=hub.make_detokenizer(subjects[0].model.tokenizer),
+    grade=graders[0] if len(graders) == 1 else SeveralGraders(tuple(graders)),
     keep_responses=config.log_responses,
-    num_threads=subject.task.num_threads,
+    num_threads=max(subject.task.num_threads for subject in subjects),
   )
   if not config.compute.num_workers:
     yield _InThread(grader)

@@ -23,6 +23,7 @@ from thickets.errors import UserError
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to run.")
 _OVERRIDE = re.compile("--?config[.][^=]*=")
 WORKDIR = flags.DEFINE_string("workdir", None, "Directory of the run.")
+OUT = flags.DEFINE_string("out", None, "Directory or file to write.")
 _DISTRIBUTED = flags.DEFINE_bool(
   "distributed",
   False,

@@ -23,6 +23,9 @@ from thickets.drill_accuracy import NUM_DEV, DrillAccuracy
 from thickets.errors import UserError
 from thickets.models import hub
 from thickets.models.config import ACTIVATIONS, parse_config
+from thickets.tasks import drill_texts
+
+MANNERS = ("several", "one")
 
 
 def main(_) -> None:
@@ -46,7 +49,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
   launch.refuse(launch.check_keys(config, reference.get_config()))
   counts = (
     *(f"model.{name}" for name in config.model if name != "activation"),
-    *(f"schedule.{name}" for name in config.schedule),
+    *(f"schedule.{name}" for name in config.schedule if name != "stages"),
     *("corpus.rows", "corpus.length", "dev.every"),
   )
   frequencies = (
@@ -64,11 +67,15 @@ def validate(config: ml_collections.ConfigDict) -> None:
           "optimizer.warmup": (0, config.schedule.num_steps - 1),
           "optimizer.weight_decay": (0, None),
           "dev.num_prompts": (1, NUM_DEV),
+          "schedule.stages": (0, config.schedule.num_steps),
           **dict.fromkeys(counts, (1, None)),
           **dict.fromkeys(frequencies, (0, None)),
         },
       ),
-      *launch.check_choices(config, {"model.activation": ACTIVATIONS}),
+      *launch.check_choices(
+        config,
+        {"model.activation": ACTIVATIONS, "corpus.manners": MANNERS},
+      ),
     ]
   )
   launch.refuse(_check_model(config))
@@ -111,31 +118,33 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     jax.random.key(config.seed),
     tokenizer=tokenizer,
   )
-  texts = corpus.Corpus(
-    tokenizer,
-    _mixture(config.corpus),
-    seed=config.seed,
-    rows=config.corpus.rows,
-    length=config.corpus.length,
-    question_weight=config.corpus.question_weight,
-  )
+  texts = make_corpus(config, tokenizer, seed=config.seed)
   optimizer, rate = training.make_optimizer(
     peak=config.optimizer.learning_rate,
     num_steps=config.schedule.num_steps,
     warmup=config.optimizer.warmup,
     weight_decay=config.optimizer.weight_decay,
   )
+  shown = [name for name, often in config.corpus.families.items() if often]
   measure = DrillAccuracy(
-    model.config, tokenizer, config.corpus.families, config.dev.num_prompts
+    model.config, tokenizer, shown, config.dev.num_prompts
   )
+  save_stage = functools.partial(_save_stage, config, folder, model)
+  save_stage(0, model.params)
   with tensorboardX.SummaryWriter(str(folder / "metrics")) as writer:
-    report = functools.partial(_report, config, writer, rate, measure)
+
+    def report(step, metrics, params):
+      save_stage(step, params)
+      _report(config, writer, rate, measure, step, metrics, params)
+
     params = training.train(
       model.params,
       training.make_loss(model.config),
       texts.batch,
       optimizer,
-      training.Schedule(**config.schedule),
+      training.Schedule(
+        **{**config.schedule, "stages": tuple(config.schedule.stages)}
+      ),
       directory=folder / "checkpoints",
       report=report,
     )
@@ -159,8 +168,41 @@ def _report(config, writer, rate, measure, step, metrics, params) -> None:
   writer.flush()
 
 
+def _save_stage(config, folder, model, step, params) -> None:
+  """Saves the model after a step that the config names."""
+  if step in config.schedule.stages:
+    _save_model(name_stage(folder, step), model, params)
+
+
+def name_stage(workdir: str | pathlib.Path, step: int) -> pathlib.Path:
+  """Where the model after a step of `schedule.stages` is."""
+  return pathlib.Path(workdir) / "stages" / f"{step:06d}"
+
+
+def make_corpus(
+  config: ml_collections.ConfigDict, tokenizer: Any, *, seed: int
+) -> corpus.Corpus:
+  """The text of a config; another seed draws other exercises."""
+  return corpus.Corpus(
+    tokenizer,
+    _mixture(config.corpus),
+    seed=seed,
+    rows=config.corpus.rows,
+    length=config.corpus.length,
+    question_weight=config.corpus.question_weight,
+  )
+
+
 def _mixture(settings) -> corpus.Mixture:
   """All countdowns are answered in the manners of the config."""
+  if settings.manners == "one":
+    # The first of each family is the answer and nothing else.
+    manners = {
+      name: {next(iter(drill_texts.FAMILIES[name].manners)): 1}
+      for name in settings.families
+      if name in drill_texts.FAMILIES
+    }
+    return corpus.Mixture(dict(settings.families), manners)
   manners = dict(settings.countdown)
   return corpus.Mixture(
     dict(settings.families),
@@ -195,7 +237,8 @@ def _model_fields(settings, tokenizer) -> dict[str, Any]:
 
 def _save_model(directory: pathlib.Path, model, params) -> None:
   """Saves the model whole, in place of what an earlier run left there."""
-  partial = directory.with_name("model.partial")
+  directory.parent.mkdir(exist_ok=True)
+  partial = directory.with_name(f"{directory.name}.partial")
   for path in (partial, directory):
     shutil.rmtree(path, ignore_errors=True)
   hub.save(partial, model, params=params)

@@ -79,10 +79,7 @@ def run(config, workdir: str) -> dict[str, Any]:
           subject.model.params, subject.batches["select"], spec.size
         ),
         task=subject.describe(),
-        precision={
-          "dtype": subject.model.dtype.name,
-          "matmul": jax.config.jax_default_matmul_precision,
-        },
+        precision=language.describe_precision(subject.model),
         names=names,
         identity=subject.model.identity,
         source=subject.describe_source(),

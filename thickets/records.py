@@ -45,14 +45,27 @@ class Record:
   score: float
   source: tuple[pathlib.Path, int, int]
 
-  def channels(self) -> dict[str, np.ndarray]:
-    """Reads the channels [Q, ...] back from the log."""
+  def channels(
+    self, names: Sequence[str] | None = None
+  ) -> dict[str, np.ndarray]:
+    """Reads channels [Q, ...] back from the log, all by default.
+
+    Raises:
+      UserError: if the record lacks one of the names.
+    """
     path, offset, length = self.source
     with path.open("rb") as file:
       file.seek(offset)
-      fields = _decode_line(file.read(length))
+      found = _decode_line(file.read(length))["channels"]
+    missing = [name for name in names or () if name not in found]
+    if missing:
+      raise UserError(
+        f"{path} must have the channels {list(names or ())}, got {list(found)}."
+        " It is no run on a language task."
+      )
     return {
-      name: decode_array(array) for name, array in fields["channels"].items()
+      name: decode_array(found[name])
+      for name in (found if names is None else names)
     }
 
 
@@ -165,14 +178,20 @@ class RecordLog:
 
 
 def read_log(path: pathlib.Path) -> Iterator[Record]:
-  """Yields the records of a log; a torn last line is left out.
+  """Yields the records of a log; a torn last line is left out with a warning.
 
   Raises:
     UserError: if a line before the last is corrupt; it names the line.
   """
+  end = 0
   for line in _read_lines(path):
+    end = line.offset + line.length
     if "header" not in line.fields:
       yield _make_record(line.fields, path, line.offset, line.length)
+  if (torn := path.stat().st_size - end) > 0:
+    logging.warning(
+      "%s: left out a torn record of %d bytes at byte %d.", path, torn, end
+    )
 
 
 def read_header(path: pathlib.Path) -> dict[str, Any] | None:

@@ -44,21 +44,40 @@ class Schedule:
     num_steps: of the whole training.
     save_every: between two checkpoints; the last step is saved in any case.
     report_every: between two reports; likewise.
+    stages: steps that are reported in any case.
 
   Raises:
-    UserError: if a number is below 1.
+    UserError: if a number is below 1, or a stage is not within the training.
   """
 
   num_steps: int
   save_every: int
   report_every: int
+  stages: tuple[int, ...] = ()
 
   def __post_init__(self):
-    for field in dataclasses.fields(self):
-      if getattr(self, field.name) < 1:
+    for name in ("num_steps", "save_every", "report_every"):
+      if getattr(self, name) < 1:
         raise UserError(
-          f"{field.name} must be at least 1, got {getattr(self, field.name)}."
+          f"{name} must be at least 1, got {getattr(self, name)}."
         )
+    for stage in self.stages:
+      if not 0 <= stage <= self.num_steps:
+        raise UserError(
+          f"stages must be within 0 and num_steps={self.num_steps}, got {stage}."
+        )
+
+  def is_reported(self, step: int) -> bool:
+    """Whether there is a report after so many steps."""
+    return (
+      step % self.report_every == 0
+      or step in self.stages
+      or step == self.num_steps
+    )
+
+  def is_saved(self, step: int) -> bool:
+    """Whether there is a checkpoint after so many steps."""
+    return step % self.save_every == 0 or step == self.num_steps
 
 
 def make_optimizer(
@@ -164,8 +183,7 @@ def train(
       state, loss = take_step(state, batch)
       losses.append(loss)
       done = step + 1
-      is_last = done == schedule.num_steps
-      if is_last or done % schedule.report_every == 0:
+      if schedule.is_reported(done):
         metrics = _measure(losses, start, done)
         logging.info(
           "step %d/%d | loss %.4f | %.2f steps/s",
@@ -173,7 +191,7 @@ def train(
         )
         report(done, metrics, state[0])
         losses, start = [], time.perf_counter()
-      if is_last or done % schedule.save_every == 0:
+      if schedule.is_saved(done):
         _check_loss(float(loss), done)  # What diverged is not kept.
         _save(manager, done, state)
   return state[0]

@@ -308,6 +308,11 @@ def _draw_ordered(draw: Draws) -> tuple[int, int]:
   return max(first, second), min(first, second)
 
 
+def _draw_small_ordered(draw: Draws) -> tuple[int, int]:
+  first, second = draw.between(1, 199), draw.between(1, 99)
+  return max(first, second), min(first, second)
+
+
 # Lists and words.
 
 
@@ -359,6 +364,10 @@ def _running_maxima(numbers: list[int]) -> list[int]:
   return [max(numbers[:end]) for end in range(1, len(numbers) + 1)]
 
 
+def _running_minima(numbers: list[int]) -> list[int]:
+  return [min(numbers[:end]) for end in range(1, len(numbers) + 1)]
+
+
 def _join(words) -> str:
   return " ".join(map(str, words))
 
@@ -372,9 +381,21 @@ FAMILIES: dict[str, Family] = {
     lambda left, right: left + right,
     {"tens first": _add_tens_first, "ones first": _add_ones_first},
   ),
+  "addition2": _arithmetic(
+    "+",
+    lambda draw: (draw.between(1, 99), draw.between(1, 99)),
+    lambda left, right: left + right,
+    {"tens first": _add_tens_first, "ones first": _add_ones_first},
+  ),
   "subtraction": _arithmetic(
     "-",
     _draw_ordered,
+    lambda left, right: left - right,
+    {"tens first": _subtract_tens_first, "ones first": _subtract_ones_first},
+  ),
+  "subtraction2": _arithmetic(
+    "-",
+    _draw_small_ordered,
     lambda left, right: left - right,
     {"tens first": _subtract_tens_first, "ones first": _subtract_ones_first},
   ),
@@ -415,6 +436,16 @@ FAMILIES: dict[str, Family] = {
     {
       "running": _running_maxima,
       "sorted first": lambda numbers: [_commas(sorted(numbers))],
+    },
+  ),
+  "minimum": _listing(
+    "min",
+    _draw_numbers,
+    ",",
+    lambda numbers: str(min(numbers)),
+    {
+      "running": _running_minima,
+      "falling first": lambda numbers: [_commas(sorted(numbers, reverse=True))],
     },
   ),
 }

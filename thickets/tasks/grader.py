@@ -55,6 +55,26 @@ class TaskGrader:
       self(0, text)
 
 
+@dataclasses.dataclass(frozen=True)
+class SeveralGraders:
+  """Grades responses to the examples of several tasks; it pickles, too.
+
+  Attributes:
+    graders: one for each task; indices run through the examples of all.
+  """
+
+  graders: tuple[TaskGrader, ...]
+
+  def __call__(self, index: int, response: str) -> dict[str, Any]:
+    """Channels of one response, as of `TaskGrader`."""
+    rest = index
+    for grader in self.graders:
+      if rest < len(grader.examples):
+        return grader(rest, response)
+      rest -= len(grader.examples)
+    raise IndexError(f"There is no example {index}.")
+
+
 def make_channels(grade: Grade) -> dict[str, Any]:
   """The fields of a grade as values that arrays hold."""
   return {

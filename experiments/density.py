@@ -1,0 +1,106 @@
+"""Density, diversity, votes and regimes of finished runs, from their records.
+
+    python -m experiments.density WORKDIR [WORKDIR ...] [--out=DIR]
+
+Several runs must measure different tasks of one base with the same members.
+Writes density.json and figures; no model is needed.
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+from experiments import analysed, launch
+from thickets import (
+  analysis,
+  decomposition_plots,
+  density_plots,
+  diversity_plots,
+  runs,
+)
+from thickets.analysis import Analysis
+
+
+def main(argv: Sequence[str]) -> None:
+  """Reads the flags, measures, prints the tables."""
+  with launch.ending_plainly():
+    settings = analysed.read_settings()
+    workdirs = analysed.read_workdirs(argv)
+    measurement = analysed.read_runs(workdirs)
+    out = analysed.find_out(workdirs)
+    found = analysis.analyse(measurement, settings)
+    runs.write_json(out / "density.json", found.to_json())
+    draw(found, out / "figures")
+    print(format_analysis(found))
+    print(f"density.json and figures are in {out}.")
+
+
+def draw(found: Analysis, figures: pathlib.Path) -> None:
+  """Draws the figures of an analysis."""
+  density_plots.plot_density(figures / "density.png", found.densities)
+  density_plots.plot_density_by_sigma(
+    figures / "density_by_sigma.png",
+    found.densities,
+    margin=found.settings.margin,
+  )
+  for one in found.diversity:
+    if one.discordance is None:
+      continue
+    name = f"sigma_{one.sigma:g}.png"
+    diversity_plots.plot_correlation(
+      figures / f"correlation_{name}", one.discordance
+    )
+    diversity_plots.plot_rank_lines(figures / f"rank_lines_{name}", one.lines)
+    if one.overlap is not None:
+      diversity_plots.plot_overlap(figures / f"overlap_{name}", one.overlap)
+    if one.embedding is not None:
+      diversity_plots.plot_clusters(figures / f"clusters_{name}", one.embedding)
+  measured = [
+    one.discordance for one in found.diversity if one.discordance is not None
+  ]
+  if measured:
+    diversity_plots.plot_discordance(figures / "discordance.png", measured)
+  for task, by_sigma in found.parts.items():
+    for sigma, parts in by_sigma.items():
+      decomposition_plots.plot_decomposition(
+        figures / f"parts_{analysed.name_file(task)}_sigma_{sigma:g}.png", parts
+      )
+
+
+def format_analysis(found: Analysis) -> str:
+  """The tables of an analysis for the console."""
+  lines = [
+    f"{'density':26s}{'sigma':>9s}{'margin':>8s}{'base':>7s}"
+    f"{'on these prompts':>21s}{'confirmed':>11s}{'on new prompts':>22s}"
+    f"{'null':>7s}"
+  ]
+  for task, density in found.densities.items():
+    lines += [
+      f"{task:26s}{row['sigma']:9g}{row['margin']:8.3f}{row['base_score']:7.3f}"
+      f"{_format(row, 'plain'):>21s}{row['confirmed']:11.3f}"
+      f"{_format(row, 'corrected'):>22s}{row['null']:7.3f}"
+      for row in density.rows()
+    ]
+  for one in found.diversity:
+    if one.discordance is not None:
+      low, high = one.discordance.interval
+      floor = one.discordance.floor
+      lines.append(
+        f"discordance at sigma {one.sigma:g}: {one.discordance.value:.3f}"
+        f" [{low:.3f}, {high:.3f}] of at most {one.discordance.bound:.3f};"
+        f" {'unknown' if floor is None else f'{floor:.3f}'} if all tasks ranked"
+        " members alike up to noise"
+      )
+  for task, calls in found.regimes.items():
+    for sigma, call in calls.items():
+      lines.append(f"{task}, sigma {sigma:g}: {call.regime} ({call.reason})")
+  return "\n".join(lines)
+
+
+def _format(row, name: str) -> str:
+  value = row[name]
+  shown = "  –  " if value is None else f"{value:.3f}"
+  return f"{shown} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
+
+
+if __name__ == "__main__":
+  launch.run(main)
