@@ -52,7 +52,7 @@ class Settings:
     top_share: K/N of ensembles and of the sets whose overlap is measured.
     num_resamples: of each bootstrap.
     num_splits: random halves of the prompts.
-    num_draws: smaller populations drawn for each budget.
+    clusters: whether members are sorted into clusters, which takes longest.
     seed: of all of them.
   """
 
@@ -61,7 +61,7 @@ class Settings:
   top_share: float | int = 0.1
   num_resamples: int = 1000
   num_splits: int = 50
-  num_draws: int = 20
+  clusters: bool = True
   seed: int = 0
 
   def __post_init__(self):
@@ -306,7 +306,9 @@ def _measure_level(measurement, sigma: float, settings) -> Diversity:
       sigma=sigma,
     ),
     lines=rank_lines(scores, names=kept),
-    embedding=_embed(scores, kept, settings.seed),
+    embedding=_embed(scores, kept, settings.seed)
+    if settings.clusters
+    else None,
     overlap=topk_overlap(scores, k, names=kept) if k <= num_scored else None,
     specialists=specialists,
   )

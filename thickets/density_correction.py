@@ -269,7 +269,12 @@ def _resample(
     counts = counts.reshape(size, num_members)
     moved = counts[:, :num_moved].sum(axis=1)
     noops = counts[:, num_moved : num_moved + num_noop].sum(axis=1)
-    members = counts[:, :num_moved] / np.maximum(moved, 1)[:, None]
+    # Even where none of them was drawn; what they reach then counts for nothing.
+    members = np.where(
+      moved[:, None],
+      counts[:, :num_moved] / np.maximum(moved, 1)[:, None],
+      1 / num_moved,
+    )
     reached = _reach_drawn(
       table, squares, prompts, members.astype(np.float32), margins
     )

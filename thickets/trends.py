@@ -125,6 +125,65 @@ def fit_trend(
   )
 
 
+@dataclasses.dataclass(frozen=True)
+class Mean:
+  """The common mean of points with errors, as `fit_mean` finds it.
+
+  Attributes:
+    value: the mean.
+    interval: by Knapp and Hartung.
+    tau: standard deviation of the points beyond their errors.
+    num_points: how many there are.
+  """
+
+  value: float
+  interval: tuple[float, float]
+  tau: float
+  num_points: int
+
+  def to_json(self) -> dict[str, Any]:
+    """All fields, as JSON values."""
+    return {**dataclasses.asdict(self), "interval": list(self.interval)}
+
+
+def fit_mean(
+  y: Sequence[float | int] | Float[np.ndarray, " X"],
+  errors: Sequence[float | int] | Float[np.ndarray, " X"],
+  *,
+  level: float = 0.95,
+) -> Mean:
+  """The mean of points that have errors and differ beyond them, too.
+
+  Args:
+    y: [X] what was measured.
+    errors: [X] standard error of each, at least 0.
+    level: of the interval.
+
+  Raises:
+    UserError: if there are fewer than 2 points or a value is not finite.
+  """
+  y, errors = (np.asarray(values, np.float64) for values in (y, errors))
+  if y.shape != errors.shape or len(y) < 2:
+    raise UserError(
+      f"A mean needs at least 2 points with an error each, got {y.shape} and"
+      f" {errors.shape}."
+    )
+  if not (np.isfinite([y, errors]).all() and (errors >= 0).all()):
+    raise UserError(
+      f"y and errors must be finite, got {y.tolist()} and {errors.tolist()}."
+    )
+  design = np.ones((len(y), 1))
+  tau2 = _estimate_tau2(design, y, errors**2)
+  (value,), covariance = _solve(design, y, errors**2 + tau2)
+  half = math.sqrt(covariance[0, 0]) * stats.t.ppf((1 + level) / 2, len(y) - 1)
+  return Mean(
+    float(value),
+    (float(value - half), float(value + half)),
+    math.sqrt(tau2),
+    len(y),
+  )
+
+
 def _solve(design, y, variances):
   """Weighted least squares, and the covariance by Knapp and Hartung.
 

@@ -1,0 +1,94 @@
+"""Accuracy by population, ensemble and prompts of selection, from one run.
+
+    python -m experiments.budgets WORKDIR [--out=DIR]
+
+Of a run of `experiments.measure`, all of whose members answered the prompts of
+`select` and of `dev`. Writes budgets.json and a figure for each task; smaller
+budgets are resampled from the records, no model is needed.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from experiments import analysed, launch
+from thickets import budgets, runs, scaling_plots
+from thickets.errors import UserError
+from thickets.measurements import TaskScores
+
+_DRAWS = flags.DEFINE_integer("draws", 30, "Populations drawn of each size.")
+
+
+def main(argv: Sequence[str]) -> None:
+  """Reads the flags, resamples, prints the whole run's row."""
+  with launch.ending_plainly():
+    workdirs = analysed.read_workdirs(argv)
+    if _DRAWS.value < 2:
+      raise UserError(f"--draws must be at least 2, got {_DRAWS.value}.")
+    measured = analysed.read_runs(workdirs)
+    out = analysed.find_out(workdirs)
+    results = {}
+    for name, task in measured.tasks.items():
+      results[name] = measure_budgets(task, num_draws=_DRAWS.value)
+      scaling_plots.plot_budgets(
+        out / "figures" / f"budgets_{analysed.name_file(name)}.png",
+        results[name]["rows"],
+        task=name,
+        base=results[name]["base"],
+      )
+      print(f"{name}: base {results[name]['base']:.3f}, {_best(results[name])}")
+    runs.write_json(
+      out / "budgets.json",
+      {"units": "shares of the judging prompts", "tasks": results},
+    )
+    print(f"budgets.json and figures are in {os.fspath(out)}.")
+
+
+def measure_budgets(task: TaskScores, *, num_draws: int) -> dict[str, Any]:
+  """The grid over N and K at all prompts of selection, and fewer at full N."""
+  size, most = len(task.scores), task.num_select
+  base = task.base.lenient[0, task.num_select :].astype(np.float64)
+  grid = budgets.resample_budgets(
+    task, populations=_halve(size, 8), num_draws=num_draws
+  )
+  fewer = budgets.resample_budgets(
+    task,
+    populations=(size,),
+    num_select=[count for count in _halve(most, 5) if count < most],
+    num_draws=num_draws,
+  )
+  return {
+    "base": float(base.mean()),
+    "rows": [budget.describe(base) for budget in (*grid, *fewer)],
+  }
+
+
+def _halve(size: int, least: int) -> list[int]:
+  """The size and its halves, down to the least, ascending."""
+  sizes = [size]
+  while sizes[-1] // 2 >= least:
+    sizes.append(sizes[-1] // 2)
+  return sizes[::-1]
+
+
+def _best(results) -> str:
+  """Which of the whole run's ensembles did best, flattered by the choice."""
+  most = max(row["num_select"] for row in results["rows"])
+  size = max(row["population"] for row in results["rows"])
+  whole = [
+    row
+    for row in results["rows"]
+    if (row["population"], row["num_select"]) == (size, most)
+  ]
+  best = max(whole, key=lambda row: row["accuracy"])
+  return (
+    f"best vote of N={size}: {best['accuracy']:.3f} with K={best['top_k']},"
+    f" the best member {whole[0]['single']:.3f} with K={whole[0]['top_k']}"
+  )
+
+
+if __name__ == "__main__":
+  launch.run(main)

@@ -1,0 +1,289 @@
+"""Figures of ladders and of budgets."""
+
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import ticker
+
+from thickets.canvas import (
+  BASE,
+  CHOSEN,
+  ENSEMBLE,
+  TRUTH,
+  add_legend,
+  make_axes,
+  save_figure,
+)
+from thickets.scaling import Estimate, Point, Z
+
+# Told apart in greyscale by marker and line style.
+_LEVELS = (
+  {"color": "#1f5fa8", "marker": "o", "linestyle": "-"},
+  {"color": "#c0392b", "marker": "s", "linestyle": "--"},
+  {"color": "#2c2c2c", "marker": "^", "linestyle": ":"},
+  {"color": "#d4a017", "marker": "D", "linestyle": "-."},
+)
+_MARKS = {"markersize": 4, "linewidth": 1.1, "capsize": 2, "elinewidth": 0.8}
+
+
+def plot_ladder(path: pathlib.Path, points: Sequence[Point]) -> None:
+  """Density, discordance and gains against size, and density against loss.
+
+  Args:
+    path: of the PNG file.
+    points: from `scaling.read_ladder`.
+  """
+  several = [p for p in points if p.manners == "several"]
+  steps = {
+    p.rung: max(q.step for q in several if q.rung == p.rung) for p in several
+  }
+  common = min(steps.values())
+  last = [p for p in several if p.step == common and steps[p.rung] == common]
+  fig, axes = make_axes(2, 2, width=9.6, height=7.4)
+  _draw_levels(
+    axes[0, 0], last, lambda p: p.num_weights, lambda p: p.density["corrected"]
+  )
+  axes[0, 0].set(
+    ylabel="density at the margin, mean of tasks",
+    title=f"Density on new prompts, after {common} steps",
+  )
+  _draw_levels(
+    axes[0, 1],
+    [p for p in several if p.is_trained],
+    lambda p: p.loss,
+    lambda p: p.density["corrected"],
+    connect=False,
+  )
+  axes[0, 1].set(
+    xlabel="loss on unseen text, nats per weighted token (falls to the right)",
+    ylabel="density at the margin, mean of tasks",
+    title="Density on new prompts, all sizes and stages",
+  )
+  axes[0, 1].invert_xaxis()
+  _draw_levels(
+    axes[1, 0], last, lambda p: p.num_weights, lambda p: p.discordance
+  )
+  axes[1, 0].axhline(1, **BASE)
+  axes[1, 0].set(
+    ylabel="spectral discordance D",
+    title="Discordance (1: rankings unrelated), where tasks rank",
+  )
+  _draw_gains(axes[1, 1], last, [p for p in points if not p.is_trained])
+  for ax in (axes[0, 0], axes[1, 0], axes[1, 1]):
+    ax.set_xscale("log")
+    ax.set_xlabel("weights of the model")
+  fig.suptitle(_count(points), fontsize="medium")
+  save_figure(fig, path)
+
+
+def plot_manners(
+  path: pathlib.Path, points: Sequence[Point], several: str, one: str
+) -> None:
+  """Vote gain and density against base accuracy, by diversity of the text.
+
+  Args:
+    path: of the PNG file.
+    points: from `scaling.read_ladder`.
+    several: name of the rung whose text answers in several manners.
+    one: name of the rung whose text answers in one.
+  """
+  fig, axes = make_axes(1, 2, width=9.6, height=3.9)
+  for name, style, label in (
+    (several, _LEVELS[0], "several manners"),
+    (one, _LEVELS[1], "one manner"),
+  ):
+    found = [p for p in points if p.rung == name]
+    x = [100 * p.ensemble["base"].value for p in found]
+    _errorbar(
+      axes[0], x, [p.ensemble["vote - base"] for p in found], style, label, 100
+    )
+    middle = [sorted(p.norms)[len(p.norms) // 2] for p in found]
+    _errorbar(
+      axes[1],
+      x,
+      [p.density["corrected"][s] for p, s in zip(found, middle, strict=True)],
+      style,
+      label,
+    )
+    for place, point in zip(x, found, strict=True):
+      axes[0].annotate(
+        f"{point.step}",
+        (place, 100 * point.ensemble["vote - base"].value),
+        textcoords="offset points",
+        xytext=(4, 5),
+        fontsize="x-small",
+      )
+  axes[0].axhline(0, **BASE)
+  axes[0].set(
+    xlabel="base, % right on dev (mean of tasks)",
+    ylabel="vote − base, points",
+    title="Gain of the vote (numbers: steps of training)",
+  )
+  axes[1].set(
+    xlabel="base, % right on dev (mean of tasks)",
+    ylabel="density at the margin, mean of tasks",
+    title="Density on new prompts, middle sigma",
+  )
+  for ax in axes.flat:
+    add_legend(ax)
+  fig.suptitle(_count(points), fontsize="medium")
+  save_figure(fig, path)
+
+
+def plot_budgets(
+  path: pathlib.Path,
+  rows: Sequence[Mapping[str, Any]],
+  *,
+  task: str,
+  base: float,
+) -> None:
+  """Accuracy of the vote against N, K/N and the prompts that choose.
+
+  Args:
+    path: of the PNG file.
+    rows: by `budgets.Budget.describe`.
+    task: name, for the title.
+    base: the base's accuracy on the same prompts.
+  """
+  fig, axes = make_axes(1, 3, width=12.0, height=3.9)
+  most = max(row["num_select"] for row in rows)
+  whole = [row for row in rows if row["num_select"] == most]
+  sizes = sorted({row["population"] for row in whole})
+  shares = (0.02, 0.1, 0.5, 1.0)
+  for share, style in zip(shares, _LEVELS, strict=True):
+    found = [_nearest_share(whole, size, share) for size in sizes]
+    _draw_budgets(axes[0], sizes, found, style, f"K/N = {share:g}")
+  axes[0].set(xscale="log", xlabel="population N", title="Population")
+  for size, style in zip(sizes[-4:], _LEVELS, strict=False):
+    found = [row for row in whole if row["population"] == size]
+    x = [row["top_k"] / size for row in found]
+    _draw_budgets(axes[1], x, found, style, f"N = {size}")
+  axes[1].set(xscale="log", xlabel="K/N", title="Share that votes")
+  largest = [row for row in rows if row["population"] == sizes[-1]]
+  counts = sorted({row["num_select"] for row in largest})
+  for share, style in zip(shares[:3], _LEVELS, strict=False):
+    found = [
+      _nearest_share(
+        [row for row in largest if row["num_select"] == count], sizes[-1], share
+      )
+      for count in counts
+    ]
+    _draw_budgets(axes[2], counts, found, style, f"K/N = {share:g}")
+  axes[2].set(
+    xscale="log",
+    xlabel="prompts that choose",
+    title=f"Selection, N = {sizes[-1]}",
+  )
+  for ax in axes.flat:
+    ax.axhline(100 * base, **BASE, label=f"base {100 * base:.1f}")
+    ax.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    ax.set_ylabel("% right by vote")
+    add_legend(ax)
+  first = rows[0]
+  fig.suptitle(
+    f"{task}: votes judged on {first['num_judge']} prompts, chosen on up to"
+    f" {most}; bars: standard deviation over {max(r['num_draws'] for r in rows)}"
+    " resampled populations",
+    fontsize="medium",
+  )
+  save_figure(fig, path)
+
+
+def _draw_levels(ax, points, x, read, *, connect=True) -> None:
+  """One line for each level of sigma; rungs share relative norms."""
+  levels = max((len(p.norms) for p in points), default=0)
+  for level, style in zip(range(levels), _LEVELS, strict=False):
+    found = [
+      (x(p), read(p)[sigma], p.norms[sigma])
+      for p in points
+      if (sigma := sorted(p.norms)[level]) in read(p)
+    ]
+    if not found:
+      continue
+    norm = np.median([n for _, _, n in found])
+    _errorbar(
+      ax,
+      [place for place, _, _ in found],
+      [e for _, e, _ in found],
+      style if connect else style | {"linestyle": "none"},
+      f"‖σε‖/‖θ‖ = {norm:.2g}",
+    )
+  add_legend(ax)
+
+
+def _draw_gains(ax, last, scratch) -> None:
+  for name, style in (
+    ("vote - base", ENSEMBLE | {"marker": "s"}),
+    ("best - base", CHOSEN | {"marker": "o", "linestyle": "-"}),
+  ):
+    _errorbar(
+      ax,
+      [p.num_weights for p in last],
+      [p.ensemble[name] for p in last],
+      {k: v for k, v in style.items() if k not in ("linewidth", "alpha")},
+      {"vote - base": "vote", "best - base": "best member"}[name],
+      100,
+    )
+  found = [p for p in scratch if p.manners == "several"]
+  _errorbar(
+    ax,
+    [p.num_weights for p in found],
+    [p.ensemble["vote - base"] for p in found],
+    {"color": TRUTH["color"], "marker": "x", "linestyle": ":"},
+    "vote, from scratch",
+    100,
+  )
+  ax.axhline(0, **BASE)
+  ax.set(
+    ylabel="gain over the base on dev, points",
+    title="RandOpt, mean of tasks",
+  )
+  add_legend(ax)
+
+
+def _errorbar(
+  ax, x, estimates: Sequence[Estimate], style, label: str, unit: float | int = 1
+) -> None:
+  """Points with 95 % intervals."""
+  ax.errorbar(
+    x,
+    [unit * e.value for e in estimates],
+    yerr=[unit * Z * e.error for e in estimates],
+    label=label,
+    **style,
+    **_MARKS,
+  )
+
+
+def _draw_budgets(ax, x, rows, style, label: str) -> None:
+  ax.errorbar(
+    x,
+    [100 * row["accuracy"] for row in rows],
+    yerr=[100 * row["spread"] for row in rows],
+    label=label,
+    **style,
+    **_MARKS,
+  )
+
+
+def _nearest_share(rows, size, share) -> Mapping[str, Any]:
+  """The row of a population whose K/N is nearest on a log scale."""
+  found = [row for row in rows if row["population"] == size]
+  return min(
+    found, key=lambda row: abs(math.log(row["top_k"] / size) - math.log(share))
+  )
+
+
+def _count(points: Sequence[Point]) -> str:
+  """What the points are of, and how many."""
+  first = next(iter(points[-1].tasks.values()))
+  members = {row["num_members"] for row in first["density"]}
+  margins = sorted({row["margin"] for row in first["density"]})
+  return (
+    f"{len({p.rung for p in points})} pretrainings, {len(points)} models;"
+    f" {len(points[-1].tasks)} tasks of {first['num_prompts']} prompts,"
+    f" {min(members)} members a sigma, margin {margins[0]:g}; bars: 95 %"
+  )
