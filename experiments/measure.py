@@ -152,7 +152,7 @@ def summarise(config, workdir, model) -> dict[str, Any]:
     "units": "mean scores over the prompts of select and dev",
     "num_members": len(measured.members),
     "num_weights": sum(leaf.size for leaf in jax.tree.leaves(model.params)),
-    "relative_norms": {f"{sigma:g}": sigma * ratio for sigma in levels},
+    "relative_norms": {repr(sigma): sigma * ratio for sigma in levels},
     "tasks": tasks,
   }
 

@@ -87,15 +87,15 @@ class Point:
       for name in ("rung", "step", "manners", "num_weights", "loss", "tasks")
     }
     return plain | {
-      "relative_norms": {f"{s:g}": norm for s, norm in self.norms.items()},
+      "relative_norms": {repr(s): norm for s, norm in self.norms.items()},
       "density": {
-        name: {f"{s:g}": e.to_json() for s, e in by_sigma.items()}
+        name: {repr(s): e.to_json() for s, e in by_sigma.items()}
         for name, by_sigma in self.density.items()
       },
       "discordance": {
-        f"{s:g}": e.to_json() for s, e in self.discordance.items()
+        repr(s): e.to_json() for s, e in self.discordance.items()
       },
-      "num_ranked_tasks": {f"{s:g}": n for s, n in self.num_ranked.items()},
+      "num_ranked_tasks": {repr(s): n for s, n in self.num_ranked.items()},
       "ensemble": {name: e.to_json() for name, e in self.ensemble.items()},
     }
 
@@ -282,7 +282,7 @@ def _describe_tasks(measured: Measurement, found: Analysis) -> dict[str, Any]:
         if row["margin"] > 0
       ],
       "regimes": {
-        f"{sigma:g}": call.regime
+        repr(sigma): call.regime
         for sigma, call in found.regimes.get(name, {}).items()
       },
     }

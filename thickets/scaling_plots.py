@@ -90,7 +90,7 @@ def plot_manners(
     several: name of the rung whose text answers in several manners.
     one: name of the rung whose text answers in one.
   """
-  fig, axes = make_axes(1, 2, width=9.6, height=3.9)
+  fig, (axes,) = make_axes(1, 2, width=9.6, height=3.9)
   for name, style, label in (
     (several, _LEVELS[0], "several manners"),
     (one, _LEVELS[1], "one manner"),
@@ -148,7 +148,7 @@ def plot_budgets(
     task: name, for the title.
     base: the base's accuracy on the same prompts.
   """
-  fig, axes = make_axes(1, 3, width=12.0, height=3.9)
+  fig, (axes,) = make_axes(1, 3, width=12.0, height=3.9)
   most = max(row["num_select"] for row in rows)
   whole = [row for row in rows if row["num_select"] == most]
   sizes = sorted({row["population"] for row in whole})
