@@ -103,6 +103,7 @@ def _set_measure(config):
     config.population.size = 96
     config.decoding.max_new_tokens = 32
     config.project = False
+    config.slice.resolution = 0
   return config
 
 

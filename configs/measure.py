@@ -38,7 +38,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.tasks.num_dev = 100  # ... and that judge what was chosen.
   config.tasks.use_chat_template = True
   config.population = ml_collections.ConfigDict(reference.population).unlock()
-  config.population.size = 256  # N, spread over the sigmas.
+  config.population.size = 384  # N, spread over the sigmas.
   config.population.sigmas = (2e-3, 6e-3, 1.2e-2)
   # Of the sigmas, what they are given in: the weights' own units, or, for
   # "relative", the root mean square of the perturbed weights.
@@ -47,7 +47,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   # A grid of two-term members, spanned by two directions: cells along a side,
   # an odd number, or 0 for none; and how far it reaches, in sigma.
   config.slice = ml_collections.ConfigDict()
-  config.slice.resolution = 0
+  config.slice.resolution = 13
   config.slice.extent = 1.2e-2
   # Projects all members' noise on a random plane, for the paper's Fig. 2. Draws
   # every member's noise once more, in tens of seconds for small models.

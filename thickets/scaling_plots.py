@@ -157,6 +157,7 @@ def plot_budgets(
     found = [_nearest_share(whole, size, share) for size in sizes]
     _draw_budgets(axes[0], sizes, found, style, f"K/N = {share:g}")
   axes[0].set(xscale="log", xlabel="population N", title="Population")
+  axes[0].set_xticks(sizes)
   for size, style in zip(sizes[-4:], _LEVELS, strict=False):
     found = [row for row in whole if row["population"] == size]
     x = [row["top_k"] / size for row in found]
@@ -177,8 +178,10 @@ def plot_budgets(
     xlabel="prompts that choose",
     title=f"Selection, N = {sizes[-1]}",
   )
+  axes[2].set_xticks(counts)
   for ax in axes.flat:
     ax.axhline(100 * base, **BASE, label=f"base {100 * base:.1f}")
+    ax.xaxis.set_minor_formatter(ticker.NullFormatter())
     ax.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
     ax.set_ylabel("% right by vote")
     add_legend(ax)
@@ -204,9 +207,12 @@ def _draw_levels(ax, points, x, read, *, connect=True) -> None:
     if not found:
       continue
     norm = np.median([n for _, _, n in found])
+    shift = 1 + 0.03 * (
+      level - (levels - 1) / 2
+    )  # So that bars do not overlap.
     _errorbar(
       ax,
-      [place for place, _, _ in found],
+      [shift * place for place, _, _ in found],
       [e for _, e, _ in found],
       style if connect else style | {"linestyle": "none"},
       f"‖σε‖/‖θ‖ = {norm:.2g}",
