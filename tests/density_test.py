@@ -129,16 +129,39 @@ class AtomsTest(parameterized.TestCase):
       np.testing.assert_array_equal(getattr(found, name), 0.0)
     self.assertEqual(found.num_failed.tolist(), [60])
 
-  def test_a_single_member_that_moves_leaves_its_gain_unknown(self):
+  def test_a_single_member_that_moves_may_be_an_expert_or_not(self):
     _, sigmas, base = draw()
     scores = np.tile(base, (60, 1))
     scores[0] = 1.0
     found = measure(scores, sigmas, base)
-    self.assertTrue(np.isnan(found.corrected).all())
-    np.testing.assert_array_equal(
-      found.corrected_interval, [[[0, 1], [0, 1], [0, 1]]]
+    np.testing.assert_allclose(found.corrected, [[1, 1 / 60, 1 / 60]])
+    one = scipy.stats.beta.ppf(
+      0.975, 2, 59
+    )  # Clopper and Pearson's for 1 of 60.
+    nearly_all = scipy.stats.beta.ppf(0.025, 59, 2)
+    np.testing.assert_allclose(
+      found.corrected_interval, [[[nearly_all, 1], [0, one], [0, one]]]
     )
-    self.assertIsNone(found.rows()[0]["corrected"])
+
+  def test_copies_beside_failures_have_an_interval_over_members(self):
+    _, sigmas, base = draw()
+    scores = np.tile(base, (60, 1))
+    scores[:20, 0] = np.nan
+    found = measure(scores, sigmas, base)
+    np.testing.assert_allclose(found.corrected[0, 0], 40 / 60)
+    low, high = found.corrected_interval[0, 0]
+    self.assertBetween(low, 0.5, 0.6)
+    self.assertBetween(high, 0.75, 0.85)
+
+  def test_two_members_that_move_among_many_copies(self):
+    # Resamples in which neither is drawn count for nothing, and are no NaN.
+    _, sigmas, base = draw()
+    scores = np.tile(base, (60, 1))
+    scores[0, :20] = 1.0
+    scores[1, 5:9] = 0.0
+    found = measure(scores, sigmas, base)
+    self.assertTrue(np.isfinite(found.corrected_interval).all())
+    self.assertLess(found.corrected[0, 1], 0.1)
 
 
 class LawsTest(parameterized.TestCase):

@@ -67,8 +67,7 @@ class Density:
     plain: [S, M] with `plain_interval` [S, M, 2].
     confirmed: [S, M] with `confirmed_interval` [S, M, 2].
     repeated: [S, M] NaN where no member reaches the margin on any half.
-    corrected: [S, M] with `corrected_interval` [S, M, 2]; NaN in [0, 1] where
-      but one member answers differently from the base.
+    corrected: [S, M] with `corrected_interval` [S, M, 2].
     null: [S, M] with `null_interval` [S, M, 2].
     noise_sd: [S] of a member's observed gain, its own sampling noise, in score.
     shared_sd: [S] of the shift that all members share, in score.

@@ -122,21 +122,25 @@ def correct_density(
 
   Returns:
     The correction. Where fewer than two members answer differently from the
-    base and are not failed, no variance can be estimated: if there is one, the
-    estimates are NaN and the interval is [0, 1].
+    base and are not failed, no variance can be estimated: one that does counts
+    by what it reached, and the exact interval holds both that it reaches the
+    margin and that it does not.
   """
   is_noop = ~np.any(differences, axis=1)
   moved = differences[~is_noop]
   num_noop, num_members = int(is_noop.sum()), len(differences) + num_failed
   atom = (margins <= 0) * (num_noop / num_members)
-  if len(moved) == 1:
-    unknown = np.tile([0.0, 1.0], (len(margins), 1))
-    return Correction(
-      np.full(len(margins), np.nan), unknown, np.nan, np.nan, np.nan
+  if len(moved) < 2:
+    reached = np.sum(moved.mean(axis=1)[:, None] >= margins - 1e-9, axis=0)
+    least = np.rint(atom * num_members)
+    interval = np.stack(
+      [
+        exact_interval(least, num_members, level)[:, 0],
+        exact_interval(least + len(moved), num_members, level)[:, 1],
+      ],
+      axis=1,
     )
-  if len(moved) == 0:
-    interval = _exact_hull(np.stack([atom, atom], 1), atom, num_members, level)
-    return Correction(atom, interval, 0.0, 0.0, 0.0)
+    return Correction(atom + reached / num_members, interval, 0.0, 0.0, 0.0)
   gains, (noise, shared) = moved.mean(axis=1), _measure_noise(moved)
   spread = gains.var(ddof=1)
   left = max(spread - noise, 0.0)
