@@ -184,12 +184,15 @@ class RowsTest(parameterized.TestCase):
         "1 15 5=19?",
         "13 13 19 3=71?",
         "45+879?",
+        "65+68?",
         "370-298?",
+        "38-37?",
         "9*3?",
         "418%10?",
         "sort 18,57,33?",
         "reverse bfwtex?",
         "max 86,3,62,96,42?",
+        "min 25,48,5,61,46?",
       ],
     )
 
@@ -250,7 +253,7 @@ class MannersTest(parameterized.TestCase):
     """In Python's arithmetic, on texts that are our own."""
     family, seed = drawn
     exercise, answers = _answers(family, seed)
-    if family in ("sorting", "reversal", "maximum"):
+    if family in ("sorting", "reversal", "maximum", "minimum"):
       return
     reference = exercise.reference
     if family in COUNTDOWNS:
@@ -273,6 +276,27 @@ class MannersTest(parameterized.TestCase):
     self.assertBetween(target, 1, drill_texts.MAX_VALUE)
     self.assertBetween(min(numbers), 1, drill_texts.MAX_NUMBER)
     self.assertBetween(max(numbers), 1, drill_texts.MAX_NUMBER)
+
+  def test_the_smaller_families_write_what_their_names_say(self):
+    for seed in range(100):
+      exercise, answers = _answers("minimum", seed)
+      numbers = [int(n) for n in exercise.question[4:-1].split(",")]
+      smallest = str(min(numbers))
+      running, falling = answers["running"], answers["falling first"]
+      self.assertEqual(exercise.reference, smallest)
+      self.assertEqual(
+        running.split(),
+        [str(min(numbers[: i + 1])) for i in range(len(numbers))] + [smallest],
+      )
+      self.assertEqual(
+        falling,
+        f"{','.join(map(str, sorted(numbers)[::-1]))} {smallest}",
+      )
+      for family, sign in (("addition2", 1), ("subtraction2", -1)):
+        exercise = _sample(family, seed)
+        left, right = map(int, exercise.identity.replace("-", "+").split("+"))
+        self.assertEqual(int(exercise.reference), left + sign * right)
+        self.assertGreaterEqual(int(exercise.reference), 0)
 
   def test_parentheses_stand_where_they_are_needed(self):
     one, two, three = (drill_texts._Term(text, int(text)) for text in "842")
@@ -349,6 +373,12 @@ class GradingTest(parameterized.TestCase):
     ("reversal", "reverse abcd?", "dcba", "d c b a dcb", "dcb"),
     ("reversal", "reverse abcd?", "dcba", "DCBA", None),
     ("maximum", "max 5,3,9?", "9", "5 5 9 9", "9"),
+    ("minimum", "min 5,3,9?", "3", "5 3 3 3", "3"),
+    ("minimum", "min 5,3,9?", "3", "9,5,3 3", "3"),
+    ("minimum", "min 5,3,9?", "3", "3,5", None),
+    ("addition2", "47+85?", "132", "7+5=12 12+120 132", "132"),
+    ("subtraction2", "147-85?", "62", "147-80=67 67-5 62", "62"),
+    ("subtraction2", "147-85?", "62", "-62", None),
   )
   def test_other_families(self, family, prompt, reference, response, vote):
     example = _example(
@@ -428,6 +458,9 @@ class FamiliesTest(parameterized.TestCase):
         "sorting",
         "reversal",
         "maximum",
+        "minimum",
+        "addition2",
+        "subtraction2",
       },
       FAMILIES,
     )
@@ -439,6 +472,9 @@ class FamiliesTest(parameterized.TestCase):
       "countdown4": r"(\d+ ){3}\d+=\d+\?",
       "sorting": r"sort \d+(,\d+){2,4}\?",
       "maximum": r"max \d+(,\d+){2,4}\?",
+      "minimum": r"min \d+(,\d+){2,4}\?",
+      "addition2": r"\d{1,2}\+\d{1,2}\?",
+      "subtraction2": r"1?\d{1,2}-\d{1,2}\?",
       "reversal": r"reverse [a-z]{4,7}\?",
     }
     pattern = patterns.get(family, r"\d+[-+*%]\d+\?")

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import pickle
 import signal
 import subprocess
 import sys
@@ -17,6 +18,9 @@ import pytest
 from absl.testing import parameterized
 
 from thickets import grading, records
+from thickets.tasks import base
+from thickets.tasks.base import Example
+from thickets.tasks.grader import SeveralGraders, TaskGrader
 
 TEXTS = st.lists(
   st.text(st.characters() | st.sampled_from("\0\ud800\U0001f600"), max_size=9),
@@ -158,6 +162,36 @@ class WorkersTest(parameterized.TestCase):
     while any(map(_is_alive, pids)) and time.monotonic() < deadline:
       time.sleep(0.05)
     self.assertEqual([pid for pid in pids if _is_alive(pid)], [])
+
+
+class SeveralGradersTest(parameterized.TestCase):
+  def graders(self):
+    """Two sums and three maxima, whose answers are their numbers."""
+    return SeveralGraders(
+      tuple(
+        TaskGrader(
+          f"drills/{family}",
+          "standard",
+          [Example(str(n), base.ask("q"), str(n)) for n in numbers],
+        )
+        for family, numbers in (("addition", (0, 1)), ("maximum", (2, 3, 4)))
+      )
+    )
+
+  def test_indices_run_through_the_examples_of_all(self):
+    for grader in (self.graders(), pickle.loads(pickle.dumps(self.graders()))):
+      for index in range(5):
+        right = [grader(index, str(n))["correct"] for n in range(5)]
+        self.assertEqual(right, [n == index for n in range(5)])
+
+  def test_one_is_that_grader(self):
+    first = self.graders().graders[0]
+    for index in range(2):
+      self.assertEqual(SeveralGraders((first,))(index, "1"), first(index, "1"))
+
+  def test_there_is_no_index_beyond(self):
+    with self.assertRaisesRegex(IndexError, "no example 5"):
+      self.graders()(5, "1")
 
 
 def _is_alive(pid):

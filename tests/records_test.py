@@ -124,6 +124,21 @@ class LogTest(parameterized.TestCase):
         )
     self.assertEqual(records.read_header(self.path), HEADER)
 
+  def test_channels_can_be_chosen_and_what_is_missing_is_named(self):
+    self.write()
+    record = next(records.read_log(self.path))
+    self.assertEqual([*record.channels(["score"])], ["score"])
+    self.assertEqual([*record.channels([])], [])
+    self.assertEqual(
+      [*record.channels(("prediction", "score"))], ["prediction", "score"]
+    )
+    with self.assertRaisesRegex(
+      UserError,
+      rf"{re.escape(str(self.path))} must have the channels \['score', 'vote'\],"
+      r" got \['score', 'prediction'\]",
+    ):
+      record.channels(["score", "vote"])
+
   @parameterized.parameters(np.nan, np.inf, -np.inf)
   def test_a_score_that_is_not_finite_is_a_failure(self, score):
     log = self.open()
@@ -202,6 +217,24 @@ class LogTest(parameterized.TestCase):
       self.assertIn(f"{self.path}: dropped a torn record", logs.output[0])
       self.assertIn(f"{len(whole) - last} bytes at byte {last}", logs.output[0])
       self.assertEqual(self.path.read_bytes(), whole[:last])
+
+  def test_reading_leaves_a_torn_record_out_and_says_so(self):
+    whole = self.write()
+    with self.assertNoLogs("absl", "WARNING"):
+      self.assertEqual(_positions(self.path), [0, 1, 2])
+    last = whole.rindex(b"\n", 0, -1) + 1
+    for end in (last + 1, len(whole) - 1):
+      self.path.write_bytes(whole[:end])
+      with self.assertLogs("absl", "WARNING") as logs:
+        self.assertEqual(_positions(self.path), [0, 1])
+      self.assertLen(logs.output, 1)
+      self.assertIn(
+        f"{self.path}: left out a torn record of {end - last} bytes at byte"
+        f" {last}",
+        logs.output[0],
+      )
+      # Who reads changes nothing: the writer may be at it.
+      self.assertEqual(self.path.read_bytes(), whole[:end])
 
   def test_a_second_writer_is_refused_until_the_first_ends(self):
     log = self.open()

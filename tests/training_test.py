@@ -145,6 +145,36 @@ class TrainTest(parameterized.TestCase):
     kept = {path.name for path in (self.directory / "run").iterdir()}
     self.assertEqual(kept & {"2", "4", "6", "8"}, {"2"})
 
+  def test_stages_are_reported_beside_the_rest(self):
+    schedule = training.Schedule(9, 4, 5, stages=(0, 3, 5, 7))
+    self.assertEqual(
+      [step for step in range(1, 10) if schedule.is_reported(step)],
+      [3, 5, 7, 9],
+    )
+    self.assertEqual(
+      [step for step in range(1, 10) if schedule.is_saved(step)], [4, 8, 9]
+    )
+    self.train(schedule)
+    self.assertEqual([step for step, *_ in self.reports], [3, 5, 7, 9])
+
+  def test_weights_of_a_stage_are_those_of_a_training_that_passes_it(self):
+    """Reporting in between changes no step."""
+    plain = self.train(_schedule(6, report_every=3), name="plain")
+    before = {step: params for step, _, params in self.reports}
+    self.reports.clear()
+    schedule = training.Schedule(6, 100, 100, stages=(2, 3))
+    staged = self.train(schedule)
+    for name in START:
+      np.testing.assert_array_equal(staged[name], plain[name])
+      np.testing.assert_array_equal(self.reports[1][2][name], before[3][name])
+
+  @parameterized.parameters(-1, 4)
+  def test_stages_are_within_the_training(self, stage):
+    with self.assertRaisesRegex(
+      UserError, f"within 0 and num_steps=3, got {stage}"
+    ):
+      training.Schedule(3, 3, 3, stages=(1, stage))
+
   @parameterized.parameters("num_steps", "save_every", "report_every")
   def test_a_schedule_counts_from_one(self, name):
     counts = {"num_steps": 3, "save_every": 3, "report_every": 3, name: 0}
