@@ -3,42 +3,10 @@
 import pathlib
 from collections.abc import Sequence
 
-from absl import flags
-
 from experiments import launch
 from thickets import measurements
-from thickets.analysis import Settings
 from thickets.errors import UserError
 from thickets.measurements import Measurement
-
-_MARGINS = flags.DEFINE_list(
-  "margins", ["0", "0.02", "0.05"], "Absolute margins, in score."
-)
-_RATIOS = flags.DEFINE_list(
-  "ratios", [], "Relative margins: score over the base's, such as 1.05."
-)
-_TOP_SHARE = flags.DEFINE_float(
-  "top_share", 0.1, "K/N of ensembles and of sets of best members."
-)
-_RESAMPLES = flags.DEFINE_integer("resamples", 1000, "Of each bootstrap.")
-_SEED = flags.DEFINE_integer("resampling_seed", 0, "Of every draw.")
-
-
-def read_settings() -> Settings:
-  """What the flags ask to be measured.
-
-  Raises:
-    UserError: if one of them cannot be.
-  """
-  if _RESAMPLES.value < 1:
-    raise UserError(f"--resamples must be at least 1, got {_RESAMPLES.value}.")
-  return Settings(
-    margins=_read_numbers("margins", _MARGINS.value),
-    ratios=_read_numbers("ratios", _RATIOS.value),
-    top_share=_TOP_SHARE.value,
-    num_resamples=_RESAMPLES.value,
-    seed=_SEED.value,
-  )
 
 
 def read_workdirs(argv: Sequence[str]) -> list[pathlib.Path]:
@@ -76,12 +44,3 @@ def name_file(task: str) -> str:
     if task.endswith(".py")
     else (task.replace("/", "_"))
   )
-
-
-def _read_numbers(name: str, texts: Sequence[str]) -> tuple[float, ...]:
-  try:
-    return tuple(float(text) for text in texts)
-  except ValueError as error:
-    raise UserError(
-      f"--{name} must be numbers with commas between, got {','.join(texts)}."
-    ) from error

@@ -52,7 +52,7 @@ def measure_budgets(task: TaskScores, *, num_draws: int) -> dict[str, Any]:
   size, most = len(task.scores), task.num_select
   base = task.base.lenient[0, task.num_select :].astype(np.float64)
   grid = budgets.resample_budgets(
-    task, populations=_halve(size, 8), num_draws=num_draws
+    task, populations=_halve(size, 8), top_k=(1,), num_draws=num_draws
   )
   fewer = budgets.resample_budgets(
     task,

@@ -9,7 +9,7 @@ Writes density.json and figures; no model is needed.
 import pathlib
 from collections.abc import Sequence
 
-from experiments import analysed, launch
+from experiments import analysed, estimating, launch
 from thickets import (
   analysis,
   decomposition_plots,
@@ -23,7 +23,7 @@ from thickets.analysis import Analysis
 def main(argv: Sequence[str]) -> None:
   """Reads the flags, measures, prints the tables."""
   with launch.ending_plainly():
-    settings = analysed.read_settings()
+    settings = estimating.read_settings()
     workdirs = analysed.read_workdirs(argv)
     measurement = analysed.read_runs(workdirs)
     out = analysed.find_out(workdirs)

@@ -7,6 +7,7 @@ needed. What projections can show, and what they cannot: docs/landscape.md.
 """
 
 import json
+import math
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -44,8 +45,8 @@ def main(argv: Sequence[str]) -> None:
       share = explained["share"]
       print(
         f"{task}: the plane explains"
-        f" {'–' if share is None else format(share, '.3f')} of the variance of"
-        f" unseen members (p = {explained['p_value']:.2f})"
+        f" {_format(share, '.3f')} of the variance of unseen members"
+        f" (p = {_format(explained['p_value'], '.2f')})"
       )
     print(f"landscape.json and figures are in {out}.")
 
@@ -84,6 +85,11 @@ def run(
     _draw_composite(figures / "composite_projection.png", seen, composite)
   if sliced is not None:
     members, tasks = sliced
+    if math.isqrt(len(members)) ** 2 != len(members):
+      raise UserError(
+        f"{workdir} must hold a whole slice, got {len(members)} members of it, no"
+        " square. Let the run finish: the same command continues it."
+      )
     coordinates = np.array([[s for _, s in m.terms] for m in members])
     seen = {
       name: landscape.make_landscape(
@@ -100,6 +106,10 @@ def run(
     _draw_composite(figures / "composite_slice.png", seen, composite)
   runs.write_json(out / "landscape.json", results)
   return results
+
+
+def _format(value: float | None, spec: str) -> str:
+  return "–" if value is None else format(value, spec)
 
 
 def _read_projection(workdir, num_members) -> dict[str, Any] | None:

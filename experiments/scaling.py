@@ -13,15 +13,16 @@ from typing import Any
 
 from absl import flags
 
-from experiments import analysed, launch
-from thickets import runs, scaling, scaling_plots
+from experiments import analysed, estimating, launch
+from thickets import claims, runs, scaling, scaling_plots
 from thickets.errors import UserError
 
 _TOP_K = flags.DEFINE_integer("top_k", 16, "Members of an ensemble.")
 _MANNERS = flags.DEFINE_list(
   "manners",
-  ["w96", "w96-one"],
-  "Two rungs that differ in the diversity of their text alone.",
+  [],
+  "Two rungs to compare that differ in the diversity of their text alone, such as"
+  " w96,w96-one.",
 )
 
 
@@ -31,19 +32,21 @@ def main(argv: Sequence[str]) -> None:
     workdirs = analysed.read_workdirs(argv)
     if len(workdirs) > 1:
       raise UserError(f"Name one ladder, got {len(workdirs)}.")
-    if len(_MANNERS.value) != 2:
+    if len(_MANNERS.value) not in (0, 2):
       raise UserError(f"--manners must name two rungs, got {_MANNERS.value}.")
     if _TOP_K.value < 1:
       raise UserError(f"--top_k must be at least 1, got {_TOP_K.value}.")
-    settings = analysed.read_settings()
+    settings = estimating.read_settings()
     points = scaling.read_ladder(workdirs[0], settings, top_k=_TOP_K.value)
     out = analysed.find_out(workdirs)
-    compared = scaling.compare_manners(points, *_MANNERS.value)
+    compared = (
+      claims.compare_manners(points, *_MANNERS.value) if _MANNERS.value else []
+    )
     results = {
-      "units": "densities, accuracies and gains are shares; errors standard ones",
+      "units": "densities, accuracies and gains are shares; 95 % intervals",
       "margin": settings.margin,
       "top_k": _TOP_K.value,
-      "claims": scaling.fit_claims(points),
+      "claims": claims.fit_claims(points),
       "manners": compared,
       "points": [point.to_json() for point in points],
     }
@@ -62,22 +65,17 @@ def format_points(points: Sequence[scaling.Point]) -> str:
   """A row for each model."""
   lines = [
     f"{'rung':10s}{'weights':>9s}{'steps':>7s}{'loss':>7s}{'base':>7s}"
-    f"{'best':>7s}{'vote':>7s}{'vote - base':>22s}  density (corrected) by sigma"
+    f"{'random':>8s}{'best':>7s}{'vote':>7s}{'vote - base':>24s}"
+    "  density (corrected) by sigma"
   ]
   for point in points:
-    gain = point.ensemble["vote - base"]
-    half = scaling.Z * gain.error
-    densities = " ".join(
-      f"{e.value:.3f}" for e in point.density["corrected"].values()
-    )
+    gain = point.gain("vote", "base")
+    densities = " ".join(f"{e.value:.3f}" for e in point.density["corrected"])
     lines.append(
       f"{point.rung:10s}{point.num_weights:9d}{point.step:7d}{point.loss:7.3f}"
-      + "".join(
-        f"{point.ensemble[name].value:7.3f}"
-        for name in ("base", "best", "vote")
-      )
-      + f"{gain.value:+8.3f} [{gain.value - half:+.3f}, {gain.value + half:+.3f}]"
-      f"  {densities}"
+      f"{point.accuracy('base'):7.3f}{point.random:8.3f}"
+      f"{point.accuracy('best'):7.3f}{point.accuracy('vote'):7.3f}"
+      f"{gain.value:+8.3f} [{gain.low:+.3f}, {gain.high:+.3f}]  {densities}"
     )
   return "\n".join(lines)
 
@@ -99,13 +97,13 @@ def format_claims(claims: dict[str, Any]) -> str:
         low, high = one["interval"]
         lines.append(
           f"{label}: {one['value']:+.3f} [{low:+.3f}, {high:+.3f}],"
-          f" {one['num_points']} points"
+          f" {one['num_points']} models, {one['num_prompts']} prompts"
         )
   return "\n".join(lines)
 
 
 def _flatten(name: str, found: Any) -> list[tuple[str, Any]]:
-  if isinstance(found, str):
+  if name in ("units", "final"):
     return []
   if isinstance(found, list):
     return [

@@ -1,4 +1,4 @@
-"""Tests of thickets.scaling and thickets.scaling_plots."""
+"""Tests of thickets.scaling, claims and scaling_plots."""
 
 import dataclasses
 import json
@@ -7,133 +7,162 @@ import pathlib
 import tempfile
 
 import numpy as np
+import scipy.stats
 from absl.testing import absltest, parameterized
 
-from thickets import scaling, scaling_plots, trends
+from thickets import claims, scaling, scaling_plots, trends
 from thickets.errors import UserError
-from thickets.scaling import Estimate, Point
+from thickets.scaling import Estimate, Point, Ranking
 
 NORMS = (0.03, 0.07)
+TASK = "drills/maximum"
 
 
 def make_point(rung="w1", step=100, weights=1000, loss=1.0, **changes):
   """A point whose density is a line in the logarithm of the size."""
-  sigmas = {0.01 * norm: norm for norm in NORMS}
   share = 0.1 * math.log10(weights)
-  density = {
-    name: {sigma: Estimate(share, 0.01) for sigma in sigmas}
-    for name in ("plain", "confirmed", "corrected")
-  }
-  gains = {"vote - base": 0.05, "best - base": 0.01, "vote - best": 0.04}
-  return dataclasses.replace(
-    Point(
-      rung=rung,
-      step=step,
-      manners="several",
-      num_weights=weights,
-      loss=loss,
-      norms=sigmas,
-      density=density,
-      discordance={sigma: Estimate(0.9, 0.05) for sigma in sigmas},
-      num_ranked=dict.fromkeys(sigmas, 7),
-      ensemble={
-        **{
-          name: Estimate(0.2, 0.01)
-          for name in ("base", "random", "best", "vote")
-        },
-        **{name: Estimate(gain, 0.01) for name, gain in gains.items()},
-      },
-      tasks={
-        "drills/maximum": {
-          "num_prompts": 100,
-          "density": [{"num_members": 32, "margin": 0.02}],
-        }
-      },
-    ),
-    **changes,
+  around = Estimate(share, share - 0.02, share + 0.02)
+  point = Point(
+    rung=rung,
+    step=step,
+    manners="several",
+    identity=f"{rung}/{step}",
+    num_weights=weights,
+    loss=loss,
+    norms=NORMS,
+    density=dict.fromkeys(scaling.ESTIMATES, (around, around)),
+    num_trusted=(1, 1),
+    rankings=(Ranking(Estimate(0.9, 0.8, 1.0), 0.7, 1),) * 2,
+    right={
+      "base": {TASK: (1, 0, 0, 0, 1)},
+      "best": {TASK: (1, 0, 0, 1, 0)},
+      "vote": {TASK: (1, 1, 0, 0, 1)},
+    },
+    random=0.3,
+    tasks={
+      TASK: {
+        "num_prompts": 100,
+        "density": [{"num_members": 32, "margin": 0.02}],
+      }
+    },
   )
+  return dataclasses.replace(point, **changes)
 
 
 def make_ladder():
-  """Three sizes and three stages each, and one rung on one manner."""
+  """Three sizes and four stages each, and one rung on one manner."""
   points = []
   for size, name in ((10**3, "w1"), (10**4, "w2"), (10**5, "w3")):
-    for step in (0, 50, 100):
-      points.append(
-        make_point(name, step, size, loss=5 - math.log10(size) - step / 100)
-      )
+    for step in (0, 30, 50, 100):
+      loss = 6 - math.log10(size) - step / 100
+      points.append(make_point(name, step, size, loss))
   points += [
-    make_point("one", step, 10**4, manners="one") for step in (0, 50, 100)
+    make_point("one", step, 10**4, manners="one") for step in (0, 30, 50, 100)
   ]
   return points
 
 
+class PointTest(absltest.TestCase):
+  def test_gains_are_paired(self):
+    point = make_point()
+    np.testing.assert_array_equal(point.gains("vote", "base"), [0, 1, 0, 0, 0])
+    self.assertAlmostEqual(point.accuracy("vote"), 0.6)
+    self.assertAlmostEqual(point.gain("vote", "base").value, 0.2)
+
+  def test_a_vote_that_changes_nothing_is_not_certain(self):
+    point = make_point()
+    same = point.gain("base", "base")
+    # Seven prompts, of which one was won and one lost.
+    half = 1.96 * math.sqrt(2 / 7) / math.sqrt(7)
+    self.assertAlmostEqual(same.value, 0.0)
+    self.assertAlmostEqual(same.high, half)
+    self.assertAlmostEqual(same.low, -half)
+
+
 class ClaimsTest(parameterized.TestCase):
   def test_a_line_in_the_size_is_found(self):
-    claims = scaling.fit_claims(make_ladder())
+    found = claims.fit_claims(make_ladder())
     for level in range(2):
-      found = claims["density rises with size"]["corrected"][level]
-      self.assertAlmostEqual(found["slope"], 0.1)
-      self.assertEqual(found["num_points"], 3)
-      self.assertEqual(found["verdict"], "rises")
+      trend = found["density rises with size"]["corrected"][level]
+      self.assertAlmostEqual(trend["slope"], 0.1)
+      self.assertEqual(trend["num_points"], 3)
+      self.assertEqual(trend["verdict"], "rises")
 
   def test_size_is_compared_after_as_many_steps(self):
-    # A rung that was trained longer has no place on the axis of sizes.
+    # Rungs that were trained longer, or are not finished, have no place there.
     longer = [make_point("long", step, 10**6) for step in (0, 100, 300)]
-    claims = scaling.fit_claims(make_ladder() + longer)
-    found = claims["density rises with size"]["plain"][0]
-    self.assertEqual(found["num_points"], 3)
+    begun = [make_point("begun", step, 10**7) for step in (0, 30)]
+    with self.assertLogs("absl", "WARNING") as logs:
+      final = claims.final_points(make_ladder() + longer + begun)
+    self.assertEqual([p.rung for p in final], ["w1", "w2", "w3"])
+    self.assertIn("not finished: begun", logs.output[0])
+
+  def test_rungs_on_one_manner_alone_have_no_final_point(self):
+    self.assertEqual(claims.final_points([make_point(manners="one")]), [])
 
   def test_scratch_and_trained_are_kept_apart(self):
+    nothing = {name: {TASK: (0,) * 5} for name in scaling.RESPONDENTS}
     points = [
-      dataclasses.replace(
-        point,
-        ensemble=point.ensemble
-        | {"vote - base": Estimate(0.05 if point.step else 0.0, 0.01)},
-      )
+      point if point.is_trained else dataclasses.replace(point, right=nothing)
       for point in make_ladder()
     ]
-    claims = scaling.fit_claims(points)
-    self.assertAlmostEqual(claims["votes gain"]["value"], 0.05)
-    self.assertAlmostEqual(claims["votes gain from scratch"]["value"], 0.0)
-    self.assertEqual(claims["votes gain"]["num_points"], 8)
-    self.assertEqual(claims["votes gain from scratch"]["num_points"], 4)
+    found = claims.fit_claims(points)
+    self.assertAlmostEqual(found["votes gain"]["value"], 0.2)
+    self.assertEqual(found["votes gain"]["num_points"], 3)
+    scratch = found["votes gain from scratch"]
+    self.assertEqual((scratch["value"], scratch["num_prompts"]), (0.0, 5))
+    self.assertLess(scratch["interval"][0], 0)  # Not certain, either.
+
+  def test_the_same_untrained_weights_count_once(self):
+    points = [
+      dataclasses.replace(point, identity="same")
+      if point.rung in ("w2", "one") and not point.is_trained
+      else point
+      for point in make_ladder()
+    ]
+    found = claims.fit_claims(points)["votes gain from scratch"]
+    self.assertEqual(found["num_points"], 3)
 
   def test_what_has_no_rank_is_left_out(self):
-    points = make_ladder()
-    points[2] = dataclasses.replace(points[2], discordance={})
-    claims = scaling.fit_claims(points)
-    self.assertIsNone(claims["discordance rises with size"][0])
-
-  def test_training_is_measured_by_the_loss(self):
     points = [
-      dataclasses.replace(
-        point,
-        density={
-          name: {
-            sigma: Estimate(0.5 - 0.1 * point.loss, 0.01)
-            for sigma in point.norms
-          }
-          for name in point.density
-        },
-      )
+      dataclasses.replace(point, rankings=(None, point.rankings[1]))
+      if point.rung == "w1"
+      else point
       for point in make_ladder()
     ]
-    found = scaling.fit_claims(points)["density rises with training"]
-    self.assertAlmostEqual(found["plain"][1]["slope"], 0.1)
+    found = claims.fit_claims(points)
+    self.assertIsNone(found["discordance rises with size"][0])
+    above = found["discordance above its floor rises with size"][1]
+    self.assertAlmostEqual(above["slope"], 0.0)
+
+  def test_training_is_measured_within_rungs(self):
+    """The slope within rungs is 0.2; between them the density falls."""
+    points = []
+    for point in make_ladder():
+      value = 0.5 - 0.2 * (point.loss + 3 * math.log10(point.num_weights))
+      found = (Estimate(value, value - 0.1, value + 0.1),) * 2
+      density = dict.fromkeys(scaling.ESTIMATES, found)
+      points.append(dataclasses.replace(point, density=density))
+    trend = claims.fit_claims(points)["density rises with training"]["plain"][1]
+    self.assertAlmostEqual(trend["slope"], 0.2)
+    self.assertEqual(trend["num_points"], 3)
+    self.assertEqual(trend["verdict"], "rises")
 
 
 class MannersTest(absltest.TestCase):
   def test_differences_are_of_the_same_stage(self):
-    points = make_ladder()
-    rows = scaling.compare_manners(points, "w2", "one")
-    self.assertEqual([row["step"] for row in rows], [0, 50, 100])
+    rows = claims.compare_manners(make_ladder(), "w2", "one")
+    self.assertEqual([row["step"] for row in rows], [0, 30, 50, 100])
     self.assertAlmostEqual(rows[0]["vote_gain"]["value"], 0.0)
-    low, high = rows[0]["vote_gain"]["interval"]
-    self.assertAlmostEqual(high - low, 2 * scaling.Z * 0.01 * math.sqrt(2))
+    self.assertLess(rows[0]["vote_gain"]["low"], 0)
+    difference = rows[0]["density_plain"][1]
+    self.assertAlmostEqual(difference["high"], 0.02 * math.sqrt(2))
 
-  def test_a_missing_rung_compares_with_nothing(self):
-    self.assertEqual(scaling.compare_manners(make_ladder(), "w2", "absent"), [])
+  def test_a_missing_rung_is_refused_by_name(self):
+    with self.assertRaisesRegex(
+      UserError, r"one of \['one', 'w1'.*got 'absent'"
+    ):
+      claims.compare_manners(make_ladder(), "w2", "absent")
 
 
 class FilesTest(absltest.TestCase):
@@ -166,33 +195,30 @@ class FilesTest(absltest.TestCase):
 
 
 class MeanTest(parameterized.TestCase):
-  def test_equal_errors_give_the_plain_mean(self):
-    found = trends.fit_mean([0.1, 0.2, 0.6], [0.05] * 3)
-    self.assertAlmostEqual(found.value, 0.3)
-    self.assertGreater(found.tau, 0.1)
-
-  def test_points_within_their_errors_have_no_tau(self):
-    found = trends.fit_mean([0.1, 0.11, 0.09], [0.2, 0.2, 0.2])
-    self.assertEqual(found.tau, 0.0)
-    self.assertTrue(found.interval[0] < 0 < found.interval[1])
-
-  def test_a_precise_point_counts_more(self):
-    found = trends.fit_mean([0.0, 1.0], [0.01, 10.0])
-    self.assertLess(found.value, 0.5)
-
-  def test_one_point_is_refused(self):
-    with self.assertRaisesRegex(UserError, "at least 2 points"):
-      trends.fit_mean([0.1], [0.1])
+  def test_prompts_and_points_both_count(self):
+    rng = np.random.default_rng(0)
+    alike = np.tile(rng.normal(0, 1, 50), (6, 1))  # All points say the same.
+    low, high = trends.fit_mean(alike).interval
+    half = scipy.stats.t.ppf(0.975, 5) * alike[0].std(ddof=1) / math.sqrt(50)
+    self.assertAlmostEqual((high - low) / 2, half)
+    apart = alike.T[:6]  # All prompts say the same.
+    low, high = trends.fit_mean(apart).interval
+    half = scipy.stats.t.ppf(0.975, 5) * apart[:, 0].std(ddof=1) / math.sqrt(6)
+    self.assertAlmostEqual((high - low) / 2, half)
 
   def test_intervals_cover(self):
     rng = np.random.default_rng(0)
     held = 0
-    for _ in range(300):
-      errors = rng.uniform(0.02, 0.1, 12)
-      y = 0.3 + rng.normal(0, 0.05, 12) + rng.normal(0, errors)
-      low, high = trends.fit_mean(y, errors).interval
+    for _ in range(400):
+      table = 0.3 + rng.normal(0, 0.1, (6, 1)) + rng.normal(0, 0.5, (1, 40))
+      low, high = trends.fit_mean(table + rng.normal(0, 0.3, (6, 40))).interval
       held += low <= 0.3 <= high
-    self.assertGreater(held / 300, 0.92)
+    self.assertGreater(held / 400, 0.93)
+
+  @parameterized.parameters(((1, 5),), ((5, 1),))
+  def test_one_point_or_prompt_is_refused(self, shape):
+    with self.assertRaisesRegex(UserError, "at least 2 points and 2 prompts"):
+      trends.fit_mean(np.zeros(shape))
 
 
 if __name__ == "__main__":

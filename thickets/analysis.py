@@ -354,6 +354,9 @@ def _call(density: Density, row: int, vote, settings) -> RegimeCall:
     density_interval=(float(low), float(high)),
     ensemble_gain=vote["gain"],
     ensemble_interval=tuple(vote["gain_interval"]),
+    # Of few prompts even a vote that changes no answer has a wider interval than
+    # five points; a gain that they could not show is not held against flatness.
+    flat_gain=max(0.05, 4 / (vote["num_judge"] + 2)),
   )
 
 

@@ -123,6 +123,11 @@ def resample_budgets(
       {k for k in top_k if 1 <= k <= size}
       | {max(1, round(share * size)) for share in shares}
     )
+    if not sizes:
+      raise UserError(
+        f"top_k must hold one within 1 and {size}, the population, got"
+        f" {[*top_k]} and no shares ({task.name})."
+      )
     for count in num_select or (task.num_select,):
       is_whole = size == len(select_PQ) and count == task.num_select
       found = [
@@ -155,11 +160,10 @@ def _draw(
   has_failed_K = ~np.isfinite(scores[order])
   codes_QK = np.where(has_failed_K, ensemble.NO_VOTE, codes_QP[:, drawn[order]])
   right_QK = right_QP[:, drawn[order]] & ~has_failed_K
-  winners_QK = ensemble.majority_vote_prefixes(codes_QK)
-  won_QK = _is_right(winners_QK, codes_QK, right_QK)
-  singles_K = np.cumsum(right_QK.mean(axis=0)) / np.arange(1, len(order) + 1)
   columns = np.array(sizes) - 1
-  return won_QK[:, columns], singles_K[columns]
+  winners_QK = ensemble.majority_vote_prefixes(codes_QK)[:, columns]
+  singles_K = np.cumsum(right_QK.mean(axis=0)) / np.arange(1, len(order) + 1)
+  return _is_right(winners_QK, codes_QK, right_QK), singles_K[columns]
 
 
 def _is_right(
@@ -167,7 +171,7 @@ def _is_right(
   codes_QK: Int[np.ndarray, "Q K"],
   right_QK: Bool[np.ndarray, "Q K"],
 ) -> Bool[np.ndarray, "Q K"]:
-  """Whether each elected key is right, by the best-ranked of its voters."""
+  """Whether elected keys are right, each by the best-ranked of its voters."""
   voter_QK = np.stack(
     [(codes_QK == column[:, None]).argmax(axis=1) for column in winners_QK.T],
     axis=1,

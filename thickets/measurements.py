@@ -134,7 +134,7 @@ def read_measurement(
     )
   first = next(iter(parts.values()))[0]
   members = tuple(found[first.name][position].member for position in positions)
-  return Measurement(folder.name, header, members, tasks)
+  return Measurement(os.fspath(folder), header, members, tasks)
 
 
 def read_slice(
@@ -218,7 +218,7 @@ def check_same_base(first: Measurement, other: Measurement) -> None:
   """
   different = [
     difference
-    for key in ("base", "kind", "noise")
+    for key in ("base", "kind", "noise", "precision")
     for difference in records.differences(
       first.header[key], other.header[key], key
     )

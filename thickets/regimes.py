@@ -98,8 +98,8 @@ def call_regime(
   threshold = ceiling - plateau_frac * (ceiling - floor)
   facts = (
     f"density {density:.3f} [{low:.3f}, {high:.3f}] at margin {margin:g},"
-    f" ensemble gain {ensemble_gain:+.3f} [{gain_low:+.3f}, {gain_high:+.3f}],"
-    f" base {base_score:.3f}"
+    f" ensemble gain {ensemble_gain:+.3f} [{gain_low:+.3f}, {gain_high:+.3f}]"
+    f" (flat below {flat_gain:.3g}), base {base_score:.3f}"
   )
   if is_dense and gains:
     regime, why = "thicket", "experts are dense and the vote gains"

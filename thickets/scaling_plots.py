@@ -1,5 +1,6 @@
 """Figures of ladders and of budgets."""
 
+import itertools
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib import ticker
 
+from thickets import claims
 from thickets.canvas import (
   BASE,
   CHOSEN,
@@ -17,7 +19,7 @@ from thickets.canvas import (
   make_axes,
   save_figure,
 )
-from thickets.scaling import Estimate, Point, Z
+from thickets.scaling import Estimate, Point
 
 # Told apart in greyscale by marker and line style.
 _LEVELS = (
@@ -34,25 +36,20 @@ def plot_ladder(path: pathlib.Path, points: Sequence[Point]) -> None:
 
   Args:
     path: of the PNG file.
-    points: from `scaling.read_ladder`.
+    points: of `scaling.read_ladder` or `scaling.load_points`.
   """
-  several = [p for p in points if p.manners == "several"]
-  steps = {
-    p.rung: max(q.step for q in several if q.rung == p.rung) for p in several
-  }
-  common = min(steps.values())
-  last = [p for p in several if p.step == common and steps[p.rung] == common]
-  fig, axes = make_axes(2, 2, width=9.6, height=7.4)
-  _draw_levels(
-    axes[0, 0], last, lambda p: p.num_weights, lambda p: p.density["corrected"]
-  )
+  final = claims.final_points(points)
+  several = [p for p in points if p.manners == "several" and p.is_trained]
+  fig, axes = make_axes(2, 2, width=9.8, height=7.4)
+  _draw_levels(axes[0, 0], final, _size, lambda p: p.density["corrected"])
+  steps = final[0].step if final else 0
   axes[0, 0].set(
     ylabel="density at the margin, mean of tasks",
-    title=f"Density on new prompts, after {common} steps",
+    title=f"Density on new prompts, after {steps} steps",
   )
   _draw_levels(
     axes[0, 1],
-    [p for p in several if p.is_trained],
+    several,
     lambda p: p.loss,
     lambda p: p.density["corrected"],
     connect=False,
@@ -60,18 +57,30 @@ def plot_ladder(path: pathlib.Path, points: Sequence[Point]) -> None:
   axes[0, 1].set(
     xlabel="loss on unseen text, nats per weighted token (falls to the right)",
     ylabel="density at the margin, mean of tasks",
-    title="Density on new prompts, all sizes and stages",
+    title="Density on new prompts, all trained stages",
   )
   axes[0, 1].invert_xaxis()
   _draw_levels(
-    axes[1, 0], last, lambda p: p.num_weights, lambda p: p.discordance
+    axes[1, 0],
+    final,
+    _size,
+    lambda p: [r and r.discordance for r in p.rankings],
   )
+  for level, style in zip(_levels(final), itertools.cycle(_LEVELS)):
+    found = [
+      (p.num_weights, r.floor) for p in final if (r := p.rankings[level])
+    ]
+    if found:
+      axes[1, 0].plot(
+        *zip(*found, strict=True), "_", color=style["color"], markersize=9
+      )
   axes[1, 0].axhline(1, **BASE)
   axes[1, 0].set(
     ylabel="spectral discordance D",
-    title="Discordance (1: rankings unrelated), where tasks rank",
+    title="Discordance (– floor: one ranking, and noise)",
   )
-  _draw_gains(axes[1, 1], last, [p for p in points if not p.is_trained])
+  scratch = [p for p in points if p.manners == "several" and not p.is_trained]
+  _draw_gains(axes[1, 1], final, scratch)
   for ax in (axes[0, 0], axes[1, 0], axes[1, 1]):
     ax.set_xscale("log")
     ax.set_xlabel("weights of the model")
@@ -86,32 +95,26 @@ def plot_manners(
 
   Args:
     path: of the PNG file.
-    points: from `scaling.read_ladder`.
+    points: of `scaling.read_ladder` or `scaling.load_points`.
     several: name of the rung whose text answers in several manners.
     one: name of the rung whose text answers in one.
   """
-  fig, (axes,) = make_axes(1, 2, width=9.6, height=3.9)
+  fig, (axes,) = make_axes(1, 2, width=9.8, height=3.9)
   for name, style, label in (
     (several, _LEVELS[0], "several manners"),
     (one, _LEVELS[1], "one manner"),
   ):
     found = [p for p in points if p.rung == name]
-    x = [100 * p.ensemble["base"].value for p in found]
-    _errorbar(
-      axes[0], x, [p.ensemble["vote - base"] for p in found], style, label, 100
-    )
-    middle = [sorted(p.norms)[len(p.norms) // 2] for p in found]
-    _errorbar(
-      axes[1],
-      x,
-      [p.density["corrected"][s] for p, s in zip(found, middle, strict=True)],
-      style,
-      label,
-    )
-    for place, point in zip(x, found, strict=True):
+    x = [100 * p.accuracy("base") for p in found]
+    gains = [p.gain("vote", "base") for p in found]
+    _errorbar(axes[0], x, gains, style, label, 100)
+    middle = len(found[0].norms) // 2
+    densities = [p.density["corrected"][middle] for p in found]
+    _errorbar(axes[1], x, densities, style, label)
+    for place, point, gain in zip(x, found, gains, strict=True):
       axes[0].annotate(
         f"{point.step}",
-        (place, 100 * point.ensemble["vote - base"].value),
+        (place, 100 * gain.value),
         textcoords="offset points",
         xytext=(4, 5),
         fontsize="x-small",
@@ -122,14 +125,15 @@ def plot_manners(
     ylabel="vote − base, points",
     title="Gain of the vote (numbers: steps of training)",
   )
+  norm = found[0].norms[middle]
   axes[1].set(
     xlabel="base, % right on dev (mean of tasks)",
     ylabel="density at the margin, mean of tasks",
-    title="Density on new prompts, middle sigma",
+    title=f"Density on new prompts, ‖σε‖/‖θ‖ = {norm:.2g}",
   )
   for ax in axes.flat:
     add_legend(ax)
-  fig.suptitle(_count(points), fontsize="medium")
+  fig.suptitle(f"{_count(points)}; one training each", fontsize="medium")
   save_figure(fig, path)
 
 
@@ -195,54 +199,60 @@ def plot_budgets(
   save_figure(fig, path)
 
 
+def _size(point: Point) -> float:
+  return float(point.num_weights)
+
+
+def _levels(points) -> range:
+  return range(len(points[0].norms) if points else 0)
+
+
 def _draw_levels(ax, points, x, read, *, connect=True) -> None:
   """One line for each level of sigma; rungs share relative norms."""
-  levels = max((len(p.norms) for p in points), default=0)
-  for level, style in zip(range(levels), _LEVELS, strict=False):
+  levels = _levels(points)
+  for level, style in zip(levels, itertools.cycle(_LEVELS)):
     found = [
-      (x(p), read(p)[sigma], p.norms[sigma])
+      (x(p), estimate)
       for p in points
-      if (sigma := sorted(p.norms)[level]) in read(p)
+      if (estimate := read(p)[level]) is not None
     ]
     if not found:
       continue
-    norm = np.median([n for _, _, n in found])
+    norm = np.median([p.norms[level] for p in points])
     shift = 1 + 0.03 * (
-      level - (levels - 1) / 2
-    )  # So that bars do not overlap.
+      level - (len(levels) - 1) / 2
+    )  # So that bars stay apart.
     _errorbar(
       ax,
-      [shift * place for place, _, _ in found],
-      [e for _, e, _ in found],
+      [shift * place for place, _ in found],
+      [e for _, e in found],
       style if connect else style | {"linestyle": "none"},
       f"‖σε‖/‖θ‖ = {norm:.2g}",
     )
-  if ax.get_legend_handles_labels()[0]:  # A tiny ladder may rank on no task.
-    add_legend(ax)
+  add_legend(ax)
 
 
-def _draw_gains(ax, last, scratch) -> None:
-  for name, style in (
-    ("vote - base", ENSEMBLE | {"marker": "s"}),
-    ("best - base", CHOSEN | {"marker": "o", "linestyle": "-"}),
-  ):
+def _draw_gains(ax, final, scratch) -> None:
+  lines = (
+    (final, "vote", {"color": ENSEMBLE["color"], "marker": "s"}, "vote"),
+    (final, "best", {"color": CHOSEN["color"], "marker": "o"}, "best member"),
+    (
+      scratch,
+      "vote",
+      {"color": TRUTH["color"], "marker": "x", "linestyle": ":"},
+      "vote, from scratch",
+    ),
+  )
+  for place, (points, name, style, label) in enumerate(lines):
+    points = sorted(points, key=_size)
     _errorbar(
       ax,
-      [p.num_weights for p in last],
-      [p.ensemble[name] for p in last],
-      {k: v for k, v in style.items() if k not in ("linewidth", "alpha")},
-      {"vote - base": "vote", "best - base": "best member"}[name],
+      [(0.97 + 0.03 * place) * p.num_weights for p in points],
+      [p.gain(name, "base") for p in points],
+      style,
+      label,
       100,
     )
-  found = [p for p in scratch if p.manners == "several"]
-  _errorbar(
-    ax,
-    [p.num_weights for p in found],
-    [p.ensemble["vote - base"] for p in found],
-    {"color": TRUTH["color"], "marker": "x", "linestyle": ":"},
-    "vote, from scratch",
-    100,
-  )
   ax.axhline(0, **BASE)
   ax.set(
     ylabel="gain over the base on dev, points",
@@ -254,11 +264,15 @@ def _draw_gains(ax, last, scratch) -> None:
 def _errorbar(
   ax, x, estimates: Sequence[Estimate], style, label: str, unit: float | int = 1
 ) -> None:
-  """Points with 95 % intervals."""
+  """Points with their intervals."""
+  values = np.array([[e.value, e.low, e.high] for e in estimates])
+  if not len(values):
+    return
+  value, low, high = unit * values.T
   ax.errorbar(
     x,
-    [unit * e.value for e in estimates],
-    yerr=[unit * Z * e.error for e in estimates],
+    value,
+    yerr=[np.maximum(value - low, 0), np.maximum(high - value, 0)],
     label=label,
     **style,
     **_MARKS,

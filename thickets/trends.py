@@ -68,7 +68,7 @@ class Trend:
 def fit_trend(
   x: Sequence[float | int] | Float[np.ndarray, " X"],
   y: Sequence[float | int] | Float[np.ndarray, " X"],
-  errors: Sequence[float | int] | Float[np.ndarray, " X"],
+  errors: Sequence[float | int] | Float[np.ndarray, " X"] | None = None,
   *,
   level: float = 0.95,
 ) -> Trend:
@@ -83,22 +83,27 @@ def fit_trend(
   Args:
     x: [X] such as the logarithm of a size.
     y: [X] what was measured.
-    errors: [X] standard error of each, at least 0.
+    errors: [X] standard error of each, above 0. All 0, the default, makes all
+      points count alike: for errors that are unknown, or that follow from the
+      value itself, as a share's do, and would pull the line towards points near 0.
     level: of the interval.
 
   Raises:
     UserError: if there are fewer than 3 points or all x are the same, or a value
       is not finite.
   """
-  x, y, errors = (np.asarray(values, np.float64) for values in (x, y, errors))
+  x, y = (np.asarray(values, np.float64) for values in (x, y))
+  errors = np.zeros_like(y) if errors is None else np.asarray(errors, float)
   if not x.shape == y.shape == errors.shape or x.ndim != 1:
     raise UserError(
       f"x, y and errors must be of one length, got {x.shape}, {y.shape} and"
       f" {errors.shape}."
     )
-  if not (np.isfinite([x, y, errors]).all() and (errors >= 0).all()):
+  # One point without an error among others would be the whole line.
+  are_errors = (errors > 0).all() or not errors.any()
+  if not (np.isfinite([x, y, errors]).all() and are_errors):
     raise UserError(
-      "x, y and errors must be finite and errors at least 0, got"
+      "x, y and errors must be finite, and errors above 0 or all 0, got"
       f" {x.tolist()}, {y.tolist()} and {errors.tolist()}."
     )
   if len(x) < 3 or np.ptp(x) == 0:
@@ -127,61 +132,54 @@ def fit_trend(
 
 @dataclasses.dataclass(frozen=True)
 class Mean:
-  """The common mean of points with errors, as `fit_mean` finds it.
+  """The mean of a table of points by prompts, as `fit_mean` finds it.
 
   Attributes:
     value: the mean.
-    interval: by Knapp and Hartung.
-    tau: standard deviation of the points beyond their errors.
-    num_points: how many there are.
+    interval: for other points and other prompts.
+    num_points: rows.
+    num_prompts: columns.
   """
 
   value: float
   interval: tuple[float, float]
-  tau: float
   num_points: int
+  num_prompts: int
 
   def to_json(self) -> dict[str, Any]:
     """All fields, as JSON values."""
     return {**dataclasses.asdict(self), "interval": list(self.interval)}
 
 
-def fit_mean(
-  y: Sequence[float | int] | Float[np.ndarray, " X"],
-  errors: Sequence[float | int] | Float[np.ndarray, " X"],
-  *,
-  level: float = 0.95,
-) -> Mean:
-  """The mean of points that have errors and differ beyond them, too.
+def fit_mean(table: Float[np.ndarray, "X Q"], *, level: float = 0.95) -> Mean:
+  """The mean of points that all answered the same prompts.
+
+  Points share their prompts, so their means move together, and points differ
+  among themselves. The variance adds both: that of the points' means over their
+  number, and that of the prompts' means over theirs. What a point and a prompt
+  have only together is in both, so the interval is a little too wide. Quantiles
+  are Student's, for one point less.
 
   Args:
-    y: [X] what was measured.
-    errors: [X] standard error of each, at least 0.
+    table: [X, Q] such as a gain on each prompt.
     level: of the interval.
 
   Raises:
-    UserError: if there are fewer than 2 points or a value is not finite.
+    UserError: if there are fewer than 2 points or prompts, or a value is not
+      finite.
   """
-  y, errors = (np.asarray(values, np.float64) for values in (y, errors))
-  if y.shape != errors.shape or len(y) < 2:
+  if min(table.shape) < 2 or not np.isfinite(table).all():
     raise UserError(
-      f"A mean needs at least 2 points with an error each, got {y.shape} and"
-      f" {errors.shape}."
+      "table must hold at least 2 points and 2 prompts, all finite, got shape"
+      f" {table.shape} with {int((~np.isfinite(table)).sum())} that are not."
     )
-  if not (np.isfinite([y, errors]).all() and (errors >= 0).all()):
-    raise UserError(
-      f"y and errors must be finite, got {y.tolist()} and {errors.tolist()}."
-    )
-  design = np.ones((len(y), 1))
-  tau2 = _estimate_tau2(design, y, errors**2)
-  (value,), covariance = _solve(design, y, errors**2 + tau2)
-  half = math.sqrt(covariance[0, 0]) * stats.t.ppf((1 + level) / 2, len(y) - 1)
-  return Mean(
-    float(value),
-    (float(value - half), float(value + half)),
-    math.sqrt(tau2),
-    len(y),
+  value = float(table.mean())
+  variance = sum(
+    np.var(table.mean(axis=axis), ddof=1) / table.shape[1 - axis]
+    for axis in (0, 1)
   )
+  half = math.sqrt(variance) * stats.t.ppf((1 + level) / 2, len(table) - 1)
+  return Mean(value, (value - half, value + half), *table.shape)
 
 
 def _solve(design, y, variances):

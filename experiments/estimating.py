@@ -1,0 +1,46 @@
+"""The flags of the binaries that run all estimators."""
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from thickets.analysis import Settings
+from thickets.errors import UserError
+
+_MARGINS = flags.DEFINE_list(
+  "margins", ["0", "0.02", "0.05"], "Absolute margins, in score."
+)
+_RATIOS = flags.DEFINE_list(
+  "ratios", [], "Relative margins: score over the base's, such as 1.05."
+)
+_TOP_SHARE = flags.DEFINE_float(
+  "top_share", 0.1, "K/N of ensembles and of sets of best members."
+)
+_RESAMPLES = flags.DEFINE_integer("resamples", 1000, "Of each bootstrap.")
+_SEED = flags.DEFINE_integer("resampling_seed", 0, "Of every draw.")
+
+
+def read_settings() -> Settings:
+  """What the flags ask to be measured.
+
+  Raises:
+    UserError: if one of them cannot be.
+  """
+  if _RESAMPLES.value < 1:
+    raise UserError(f"--resamples must be at least 1, got {_RESAMPLES.value}.")
+  return Settings(
+    margins=_read_numbers("margins", _MARGINS.value),
+    ratios=_read_numbers("ratios", _RATIOS.value),
+    top_share=_TOP_SHARE.value,
+    num_resamples=_RESAMPLES.value,
+    seed=_SEED.value,
+  )
+
+
+def _read_numbers(name: str, texts: Sequence[str]) -> tuple[float, ...]:
+  try:
+    return tuple(float(text) for text in texts)
+  except ValueError as error:
+    raise UserError(
+      f"--{name} must be numbers with commas between, got {','.join(texts)}."
+    ) from error
