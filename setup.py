@@ -10,6 +10,13 @@ _TASKS = [
   "math-verify>=0.9",  # Whether two LaTeX answers are equal.
 ]
 
+_REPORT = ["plotly>=6"]  # The charts of reports to hover over; 64 MB.
+_NOTEBOOKS = [
+  "ipykernel>=6",
+  "nbclient>=0.10",  # Runs notebooks without a browser, as CI does.
+  "nbformat>=5.10",
+]
+
 setuptools.setup(
   name="thickets",
   version="0.1.0",
@@ -48,11 +55,15 @@ setuptools.setup(
     "cuda12": ["jax[cuda12]>=0.10"],
     "cuda13": ["jax[cuda13]>=0.10"],
     "tpu": ["jax[tpu]>=0.10"],
+    "report": _REPORT,
     "tasks": _TASKS,
     "test": [
+      *_NOTEBOOKS,
+      *_REPORT,
       *_TASKS,
       "beartype>=0.20",  # Checks the jaxtyping annotations while testing.
       "chex>=0.1.89",  # Tree comparisons and trace counting.
+      "playwright>=1.50",  # Drives the system's Chromium, which opens reports.
       "hypothesis>=6.100",  # Hostile and random inputs.
       "pytest>=8",
       "pytest-xdist>=3.6",  # Two workers halve the wait.
