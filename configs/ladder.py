@@ -49,8 +49,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
       **{name: _make_rung(*size, "several") for name, size in SIZES.items()},
       # The diversity of the text, at one size.
       "w96-one": _make_rung(*SIZES["w96"], "one"),
-      # Longer trainings, where they are cheap.
-      "w24-long": _make_rung(*SIZES["w24"], "several", 3000),
+      # A longer training.
       "w64-long": _make_rung(*SIZES["w64"], "several", 3000),
     }
   )

@@ -229,7 +229,8 @@ def _draw_levels(ax, points, x, read, *, connect=True) -> None:
       style if connect else style | {"linestyle": "none"},
       f"‖σε‖/‖θ‖ = {norm:.2g}",
     )
-  add_legend(ax)
+  if ax.get_legend_handles_labels()[0]:  # A tiny ladder may rank on no task.
+    add_legend(ax)
 
 
 def _draw_gains(ax, final, scratch) -> None:
