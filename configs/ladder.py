@@ -2,6 +2,8 @@
 
 Command   python -m experiments.ladder --config=configs/ladder.py \
             --workdir=runs/ladder [--rung=w96]
+          and, for the final models once more with four times the prompts at one
+          sigma, the same with --config=configs/ladder.py:final
 Hardware  two CPU cores; rungs may run side by side, each by its own process
 Time      see docs/results/ladder.md
 Result    docs/results/ladder.md
@@ -41,9 +43,11 @@ STAGES = (0, 10, 25, 50, 100)  # Percent of a training.
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
-  """Returns the ladder, or its `smoke` variant."""
+  """Returns the ladder, or its variant `final` or `smoke`."""
   config = ml_collections.ConfigDict()
   config.experiment = "ladder"
+  config.folder = "measure"  # Of a rung's measurements, one for each stage.
+  config.last_stage_only = False
   config.rungs = ml_collections.ConfigDict(
     {
       **{name: _make_rung(*size, "several") for name, size in SIZES.items()},
@@ -57,10 +61,16 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     ml_collections.ConfigDict(pretrain.get_config())
   )
   config.measure = _set_measure(ml_collections.ConfigDict(measure.get_config()))
-  if variant == "smoke":
+  if variant == "final":
+    config.folder, config.last_stage_only = "final", True
+    config.measure.tasks.num_select, config.measure.tasks.num_dev = 100, 300
+    config.measure.population.sigmas = (0.07,)
+  elif variant == "smoke":
     _set_smoke(config)
   elif variant:
-    raise ValueError(f"variant must be smoke or nothing, got {variant!r}.")
+    raise ValueError(
+      f"variant must be final, smoke or nothing, got {variant!r}."
+    )
   return config.lock()
 
 

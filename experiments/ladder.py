@@ -43,7 +43,7 @@ def main(_) -> None:
 
 def validate(config: ml_collections.ConfigDict) -> None:
   """Raises a UserError for what is wrong with any rung, before device work."""
-  for key in ("rungs", "pretrain", "measure"):
+  for key in ("rungs", "pretrain", "measure", "folder", "last_stage_only"):
     if key not in config:
       raise UserError(f"{key} is missing from the config.")
   measure.validate(config.measure)
@@ -61,8 +61,9 @@ def climb(config: ml_collections.ConfigDict, name: str, workdir: str) -> None:
     runs.check_config(folder / "pretrain", launch.to_json(settings))
   if not (folder / "stages.json").exists():
     _measure_losses(settings, folder)
-  for step in settings.schedule.stages:
-    where = folder / "measure" / f"{step:06d}"
+  stages = settings.schedule.stages
+  for step in stages[-1:] if config.last_stage_only else stages:
+    where = folder / config.folder / f"{step:06d}"
     if not (where / "results.json").exists():
       logging.info("%s after %d steps", name, step)
       measure.run(_make_measure(config, folder, step), str(where))

@@ -18,6 +18,9 @@ from thickets import claims, runs, scaling, scaling_plots
 from thickets.errors import UserError
 
 _TOP_K = flags.DEFINE_integer("top_k", 16, "Members of an ensemble.")
+_MEASURED = flags.DEFINE_string(
+  "measured", "measure", "Folder of each rung's measurements, or final."
+)
 _MANNERS = flags.DEFINE_list(
   "manners",
   [],
@@ -37,7 +40,9 @@ def main(argv: Sequence[str]) -> None:
     if _TOP_K.value < 1:
       raise UserError(f"--top_k must be at least 1, got {_TOP_K.value}.")
     settings = estimating.read_settings()
-    points = scaling.read_ladder(workdirs[0], settings, top_k=_TOP_K.value)
+    points = scaling.read_ladder(
+      workdirs[0], settings, top_k=_TOP_K.value, measured=_MEASURED.value
+    )
     out = analysed.find_out(workdirs)
     compared = (
       claims.compare_manners(points, *_MANNERS.value) if _MANNERS.value else []

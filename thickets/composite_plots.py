@@ -27,6 +27,17 @@ from thickets.landscape_plots import (
 _CHANNELS = ("red", "green", "blue")
 _POINTS = {"s": 16, "edgecolors": "black", "linewidths": 0.3, "zorder": 3}
 
+_LABELS = {  # By whether the members are a slice.
+  False: (
+    "noise along a random unit vector, units of a weight",
+    "along a second, at right angles",
+  ),
+  True: (
+    "coefficient of the first noise direction, units of a weight",
+    "coefficient of the second",
+  ),
+}
+
 
 def plot_composite(path: pathlib.Path, landscapes: Sequence[Landscape]) -> None:
   """Draws three tasks as the red, green and blue of one picture.
@@ -54,10 +65,12 @@ def plot_composite(path: pathlib.Path, landscapes: Sequence[Landscape]) -> None:
     ax.set(xlim=axis[[0, -1]], ylim=axis[[0, -1]])
     ax.set_box_aspect(1)
     ax.locator_params(nbins=5)
+  is_slice = _is_slice(landscapes[0])
+  x_label, y_label = _LABELS[is_slice]
   for ax in axes[1]:
-    ax.set_xlabel("noise along a random unit vector, units of a weight")
+    ax.set_xlabel(x_label)
   for ax in axes[:, 0]:
-    ax.set_ylabel("along a second, at right angles")
+    ax.set_ylabel(y_label)
   add_legend(
     fig,
     handles=[*_list_colours(landscapes), *_list_marks()],
@@ -65,6 +78,11 @@ def plot_composite(path: pathlib.Path, landscapes: Sequence[Landscape]) -> None:
     ncols=5,
   )
   save_figure(fig, path)
+
+
+def _is_slice(landscape: Landscape) -> bool:
+  """Whether its members lie in the plane, having two terms each."""
+  return all(len(member.terms) == 2 for member in landscape.members)
 
 
 def channel(landscape: Landscape) -> tuple[Float[np.ndarray, " P"], float]:
@@ -104,7 +122,8 @@ def _draw_composite(ax, landscapes, rgb_P3) -> None:
   if not good.all():
     count += f" ({(~good).sum()} more failed on a task)"
   ax.set_title(
-    f"{count} on a random plane\nbrightness of a channel: ½ + gain / 2L, cut at"
+    f"{count} {'of a slice' if _is_slice(landscapes[0]) else 'on a random plane'}"
+    "\nbrightness of a channel: ½ + gain / 2L, cut at"
     " 0 and 1;\n½ is the base, ±L are the ends of its bar",
     loc="left",
     fontsize="small",

@@ -106,7 +106,8 @@ def _draw_curves(ax, x, found: Density, place) -> None:
     values = 100 * getattr(found, name)[levels, margins]
     ends = 100 * getattr(found, f"{name}_interval")[levels, margins]
     ax.plot(at, values, **style, markersize=4, linewidth=1.4, label=label)
-    if opacity := _BANDS.get(name):
+    # A band over a single point would have no width.
+    if len(np.atleast_1d(at)) > 1 and (opacity := _BANDS.get(name)):
       low, high = ends.T
       ax.fill_between(at, low, high, color=style["color"], alpha=opacity, lw=0)
       edge = {key: style[key] for key in ("color", "linestyle")}

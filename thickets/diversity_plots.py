@@ -42,7 +42,7 @@ def plot_correlation(path: pathlib.Path, result: Discordance) -> None:
   fig.colorbar(image, ax=ax, shrink=0.8, label=label)
   low, high = result.interval
   ax.set_title(
-    f"D = {result.value:.2f} [{low:.2f}, {high:.2f}], n = {result.num_members}"
+    f"D = {result.value:.2f} [{low:.2f}, {high:.2f}]\nn = {result.num_members}"
     f" members{_say_failed(result.num_failed)}{_say_sigma(result)}"
   )
   save_figure(fig, path)

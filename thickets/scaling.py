@@ -150,7 +150,11 @@ class Point:
 
 
 def read_ladder(
-  workdir: str | os.PathLike[str], settings: Settings, *, top_k: int
+  workdir: str | os.PathLike[str],
+  settings: Settings,
+  *,
+  top_k: int,
+  measured: str = "measure",
 ) -> list[Point]:
   """Reads and measures all points of a ladder that are finished.
 
@@ -158,6 +162,7 @@ def read_ladder(
     workdir: of `experiments.ladder`.
     settings: of the estimators; densities are at `settings.margin`.
     top_k: members of an ensemble.
+    measured: name of the folder with the measurements of each rung.
 
   Raises:
     UserError: if there is none, or one is damaged; it names the directory.
@@ -166,7 +171,9 @@ def read_ladder(
   for path in sorted(folder.glob("*/stages.json")):
     stages = _read_json(path)
     for step, fields in stages["stages"].items():
-      where = path.parent / "measure" / f"{int(step):06d}"
+      where = path.parent / measured / f"{int(step):06d}"
+      if not where.exists():
+        continue  # A stage that was not asked for.
       if not (where / "results.json").exists():
         logging.warning("%s: left out, not finished.", where)
         continue
