@@ -21,6 +21,7 @@ HEADER = {
   "base": {"identity": "b0", "num_weights": 7},
   "noise": {"version": 1},
   "kind": {"name": "gaussian"},
+  "precision": {"dtype": "float32"},
 }
 # Two tasks that are asked together, and one that is not.
 TASKS = {
@@ -114,7 +115,7 @@ class ReadTest(_LogTestCase):
     judged = (2, {-1: BASE, 3: MEMBERS[3]})
     workdir = self.write_randopt(judge=judged, dev=judged)
     found = measurements.read_measurement(workdir)
-    self.assertEqual((found.name, found.base_identity), ("run", "b0"))
+    self.assertEqual((found.name, found.base_identity), (str(workdir), "b0"))
     self.assertEqual(found.members, tuple(MEMBERS))
     self.assertEqual(found.sigmas.tolist(), [0.1, 0.2] * 3)
     task = found.task("sums")
@@ -124,7 +125,9 @@ class ReadTest(_LogTestCase):
     self.assertEqual((task.name, task.num_select), ("sums", 4))
     np.testing.assert_array_equal(task.scores, task.members.score)
     np.testing.assert_array_equal(task.base_scores, task.base.score[0])
-    with self.assertRaisesRegex(UserError, r"\['sums'\], got 'sum' \(run\)"):
+    with self.assertRaisesRegex(
+      UserError, r"\['sums'\], got 'sum' \(\S*/run\)"
+    ):
       found.task("sum")
 
   def test_a_measurement_of_several_tasks(self):
@@ -335,7 +338,7 @@ class JoinTest(_LogTestCase):
     swapped = dict(enumerate([MEMBERS[i] for i in (5, 3, 1, 0)]))
     second = self.read("b", task="words", select=(4, {-1: BASE} | swapped))
     joined = measurements.join_measurements([first, second])
-    self.assertEqual(joined.name, "a+b")
+    self.assertEqual(joined.name, f"{first.name}+{second.name}")
     self.assertEqual([*joined.tasks], ["sums", "words"])
     self.assertEqual(joined.members, tuple(MEMBERS[i] for i in (0, 1, 3, 5)))
     np.testing.assert_array_equal(
@@ -349,25 +352,26 @@ class JoinTest(_LogTestCase):
   def test_the_binaries_join_what_they_are_given(self):
     workdirs = [self.write_randopt(run=run, task=run) for run in ("a", "b")]
     self.assertEqual([*analysed.read_runs(workdirs).tasks], ["a", "b"])
-    self.assertEqual(analysed.read_runs(workdirs[:1]).name, "a")
+    self.assertEqual(analysed.read_runs(workdirs[:1]).name, str(workdirs[0]))
 
   @parameterized.parameters(
     ("base", {"identity": "b1", "num_weights": 7}, "base.identity was 'b0'"),
     ("kind", {"name": "sparse"}, "kind.name was 'gaussian', now 'sparse'"),
     ("noise", {"version": 2}, "noise.version was 1, now 2"),
+    ("precision", {"dtype": "bfloat16"}, "precision.dtype was "),
   )
   def test_another_base_or_noise_is_refused(self, key, value, message):
     first = self.read("a", task="sums")
     second = self.read("b", task="words", header=HEADER | {key: value})
     with self.assertRaisesRegex(
-      UserError, f"a and b must be around the same base, got {message}"
+      UserError, rf"/a and \S*/b must be around the same base, got {message}"
     ):
       measurements.join_measurements([first, second])
 
   def test_a_task_that_occurs_twice_is_refused(self):
     both = [self.read(run, task="sums") for run in ("a", "b")]
     with self.assertRaisesRegex(
-      UserError, r"different tasks, got sums in 2 of \['a', 'b'\]"
+      UserError, r"different tasks, got sums in 2 of \['\S*/a', '\S*/b'\]"
     ):
       measurements.join_measurements(both)
 
@@ -378,6 +382,6 @@ class JoinTest(_LogTestCase):
       self.read("b", task="words", select=(4, strangers)),
     ]
     with self.assertRaisesRegex(
-      UserError, r"share at least 2 members, got 1 in \['a', 'b'\]. Use the"
+      UserError, r"share at least 2 members, got 1 in \['\S*/a', '\S*/b'\]. Use"
     ):
       measurements.join_measurements(runs)

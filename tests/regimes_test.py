@@ -45,7 +45,7 @@ class RegimesTest(parameterized.TestCase):
   def test_the_reason_carries_the_numbers(self):
     reason = regimes.call_regime(**FACTS).reason
     self.assertIn("density 0.300 [0.100, 0.500] at margin 0.02", reason)
-    self.assertIn("ensemble gain +0.050 [+0.010, +0.090], base 0.300", reason)
+    self.assertIn("ensemble gain +0.050 [+0.010, +0.090] (flat", reason)
 
   def test_an_unknown_density_is_undecided(self):
     unknown = {"density": float("nan"), "density_interval": (0.0, 1.0)}

@@ -117,7 +117,8 @@ class TrendTest(parameterized.TestCase):
     ([2, 2, 2], [1, 2, 3], [0, 0, 0], "at least 3 points at different x"),
     ([1, 2, 3], [1, 2], [0, 0, 0], "must be of one length"),
     ([1, 2, 3], [1, 2, np.nan], [0, 0, 0], "must be finite"),
-    ([1, 2, 3], [1, 2, 3], [0, -1, 0], "errors at least 0"),
+    ([1, 2, 3], [1, 2, 3], [0, -1, 0], "errors above 0 or all 0"),
+    ([1, 2, 3], [1, 2, 3], [0, 1, 1], "errors above 0 or all 0"),
     ([1, 2, np.inf], [1, 2, 3], [0, 0, 0], "must be finite"),
   )
   def test_refusals(self, x, y, errors, message):

@@ -161,23 +161,23 @@ def _draw(
   codes_QK = np.where(has_failed_K, ensemble.NO_VOTE, codes_QP[:, drawn[order]])
   right_QK = right_QP[:, drawn[order]] & ~has_failed_K
   columns = np.array(sizes) - 1
-  winners_QK = ensemble.majority_vote_prefixes(codes_QK)[:, columns]
+  winners_QW = ensemble.majority_vote_prefixes(codes_QK)[:, columns]
   singles_K = np.cumsum(right_QK.mean(axis=0)) / np.arange(1, len(order) + 1)
-  return _is_right(winners_QK, codes_QK, right_QK), singles_K[columns]
+  return _is_right(winners_QW, codes_QK, right_QK), singles_K[columns]
 
 
 def _is_right(
-  winners_QK: Int[np.ndarray, "Q K"],
+  winners_QW: Int[np.ndarray, "Q W"],
   codes_QK: Int[np.ndarray, "Q K"],
   right_QK: Bool[np.ndarray, "Q K"],
-) -> Bool[np.ndarray, "Q K"]:
+) -> Bool[np.ndarray, "Q W"]:
   """Whether elected keys are right, each by the best-ranked of its voters."""
-  voter_QK = np.stack(
-    [(codes_QK == column[:, None]).argmax(axis=1) for column in winners_QK.T],
+  voter_QW = np.stack(
+    [(codes_QK == column[:, None]).argmax(axis=1) for column in winners_QW.T],
     axis=1,
   )
-  right_QK = np.take_along_axis(right_QK, voter_QK, axis=1)
-  return right_QK & (winners_QK != ensemble.NO_VOTE)
+  right_QW = np.take_along_axis(right_QK, voter_QW, axis=1)
+  return right_QW & (winners_QW != ensemble.NO_VOTE)
 
 
 def _read_votes(task: TaskScores):
