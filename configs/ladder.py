@@ -5,8 +5,8 @@ Command   python -m experiments.ladder --config=configs/ladder.py \
           and, for the final models once more with four times the prompts at one
           sigma, the same with --config=configs/ladder.py:final
 Hardware  two CPU cores; rungs may run side by side, each by its own process
-Time      see docs/results/ladder.md
-Result    docs/results/ladder.md
+Time      about two hours, `final` 30 min
+Result    docs/results/README.md
 
 A rung is one pretraining: a size, and whether each family of exercises is
 answered in several manners or in one. Its stages are the models after so many

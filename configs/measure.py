@@ -2,8 +2,8 @@
 
 Command   python -m experiments.measure --config=configs/measure.py --workdir=DIR
 Hardware  two CPU cores
-Time      see docs/results/shipped.md; configs/measure.py:smoke takes under a minute
-Result    docs/results/shipped.md
+Time      22 min beside other work; configs/measure.py:smoke takes about a minute
+Result    docs/results/README.md
 
 All members answer the prompts of `select` and of `dev` of every task, so that
 density, diversity and votes of any size can be computed from the records later,

@@ -70,16 +70,21 @@ def format_analysis(found: Analysis) -> str:
   """The tables of an analysis for the console."""
   lines = [
     f"{'density':26s}{'sigma':>9s}{'margin':>8s}{'base':>7s}"
-    f"{'on these prompts':>21s}{'confirmed':>11s}{'on new prompts':>22s}"
-    f"{'null':>7s}"
+    f"{'on these prompts':>21s}{'confirmed':>22s}{'on new prompts':>22s}"
+    f"{'null, its range':>22s}"
   ]
   for task, density in found.densities.items():
     lines += [
       f"{task:26s}{row['sigma']:9g}{row['margin']:8.3f}{row['base_score']:7.3f}"
-      f"{_format(row, 'plain'):>21s}{row['confirmed']:11.3f}"
-      f"{_format(row, 'corrected'):>22s}{row['null']:7.3f}"
+      f"{_format(row, 'plain'):>21s}{_format(row, 'confirmed'):>22s}"
+      f"{_format(row, 'corrected'):>22s}{_format(row, 'null'):>22s}{_mark(row)}"
       for row in density.rows()
     ]
+  lines.append(
+    "~ gains are narrower than the shift that all members share: of the density on"
+    " new prompts read the interval only. Where the share on these prompts lies"
+    " inside the null's range, no experts are shown."
+  )
   for one in found.diversity:
     if one.discordance is not None:
       low, high = one.discordance.interval
@@ -94,6 +99,10 @@ def format_analysis(found: Analysis) -> str:
     for sigma, call in calls.items():
       lines.append(f"{task}, sigma {sigma:g}: {call.regime} ({call.reason})")
   return "\n".join(lines)
+
+
+def _mark(row) -> str:
+  return " ~" if row["gain_sd"] <= row["shared_sd"] else ""
 
 
 def _format(row, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from absl import flags
+from absl import flags, logging
 
 from thickets.analysis import Settings
 from thickets.errors import UserError
@@ -28,6 +28,11 @@ def read_settings() -> Settings:
   """
   if _RESAMPLES.value < 1:
     raise UserError(f"--resamples must be at least 1, got {_RESAMPLES.value}.")
+  if _RESAMPLES.value < 100:
+    logging.warning(
+      "--resamples=%d is too few for intervals to be trusted; it tries out.",
+      _RESAMPLES.value,
+    )
   return Settings(
     margins=_read_numbers("margins", _MARGINS.value),
     ratios=_read_numbers("ratios", _RATIOS.value),

@@ -50,7 +50,10 @@ def main(_) -> None:
     launch.start_devices()
     results = run(config, launch.WORKDIR.value)
     print(format_results(results))
-    print(f"The records are in {launch.WORKDIR.value}.")
+    print(
+      f"The records are in {launch.WORKDIR.value}. Next: experiments.density"
+      f" {launch.WORKDIR.value}, likewise landscape, budgets and report."
+    )
 
 
 def validate(config: ml_collections.ConfigDict) -> None:

@@ -51,8 +51,8 @@ def run(workdirs: Sequence[pathlib.Path], path: pathlib.Path) -> pathlib.Path:
   """Makes what is missing and writes the page; returns its path."""
   if report is None:
     raise UserError(
-      "A report needs plotly, which is not installed. Install it with: pip install"
-      " 'thickets[report]'."
+      "A report needs plotly, which is not installed. In a clone, install it"
+      " with: .venv/bin/pip install -e '.[report]'."
     )
   # Before anything is computed, so that runs that do not fit cost nothing.
   found = report_files.read_runs(workdirs)

@@ -120,6 +120,9 @@ class Density:
       low, high = getattr(self, f"{name}_interval")[s, m]
       row |= {f"{name}_low": float(low), f"{name}_high": float(high)}
     row["repeated"] = _plain_value(self.repeated[s, m])
+    # Where the gains are narrower than the shift, only the interval counts.
+    row["gain_sd"] = _plain_value(self.gain_sd[s])
+    row["shared_sd"] = _plain_value(self.shared_sd[s])
     return row
 
   def to_json(self) -> dict[str, Any]:
@@ -185,6 +188,7 @@ def solution_density(
       the base has a missing score, a score or a margin lies outside the score's
       range, or a ratio is asked of a base whose score is not positive.
   """
+  scores, sigmas, base_scores = map(np.asarray, (scores, sigmas, base_scores))
   _check_tables(scores, sigmas, base_scores, score_range)
   _check_settings(num_resamples, num_splits, level)
   base_score = float(np.mean(base_scores, dtype=np.float64))
@@ -264,6 +268,13 @@ def _measure_group(
 
 
 def _check_tables(scores, sigmas, base_scores, score_range) -> None:
+  for name, values, axes in (
+    ("scores", scores, "[members, prompts]"),
+    ("sigmas", sigmas, "[members]"),
+    ("base_scores", base_scores, "[prompts]"),
+  ):
+    if values.ndim != axes.count(",") + 1:
+      raise UserError(f"{name} must be {axes}, got shape {values.shape}.")
   num_members, num_prompts = scores.shape
   if len(sigmas) != num_members:
     raise UserError(

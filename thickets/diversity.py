@@ -123,6 +123,11 @@ def spectral_discordance(
       nothing.
   """
   scores = np.asarray(scores, np.float64)
+  if scores.ndim != 2:
+    raise UserError(
+      f"scores must be [members, tasks], got shape {scores.shape}. Average over"
+      " the prompts of each task, or use measure_discordance."
+    )
   names = _name_tasks(names, scores.shape[1])
   if not np.isfinite(scores).all():
     members = np.flatnonzero(~np.isfinite(scores).all(axis=1))

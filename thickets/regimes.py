@@ -99,7 +99,7 @@ def call_regime(
   facts = (
     f"density {density:.3f} [{low:.3f}, {high:.3f}] at margin {margin:g},"
     f" ensemble gain {ensemble_gain:+.3f} [{gain_low:+.3f}, {gain_high:+.3f}]"
-    f" (flat below {flat_gain:.3g}), base {base_score:.3f}"
+    f" (flat below {flat_gain:.3g}), base {base_score:.3f} on the density's prompts"
   )
   if is_dense and gains:
     regime, why = "thicket", "experts are dense and the vote gains"

@@ -81,7 +81,7 @@ _CAPTIONS = (
   (
     "parts",
     "Reasoning or format",
-    "What the answers of the vote and of single members are made of{of}: kept,"
+    "What the answers of the vote and of single members consist of{of}: kept,"
     " format, reasoning, regression, lost and both wrong, in % of prompts.",
   ),
   (
