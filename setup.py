@@ -30,7 +30,7 @@ setuptools.setup(
   packages=setuptools.find_packages(
     include=("thickets*", "experiments*", "configs*")
   ),
-  package_data={"thickets": ["assets/*/*"]},
+  package_data={"thickets": ["assets/*/*", "templates/*"]},
   install_requires=[
     "absl-py>=2.1",  # Flags and logging of the experiment binaries.
     "flax>=0.12",  # Defines and initialises the models (Linen).
@@ -48,6 +48,7 @@ setuptools.setup(
     "safetensors>=0.6",  # The weights of language models.
     "tokenizers>=0.22",  # Makes tokenizers: the shipped model's, llama2.c's.
     "tensorboardX>=2.6",  # Metrics of pretraining, without TensorFlow.
+    "threadpoolctl>=3.1",  # One thread for many small fits of scikit-learn.
     "tqdm>=4.66",  # Progress while weights are read.
     "transformers>=5",  # Tokenizers and chat templates.
   ],

@@ -13,13 +13,14 @@ import numpy as np
 import sklearn.cluster
 import sklearn.decomposition
 import sklearn.metrics
+import threadpoolctl
 from jaxtyping import Float, Int
 
 from thickets import score_tables
 from thickets.errors import UserError
 
 # The silhouette compares all pairs of members, and is sharp with as many.
-_SEARCH_MEMBERS = 800
+_SEARCH_MEMBERS = 400
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +113,7 @@ def embed_members(
     names: [M] of the tasks.
     most_clusters: largest number that is tried.
     num_nulls: tables without clusters, of each kind.
-    seed: of k-means, the tables and the 800 members that are searched.
+    seed: of k-means, the tables and the 400 members that are searched.
 
   Raises:
     UserError: with fewer than two tasks on which members differ, or fewer than
@@ -139,15 +140,17 @@ def embed_members(
       "Clusters must be sought among at least three distinct members, got"
       f" {most + 1}. Draw more members."
     )
-  silhouettes = _search(sample, most, rng)
-  best = max(silhouettes, key=silhouettes.__getitem__)
-  null_permuted, null_cloud = (
-    max(max(_search(draw(), most, rng).values()) for _ in range(num_nulls))
-    for draw in (
-      lambda: rng.permuted(sample, axis=0),
-      lambda: _draw_cloud(sample, rng),
+  # Threads would wait for each other: the tables are small, and there are many.
+  with threadpoolctl.threadpool_limits(1):
+    silhouettes = _search(sample, most, rng)
+    null_permuted, null_cloud = (
+      max(max(_search(draw(), most, rng).values()) for _ in range(num_nulls))
+      for draw in (
+        lambda: rng.permuted(sample, axis=0),
+        lambda: _draw_cloud(sample, rng),
+      )
     )
-  )
+  best = max(silhouettes, key=silhouettes.__getitem__)
   has_clusters = silhouettes[best] > max(null_permuted, null_cloud)
   labels = np.zeros(len(kept), np.int64)
   if has_clusters:
@@ -207,11 +210,17 @@ def name_clusters(
 
 def _search(sample, most, rng):
   """Mean silhouettes by number of clusters; -1 for fewer clusters than asked."""
+  distances = sklearn.metrics.pairwise_distances(sample)
+  np.fill_diagonal(distances, 0.0)  # Where rounding left a trace.
   silhouettes = {}
   for count in range(2, most + 1):
     labels = _divide(sample, count, rng)
     silhouettes[count] = (
-      float(sklearn.metrics.silhouette_score(sample, labels))
+      float(
+        sklearn.metrics.silhouette_score(
+          distances, labels, metric="precomputed"
+        )
+      )
       if 2 <= len(np.unique(labels)) < len(sample)
       else -1.0
     )

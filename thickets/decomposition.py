@@ -143,7 +143,7 @@ class Decomposition:
     if is_count:
       low, high = intervals.wilson_interval(round(values.sum()), len(values))
     else:
-      low, high = intervals.bootstrap_interval(values)
+      low, high = intervals.bootstrap_interval(values, num_resamples=2000)
     # From counts, so that parts sum without a trace of rounding.
     mean = float(self.counts.sum(axis=0) @ weights)
     mean /= len(self.counts) * self.num_prompts

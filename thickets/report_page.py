@@ -21,7 +21,7 @@ from thickets.report_chart import Chart
 from thickets.report_figures import Figure
 from thickets.report_tables import Table
 
-_ASSETS = pathlib.Path(__file__).parent / "assets" / "report"
+_TEMPLATES = pathlib.Path(__file__).parent / "templates"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ def render_page(page: Page) -> str:
   """The page as HTML; text is escaped, whatever tasks and models are called."""
   scripts = [_escape_script(plotly.offline.get_plotlyjs()), _asset("page.js")]
   environment = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(_ASSETS),
+    loader=jinja2.FileSystemLoader(_TEMPLATES),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
@@ -77,7 +77,7 @@ def render_page(page: Page) -> str:
 
 
 def _asset(name: str) -> str:
-  return (_ASSETS / name).read_text(encoding="utf-8")
+  return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def _embed_data(value: Any) -> markupsafe.Markup:

@@ -284,12 +284,15 @@ _DRILLS = {
     "3 5 7 2=24?", {"numbers": [3, 5, 7, 2], "target": 24}, "3*5+7+2=24"
   ),
   "addition": _drill("17+25?", "42", "42", "17+25=42"),
+  "addition2": _drill("17+25?", "42", "42", "10+20=30 30+12 42"),
   "subtraction": _drill("631-597?", "34", "34"),
+  "subtraction2": _drill("131-97?", "34", "34", "131-97=34"),
   "multiplication": _drill("13*21?", "273", "273"),
   "modulo": _drill("634%13?", "10", "634=13*48+10 10"),
   "sorting": _drill("sort 60,48,76?", "48,60,76", "48,60,76"),
   "reversal": _drill("reverse pmt?", "tmp", "t m p tmp"),
   "maximum": _drill("max 60,48,76?", "76", "60 60 76 76"),
+  "minimum": _drill("min 60,48,76?", "48", "60 48 48 48"),
 }
 
 QUESTIONS: Mapping[str, tuple[Question, ...]] = {
