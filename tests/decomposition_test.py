@@ -118,12 +118,16 @@ class DecomposeTest(parameterized.TestCase):
     net = plain["over_strict_base"]["net"]
     self.assertEqual(
       (net["low"], net["high"]),
-      intervals.bootstrap_interval(right.astype(float) - strict),
+      intervals.bootstrap_interval(
+        right.astype(float) - strict, num_resamples=2000
+      ),
     )
     net = plain["over_lenient_base"]["net"]
     self.assertEqual(
       (net["low"], net["high"]),
-      intervals.bootstrap_interval(right.astype(float) - lenient),
+      intervals.bootstrap_interval(
+        right.astype(float) - lenient, num_resamples=2000
+      ),
     )
     members = np.stack([right, ~right, right])
     plain = decomposition.decompose(
@@ -131,7 +135,7 @@ class DecomposeTest(parameterized.TestCase):
     ).to_json()
     np.testing.assert_allclose(
       (plain["accuracy"]["low"], plain["accuracy"]["high"]),
-      intervals.bootstrap_interval(members.mean(axis=0)),
+      intervals.bootstrap_interval(members.mean(axis=0), num_resamples=2000),
     )
     json.dumps(plain, allow_nan=False)
 
