@@ -13,6 +13,11 @@ _MARGINS = flags.DEFINE_list(
 _RATIOS = flags.DEFINE_list(
   "ratios", [], "Relative margins: score over the base's, such as 1.05."
 )
+_SCORE_RANGE = flags.DEFINE_list(
+  "score_range",
+  ["0", "1"],
+  "Least and largest score; 0,1.1 for countdown under the authors' rules.",
+)
 _TOP_SHARE = flags.DEFINE_float(
   "top_share", 0.1, "K/N of ensembles and of sets of best members."
 )
@@ -33,7 +38,13 @@ def read_settings() -> Settings:
       "--resamples=%d is too few for intervals to be trusted; it tries out.",
       _RESAMPLES.value,
     )
+  score_range = _read_numbers("score_range", _SCORE_RANGE.value)
+  if len(score_range) != 2 or not score_range[0] < score_range[1]:
+    raise UserError(
+      f"--score_range must be two numbers, the smaller first, got {score_range}."
+    )
   return Settings(
+    score_range=score_range,
     margins=_read_numbers("margins", _MARGINS.value),
     ratios=_read_numbers("ratios", _RATIOS.value),
     top_share=_TOP_SHARE.value,

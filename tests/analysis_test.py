@@ -82,7 +82,8 @@ class AnalyseTest(_AnalysisTestCase):
     self.assertEqual(plain["settings"]["margins"], [0.0, 0.1])
     self.assertEqual(plain["name"], "toy")
     text = binary.format_analysis(found)
-    self.assertLen(text.splitlines(), 1 + 3 * 2 * 2 + 2 + 3 * 2)
+    # A header, a row for each density, a note, and a line for each D and regime.
+    self.assertLen(text.splitlines(), 1 + 3 * 2 * 2 + 1 + 2 + 3 * 2)
     for task in ("a", "b", "c"):
       self.assertIn(f"{task}, sigma 0.1: ", text)
 

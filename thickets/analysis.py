@@ -49,6 +49,7 @@ class Settings:
       and of specialists.
     ratios: relative ones, score over the base's score; left out on tasks on
       which the base's score is 0.
+    score_range: least and largest score of the tasks.
     top_share: K/N of ensembles and of the sets whose overlap is measured.
     num_resamples: of each bootstrap.
     num_splits: random halves of the prompts.
@@ -58,6 +59,7 @@ class Settings:
 
   margins: tuple[float | int, ...] = (0.0, 0.02, 0.05)
   ratios: tuple[float | int, ...] = ()
+  score_range: tuple[float | int, float | int] = (0.0, 1.0)
   top_share: float | int = 0.1
   num_resamples: int = 1000
   num_splits: int = 50
@@ -258,6 +260,7 @@ def _measure_density(task: TaskScores, sigmas, settings) -> Density:
       task.base_scores,
       margins=settings.margins,
       ratios=ratios,
+      score_range=settings.score_range,
       num_resamples=settings.num_resamples,
       num_splits=settings.num_splits,
       seed=settings.seed,
@@ -354,6 +357,7 @@ def _call(density: Density, row: int, vote, settings) -> RegimeCall:
     density_interval=(float(low), float(high)),
     ensemble_gain=vote["gain"],
     ensemble_interval=tuple(vote["gain_interval"]),
+    score_range=settings.score_range,
     # Of few prompts even a vote that changes no answer has a wider interval than
     # five points; a gain that they could not show is not held against flatness.
     flat_gain=max(0.05, 4 / (vote["num_judge"] + 2)),
