@@ -16,6 +16,7 @@ from unittest import mock
 import ml_collections
 import numpy as np
 import plotly.offline
+import pytest
 from absl import flags
 from absl.testing import parameterized
 from language_summary_test import summarise
@@ -319,6 +320,7 @@ class PageTest(_Folder):
       "density.json holds 8 members, and results.json 9", render(folder)
     )
 
+  @pytest.mark.slow  # Analyses two runs, and draws all that belongs to them.
   def test_comparison(self):
     shared = self.folder()
     one = analyse(make_run(shared / "small" / "000000"))
