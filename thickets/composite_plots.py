@@ -75,7 +75,7 @@ def plot_composite(path: pathlib.Path, landscapes: Sequence[Landscape]) -> None:
     fig,
     handles=[*_list_colours(landscapes), *_list_marks()],
     loc="outside lower center",
-    ncols=5,
+    ncols=4,
   )
   save_figure(fig, path)
 
@@ -155,7 +155,8 @@ def _draw_channel(fig, ax, landscape, values_P, limit, name) -> None:
 
 def _list_colours(landscapes) -> list[patches.Patch]:
   """What the colours of a composite mean, where gains are nought or large."""
-  names = [landscape.task for landscape in landscapes]
+  # Without the family's name, which all may share and the panels say in full.
+  names = [landscape.task.rpartition("/")[2] for landscape in landscapes]
   handles = [
     patches.Patch(
       facecolor="0.5", edgecolor="black", label="as the base on all"
