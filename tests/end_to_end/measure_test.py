@@ -64,11 +64,11 @@ def _unbroken_run():
   folder = tempfile.TemporaryDirectory()
   _FOLDERS.append(folder)  # Removed when the interpreter ends.
   workdir = pathlib.Path(folder.name) / "unbroken"
-  for process in (
-    _start_run(workdir),
-    _start("density", str(workdir), "--resamples=50"),
+  for start in (
+    lambda: _start_run(workdir),
+    lambda: _start("density", str(workdir), "--resamples=50"),
   ):
-    done = _finish(process)
+    done = _finish(start())
     assert done.returncode == 0, done.stderr
     workdir.with_name("printed").write_text(done.stdout)
   return workdir
