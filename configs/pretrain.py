@@ -6,7 +6,7 @@ Hardware  two CPU cores
 Time      about 5 min beside other work
 Result    of 1000 held-out exercises of development each, which are easier than
           what tasks ask, 36.1 % of countdown3, 10.5 % of countdown4 and 79.7 % of
-          maximum; thickets/assets/drills is its model,
+          maximum; thickets/models/shipped/drills is its model,
           docs/pretraining.md says how it was chosen
 
 Any value can be overridden, as in --config.schedule.num_steps=2000.

@@ -10,8 +10,7 @@ Result    medians of the ensemble's error .178 (untrained), .0078 (mixed) and
 
 import ml_collections
 
-from configs import signals
-from thickets import sweeps
+from configs import signals, sweeps
 
 _REGIMES = {
   "untrained": {"pretraining.num_steps": 0, "population.sigmas": (0.05,)},

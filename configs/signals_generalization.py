@@ -9,8 +9,7 @@ Result    docs/signals.md, beside the authors' numbers
 
 import ml_collections
 
-from configs import signals
-from thickets import sweeps
+from configs import signals, sweeps
 
 # Starts: untrained networks at a large sigma, pretrained ones at a small one.
 # As in the authors' script, pretraining starts from orthogonal weights.

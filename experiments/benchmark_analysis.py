@@ -20,11 +20,12 @@ import numpy as np
 from absl import flags
 
 from experiments import launch
-from thickets import analysis, environment, runs, synthetic
-from thickets.analysis import Settings
-from thickets.measurements import Measurement, TaskScores
-from thickets.perturb import Member
-from thickets.voting import Answers
+from thickets.analysis import neighbourhood, synthetic
+from thickets.analysis.measurement import Measurement, TaskScores
+from thickets.analysis.neighbourhood import Settings
+from thickets.members import Member
+from thickets.runs import directory, environment
+from thickets.search.answers import Answers
 
 _MEMBERS = flags.DEFINE_integer("members", 5000, "N, over all sigmas.")
 _PROMPTS = flags.DEFINE_integer("prompts", 200, "Half of them choose members.")
@@ -71,7 +72,7 @@ def main(_) -> None:
       "environment": environment.describe(),
     }
     if launch.OUT.value:
-      runs.write_json(pathlib.Path(launch.OUT.value), results)
+      directory.write_json(pathlib.Path(launch.OUT.value), results)
     print(json.dumps({k: results[k] for k in ("size", *found)}, indent=2))
 
 
@@ -119,7 +120,7 @@ def measure(tables: Measurement, settings: Settings) -> dict[str, Any]:
   profile = cProfile.Profile(time.process_time, builtins=False)
   start, cpu_start = time.perf_counter(), time.process_time()
   profile.enable()
-  analysis.analyse(tables, settings).to_json()
+  neighbourhood.analyse(tables, settings).to_json()
   profile.disable()
   wall_s, cpu_s = time.perf_counter() - start, time.process_time() - cpu_start
   by_function = pstats.Stats(profile).stats

@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import analysed, launch
-from thickets import budgets, runs, scaling_plots
+from experiments import launch
+from experiments.launch import measured_runs
+from thickets.analysis import votes
+from thickets.analysis.measurement import TaskScores
 from thickets.errors import UserError
-from thickets.measurements import TaskScores
+from thickets.report.figures import scaling_plots
+from thickets.runs import directory
 
 _DRAWS = flags.DEFINE_integer("draws", 30, "Populations drawn of each size.")
 
@@ -25,22 +28,22 @@ _DRAWS = flags.DEFINE_integer("draws", 30, "Populations drawn of each size.")
 def main(argv: Sequence[str]) -> None:
   """Reads the flags, resamples, prints the whole run's row."""
   with launch.ending_plainly():
-    workdirs = analysed.read_workdirs(argv)
+    workdirs = measured_runs.read_workdirs(argv)
     if _DRAWS.value < 2:
       raise UserError(f"--draws must be at least 2, got {_DRAWS.value}.")
-    measured = analysed.read_runs(workdirs)
-    out = analysed.find_out(workdirs)
+    measured = measured_runs.read_runs(workdirs)
+    out = measured_runs.find_out(workdirs)
     results = {}
     for name, task in measured.tasks.items():
       results[name] = measure_budgets(task, num_draws=_DRAWS.value)
       scaling_plots.plot_budgets(
-        out / "figures" / f"budgets_{analysed.name_file(name)}.png",
+        out / "figures" / f"budgets_{measured_runs.name_file(name)}.png",
         results[name]["rows"],
         task=name,
         base=results[name]["base"],
       )
       print(f"{name}: base {results[name]['base']:.3f}, {_best(results[name])}")
-    runs.write_json(
+    directory.write_json(
       out / "budgets.json",
       {"units": "shares of the judging prompts", "tasks": results},
     )
@@ -51,10 +54,10 @@ def measure_budgets(task: TaskScores, *, num_draws: int) -> dict[str, Any]:
   """The grid over N and K at all prompts of selection, and fewer at full N."""
   size, most = len(task.scores), task.num_select
   base = task.base.lenient[0, task.num_select :].astype(np.float64)
-  grid = budgets.resample_budgets(
+  grid = votes.resample_budgets(
     task, populations=_halve(size, 8), top_k=(1,), num_draws=num_draws
   )
-  fewer = budgets.resample_budgets(
+  fewer = votes.resample_budgets(
     task,
     populations=(size,),
     num_select=[count for count in _halve(most, 5) if count < most],

@@ -19,8 +19,13 @@ from typing import Any
 import numpy as np
 from absl import app, flags, logging
 
-from thickets import density, density_correction, intervals
-from thickets.synthetic import MixedGains, NormalGains, Population, SkewedGains
+from thickets.analysis import density, density_correction, intervals
+from thickets.analysis.synthetic import (
+  MixedGains,
+  NormalGains,
+  Population,
+  SkewedGains,
+)
 
 _OUT = flags.DEFINE_string("out", None, "JSON file to write.", required=True)
 _RUNS = flags.DEFINE_integer(

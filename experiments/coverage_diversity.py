@@ -20,16 +20,16 @@ import numpy as np
 import scipy.special
 from absl import app, flags, logging
 
-from thickets import (
+from thickets.analysis import (
   clusters,
   decomposition,
   discordance_intervals,
   diversity,
   intervals,
-  runs,
   specialists,
 )
-from thickets.rank_correlation import Column
+from thickets.analysis.rank_correlation import Column
+from thickets.runs import directory
 
 _QUANTILES = (0.025, 0.975)
 
@@ -115,7 +115,7 @@ def main(_) -> None:
     row["seconds"] = time.perf_counter() - start
     rows.append(row)
     logging.info("%s", row)
-  runs.write_json(
+  directory.write_json(
     pathlib.Path(flags.FLAGS.output),
     {
       "units": "coverage: share of runs, with Wilson's 95 % interval",

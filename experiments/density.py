@@ -9,26 +9,27 @@ Writes density.json and figures; no model is needed.
 import pathlib
 from collections.abc import Sequence
 
-from experiments import analysed, estimating, launch
-from thickets import (
-  analysis,
+from experiments import launch
+from experiments.launch import estimator_flags, measured_runs
+from thickets.analysis import neighbourhood
+from thickets.analysis.neighbourhood import Analysis
+from thickets.report.figures import (
   decomposition_plots,
   density_plots,
   diversity_plots,
-  runs,
 )
-from thickets.analysis import Analysis
+from thickets.runs import directory
 
 
 def main(argv: Sequence[str]) -> None:
   """Reads the flags, measures, prints the tables."""
   with launch.ending_plainly():
-    settings = estimating.read_settings()
-    workdirs = analysed.read_workdirs(argv)
-    measurement = analysed.read_runs(workdirs)
-    out = analysed.find_out(workdirs)
-    found = analysis.analyse(measurement, settings)
-    runs.write_json(out / "density.json", found.to_json())
+    settings = estimator_flags.read_settings()
+    workdirs = measured_runs.read_workdirs(argv)
+    measurement = measured_runs.read_runs(workdirs)
+    out = measured_runs.find_out(workdirs)
+    found = neighbourhood.analyse(measurement, settings)
+    directory.write_json(out / "density.json", found.to_json())
     draw(found, out / "figures")
     print(format_analysis(found))
     print(f"density.json and figures are in {out}.")
@@ -62,7 +63,8 @@ def draw(found: Analysis, figures: pathlib.Path) -> None:
   for task, by_sigma in found.parts.items():
     for sigma, parts in by_sigma.items():
       decomposition_plots.plot_decomposition(
-        figures / f"parts_{analysed.name_file(task)}_sigma_{sigma:g}.png", parts
+        figures / f"parts_{measured_runs.name_file(task)}_sigma_{sigma:g}.png",
+        parts,
       )
 
 

@@ -9,7 +9,8 @@ import pathlib
 
 from absl import flags, logging
 
-from experiments import launch, saved
+from experiments import launch
+from experiments.launch import saved_experts
 from thickets.errors import UserError
 from thickets.models import hub
 
@@ -26,8 +27,8 @@ def main(_) -> None:
       raise UserError(
         f"--out must be a new or empty directory, got {out}, which is not."
       )
-    saved.start()
-    model, experts = saved.load_experts()
+    saved_experts.start()
+    model, experts = saved_experts.load_experts()
     hub.save(out, model, params=experts.rebuild(model.params, _RANK.value))
     logging.info(
       "wrote the expert of rank %d, %s, to %s",
@@ -35,7 +36,9 @@ def main(_) -> None:
       experts.members[_RANK.value],
       out,
     )
-    print(f"{out}: expert of rank {_RANK.value} of {saved.EXPERTS.value}")
+    print(
+      f"{out}: expert of rank {_RANK.value} of {saved_experts.EXPERTS.value}"
+    )
 
 
 if __name__ == "__main__":

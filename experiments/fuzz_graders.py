@@ -3,7 +3,7 @@
   python -m experiments.fuzz_graders --count=100000
 
 Ends with 1 if a grader raised, took too long, credited what was made to be
-wrong or broke another law of `thickets.tasks.laws`. What is attempted depends on
+wrong or broke another law of `thickets.tasks.fuzzing.laws`. What is attempted depends on
 `--seed` and `--count` alone. No data are needed: the questions are made by hand.
 Takes about a minute on two cores, and longer with the task mbpp.
 """
@@ -22,7 +22,9 @@ from typing import Any
 
 from absl import app, flags, logging
 
-from thickets.tasks import hostile, laws, registry
+from thickets.tasks import registry
+from thickets.tasks.fuzzing import attacks as attacks_lib
+from thickets.tasks.fuzzing import laws
 
 _COUNT = flags.DEFINE_integer(
   "count", 100_000, "Fuzzed responses, over all tasks.", lower_bound=1
@@ -67,9 +69,9 @@ def _run(job: _Job) -> list[dict[str, Any]]:
   for place, (question, judges) in enumerate(pairs):
     count = len(range(place, job.num_fuzzed, len(pairs)))
     seed = f"{job.seed} {job.task} {place} {job.number}"
-    attacks = itertools.islice(hostile.fuzz(question, seed), count)
+    attacks = itertools.islice(attacks_lib.fuzz(question, seed), count)
     if job.number == 0:
-      attacks = itertools.chain(hostile.handmade(question), attacks)
+      attacks = itertools.chain(attacks_lib.handmade(question), attacks)
     for attack in attacks:
       for judge in judges:
         judge.grade(attack)

@@ -16,9 +16,11 @@ import numpy as np
 from absl import flags, logging
 
 from experiments import launch, measure, pretrain
-from thickets import byte_tokenizer, naming, runs, training
+from thickets import naming
 from thickets.errors import UserError
-from thickets.models import hub
+from thickets.models import byte_tokenizer, hub
+from thickets.runs import directory
+from thickets.training import train
 
 _RUNG = flags.DEFINE_string("rung", None, "The only rung to climb.")
 _LOSS_BATCHES = 32
@@ -53,12 +55,12 @@ def validate(config: ml_collections.ConfigDict) -> None:
 
 def climb(config: ml_collections.ConfigDict, name: str, workdir: str) -> None:
   """Pretrains one rung, and measures its stages."""
-  folder = runs.make_workdir(workdir) / name
+  folder = directory.make_workdir(workdir) / name
   settings = make_pretrain(config, name)
   if not (folder / "pretrain" / "results.json").exists():
     pretrain.run(settings, str(folder / "pretrain"))
   else:
-    runs.check_config(folder / "pretrain", launch.to_json(settings))
+    directory.check_config(folder / "pretrain", launch.to_json(settings))
   if not (folder / "stages.json").exists():
     _measure_losses(settings, folder)
   stages = settings.schedule.stages
@@ -100,13 +102,13 @@ def _measure_losses(settings, folder: pathlib.Path) -> None:
   stages, loss_fn = {}, None
   for step in settings.schedule.stages:
     model = hub.load(str(pretrain.name_stage(folder / "pretrain", step)))
-    loss_fn = loss_fn or jax.jit(training.make_loss(model.config))
+    loss_fn = loss_fn or jax.jit(train.make_loss(model.config))
     losses = [float(loss_fn(model.params, batch)) for batch in batches]
     stages[str(step)] = {
       "loss": float(np.mean(losses)),
       "standard_error": float(np.std(losses, ddof=1) / len(losses) ** 0.5),
     }
-  runs.write_json(
+  directory.write_json(
     folder / "stages.json",
     {
       "units": "nats per token of an answer; of a question as the corpus weighs",

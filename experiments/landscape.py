@@ -15,17 +15,13 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from experiments import analysed, launch, measure
-from thickets import (
-  composite_plots,
-  interpolation,
-  landscape,
-  landscape_plots,
-  measurements,
-  runs,
-)
+from experiments import launch, measure
+from experiments.launch import measured_runs
+from thickets.analysis import interpolation, landscape, measurement
+from thickets.analysis.landscape import Landscape
 from thickets.errors import UserError
-from thickets.landscape import Landscape
+from thickets.report.figures import composite_plots, landscape_plots
+from thickets.runs import directory
 
 _COMPOSITE = flags.DEFINE_list(
   "composite", [], "Three tasks for red, green and blue; the first by default."
@@ -35,10 +31,10 @@ _COMPOSITE = flags.DEFINE_list(
 def main(argv: Sequence[str]) -> None:
   """Reads the flags, draws, prints how much of the scores a plane explains."""
   with launch.ending_plainly():
-    workdirs = analysed.read_workdirs(argv)
+    workdirs = measured_runs.read_workdirs(argv)
     if len(workdirs) > 1:
       raise UserError(f"Name one run, got {len(workdirs)}.")
-    out = analysed.find_out(workdirs)
+    out = measured_runs.find_out(workdirs)
     results = run(workdirs[0], out, _COMPOSITE.value)
     for task, found in results["projections"].items():
       explained = found["explained"]
@@ -57,8 +53,8 @@ def run(
   """Draws all landscapes of a run; returns the contents of landscape.json."""
   figures = out / "figures"
   results: dict[str, Any] = {"projections": {}, "slices": {}}
-  measured = measurements.read_measurement(workdir)
-  sliced = measurements.read_slice(workdir)
+  measured = measurement.read_measurement(workdir)
+  sliced = measurement.read_slice(workdir)
   plane = _read_projection(workdir, len(measured.members))
   if sliced is None and plane is None:
     raise UserError(
@@ -78,7 +74,7 @@ def run(
         "explained": explained.to_json()
       }
       landscape_plots.plot_projection(
-        figures / f"projection_{analysed.name_file(name)}.png",
+        figures / f"projection_{measured_runs.name_file(name)}.png",
         found,
         explained=explained,
       )
@@ -101,10 +97,12 @@ def run(
     for name, found in seen.items():
       results["slices"][name] = found.to_json()
       landscape_plots.plot_slice(
-        figures / f"slice_{analysed.name_file(name)}.png", found, sigmas=rings
+        figures / f"slice_{measured_runs.name_file(name)}.png",
+        found,
+        sigmas=rings,
       )
     _draw_composite(figures / "composite_slice.png", seen, composite)
-  runs.write_json(out / "landscape.json", results)
+  directory.write_json(out / "landscape.json", results)
   return results
 
 

@@ -19,12 +19,16 @@ import numpy as np
 
 from configs import measure as reference
 from configs import randopt as all_keys
-from experiments import language, launch
-from experiments.language import Subject
-from thickets import landscape, measurements, projection, randopt, runs, search
-from thickets.measurements import name_split
+from experiments import launch
+from experiments.launch import language
+from experiments.launch.language import Subject
+from thickets.analysis import landscape, measurement
+from thickets.analysis.measurement import name_split
+from thickets.generation.decode_step import NO_TOKEN
 from thickets.models import transformer
-from thickets.stepping import NO_TOKEN
+from thickets.runs import directory
+from thickets.search import engine, population, projection, randopt
+from thickets.search.population import PopulationSpec
 
 UNITS = ("absolute", "relative")
 PROJECTION = "projection.json"
@@ -82,7 +86,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
       config,
       {
         "model.dtype": language.DTYPES,
-        "population.design": randopt.DESIGNS,
+        "population.design": population.DESIGNS,
         "population.unit": UNITS,
       },
     ),
@@ -108,10 +112,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   """Runs or resumes one measurement; returns the contents of results.json."""
   clock = launch.Clock()
   fields = launch.to_json(config)
-  runs.check_config(workdir, fields, _EXTENDABLE)
+  directory.check_config(workdir, fields, _EXTENDABLE)
   model = language.load_model(config)
   subjects = _load_subjects(config, model)
-  with runs.Run(workdir, fields, extendable=_EXTENDABLE) as folder:
+  with directory.Run(workdir, fields, extendable=_EXTENDABLE) as folder:
     clock.lap("loading_s")
     with _start_groups(config, subjects) as groups:
       found = _start_search(config, folder, subjects, groups)
@@ -137,7 +141,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
 
 def summarise(config, workdir, model) -> dict[str, Any]:
   """What base and members reached, from the log."""
-  measured = measurements.read_measurement(workdir)
+  measured = measurement.read_measurement(workdir)
   levels = sorted(set(measured.sigmas.tolist()))
   ratio = _relative_norm(config, model)
   tasks = {}
@@ -289,7 +293,7 @@ def _relative_norm(config, model) -> float:
   )
 
 
-def _start_search(config, folder, subjects, groups) -> search.Search:
+def _start_search(config, folder, subjects, groups) -> randopt.Search:
   model = subjects[0].model
   settings = config.population
   sigmas = tuple(settings.sigmas)
@@ -297,7 +301,7 @@ def _start_search(config, folder, subjects, groups) -> search.Search:
     ratio = _relative_norm(config, model)
     # Few digits, so that they can be typed.
     sigmas = tuple(float(f"{sigma / ratio:.4g}") for sigma in sigmas)
-  population = search.PopulationSpec(
+  spec = PopulationSpec(
     size=settings.size,
     sigmas=sigmas,
     seed=config.seed,
@@ -308,10 +312,10 @@ def _start_search(config, folder, subjects, groups) -> search.Search:
   largest = max(
     groups, key=lambda group: group.batches["select"]["tokens"].size
   )
-  return search.Search(
+  return randopt.Search(
     folder,
     model.params,
-    population,
+    spec,
     find_width=lambda: largest.evaluator.find_width(
       model.params, largest.batches["select"], settings.size
     ),
@@ -353,12 +357,13 @@ def _evaluate_slice(config, folder, found, groups) -> None:
     seed_x, seed_y, config.slice.extent, config.slice.resolution
   )
   for group in groups:
-    folder.evaluate(
+    engine.evaluate_members(
+      folder,
       group.evaluator,
       group.subjects[0].model.params,
       members,
       group.batches["select"],
-      split=name_split(measurements.SLICE, group.number),
+      split=name_split(measurement.SLICE, group.number),
       width=min(found.width, len(members)),
     )
 

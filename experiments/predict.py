@@ -17,15 +17,17 @@ from typing import Any
 
 from absl import flags
 
-from experiments import launch, saved
-from thickets import ensemble, grading, language, prompts
+from experiments import launch
+from experiments.launch import saved_experts
 from thickets.errors import UserError
-from thickets.language import LanguageEvaluator
+from thickets.generation import grading, language_evaluator, prompts
+from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.models import hub
-from thickets.tasks import registry, splits, tables
+from thickets.search import ensemble
+from thickets.tasks import data, registry, splits
 from thickets.tasks.base import Example, Task
+from thickets.tasks.data import Table
 from thickets.tasks.grader import TaskGrader
-from thickets.tasks.tables import Table
 
 _QUESTIONS = flags.DEFINE_string(
   "questions", "-", "File of questions, or - for standard input."
@@ -36,8 +38,8 @@ _K = flags.DEFINE_integer("k", None, "How many experts vote; the primary K.")
 def main(_) -> None:
   """Reads the flags and the questions, and writes the answers."""
   with launch.ending_plainly():
-    saved.start()
-    model, experts = saved.load_experts()
+    saved_experts.start()
+    model, experts = saved_experts.load_experts()
     fields = experts.fields["task"]
     task = registry.load(fields["name"])
     if task.check is not None:
@@ -58,12 +60,12 @@ def main(_) -> None:
     ]
     evaluator = LanguageEvaluator(
       model.config,
-      saved.read_decoding(fields["decoding"]),
+      saved_experts.read_decoding(fields["decoding"]),
       lambda *_: {},  # Graded below, where all the votes are together.
       kind=experts.kind,
       detokenize=hub.make_detokenizer(model.tokenizer),
     )
-    batch = language.make_batch(tokens)
+    batch = language_evaluator.make_batch(tokens)
     base, batch = evaluator.place(model.params, batch, k)
     said = evaluator.respond(base, experts.members[:k], batch)
     texts = [
@@ -87,8 +89,8 @@ def read_questions(task: Task, where: str) -> Table:
   Raises:
     UserError: if there are none, or the task has no place for a plain line.
   """
-  if where != "-" and pathlib.Path(where).suffix in tables.SUFFIXES:
-    table = tables.read_file(where)
+  if where != "-" and pathlib.Path(where).suffix in data.SUFFIXES:
+    table = data.read_file(where)
     rows = [{**task.blank, **row} for row in table.rows]
     return Table(rows, table.origin, table.revision, table.places)
   if task.question is None:

@@ -18,12 +18,14 @@ import tensorboardX
 
 from configs import pretrain as reference
 from experiments import launch
-from thickets import byte_tokenizer, corpus, environment, runs, training
-from thickets.drill_accuracy import NUM_DEV, DrillAccuracy
 from thickets.errors import UserError
-from thickets.models import hub
+from thickets.models import byte_tokenizer, hub
 from thickets.models.config import ACTIVATIONS, parse_config
-from thickets.tasks import drill_texts
+from thickets.runs import directory as directory_lib
+from thickets.runs import environment
+from thickets.tasks.drills import exercises
+from thickets.training import corpora, train
+from thickets.training.drill_accuracy import NUM_DEV, DrillAccuracy
 
 MANNERS = ("several", "one")
 
@@ -105,10 +107,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       " --distributed."
     )
   clock = launch.Clock()
-  folder = runs.make_workdir(workdir)
+  folder = directory_lib.make_workdir(workdir)
   content = launch.to_json(config)
-  runs.check_config(folder, content)
-  runs.write_json(
+  directory_lib.check_config(folder, content)
+  directory_lib.write_json(
     folder / "config.json",
     {"config": content, "environment": environment.describe()},
   )
@@ -119,7 +121,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     tokenizer=tokenizer,
   )
   texts = make_corpus(config, tokenizer, seed=config.seed)
-  optimizer, rate = training.make_optimizer(
+  optimizer, rate = train.make_optimizer(
     peak=config.optimizer.learning_rate,
     num_steps=config.schedule.num_steps,
     warmup=config.optimizer.warmup,
@@ -137,12 +139,12 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       save_stage(step, params)
       _report(config, writer, rate, measure, step, metrics, params)
 
-    params = training.train(
+    params = train.train(
       model.params,
-      training.make_loss(model.config),
+      train.make_loss(model.config),
       texts.batch,
       optimizer,
-      training.Schedule(
+      train.Schedule(
         **{**config.schedule, "stages": tuple(config.schedule.stages)}
       ),
       directory=folder / "checkpoints",
@@ -151,7 +153,9 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   clock.lap("training_s")
   _save_model(folder / "model", model, params)
   results = {"dev": measure(params)}
-  runs.write_json(folder / "results.json", results | {"timing": clock.timing})
+  directory_lib.write_json(
+    folder / "results.json", results | {"timing": clock.timing}
+  )
   return results
 
 
@@ -181,9 +185,9 @@ def name_stage(workdir: str | pathlib.Path, step: int) -> pathlib.Path:
 
 def make_corpus(
   config: ml_collections.ConfigDict, tokenizer: Any, *, seed: int
-) -> corpus.Corpus:
+) -> corpora.Corpus:
   """The text of a config; another seed draws other exercises."""
-  return corpus.Corpus(
+  return corpora.Corpus(
     tokenizer,
     _mixture(config.corpus),
     seed=seed,
@@ -193,18 +197,18 @@ def make_corpus(
   )
 
 
-def _mixture(settings) -> corpus.Mixture:
+def _mixture(settings) -> corpora.Mixture:
   """All countdowns are answered in the manners of the config."""
   if settings.manners == "one":
     # The first of each family is the answer and nothing else.
     manners = {
-      name: {next(iter(drill_texts.FAMILIES[name].manners)): 1}
+      name: {next(iter(exercises.FAMILIES[name].manners)): 1}
       for name in settings.families
-      if name in drill_texts.FAMILIES
+      if name in exercises.FAMILIES
     }
-    return corpus.Mixture(dict(settings.families), manners)
+    return corpora.Mixture(dict(settings.families), manners)
   manners = dict(settings.countdown)
-  return corpus.Mixture(
+  return corpora.Mixture(
     dict(settings.families),
     {
       name: manners

@@ -14,21 +14,19 @@ import jax
 import numpy as np
 
 from configs import randopt as reference
-from experiments import language, launch
-from thickets import (
-  consistency,
-  language_plots,
-  language_summary,
-  randopt,
-  runs,
-  search,
-)
-from thickets.consistency import SelfConsistency
+from experiments import launch
+from experiments.launch import language
+from thickets.analysis import randopt_results
+from thickets.analysis.randopt_results import Judged
 from thickets.errors import UserError
-from thickets.language_summary import Judged
+from thickets.generation import self_consistency
+from thickets.generation.sampling import Sampling
+from thickets.generation.self_consistency import SelfConsistency
 from thickets.models import transformer
-from thickets.perturb import describe_kind
-from thickets.sampling import Sampling
+from thickets.perturbation import describe_kind
+from thickets.report.figures import randopt_plots
+from thickets.runs import directory
+from thickets.search import population, randopt, selection
 
 # The reported K is not among them: it is chosen before the judging is seen.
 _EXTENDABLE = (
@@ -50,7 +48,7 @@ def main(_) -> None:
     language.check_config(config, reference.get_config())
     launch.start_devices()
     results = run(config, launch.WORKDIR.value)
-    print(language_summary.format_results(results))
+    print(randopt_results.format_results(results))
     print(
       f"Figures, results.json and experts.json are in {launch.WORKDIR.value}."
     )
@@ -61,9 +59,9 @@ def run(config, workdir: str) -> dict[str, Any]:
   clock = launch.Clock()
   fields = launch.to_json(config)
   # Before the directory is begun, so that a name can still be corrected.
-  runs.check_config(workdir, fields, _EXTENDABLE)
+  directory.check_config(workdir, fields, _EXTENDABLE)
   subject = language.load_subject(config)
-  with runs.Run(workdir, fields, extendable=_EXTENDABLE) as folder:
+  with directory.Run(workdir, fields, extendable=_EXTENDABLE) as folder:
     names = transformer.tensor_names(subject.model.params)
     # Patterns are checked against the weights' names before anything is scored.
     describe_kind(subject.model.params, language.make_kind(config), names)
@@ -71,7 +69,7 @@ def run(config, workdir: str) -> dict[str, Any]:
     with language.start_grading(config, subject) as grader:
       evaluator = language.make_evaluator(config, subject, grader)
       spec = _population_spec(config)
-      found = search.Search(
+      found = randopt.Search(
         folder,
         subject.model.params,
         spec,
@@ -104,7 +102,7 @@ def run(config, workdir: str) -> dict[str, Any]:
       )
       _check_base(folder, "judge", config)
       clock.lap("judge_s")
-      temperature = consistency.choose_temperature(
+      temperature = self_consistency.choose_temperature(
         config.consistency.temperatures, dev
       )
       if temperature is not None:
@@ -125,24 +123,28 @@ def run(config, workdir: str) -> dict[str, Any]:
 def summarise(config, task, examples, folder, chosen, dev) -> dict[str, Any]:
   """Reads the answers back from the log, and compares them."""
   members = _population_spec(config).sample()
-  temperature = consistency.choose_temperature(
+  temperature = self_consistency.choose_temperature(
     config.consistency.temperatures, dev
   )
   judged = Judged(
-    base=language_summary.read_answers(folder, "judge", [runs.BASE_POSITION]),
-    chosen=language_summary.read_answers(folder, "judge", chosen),
-    random=language_summary.read_answers(folder, "judge", range(len(chosen))),
+    base=randopt_results.read_answers(
+      folder, "judge", [directory.BASE_POSITION]
+    ),
+    chosen=randopt_results.read_answers(folder, "judge", chosen),
+    random=randopt_results.read_answers(folder, "judge", range(len(chosen))),
     samples=None
     if temperature is None
-    else language_summary.read_answers(
-      folder, consistency.name_split("judge", temperature), range(len(chosen))
+    else randopt_results.read_answers(
+      folder,
+      self_consistency.name_split("judge", temperature),
+      range(len(chosen)),
     ),
     temperature=temperature,
   )
-  return language_summary.summarise_run(
+  return randopt_results.summarise_run(
     members,
     folder.scores("select", range(len(members))),
-    language_summary.read_answers(folder, "select", [runs.BASE_POSITION]),
+    randopt_results.read_answers(folder, "select", [directory.BASE_POSITION]),
     [int(position) for position in chosen],
     judged,
     top_k=config.ensemble.also,
@@ -155,16 +157,16 @@ def summarise(config, task, examples, folder, chosen, dev) -> dict[str, Any]:
 def draw(members, scores, results, folder) -> None:
   """Draws the figures of a run."""
   sigmas = np.array([member.sigma for member in members])
-  language_plots.plot_scores(
+  randopt_plots.plot_scores(
     folder.figure_path("scores.png"), sigmas, scores, results
   )
-  language_plots.plot_curves(folder.figure_path("vote.png"), results)
-  language_plots.plot_selection(folder.figure_path("selection.png"), results)
+  randopt_plots.plot_curves(folder.figure_path("vote.png"), results)
+  randopt_plots.plot_selection(folder.figure_path("selection.png"), results)
 
 
-def _population_spec(config) -> search.PopulationSpec:
+def _population_spec(config) -> population.PopulationSpec:
   settings = config.population
-  return search.PopulationSpec(
+  return population.PopulationSpec(
     size=settings.size,
     sigmas=tuple(settings.sigmas),
     seed=config.seed,
@@ -184,12 +186,12 @@ def _choose(config, scores) -> np.ndarray:
       f" {num_finite} of {len(scores)} have one. Lower population.sigmas or"
       " ensemble.top_k."
     )
-  return randopt.select_top_k(scores, most)
+  return selection.select_top_k(scores, most)
 
 
 def _check_base(folder, split, config) -> None:
   """Refuses a base that fails, since everything is compared with it."""
-  (score,) = folder.scores(split, [runs.BASE_POSITION])
+  (score,) = folder.scores(split, [directory.BASE_POSITION])
   if not np.isfinite(score):
     raise UserError(
       f"The base must have finite logits on the prompts of {split}, got others"

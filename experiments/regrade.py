@@ -17,10 +17,13 @@ import ml_collections
 import numpy as np
 from absl import flags, logging
 
-from experiments import language, launch, randopt
-from thickets import grading, language_summary, runs
+from experiments import launch, randopt
+from experiments.launch import language
+from thickets.analysis import randopt_results
 from thickets.errors import UserError
-from thickets.records import Record
+from thickets.generation import grading
+from thickets.runs import directory
+from thickets.runs.record_log import Record
 from thickets.tasks.grader import TaskGrader
 
 _NOTE = (
@@ -38,7 +41,7 @@ def main(_) -> None:
     launch.configure_jax()
     config = _read_config(launch.WORKDIR.value)
     results, path = run(config, launch.WORKDIR.value, _RULES.value)
-    print(language_summary.format_results(results))
+    print(randopt_results.format_results(results))
     print(f"These figures are in {path}.")
 
 
@@ -50,7 +53,7 @@ def run(
   chosen, dev = _read_choice(pathlib.Path(workdir), config.population.size)
   task, examples = language.load_task(config)
   task.grader(rules)
-  with runs.Run(workdir, launch.to_json(config)) as folder:
+  with directory.Run(workdir, launch.to_json(config)) as folder:
     _check_data(folder, examples)
     grader = TaskGrader(config.task.name, rules, examples.examples)
     regraded = _Regraded(folder, grader, examples, task.num_threads)
@@ -62,9 +65,9 @@ def run(
 
 @dataclasses.dataclass(frozen=True)
 class _Regraded:
-  """Reads a run's records as `runs.Run` does, graded anew."""
+  """Reads a run's records as `directory.Run` does, graded anew."""
 
-  folder: runs.Run
+  folder: directory.Run
   grader: TaskGrader
   examples: Any
   num_threads: int
@@ -136,7 +139,7 @@ def _read_choice(
     ) from error
 
 
-def _check_data(folder: runs.Run, examples) -> None:
+def _check_data(folder: directory.Run, examples) -> None:
   """Refuses other examples than the responses answer."""
   recorded = (folder.header or {}).get("task", {}).get("data", {})
   for split in language.SPLITS:

@@ -16,19 +16,15 @@ from typing import Any
 
 from absl import flags, logging
 
-from experiments import (
-  analysed,
-  density,
-  estimating,
-  landscape,
-  launch,
-  measure,
-)
-from thickets import analysis, measurements, report_files, runs
+from experiments import density, landscape, launch, measure
+from experiments.launch import estimator_flags, measured_runs
+from thickets.analysis import measurement, neighbourhood
 from thickets.errors import UserError
+from thickets.report import run_files
+from thickets.runs import directory
 
 try:
-  from thickets import report
+  from thickets.report.html import report
 except ModuleNotFoundError as error:
   if error.name != "plotly":
     raise
@@ -41,7 +37,7 @@ _CONFIGS = ("measure", "randopt", "signals")
 def main(argv: Sequence[str]) -> None:
   """Reads the flags, and writes the page."""
   with launch.ending_plainly():
-    workdirs = analysed.read_workdirs(argv)
+    workdirs = measured_runs.read_workdirs(argv)
     path = run(workdirs, _find_path(workdirs))
     size = path.stat().st_size / 2**20
     print(f"The report is {path} ({size:.1f} MiB). Open it in a browser.")
@@ -55,9 +51,9 @@ def run(workdirs: Sequence[pathlib.Path], path: pathlib.Path) -> pathlib.Path:
       " with: .venv/bin/pip install -e '.[report]'."
     )
   # Before anything is computed, so that runs that do not fit cost nothing.
-  found = report_files.read_runs(workdirs)
+  found = run_files.read_runs(workdirs)
   notes = [_complete(one) for one in found]
-  found = report_files.read_runs(workdirs)  # With what was made just now.
+  found = run_files.read_runs(workdirs)  # With what was made just now.
   commands = [make_commands(one) for one in found]
   return report.write_report(path, found, commands=commands, notes=notes)
 
@@ -104,7 +100,7 @@ def make_command(config: Mapping[str, Any]) -> str:
 
 def _find_path(workdirs: Sequence[pathlib.Path]) -> pathlib.Path:
   if launch.OUT.value:
-    return runs.make_workdir(launch.OUT.value) / _PAGE
+    return directory.make_workdir(launch.OUT.value) / _PAGE
   folders = [workdir.resolve() for workdir in workdirs]
   shared = folders[0]
   while not all(folder.is_relative_to(shared) for folder in folders):
@@ -114,7 +110,7 @@ def _find_path(workdirs: Sequence[pathlib.Path]) -> pathlib.Path:
       f"--out must name a directory for this comparison, as {shared} is one of"
       " the runs and has a report of its own."
     )
-  return runs.make_workdir(shared) / _PAGE
+  return directory.make_workdir(shared) / _PAGE
 
 
 def _complete(found) -> list[str]:
@@ -130,10 +126,11 @@ def _complete(found) -> list[str]:
   if found.density is None:
     logging.info("%s: density.json is missing, and is made.", found.workdir)
     figures.mkdir(exist_ok=True)
-    made = analysis.analyse(
-      measurements.read_measurement(found.workdir), estimating.read_settings()
+    made = neighbourhood.analyse(
+      measurement.read_measurement(found.workdir),
+      estimator_flags.read_settings(),
     )
-    runs.write_json(found.workdir / "density.json", made.to_json())
+    directory.write_json(found.workdir / "density.json", made.to_json())
     density.draw(made, figures)
   if found.landscape is None:
     if _has_plane(found):
@@ -152,7 +149,7 @@ def _complete(found) -> list[str]:
 def _has_plane(found) -> bool:
   return (found.workdir / measure.PROJECTION).exists() or (
     found.kind == "measure"
-    and measurements.read_slice(found.workdir) is not None
+    and measurement.read_slice(found.workdir) is not None
   )
 
 

@@ -13,9 +13,12 @@ from typing import Any
 
 from absl import flags
 
-from experiments import analysed, estimating, launch
-from thickets import claims, runs, scaling, scaling_plots
+from experiments import launch
+from experiments.launch import estimator_flags, measured_runs
+from thickets.analysis import claims, scaling
 from thickets.errors import UserError
+from thickets.report.figures import scaling_plots
+from thickets.runs import directory
 
 _TOP_K = flags.DEFINE_integer("top_k", 16, "Members of an ensemble.")
 _MEASURED = flags.DEFINE_string(
@@ -32,18 +35,18 @@ _MANNERS = flags.DEFINE_list(
 def main(argv: Sequence[str]) -> None:
   """Reads the flags, measures, prints the claims."""
   with launch.ending_plainly():
-    workdirs = analysed.read_workdirs(argv)
+    workdirs = measured_runs.read_workdirs(argv)
     if len(workdirs) > 1:
       raise UserError(f"Name one ladder, got {len(workdirs)}.")
     if len(_MANNERS.value) not in (0, 2):
       raise UserError(f"--manners must name two rungs, got {_MANNERS.value}.")
     if _TOP_K.value < 1:
       raise UserError(f"--top_k must be at least 1, got {_TOP_K.value}.")
-    settings = estimating.read_settings()
+    settings = estimator_flags.read_settings()
     points = scaling.read_ladder(
       workdirs[0], settings, top_k=_TOP_K.value, measured=_MEASURED.value
     )
-    out = analysed.find_out(workdirs)
+    out = measured_runs.find_out(workdirs)
     compared = (
       claims.compare_manners(points, *_MANNERS.value) if _MANNERS.value else []
     )
@@ -55,7 +58,7 @@ def main(argv: Sequence[str]) -> None:
       "manners": compared,
       "points": [point.to_json() for point in points],
     }
-    runs.write_json(out / "ladder.json", results)
+    directory.write_json(out / "ladder.json", results)
     scaling_plots.plot_ladder(out / "figures" / "ladder.png", points)
     if compared:
       scaling_plots.plot_manners(

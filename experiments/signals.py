@@ -18,13 +18,16 @@ import optax
 from absl import logging
 
 from configs import signals as reference
-from experiments import launch, signals_figures
-from thickets import evaluators, randopt, records, runs, search, summary
+from experiments import launch
+from thickets.analysis import signals_results
 from thickets.errors import UserError
 from thickets.models import mlp
-from thickets.perturb import Gaussian, describe_kind
-from thickets.pretrain import pretrain
+from thickets.perturbation import Gaussian, describe_kind
+from thickets.report.figures import signals_figures
+from thickets.runs import directory, record_log
+from thickets.search import population, randopt, traced
 from thickets.tasks import signals
+from thickets.training.signals_pretraining import pretrain
 
 _NUM_RANDOM = 25  # Members shown as they were drawn, as in the paper's figure.
 _NUM_BLOCKS = 10  # Smaller populations of each size, at most.
@@ -43,7 +46,7 @@ def main(_) -> None:
     validate(config)
     launch.start_devices()
     results = run(config, launch.WORKDIR.value)
-    print(summary.format_results(results))
+    print(signals_results.format_results(results))
     print(
       f"Figures, results.json and experts.json are in {launch.WORKDIR.value}."
     )
@@ -83,7 +86,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
           "model.init": mlp.INITIALISERS,
           "pretraining.family": signals.FAMILIES,
           "task.family": signals.FAMILIES,
-          "population.design": randopt.DESIGNS,
+          "population.design": population.DESIGNS,
         },
       ),
       *launch.check_not_empty(
@@ -100,7 +103,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
   spec = _population_spec(config)
   # Patterns are checked against the weights' names before anything is written.
   describe_kind(_abstract_weights(model, config.task.context), spec.kind)
-  with runs.Run(
+  with directory.Run(
     workdir, launch.to_json(config), extendable=_EXTENDABLE
   ) as folder:
     weights_key, task_key = jax.random.split(jax.random.key(config.seed))
@@ -111,11 +114,11 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     score = functools.partial(
       signals.score_roll_out, functools.partial(_apply, model)
     )
-    selecting = evaluators.traced(
+    selecting = traced.traced(
       lambda *args: score(*args)["score"], kind=spec.kind
     )
-    judging = evaluators.traced(score, kind=spec.kind)
-    found = search.Search(
+    judging = traced.traced(score, kind=spec.kind)
+    found = randopt.Search(
       folder,
       base,
       spec,
@@ -135,10 +138,10 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       judging, splits["judge"], split="judge", positions=choice.judged
     )
     clock.lap("judging_s")
-    judged = summary.read_judged(
+    judged = signals_results.read_judged(
       folder, choice, target=np.asarray(splits["judge"]["target"])
     )
-    results = summary.summarise_run(
+    results = signals_results.summarise_run(
       found.members,
       scores,
       judged,
@@ -169,8 +172,8 @@ def _note(family: str) -> str:
   )
 
 
-def _choose(config, scores) -> summary.Choice:
-  return summary.choose_for_judging(
+def _choose(config, scores) -> signals_results.Choice:
+  return signals_results.choose_for_judging(
     scores,
     top_k=(config.ensemble.top_k, *config.ensemble.also),
     primary_k=config.ensemble.top_k,
@@ -190,9 +193,9 @@ def _sample_splits(key, task):
   )
 
 
-def _population_spec(config) -> search.PopulationSpec:
+def _population_spec(config) -> population.PopulationSpec:
   settings = config.population
-  return search.PopulationSpec(
+  return population.PopulationSpec(
     size=settings.size,
     sigmas=tuple(settings.sigmas),
     seed=config.seed,
@@ -209,7 +212,7 @@ def _describe_task(task, splits) -> dict[str, Any]:
     "context": task.context,
     "horizon": task.horizon,
     "score": "negative mean squared error of the roll-out",
-    "splits": {name: records.hash_arrays(b) for name, b in splits.items()},
+    "splits": {name: record_log.hash_arrays(b) for name, b in splits.items()},
   }
 
 
@@ -224,7 +227,7 @@ def _apply(model, params, windows):
   return model.apply({"params": params}, windows)
 
 
-def _load_or_pretrain(key, config, model, folder: runs.Run):
+def _load_or_pretrain(key, config, model, folder: directory.Run):
   """Returns the base: the run's own, or a freshly pretrained one."""
   settings, context = config.pretraining, config.task.context
   init_key, batch_key = jax.random.split(key)

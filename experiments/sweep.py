@@ -19,9 +19,11 @@ import numpy as np
 from absl import flags, logging
 from ml_collections import config_flags
 
+from configs import sweeps
 from experiments import launch
-from thickets import plots, runs, sweeps
 from thickets.errors import UserError
+from thickets.report.figures import signals_plots
+from thickets.runs import directory
 
 _INDEX = flags.DEFINE_integer("index", None, "The only point to run.")
 
@@ -45,7 +47,7 @@ def main(_) -> None:
     configs = [_override(config, point) for point in points]
     for point_config in configs:
       experiment.validate(point_config)
-    workdir = runs.make_workdir(launch.WORKDIR.value)
+    workdir = directory.make_workdir(launch.WORKDIR.value)
     if (workdir / "config.json").exists():
       raise UserError(
         f"workdir must be the folder of a sweep, got that of a run, {workdir}."
@@ -73,7 +75,7 @@ def _is_done(folder: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
   A run whose config differs in more than its size is refused by the run itself.
   """
   finished = (folder / "results.json").exists()
-  return finished and not runs.config_differences(
+  return finished and not directory.config_differences(
     folder, launch.to_json(config)
   )
 
@@ -125,13 +127,13 @@ def _summarise(
     for name, value in _columns(json.loads(text)).items():
       columns = groups.setdefault(points[index].group, {})
       columns.setdefault(name, []).append(value)
-  runs.write_json(
+  directory.write_json(
     workdir / "summary.json",
     {"units": "mean squared error per predicted value", "groups": groups},
   )
   table = _format(groups)
   (workdir / "summary.md").write_text(table + "\n", encoding="utf-8")
-  plots.plot_groups(
+  signals_plots.plot_groups(
     workdir / "figures" / "summary.png",
     {
       group: {name: _as_floats(columns[name]) for name in _COLUMNS}

@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from thickets.ensemble import majority_vote, mean_ensemble
-from thickets.perturb import BASE, Gaussian, Member, perturb
-from thickets.population import score_population
-from thickets.randopt import sample_members, select_top_k
+from thickets.members import BASE, Member
+from thickets.perturbation import Gaussian, perturb
+from thickets.search.engine import score_population
+from thickets.search.ensemble import majority_vote, mean_ensemble
+from thickets.search.population import sample_members
+from thickets.search.selection import select_top_k
 
 __all__ = [
   "BASE",
@@ -26,11 +28,11 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
   # Accelerator machines may lack SciPy, which these two load.
   if name == "solution_density":
-    from thickets.density import solution_density
+    from thickets.analysis.density import solution_density
 
     return solution_density
   if name == "spectral_discordance":
-    from thickets.diversity import spectral_discordance
+    from thickets.analysis.diversity import spectral_discordance
 
     return spectral_discordance
   raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,7 @@ import pytest
 from absl.testing import parameterized
 
 from configs import benchmark_language as config_file
-from experiments import benchmark_language
+from experiments.benchmark import language
 from thickets.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -87,11 +87,11 @@ class BenchmarkTest(parameterized.TestCase):
       config_file.get_config("smoke").to_dict() | change
     )
     with self.assertRaisesRegex(UserError, message):
-      benchmark_language.validate(config)
+      language.validate(config)
 
   @parameterized.parameters(*config_file._VARIANTS)
   def test_every_variant_is_valid(self, variant):
-    benchmark_language.validate(config_file.get_config(variant))
+    language.validate(config_file.get_config(variant))
 
   def test_sizes_are_those_of_the_published_models(self):
     from thickets.models import config as config_lib

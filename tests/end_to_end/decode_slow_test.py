@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from thickets import decode_programs, evaluators
-from thickets.decode import Decoding, Generator, Responses
+from thickets.generation import programs
+from thickets.generation.generator import Decoding, Generator, Responses
+from thickets.generation.sampling import Sampling
+from thickets.members import Member
 from thickets.models import layout, transformer
-from thickets.perturb import Member, perturb
-from thickets.sampling import Sampling
+from thickets.perturbation import perturb
+from thickets.search import meshes
 
 LENGTHS = (3, 8, 1, 16, 2, 11, 5)
 
@@ -25,7 +27,7 @@ class OracleTest(decode_test.Comparison):
     layout=[(False, 20), (True, 0)],
   )
   @pytest.mark.slow
-  @mock.patch.object(decode_programs, "CPU_BLOCK_TOKENS", 48)
+  @mock.patch.object(programs, "CPU_BLOCK_TOKENS", 48)
   def test_every_family_follows_the_oracle(self, name, layout):
     is_stacked, prefix = layout
     config, params = decode_test.make_model(name)
@@ -37,7 +39,7 @@ class OracleTest(decode_test.Comparison):
       generator = Generator(
         config,
         Decoding(24, stop_tokens=stop_tokens),
-        mesh=evaluators.make_mesh(jax.devices()[:num_devices]),
+        mesh=meshes.make_mesh(jax.devices()[:num_devices]),
         rows=rows,
         segment=segment,
         is_stacked=is_stacked,
@@ -94,7 +96,7 @@ class MembersTest(decode_test.Comparison):
   @pytest.mark.slow
   def test_members_together_and_alone(self, name, how, num_model, prefix):
     config, base = decode_test.make_model(name)
-    mesh = evaluators.make_mesh(model=num_model)
+    mesh = meshes.make_mesh(model=num_model)
     rebuild = jax.jit(
       functools.partial(perturb, names=transformer.tensor_names(base))
     )

@@ -13,7 +13,7 @@ from absl.testing import parameterized
 from configs import ladder as settings
 from experiments import ladder as binary
 from experiments import pretrain
-from thickets import measurements
+from thickets.analysis import measurement
 from thickets.errors import UserError
 from thickets.models import hub
 
@@ -92,7 +92,7 @@ class ClimbTest(parameterized.TestCase):
     identities = set()
     for step in stages:
       model = hub.load(str(pretrain.name_stage(rung / "pretrain", step)))
-      found = measurements.read_measurement(rung / "measure" / f"{step:06d}")
+      found = measurement.read_measurement(rung / "measure" / f"{step:06d}")
       self.assertEqual(found.base_identity, model.identity)
       identities.add(model.identity)
       self.assertLen(found.members, 8)

@@ -25,19 +25,15 @@ import pytest
 from absl.testing import parameterized
 
 from configs import countdown_tiny
-from experiments import language, launch, regrade
+from experiments import launch, regrade
 from experiments import randopt as binary
-from thickets import (
-  byte_tokenizer,
-  ensemble,
-  evaluators,
-  experts,
-  grading,
-  language_summary,
-  records,
-)
+from experiments.launch import language
+from thickets.analysis import randopt_results
 from thickets.errors import UserError
-from thickets.models import hub, transformer
+from thickets.generation import grading
+from thickets.models import byte_tokenizer, hub, transformer
+from thickets.runs import experts, record_log
+from thickets.search import ensemble, meshes
 
 ROOT = pathlib.Path(__file__).parents[2]
 FIELDS = {
@@ -203,7 +199,9 @@ def _counts(workdir):
   """Number of records by split."""
   if not _log(workdir).exists():
     return collections.Counter()
-  return collections.Counter(r.split for r in records.read_log(_log(workdir)))
+  return collections.Counter(
+    r.split for r in record_log.read_log(_log(workdir))
+  )
 
 
 class _EndToEndTestCase(parameterized.TestCase):
@@ -247,7 +245,7 @@ class FastTest(_EndToEndTestCase):
   """In this process, with one stage of generation that compiles once."""
 
   def test_a_run_leaves_all_it_found_and_repeating_it_changes_nothing(self):
-    one_device = evaluators.make_mesh(jax.devices()[:1])
+    one_device = meshes.make_mesh(jax.devices()[:1])
     self.enter_context(
       mock.patch.object(language, "make_mesh", return_value=one_device)
     )
@@ -321,7 +319,7 @@ class RunTest(_EndToEndTestCase):
   def test_what_is_printed_is_what_is_saved(self):
     printed = (_unbroken_run() / "printed").read_text()
     results = _results(_unbroken_run())
-    self.assertStartsWith(printed, language_summary.format_results(results))
+    self.assertStartsWith(printed, randopt_results.format_results(results))
     self.assertLen(results["dev"], 2)
     self.assertEqual(
       _counts(_unbroken_run()),
@@ -359,7 +357,7 @@ class RunTest(_EndToEndTestCase):
       record.split.startswith(split)
       and (split != "judge" or " " not in record.split)
       and record.position >= 0
-      for record in records.read_log(_log(self.workdir))
+      for record in record_log.read_log(_log(self.workdir))
     )
 
   def test_a_population_grown_later_is_the_same(self):
@@ -455,7 +453,7 @@ class RegradeTest(_EndToEndTestCase):
     self.assertRegex(again["note"], "^Graded anew")
     again["note"] = ""
     self.assertEqual(again, _results(self.workdir))
-    self.assertStartsWith(done.stdout, language_summary.format_results(again))
+    self.assertStartsWith(done.stdout, randopt_results.format_results(again))
 
   def test_other_rules_judge_the_same_members_otherwise(self):
     files = {"experts.json", "results.json", "config.json"}
@@ -578,7 +576,7 @@ def _judged(workdir):
   """Positions of the members that were judged."""
   return {
     record.position
-    for record in records.read_log(_log(workdir))
+    for record in record_log.read_log(_log(workdir))
     if record.split == "judge" and record.position >= 0
   }
 
@@ -586,7 +584,7 @@ def _judged(workdir):
 def _channels(workdir, split, positions):
   found = {
     record.position: record
-    for record in records.read_log(_log(workdir))
+    for record in record_log.read_log(_log(workdir))
     if record.split == split
   }
   return [found[position].channels() for position in positions]

@@ -20,8 +20,9 @@ from absl.testing import parameterized
 
 from configs import measure as settings
 from experiments import measure as binary
-from thickets import measurements, records
+from thickets.analysis import measurement
 from thickets.errors import UserError
+from thickets.runs import record_log
 
 ROOT = pathlib.Path(__file__).parents[2]
 TASKS = ("drills/sorting", "drills/maximum")
@@ -80,7 +81,7 @@ def _log(workdir):
 
 def _count(workdir):
   return (
-    len([*records.read_log(_log(workdir))]) if _log(workdir).exists() else 0
+    len([*record_log.read_log(_log(workdir))]) if _log(workdir).exists() else 0
   )
 
 
@@ -131,10 +132,10 @@ class RunTest(_MeasureTestCase):
 
   def test_the_log_holds_what_was_asked_for(self):
     workdir = _unbroken_run()
-    found = list(records.read_log(_log(workdir)))
+    found = list(record_log.read_log(_log(workdir)))
     self.assertEqual({record.split for record in found}, SPLITS)
     self.assertLen(found, 2 * (NUM_MEMBERS + 1) + 9)
-    measured = measurements.read_measurement(workdir)
+    measured = measurement.read_measurement(workdir)
     self.assertEqual(tuple(measured.tasks), TASKS)
     results = _read(workdir, "results.json")
     for name, task in measured.tasks.items():
@@ -147,7 +148,7 @@ class RunTest(_MeasureTestCase):
       self.assertEqual((level["num_members"], level["num_failed"]), (12, 0))
       self.assertAlmostEqual(level["best"], task.scores.mean(axis=1).max())
     # The middle of the slice is the base.
-    members, tasks = measurements.read_slice(workdir)
+    members, tasks = measurement.read_slice(workdir)
     self.assertEqual([s for _, s in members[4].terms], [0.0, 0.0])
     for task in tasks.values():
       np.testing.assert_array_equal(task.scores[4], task.base_scores)
@@ -159,7 +160,7 @@ class RunTest(_MeasureTestCase):
     before = _log(workdir).read_bytes()
     self.run_well(_start_run(workdir, "population.size=14"))
     self.assertStartsWith(_log(workdir).read_bytes(), before)
-    found = measurements.read_measurement(workdir)
+    found = measurement.read_measurement(workdir)
     self.assertLen(found.members, 14)
     self.assertLen(_read(workdir, binary.PROJECTION)["coordinates"], 14)
 

@@ -14,8 +14,7 @@ import unittest
 import pytest
 from absl.testing import parameterized
 
-from thickets import sandbox
-from thickets.tasks import mbpp
+from thickets.tasks import mbpp, sandbox
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROWS_FILE = ROOT.parent / "shared/data/mbpp/mbpp.jsonl"
@@ -176,7 +175,7 @@ class BombTest(parameterized.TestCase):
     # What is imported must be readable by nobody, who may not enter a home.
     done = subprocess.run(
       [_public_python(), "-c", _IMPORTABLE + program],
-      env={"SANDBOX": str(pathlib.Path(sandbox.__file__).parents[1])},
+      env={"SANDBOX": str(pathlib.Path(sandbox.__file__).parents[2])},
       capture_output=True,
       text=True,
       check=False,

@@ -24,9 +24,9 @@ from absl.testing import parameterized
 
 from configs import signals as signals_config
 from experiments import signals as binary
-from thickets import experts, records, runs
 from thickets.errors import UserError
 from thickets.models import mlp
+from thickets.runs import directory, experts, record_log
 from thickets.tasks import signals
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -165,7 +165,7 @@ class RunTest(_EndToEndTestCase):
     config = json.loads((self.workdir / "config.json").read_text())["config"]
     model, task = mlp.make_mlp(**config["model"]), config["task"]
     initial = model.init(jax.random.key(0), jnp.zeros((1, task["context"])))
-    with runs.Run(self.workdir, config) as folder:
+    with directory.Run(self.workdir, config) as folder:
       base = folder.load_base(initial["params"])
     found = experts.load_experts(self.workdir / "experts.json", base)
     self.assertLen(found.members, 10)  # The largest ensemble of the config.
@@ -294,7 +294,9 @@ class ResumeTest(_EndToEndTestCase):
   def stage(self):
     if not (self.workdir / "base").exists():
       return "pretraining"
-    splits = {record.split for record in records.read_log(_log(self.workdir))}
+    splits = {
+      record.split for record in record_log.read_log(_log(self.workdir))
+    }
     return "judging" if "judge" in splits else "scoring"
 
   def test_interrupted_it_says_how_to_go_on(self):
@@ -330,7 +332,7 @@ class DevicesTest(_EndToEndTestCase):
     return {
       (record.split, record.position): record.score
       for path in (workdir / "records").iterdir()
-      for record in records.read_log(path)
+      for record in record_log.read_log(path)
     }
 
   @parameterized.parameters(1, 2, 8)
@@ -368,7 +370,7 @@ class DevicesTest(_EndToEndTestCase):
       _, errors = process.communicate(timeout=300)
       self.assertEqual(process.returncode, 0, msg=errors[-5000:])
     first, second = (
-      {(record.split, record.position) for record in records.read_log(path)}
+      {(record.split, record.position) for record in record_log.read_log(path)}
       for path in (self.workdir / "records").iterdir()
     )
     self.assertEmpty(first & second)  # Each took its share and no more.

@@ -23,9 +23,9 @@ from jaxtyping import PRNGKeyArray
 from thickets import naming
 from thickets.errors import UserError
 from thickets.models import (
-  capacity,
   checkpoint,
-  remote,
+  hub_files,
+  memory,
   streaming,
   transformer,
 )
@@ -97,19 +97,19 @@ def load(
       not fit into memory, or its files do not fit each other.
   """
   dtype = None if dtype is None else _check_dtype(dtype)
-  files = remote.locate(str(name_or_dir), revision)
+  files = hub_files.locate(str(name_or_dir), revision)
   fields = _read_json(files.directory / "config.json", is_needed=True)
   config = config_lib.parse_config(fields)
   generation = _read_json(files.directory / "generation_config.json")
   tokenizer = load_tokenizer(files.directory)
   check_vocabulary(tokenizer, config)
   if dtype is not None:
-    capacity.check_fits(config, dtype, mesh)
+    memory.check_fits(config, dtype, mesh)
   files.fetch_weights()
   stored = checkpoint.Checkpoint(files.directory, config)
   if dtype is None:
     dtype = _stored_dtype(stored)
-    capacity.check_fits(config, dtype, mesh)
+    memory.check_fits(config, dtype, mesh)
   params, identity = streaming.read_params(config, stored, dtype, mesh)
   return Model(
     config=config,
@@ -181,7 +181,7 @@ def make_model(
   config = config_lib.parse_config(fields)
   check_vocabulary(tokenizer, config)
   dtype = _check_dtype(dtype)
-  capacity.check_fits(config, dtype)
+  memory.check_fits(config, dtype)
   # Compiled, so that no second copy is held in float32.
   params = jax.jit(transformer.init, static_argnums=(0, 2))(config, key, dtype)
   return Model(

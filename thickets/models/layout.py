@@ -64,7 +64,7 @@ def member_shardings(shardings: Any) -> Any:
 
 
 def stack_members(members: Sequence[Params]) -> Params:
-  """Stacks the weights of members, as `decode.Generator` takes them."""
+  """Stacks the weights of members, as `generator.Generator` takes them."""
   return {
     name: jax.tree.map(
       lambda *leaves, axis=axis: jnp.stack(leaves, axis),

@@ -43,7 +43,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from thickets.tasks import base, formulas, tags
+from thickets.tasks import base
+from thickets.tasks.parsing import formulas, tags
 
 _SYSTEM = (
   "You are a helpful assistant. You reason about a question first and then give"

@@ -11,8 +11,8 @@ that both rule sets look for.
 from collections.abc import Mapping
 from typing import Any
 
-from thickets.tasks import boxed
 from thickets.tasks.base import Example, Source, Task
+from thickets.tasks.parsing import boxed
 
 
 def make_example(row: Mapping[str, Any], number: int) -> Example:

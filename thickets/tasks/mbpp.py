@@ -2,7 +2,7 @@
 
 Rows are those of `google-research-datasets/mbpp`, configuration `full`, also as
 in its original file `mbpp.jsonl`. The tests are shown in the prompt. Responses
-run in `thickets.sandbox` alone, which returns what the tests' calls give; the
+run in `thickets.tasks.sandbox` alone, which returns what the tests' calls give; the
 comparison with what a test expects happens here. So every test must be one
 `assert` in which one side is the program's (`sandbox.checks.parse_test`); a row
 with another one is refused. All 2922 tests of `full` fit. The other side is a
@@ -43,9 +43,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thickets import sandbox
-from thickets.sandbox import checks
-from thickets.tasks import base, tags
+from thickets.tasks import base, sandbox
+from thickets.tasks.parsing import tags
+from thickets.tasks.sandbox import checks
 
 _SYSTEM = "You are an expert Python programmer. You write short, correct code."
 _QUESTION = """\

@@ -13,8 +13,8 @@ Rules `standard` and `paper`: see `boxed`, and `math500` on the prompt. Under
 from collections.abc import Mapping
 from typing import Any
 
-from thickets.tasks import boxed
 from thickets.tasks.base import Example, Source, Task
+from thickets.tasks.parsing import boxed
 
 
 def make_example(row: Mapping[str, Any], number: int) -> Example:

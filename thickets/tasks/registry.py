@@ -56,7 +56,7 @@ def load_grader(name: str, rules: str) -> GradeFn:
 
 
 def _drills() -> dict[str, Task]:
-  return importlib.import_module("thickets.tasks.drills").TASKS
+  return importlib.import_module("thickets.tasks.drills.drill_tasks").TASKS
 
 
 def _load_file(path: pathlib.Path) -> Task:

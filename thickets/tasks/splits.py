@@ -14,9 +14,9 @@ from typing import Any
 from absl import logging
 
 from thickets.errors import UserError
-from thickets.tasks import tables
+from thickets.tasks import data
 from thickets.tasks.base import Example, Task
-from thickets.tasks.tables import Table
+from thickets.tasks.data import Table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _load_tables(task, sizes, train, test, revision, seed):
         "task.revision must not be given with a file, got"
         f" {revision!r} for {train}. Leave it out."
       )
-    return tables.read_file(train), tables.read_file(test) if test else None
+    return data.read_file(train), data.read_file(test) if test else None
   if task.generate is not None:
     if revision:
       raise UserError(
@@ -176,8 +176,8 @@ def _load_tables(task, sizes, train, test, revision, seed):
       " the file is published."
     )
   return (
-    tables.load_source(task.train, revision),
-    tables.load_source(task.test, revision) if task.test else None,
+    data.load_source(task.train, revision),
+    data.load_source(task.test, revision) if task.test else None,
   )
 
 

@@ -25,7 +25,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thickets.tasks import base, tags
+from thickets.tasks import base
+from thickets.tasks.parsing import tags
 
 CLASSES = {
   1: "heteroatom alkylation or arylation: a new bond from N, O or S to carbon",

@@ -1,0 +1,1 @@
+"""The benchmark: speed and memory against the machine's own ceilings."""

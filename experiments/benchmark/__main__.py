@@ -1,0 +1,43 @@
+"""Measures speed and memory, against the machine's own ceilings.
+
+    python -m experiments.benchmark --config=configs/benchmark_signals.py \
+      --workdir=DIR
+    python -m experiments.benchmark \
+      --config=configs/benchmark_language.py:small --workdir=DIR
+
+Prints the figures and writes them to benchmark.json. Needs no data, grading or
+hub library.
+"""
+
+from experiments import launch
+from experiments.benchmark import language, signals
+from thickets.runs import directory, environment
+
+_SUBJECTS = {"language": language, "signals": signals}
+
+
+def main(_) -> None:
+  """Reads the flags, measures, prints."""
+  with launch.ending_well():
+    config = launch.read_config()
+    if "subject" not in config:
+      launch.refuse(["subject is missing from the config."])
+    launch.refuse(launch.check_choices(config, {"subject": _SUBJECTS}))
+    subject = _SUBJECTS[config.subject]
+    subject.validate(config)
+    workdir = directory.make_workdir(launch.WORKDIR.value)
+    launch.start_devices()
+    figures = subject.measure(config)
+    figures["config"] = launch.to_json(config)
+    figures["environment"] = environment.describe()
+    directory.write_json(workdir / "benchmark.json", figures)
+    for name, value in figures.items():
+      if not isinstance(value, dict):
+        print(f"{name:24} {value:.4g}")
+    for size, peak in figures["peak_memory_bytes"].items():
+      sizes = ", ".join(f"{n} {b / 2**20:.0f} MiB" for n, b in peak.items())
+      print(f"{'peak_memory':24} {size}: {sizes}")
+
+
+if __name__ == "__main__":
+  launch.run(main)

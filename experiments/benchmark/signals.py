@@ -1,0 +1,143 @@
+"""The benchmark's subject `signals`: how fast 1-D roll-outs are scored.
+
+Times the way that an experiment takes, record log included.
+"""
+
+import functools
+import multiprocessing
+import tempfile
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from configs import benchmark_signals
+from experiments import launch
+from experiments.benchmark import ceilings
+from thickets.models import mlp
+from thickets.perturbation import Gaussian
+from thickets.runs import directory
+from thickets.search import engine, population, traced
+from thickets.tasks import signals
+
+
+def validate(config: ml_collections.ConfigDict) -> None:
+  """Raises one UserError with everything wrong, before any device work."""
+  launch.refuse(launch.check_keys(config, benchmark_signals.get_config()))
+  launch.refuse(
+    [
+      *launch.check_ranges(
+        config,
+        {
+          "seed": (0, 2**32 - 1),
+          "model.width": (1, None),
+          "model.depth": (2, None),
+          "task.context": (1, None),
+          "task.horizon": (1, None),
+          "task.num_select": (1, None),
+          "population.size": (1, 2**32),
+          "population.sigma": (0, None),
+          "population.chunk": (0, None),
+          "population.memory_sizes": (1, 2**32),
+        },
+      ),
+      *launch.check_choices(
+        config,
+        {
+          "model.init": mlp.INITIALISERS,
+          "task.family": signals.FAMILIES,
+        },
+      ),
+    ]
+  )
+
+
+def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """Measures rates; the matrix product before and after, for the better one."""
+  matmul_gflops = ceilings.measure_matmul_gflops()
+  evaluator, base, batch, members, width = _prepare(
+    config, config.population.size
+  )
+  _score(evaluator, base, members[:width], batch, width)  # Compiles.
+  compile_s = evaluator.compile_s
+  start = time.perf_counter()
+  _score(evaluator, base, members, batch, width)
+  member_s = (time.perf_counter() - start) / len(members)
+  matmul_gflops = max(matmul_gflops, ceilings.measure_matmul_gflops())
+  num_devices = jax.local_device_count()
+  if jax.default_backend() != "cpu":  # There one product uses all devices.
+    matmul_gflops *= num_devices
+
+  num_inputs = config.task.num_select * config.task.horizon
+  flops = 2 * ceilings.count_matmul_weights(base) * num_inputs
+  perturb_s = ceilings.measure_perturb_s(base, members[:width], Gaussian())
+  return {
+    "members_per_s": 1 / member_s,
+    "compile_s": compile_s,
+    "achieved_gflops": flops / member_s / 1e9,
+    "matmul_gflops": matmul_gflops,
+    "utilisation": flops / member_s / 1e9 / matmul_gflops,
+    # Members are rebuilt on all devices at the same time.
+    "perturb_fraction": perturb_s / (member_s * num_devices),
+    "noise_speedup": ceilings.measure_noise_speedup(),
+    "chunk_width": width,
+    "num_devices": num_devices,
+    "peak_memory_bytes": {
+      f"N={size}": _in_own_process(_peak_memory, config, size)
+      for size in config.population.memory_sizes
+    },
+  }
+
+
+def _prepare(config, size):
+  """An evaluator, random weights, a batch, members and a chunk width."""
+  weights_key, task_key = jax.random.split(jax.random.key(config.seed))
+  model = mlp.make_mlp(**config.model)
+  windows = jnp.zeros((1, config.task.context))
+  base = model.init(weights_key, windows)["params"]
+  batch = signals.sample_splits(
+    task_key,
+    config.task.family,
+    {"select": config.task.num_select},
+    context=config.task.context,
+    horizon=config.task.horizon,
+  )["select"]
+
+  def apply_fn(params, windows):
+    return model.apply({"params": params}, windows)
+
+  score = functools.partial(signals.score_roll_out, apply_fn)
+  evaluator = traced.traced(lambda *args: score(*args)["score"])
+  members = population.sample_members(
+    config.seed, size, (config.population.sigma,)
+  )
+  width = config.population.chunk or evaluator.find_width(base, batch, size)
+  return evaluator, base, batch, members, width
+
+
+def _score(evaluator, base, members, batch, width):
+  """Scores members into the record log of a throw-away run."""
+  with (
+    tempfile.TemporaryDirectory() as workdir,
+    directory.Run(workdir, {}) as folder,
+  ):
+    folder.write_header({"purpose": "benchmark"})
+    engine.evaluate_members(
+      folder, evaluator, base, members, batch, split="select", width=width
+    )
+
+
+def _peak_memory(fields: dict[str, Any], size: int) -> dict[str, int]:
+  launch.configure_jax()
+  config = ml_collections.ConfigDict(fields)
+  evaluator, base, batch, members, width = _prepare(config, size)
+  _score(evaluator, base, members, batch, width)
+  return ceilings.peak_memory_bytes()
+
+
+def _in_own_process(function, config, size):
+  context = multiprocessing.get_context("spawn")
+  with context.Pool(1) as pool:
+    return pool.apply(function, (launch.to_json(config), size))

@@ -1,0 +1,328 @@
+"""Tests of a run's figures: a case worked by hand, failures, and the console."""
+
+import json
+import math
+
+import numpy as np
+from absl.testing import parameterized
+
+from thickets.analysis import intervals, randopt_results
+from thickets.analysis.randopt_results import Judged
+from thickets.members import Member
+from thickets.search.answers import Answers
+
+MEMBERS = [Member(9, 0.1), Member(8, 0.1), Member(7, 0.2), Member(6, 0.2)]
+SCORES = np.array([0.5, np.nan, 0.75, 0.25])  # On four prompts of selection.
+
+
+def answer(votes, lenient, correct=(0, 0, 0, 0), failed=False):
+  """The channels of one respondent on four prompts."""
+  correct = np.array(correct, bool)
+  return {
+    "score": np.full(4, np.nan) if failed else correct.astype(np.float64),
+    "correct": correct,
+    "lenient": np.array(lenient, bool),
+    "format": correct,
+    "vote": np.array(list(votes)),
+  }
+
+
+def stack(*parts):
+  return Answers.stack(parts)
+
+
+BEST = answer(["a", "b", "", "d"], [1, 1, 0, 0], [1, 0, 0, 0])  # Member 2.
+SECOND = answer(["a", "c", "c", "d"], [1, 0, 1, 0], [1, 0, 1, 0])  # Member 0.
+FAILED = answer([""] * 4, [0, 0, 0, 0], failed=True)  # Member 1.
+BASE = answer(["a", "x", "x", "x"], [1, 0, 0, 0])
+JUDGED = Judged(
+  base=stack(BASE),
+  chosen=stack(BEST, SECOND),
+  random=stack(SECOND, FAILED),
+  samples=stack(
+    answer(["a", "", "", ""], [1, 0, 0, 0]),
+    answer(["z", "x", "", "w"], [0, 0, 0, 1]),
+  ),
+  temperature=0.7,
+)
+DEV = [
+  {"temperature": 0.7, "k": 2, "size": 8, "accuracy": 0.375},
+  {"temperature": 1.0, "k": 2, "size": 8, "accuracy": 0.25},
+]
+
+
+def summarise(scores=SCORES, judged=JUDGED, positions=(2, 0), **changes):
+  settings = {"top_k": (1, 5), "primary_k": 2, "dev": DEV, "note": "Note!"}
+  return randopt_results.summarise_run(
+    MEMBERS,
+    scores,
+    stack(answer(["a"] * 4, [1, 1, 1, 1], [1, 0, 0, 1])),
+    list(positions),
+    judged,
+    **settings | changes,
+  )
+
+
+def wilson(count, trials=4):
+  low, high = intervals.wilson_interval(count, trials)
+  return {"mean": count / trials, "low": low, "high": high}
+
+
+def bootstrap(*values):
+  low, high = intervals.bootstrap_interval(np.array(values, np.float64))
+  return {"mean": float(np.mean(values)), "low": low, "high": high}
+
+
+class WorkedCaseTest(parameterized.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.results = summarise()
+
+  def test_table(self):
+    expected = [
+      {
+        "role": "base",
+        "name": "base",
+        "responses": 1,
+        "select_score": 0.5,
+        "judge_score": 0.0,
+        "judge": wilson(1),
+        "strict": 0.0,
+      },
+      {
+        "role": "random-mean",
+        "name": "mean of 2 random members",
+        "responses": 1,
+        "select_score": 0.5,  # Of the one that did not fail.
+        "judge_score": 0.5,
+        "judge": bootstrap(0.5, 0, 0.5, 0),
+        "strict": 0.25,
+        "gain": bootstrap(-0.5, 0, 0.5, 0),
+      },
+      {
+        "role": "best",
+        "name": "best member",
+        "responses": 1,
+        "select_score": 0.75,
+        "judge_score": 0.25,
+        "judge": wilson(2),
+        "strict": 0.25,
+        "gain": bootstrap(0, 1, 0, 0),
+      },
+      {
+        "role": "chosen-mean",
+        "name": "mean of the best 2",
+        "responses": 1,
+        "select_score": 0.625,
+        "judge_score": 0.375,
+        "judge": bootstrap(1, 0.5, 0.5, 0),
+        "strict": 0.375,
+        "gain": bootstrap(0, 0.5, 0.5, 0),
+      },
+      {
+        "role": "vote",
+        "name": "vote, K=1",
+        "responses": 1,
+        "judge": wilson(2),
+        "gain": bootstrap(0, 1, 0, 0),
+      },
+      {
+        "role": "vote-primary",
+        "name": "vote, K=2 (primary)",
+        "responses": 2,
+        "judge": wilson(3),
+        "gain": bootstrap(0, 1, 1, 0),
+      },
+      {
+        "role": "random-primary",
+        "name": "random members, K=2 (primary)",
+        "responses": 2,
+        "judge": wilson(2),
+        "gain": bootstrap(0, 0, 1, 0),
+      },
+      {
+        "role": "samples",
+        "name": "self-consistency T=0.7, K=1",
+        "responses": 1,
+        "judge": wilson(1),
+        "gain": bootstrap(0, 0, 0, 0),
+      },
+      {
+        "role": "samples-primary",
+        "name": "self-consistency T=0.7, K=2 (primary)",
+        "responses": 2,
+        "judge": wilson(2),
+        "gain": bootstrap(0, 0, 0, 1),
+      },
+    ]
+    self.assertEqual(self.results["table"], expected)
+
+  def test_differences_are_paired(self):
+    self.assertEqual(
+      self.results["differences"],
+      [
+        {"name": name, "k": 2, **bootstrap(*values)}
+        for name, values in (
+          ("vote - base", (0, 1, 1, 0)),
+          ("vote - random members", (0, 1, 0, 0)),
+          ("vote - self-consistency", (0, 1, 1, -1)),
+        )
+      ],
+    )
+
+  def test_population(self):
+    def better(count, trials):
+      share = wilson(count, trials)
+      share["frac"] = share.pop("mean")
+      return {"count": count, **share}
+
+    self.assertEqual(
+      self.results["population"],
+      {
+        "size": 4,
+        "base_score": 0.5,
+        "num_failed": 1,
+        "mean_score": 0.5,
+        "best_score": 0.75,
+        "better_than_base": better(1, 4),
+        "by_sigma": [
+          {
+            "sigma": 0.1,
+            "size": 2,
+            "num_failed": 1,
+            "mean_score": 0.5,
+            "best_score": 0.5,
+            "better_than_base": better(0, 2),  # A tie is not better.
+          },
+          {
+            "sigma": 0.2,
+            "size": 2,
+            "num_failed": 0,
+            "mean_score": 0.5,
+            "best_score": 0.75,
+            "better_than_base": better(1, 2),
+          },
+        ],
+      },
+    )
+
+  def test_winners_curse_and_members(self):
+    self.assertEqual(
+      self.results["winners_curse"],
+      {
+        "select_score": 0.75,
+        "judge_score": 0.25,
+        "chosen_select_score": 0.625,
+        "chosen_judge_score": 0.375,
+        "base_judge_score": 0.0,
+      },
+    )
+    self.assertEqual(
+      self.results["chosen"],
+      [
+        {
+          "rank": 0,
+          "position": 2,
+          "sigma": 0.2,
+          "select_score": 0.75,
+          "judge_score": 0.25,
+          "judge_accuracy": 0.5,
+        },
+        {
+          "rank": 1,
+          "position": 0,
+          "sigma": 0.1,
+          "select_score": 0.5,
+          "judge_score": 0.5,
+          "judge_accuracy": 0.5,
+        },
+      ],
+    )
+    self.assertEqual(
+      self.results["random"],
+      [
+        {"position": 0, "select_score": 0.5, "judge_score": 0.5},
+        {"position": 1, "select_score": None, "judge_score": None},
+      ],
+    )
+
+  def test_curves_counts_and_choices(self):
+    self.assertEqual(
+      self.results["curves"],
+      {
+        "vote": [wilson(2), wilson(3)],
+        "random": [wilson(2), wilson(2)],
+        "samples": [wilson(1), wilson(2)],
+      },
+    )
+    self.assertEqual(self.results["num_select"], 4)
+    self.assertEqual(self.results["num_judge"], 4)
+    self.assertEqual(self.results["primary_k"], 2)
+    self.assertEqual(self.results["dev"], DEV)
+    self.assertIn("shares of prompts", self.results["units"])
+    json.dumps(self.results, allow_nan=False)
+
+  def test_console(self):
+    text = randopt_results.format_results(self.results)
+    table = text.splitlines()
+    self.assertRegex(
+      table[0], "^% of 4 prompts +responses +score, select +score, judge +right"
+    )
+    for row in self.results["table"]:
+      (line,) = (li for li in table if li.startswith(row["name"] + "  "))
+      numbers = [f"{100 * row['judge']['mean']:.1f}"]
+      numbers += [
+        f"{100 * row[f]:.1f}"
+        for f in ("select_score", "judge_score")
+        if f in row
+      ]
+      if "gain" in row:
+        numbers.append(f"{100 * row['gain']['mean']:+.1f}")
+      low, high = (100 * row["judge"][end] for end in ("low", "high"))
+      self.assertIn(f"[{low:.1f}, {high:.1f}]", line)
+      self.assertContainsSubset(numbers, line.split())
+    # In columns; the base has nothing in the last.
+    self.assertLen({len(line) for line in table[1:10]} - {len(table[1])}, 1)
+    for expected in (
+      r"vote - self-consistency: \+25\.0 \[-50\.0, \+100\.0\]",
+      r"4 members, 1 failed, mean 50\.0 on 4 prompts of selection; 1 better"
+      r" than the base there: 25\.0% \[4\.6%, 69\.9%\]",
+      r"best member was selected with a score of 75\.0 and reaches 25\.0 on unseen",
+      r"chosen on 8 prompts of dev: 0\.7: 37\.5, 1: 25\.0",
+      r"^Note!$",
+    ):
+      self.assertRegex(text, rf"(?m){expected}")
+
+
+class OtherCasesTest(parameterized.TestCase):
+  def test_without_self_consistency(self):
+    judged = Judged(JUDGED.base, JUDGED.chosen, JUDGED.random)
+    results = summarise(judged=judged, dev=(), note="")
+    self.assertNotIn("samples", results["curves"])
+    self.assertLen(results["differences"], 2)
+    text = randopt_results.format_results(results)
+    self.assertNotIn("self-consistency", text)
+    self.assertNotIn("dev", text)
+
+  def test_members_that_fail_leave_numbers_that_json_has(self):
+    """A sigma without survivors, and chosen that fail on unseen prompts."""
+    scores = np.array([np.nan, np.nan, 0.75, 0.25])
+    judged = Judged(JUDGED.base, stack(FAILED, SECOND), stack(FAILED, FAILED))
+    results = summarise(scores, judged, positions=(2, 3))
+    json.dumps(results, allow_nan=False)
+    group = results["population"]["by_sigma"][0]
+    self.assertEqual(group["num_failed"], 2)
+    self.assertIsNone(group["mean_score"])
+    self.assertIsNone(results["table"][1]["select_score"])
+    self.assertIsNone(results["winners_curse"]["judge_score"])
+    self.assertIsNone(results["chosen"][0]["judge_score"])
+    self.assertIn("reaches – on", randopt_results.format_results(results))
+
+  def test_a_share_of_flags_is_never_certain(self):
+    share = randopt_results.describe_share(np.ones(4, bool))
+    self.assertEqual(share, wilson(4))
+    self.assertLess(share["low"], 0.6)
+    # Differences that are all alike have no spread to resample.
+    share = randopt_results.describe_share(np.full(4, 0.25))
+    self.assertEqual(share, {"mean": 0.25, "low": 0.25, "high": 0.25})
+    self.assertFalse(math.isnan(share["low"]))

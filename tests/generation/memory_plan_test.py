@@ -1,0 +1,77 @@
+"""Tests of what is run at once: bounded by memory, as asked, or refused."""
+
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+from absl.testing import parameterized
+from golden import transformer_cases as cases
+
+from configs import benchmark_language
+from thickets.errors import UserError
+from thickets.generation import memory_plan
+from thickets.models import config as config_lib
+from thickets.models import memory
+from thickets.search import meshes
+
+_GIB = 2**30
+# Qwen2.5-32B.
+_LARGE = benchmark_language.get_config("qwen2_5_3b").model.to_dict() | {
+  "vocab_size": 152064,
+  "hidden_size": 5120,
+  "intermediate_size": 27648,
+  "num_hidden_layers": 64,
+  "num_attention_heads": 40,
+  "num_key_value_heads": 8,
+  "tie_word_embeddings": False,
+}
+
+
+def _plan(size, config, *, model=1, dtype=jnp.bfloat16, **options):
+  """A plan for devices of `size` bytes."""
+  mesh = meshes.make_mesh(jax.devices()[:model], model=model)
+  options = {
+    "num_prompts": 200,
+    "prompt_tokens": 60,
+    "new_tokens": 40,
+  } | options
+  with mock.patch.object(memory, "device_size_bytes", lambda _: size):
+    return memory_plan.plan_memory(config, dtype, mesh, **options)
+
+
+class PlanTest(parameterized.TestCase):
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.small = cases.make_model("qwen3").config
+    cls.large = config_lib.parse_config(_LARGE)
+
+  def test_small_models_run_many_members(self):
+    plan = _plan(64 * _GIB, self.small)
+    self.assertEqual(plan.rows, 200)
+    # 8192 rows at most, a power of two of members.
+    self.assertEqual(plan.lanes, 32)
+
+  def test_large_models_run_one_with_the_rows_that_fit(self):
+    plan = _plan(80 * _GIB, self.large, model=4, num_prompts=10**6)
+    self.assertEqual(plan.lanes, 1)
+    self.assertBetween(plan.rows, 100, 10**5)
+
+  def test_long_prompts_are_read_in_smaller_blocks(self):
+    short = _plan(64 * _GIB, self.large, model=4, prompt_tokens=128)
+    long = _plan(
+      64 * _GIB, self.large, model=4, prompt_tokens=4096, new_tokens=64
+    )
+    self.assertLess(long.block, short.block)
+    self.assertGreaterEqual(long.block, 4096)
+    self.assertGreaterEqual(long.rows, 1)
+
+  def test_what_is_asked_for_wins(self):
+    plan = _plan(64 * _GIB, self.small, lanes=3, rows=7)
+    self.assertEqual((plan.lanes, plan.rows), (3, 7))
+    # Devices that share the host's memory.
+    self.assertEqual(_plan(None, self.small, lanes=3).lanes, 3)
+
+  def test_says_what_it_needs_and_what_there_is(self):
+    with self.assertRaisesRegex(UserError, "which needs 1.. GiB, got 68 GiB"):
+      _plan(80 * _GIB, self.large, model=1)

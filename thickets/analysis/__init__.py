@@ -1,0 +1,1 @@
+"""Measurements on the records of finished runs: density, diversity, votes."""

@@ -1,0 +1,240 @@
+"""What a ladder says about the paper's claims, each with an interval.
+
+A rung is one initialisation and one order of the text, so intervals of trends come
+from the scatter of the rungs about a line, not from those of the points alone.
+
+* **With size**: over the rungs whose text has several manners, after the same number
+  of steps each; slopes per factor of ten in the number of weights. All rungs count
+  alike: the error of a share follows from the share, and weighting by it would pull
+  every line towards zero.
+* **With training**: the slope against the loss within each of these rungs, and the
+  mean of these slopes, with Student's interval over rungs. Between rungs, training
+  and size could not be told apart.
+* **Gains**: paired differences on the prompts of `dev`, mean over tasks; the
+  interval allows for other rungs and other prompts (`trends.fit_mean`).
+"""
+
+from __future__ import annotations
+
+import collections
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from absl import logging
+from scipy import stats
+
+from thickets.analysis import trends
+from thickets.analysis.scaling import ESTIMATES, Estimate, Point
+from thickets.errors import UserError
+
+Claim = dict[str, Any] | None
+Read = Callable[[Point], float | None]
+
+
+def final_points(points: Sequence[Point]) -> list[Point]:
+  """The trained models that differ in size: after the same steps, same text.
+
+  The number of steps is the one at which most rungs on several manners end.
+  Rungs that were trained longer, or are not finished, are left out.
+  """
+  several = [p for p in points if p.manners == "several"]
+  ends = {
+    p.rung: max(q.step for q in several if q.rung == p.rung) for p in several
+  }
+  if not ends:
+    return []
+  counts = collections.Counter(ends.values())
+  common = max(counts, key=lambda step: (counts[step], step))
+  if missing := sorted(rung for rung, end in ends.items() if end < common):
+    logging.warning("No final point, not finished: %s.", ", ".join(missing))
+  return sorted(
+    (p for p in several if p.step == common == ends[p.rung]),
+    key=lambda p: p.num_weights,
+  )
+
+
+def fit_claims(points: Sequence[Point]) -> dict[str, Any]:
+  """Fits all claims.
+
+  Args:
+    points: of `scaling.read_ladder` or `scaling.load_points`.
+
+  Returns:
+    JSON values by claim, lists by level of sigma. What too few points speak of
+    is None.
+  """
+  final = final_points(points)
+  rungs = {p.rung for p in final}
+  stages = [p for p in points if p.rung in rungs]
+  # Rungs of one size start from the same weights: one of them counts.
+  scratch = list({p.identity: p for p in points if not p.is_trained}.values())
+  levels = range(len(points[0].norms)) if points else ()
+  return {
+    "units": (
+      "slopes per factor of ten in weights, or per nat that the loss falls; gains"
+      " are shares of prompts; 95 % intervals"
+    ),
+    "final": [p.rung for p in final],
+    "density rises with size": {
+      name: [_with_size(final, _density_at(name, level)) for level in levels]
+      for name in ESTIMATES
+    },
+    "density rises with training": {
+      name: [
+        _with_training(stages, _density_at(name, level)) for level in levels
+      ]
+      for name in ESTIMATES
+    },
+    "discordance rises with size": [
+      _with_size(final, _discordance_at(level)) for level in levels
+    ],
+    "discordance above its floor rises with size": [
+      _with_size(final, _excess_at(level)) for level in levels
+    ],
+    "votes gain": _gain(final, "vote", "base"),
+    "single members gain": _gain(final, "best", "base"),
+    "votes gain more than single members": _gain(final, "vote", "best"),
+    "votes gain more with size": _with_size(
+      final, lambda p: p.gain("vote", "base").value
+    ),
+    "votes gain from scratch": _gain(scratch, "vote", "base"),
+    "single members gain from scratch": _gain(scratch, "best", "base"),
+  }
+
+
+def compare_manners(
+  points: Sequence[Point], several: str, one: str
+) -> list[dict[str, Any]]:
+  """Stage by stage, a rung on several manners of answering minus one on one.
+
+  There is one training of each, so that intervals are over members and prompts
+  only: another seed of either may differ by more.
+
+  Args:
+    points: of `scaling.read_ladder` or `scaling.load_points`.
+    several: name of the rung whose text answers in several manners.
+    one: name of the other, of the same size.
+
+  Returns:
+    For each stage that both have, base accuracies and differences, as JSON
+    values, densities by level of sigma.
+
+  Raises:
+    UserError: if there is no such rung.
+  """
+  by_key = {(p.rung, p.step): p for p in points}
+  known = sorted({p.rung for p in points})
+  for name in (several, one):
+    if name not in known:
+      raise UserError(f"A rung must be one of {known}, got {name!r}.")
+  rows = []
+  for (rung, step), first in by_key.items():
+    second = by_key.get((one, step))
+    if rung == several and second is not None:
+      rows.append(_compare(step, first, second))
+  return rows
+
+
+def _compare(step: int, first: Point, second: Point) -> dict[str, Any]:
+  gains = first.gains("vote", "base") - second.gains("vote", "base")
+  more = np.append(gains, [1.0, -1.0])  # As in `Point.gain`.
+  half = 1.96 * float(np.std(more)) / math.sqrt(len(more))
+  return {
+    "step": step,
+    "base_several": first.accuracy("base"),
+    "base_one": second.accuracy("base"),
+    "vote_gain": {
+      "value": float(gains.mean()),
+      "low": float(more.mean()) - half,
+      "high": float(more.mean()) + half,
+    },
+    **{
+      f"density_{name}": [
+        _subtract(a, b)
+        for a, b in zip(first.density[name], second.density[name], strict=True)
+      ]
+      for name in ESTIMATES
+    },
+  }
+
+
+def _subtract(first: Estimate, second: Estimate) -> dict[str, float]:
+  """A difference of independent estimates, by the distances to their ends."""
+  value = first.value - second.value
+  below = math.hypot(first.value - first.low, second.high - second.value)
+  above = math.hypot(first.high - first.value, second.value - second.low)
+  return {"value": value, "low": value - below, "high": value + above}
+
+
+def _with_size(points: Sequence[Point], read: Read) -> Claim:
+  found = [
+    (math.log10(p.num_weights), y) for p in points if (y := read(p)) is not None
+  ]
+  if len({x for x, _ in found}) < 3:
+    return None
+  return trends.fit_trend(*zip(*found, strict=True)).to_json()
+
+
+def _with_training(points: Sequence[Point], read: Read) -> Claim:
+  """The mean of the rungs' slopes."""
+  by_rung: dict[str, list[tuple[float, float]]] = collections.defaultdict(list)
+  for point in points:
+    if point.is_trained and (y := read(point)) is not None:
+      by_rung[point.rung].append((-point.loss, y))
+  slopes = [
+    stats.linregress(*zip(*found, strict=True)).slope
+    for found in by_rung.values()
+    if len({x for x, _ in found}) > 2
+  ]
+  if len(slopes) < 3:
+    return None
+  mean, spread = float(np.mean(slopes)), float(stats.sem(slopes))
+  half = spread * float(stats.t.ppf(0.975, len(slopes) - 1))
+  verdict = "rises" if mean > half else "falls" if mean < -half else "not shown"
+  return {
+    "slope": mean,
+    "slope_interval": [mean - half, mean + half],
+    "num_points": len(slopes),
+    "verdict": verdict,
+  }
+
+
+def _gain(points: Sequence[Point], name: str, over: str) -> Claim:
+  if len(points) < 2:
+    return None
+  table = np.stack([point.gains(name, over) for point in points])
+  # As in `Point.gain`: without a change on these prompts, one is still possible.
+  more = np.hstack([table, np.tile([1.0, -1.0], (len(table), 1))])
+  found = trends.fit_mean(more).to_json()
+  return found | {
+    "value": float(table.mean()),
+    "num_prompts": table.shape[1],
+  }
+
+
+def _density_at(name: str, level: int) -> Read:
+  return lambda point: point.density[name][level].value
+
+
+def _discordance_at(level: int) -> Read:
+  """Where all tasks rank members: over fewer, D is another quantity."""
+
+  def read(point):
+    ranking = point.rankings[level]
+    if ranking is None or ranking.num_tasks < len(point.tasks):
+      return None
+    return ranking.discordance.value
+
+  return read
+
+
+def _excess_at(level: int) -> Read:
+  def read(point):
+    value = _discordance_at(level)(point)
+    if value is None or point.rankings[level].floor is None:
+      return None
+    return value - point.rankings[level].floor
+
+  return read

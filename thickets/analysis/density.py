@@ -1,0 +1,363 @@
+"""Solution density: which share of the neighbourhood are experts, with errors.
+
+Four numbers stand side by side, because each answers another question:
+
+- plain: the share of members that reach the margin on *these* prompts;
+- confirmed: the share that reaches it on each of two halves of these prompts;
+- corrected: the share whose *true* gain reaches it, on new prompts of the task;
+- null: what the plain share would be if no member had a true gain.
+
+Reference: Gan and Isola (2026), arXiv:2603.12228, eq. 1.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from thickets.analysis import density_correction, density_null
+from thickets.errors import UserError
+
+ESTIMANDS = {
+  "plain": (
+    "density on these prompts: probability that a new member's mean gain on"
+    " these prompts is at least the margin (interval: Clopper-Pearson, members)"
+  ),
+  "confirmed": (
+    "probability that a new member's mean gain is at least the margin on both"
+    " halves of a random split of these prompts (interval: Clopper-Pearson on"
+    " the mean over splits, members; conservative)"
+  ),
+  "repeated": (
+    "of the members that reach the margin on one half of these prompts, the"
+    " share that reaches it on the other half as well"
+  ),
+  "corrected": (
+    "density on new prompts: probability that a new member's expected gain over"
+    " all prompts of the task is at least the margin (interval: two-way"
+    " bootstrap over members and prompts)"
+  ),
+  "null": (
+    "plain density of a population in which no member has a true gain: mean"
+    " over sets of prompts (interval: the central range over sets of prompts)"
+  ),
+}
+_ESTIMATES = ("plain", "confirmed", "corrected", "null")
+
+
+@dataclasses.dataclass(frozen=True)
+class Density:
+  """Densities at S levels of sigma and M margins, in [0, 1].
+
+  What each estimates is said in `ESTIMANDS`. Failed members are no experts and
+  count in every denominator.
+
+  Attributes:
+    sigmas: [S] ascending.
+    margins: [M] absolute ones, in score: first those given as such, ascending.
+    ratios: [M] score over the base's score that a margin stands for; NaN for
+      those that were given as absolute ones.
+    num_members: [S] at each sigma, failed ones included.
+    num_failed: [S] those with a NaN score.
+    num_prompts: Q.
+    base_score: mean of the base's scores, on the same prompts.
+    level: of the intervals.
+    plain: [S, M] with `plain_interval` [S, M, 2].
+    confirmed: [S, M] with `confirmed_interval` [S, M, 2].
+    repeated: [S, M] NaN where no member reaches the margin on any half.
+    corrected: [S, M] with `corrected_interval` [S, M, 2].
+    null: [S, M] with `null_interval` [S, M, 2].
+    noise_sd: [S] of a member's observed gain, its own sampling noise, in score.
+    shared_sd: [S] of the shift that all members share, in score.
+    gain_sd: [S] estimated, of the true gains of members that are not copies of
+      the base, in score. Where it is below `shared_sd`, the prompts are too few
+      for a density on new prompts, and the interval of `corrected` says so.
+  """
+
+  sigmas: Float[np.ndarray, " S"]
+  margins: Float[np.ndarray, " M"]
+  ratios: Float[np.ndarray, " M"]
+  num_members: Int[np.ndarray, " S"]
+  num_failed: Int[np.ndarray, " S"]
+  num_prompts: int
+  base_score: float
+  level: float
+  plain: Float[np.ndarray, "S M"]
+  plain_interval: Float[np.ndarray, "S M 2"]
+  confirmed: Float[np.ndarray, "S M"]
+  confirmed_interval: Float[np.ndarray, "S M 2"]
+  repeated: Float[np.ndarray, "S M"]
+  corrected: Float[np.ndarray, "S M"]
+  corrected_interval: Float[np.ndarray, "S M 2"]
+  null: Float[np.ndarray, "S M"]
+  null_interval: Float[np.ndarray, "S M 2"]
+  noise_sd: Float[np.ndarray, " S"]
+  shared_sd: Float[np.ndarray, " S"]
+  gain_sd: Float[np.ndarray, " S"]
+
+  def rows(self) -> list[dict[str, Any]]:
+    """One dict of plain values for each sigma and margin; NaN becomes None."""
+    return [
+      self._row(s, m)
+      for s in range(len(self.sigmas))
+      for m in range(len(self.margins))
+    ]
+
+  def _row(self, s: int, m: int) -> dict[str, Any]:
+    row = {
+      "sigma": float(self.sigmas[s]),
+      "margin": float(self.margins[m]),
+      "ratio": _plain_value(self.ratios[m]),
+      "num_members": int(self.num_members[s]),
+      "num_failed": int(self.num_failed[s]),
+      "num_prompts": self.num_prompts,
+      "base_score": self.base_score,
+    }
+    for name in _ESTIMATES:
+      row[name] = _plain_value(getattr(self, name)[s, m])
+      low, high = getattr(self, f"{name}_interval")[s, m]
+      row |= {f"{name}_low": float(low), f"{name}_high": float(high)}
+    row["repeated"] = _plain_value(self.repeated[s, m])
+    # Where the gains are narrower than the shift, only the interval counts.
+    row["gain_sd"] = _plain_value(self.gain_sd[s])
+    row["shared_sd"] = _plain_value(self.shared_sd[s])
+    return row
+
+  def to_json(self) -> dict[str, Any]:
+    """Plain values: the rows, the noise at each sigma, and what is estimated."""
+    noise = [
+      {
+        "sigma": float(sigma),
+        "num_members": int(self.num_members[s]),
+        "num_failed": int(self.num_failed[s]),
+        "noise_sd": _plain_value(self.noise_sd[s]),
+        "shared_sd": _plain_value(self.shared_sd[s]),
+        "gain_sd": _plain_value(self.gain_sd[s]),
+      }
+      for s, sigma in enumerate(self.sigmas)
+    ]
+    return {
+      "estimands": dict(ESTIMANDS),
+      "level": self.level,
+      "num_prompts": self.num_prompts,
+      "base_score": self.base_score,
+      "by_sigma": noise,
+      "rows": self.rows(),
+    }
+
+
+def solution_density(
+  scores: Float[np.ndarray, "P Q"],
+  sigmas: Float[np.ndarray, " P"],
+  base_scores: Float[np.ndarray, " Q"],
+  *,
+  margins: Sequence[float | int] = (0.0, 0.02, 0.05),
+  ratios: Sequence[float | int] = (),
+  score_range: tuple[float | int, float | int] = (0.0, 1.0),
+  num_resamples: int = 1000,
+  num_splits: int = 50,
+  seed: int = 0,
+  level: float = 0.95,
+) -> Density:
+  """Measures the share of members that are experts, at each sigma and margin.
+
+  Args:
+    scores: [P, Q] of each member on each prompt, higher is better. A member with
+      a NaN anywhere has failed: it is counted, and is no expert.
+    sigmas: [P] of the members; equal ones make a group of any size.
+    base_scores: [Q] the base's, on the same prompts.
+    margins: smallest gains that make an expert, in score (0.02 is two points).
+      Zero is always reported beside them; there a tie is a success.
+    ratios: margins in other words: the member's score over the base's, so that
+      1.05 means (1.05 - 1) times the base's score. Below one they ask whether
+      members fall short, as the paper's figures do.
+    score_range: least and largest score of the task.
+    num_resamples: draws of the bootstrap and of the null.
+    num_splits: random halvings of the prompts for `confirmed`.
+    seed: of splits, bootstrap and null; the same for each sigma.
+    level: of the intervals, two-sided.
+
+  Returns:
+    The densities with their intervals; the model behind the correction, and
+    where it fails, are in docs/density.md.
+
+  Raises:
+    UserError: if shapes do not fit, there are fewer than two members or prompts,
+      the base has a missing score, a score or a margin lies outside the score's
+      range, or a ratio is asked of a base whose score is not positive.
+  """
+  scores, sigmas, base_scores = map(np.asarray, (scores, sigmas, base_scores))
+  _check_tables(scores, sigmas, base_scores, score_range)
+  _check_settings(num_resamples, num_splits, level)
+  base_score = float(np.mean(base_scores, dtype=np.float64))
+  margins_M, ratios_M = _make_margins(margins, ratios, base_score, score_range)
+  differences = np.asarray(scores, np.float64) - base_scores
+  levels = np.unique(np.asarray(sigmas, np.float64))
+  groups = [
+    _measure_group(
+      differences[sigmas == sigma],
+      margins_M,
+      num_resamples=num_resamples,
+      num_splits=num_splits,
+      seed=seed,
+      level=level,
+    )
+    for sigma in levels
+  ]
+  return Density(
+    sigmas=levels,
+    margins=margins_M,
+    ratios=ratios_M,
+    num_prompts=len(base_scores),
+    base_score=base_score,
+    level=level,
+    **{name: np.stack([g[name] for g in groups]) for name in groups[0]},
+  )
+
+
+def _measure_group(
+  differences: Float[np.ndarray, "P Q"],
+  margins: Float[np.ndarray, " M"],
+  *,
+  num_resamples: int,
+  num_splits: int,
+  seed: int,
+  level: float,
+) -> dict[str, np.ndarray]:
+  """The fields of `Density` at one sigma."""
+  has_failed = np.isnan(differences).any(axis=1)
+  table, total = differences[~has_failed], len(differences)
+  # Fresh streams for each sigma: the others do not change its numbers.
+  split_rng, boot_rng, null_rng = np.random.default_rng(seed).spawn(3)
+  # Tolerant of rounding: 0.52 - 0.5 reaches 0.02.
+  reached = np.sum(table.mean(axis=1)[:, None] >= margins - 1e-9, axis=0)
+  confirmed, repeated = density_null.measure_confirmed(
+    table, margins, num_splits=num_splits, rng=split_rng
+  )
+  null = density_null.sample_null(
+    table, margins, num_resamples=num_resamples, rng=null_rng
+  )
+  correction = density_correction.correct_density(
+    table,
+    margins,
+    num_failed=int(has_failed.sum()),
+    num_resamples=num_resamples,
+    level=level,
+    rng=boot_rng,
+  )
+  tail = (1 - level) / 2
+  exact = density_correction.exact_interval
+  return {
+    "num_members": np.asarray(total),
+    "num_failed": np.asarray(has_failed.sum()),
+    "plain": reached / total,
+    "plain_interval": exact(reached.astype(np.float64), total, level),
+    "confirmed": confirmed / total,
+    "confirmed_interval": exact(confirmed, total, level),
+    "repeated": repeated,
+    "corrected": correction.corrected,
+    "corrected_interval": correction.interval,
+    "null": null.mean(axis=0) / total,
+    "null_interval": np.quantile(null, [tail, 1 - tail], axis=0).T / total,
+    "noise_sd": np.asarray(correction.noise_sd),
+    "shared_sd": np.asarray(correction.shared_sd),
+    "gain_sd": np.asarray(correction.gain_sd),
+  }
+
+
+def _check_tables(scores, sigmas, base_scores, score_range) -> None:
+  for name, values, axes in (
+    ("scores", scores, "[members, prompts]"),
+    ("sigmas", sigmas, "[members]"),
+    ("base_scores", base_scores, "[prompts]"),
+  ):
+    if values.ndim != axes.count(",") + 1:
+      raise UserError(f"{name} must be {axes}, got shape {values.shape}.")
+  num_members, num_prompts = scores.shape
+  if len(sigmas) != num_members:
+    raise UserError(
+      "sigmas must hold one value for each member, got"
+      f" {len(sigmas)} for {num_members} rows of scores."
+    )
+  if len(base_scores) != num_prompts:
+    raise UserError(
+      "base_scores must hold one value for each prompt, got"
+      f" {len(base_scores)} for {num_prompts} columns of scores. Score the base"
+      " on the prompts of the members."
+    )
+  if num_members < 2 or num_prompts < 2:
+    raise UserError(
+      "scores must hold at least two members and two prompts, got a table of"
+      f" {num_members} x {num_prompts}. A density is a share of many members."
+    )
+  if missing := int(np.isnan(base_scores).sum()):
+    raise UserError(
+      "base_scores must hold no NaN (the base record is missing or has failed),"
+      f" got {missing} of {num_prompts}. Score the base again."
+    )
+  if not np.all(np.isfinite(sigmas)):
+    raise UserError(
+      "sigmas must be finite numbers, got"
+      f" {sigmas[~np.isfinite(sigmas)][0]} (member"
+      f" {int(np.argmin(np.isfinite(sigmas)))})."
+    )
+  _check_range("scores", scores[~np.isnan(scores)], score_range)
+  _check_range("base_scores", base_scores, score_range)
+
+
+def _check_range(name: str, values, score_range) -> None:
+  low, high = score_range
+  if not low < high:
+    raise UserError(
+      f"score_range must grow, got {low:g} to {high:g}. Give the task's least"
+      " and largest score."
+    )
+  is_outside = (values < low) | (values > high) | np.isinf(values)
+  if is_outside.any():
+    raise UserError(
+      f"{name} must lie within score_range {low:g} to {high:g}, got"
+      f" {values[is_outside][0]:g}. Give the task's own score_range."
+    )
+
+
+def _check_settings(num_resamples: int, num_splits: int, level: float) -> None:
+  if num_resamples < 1 or num_splits < 1:
+    raise UserError(
+      "num_resamples and num_splits must be at least 1, got"
+      f" {num_resamples} and {num_splits}."
+    )
+  if not 0 < level < 1:
+    raise UserError(f"level must be within 0 and 1, got {level:g}.")
+
+
+def _make_margins(margins, ratios, base_score: float, score_range):
+  """Absolute margins and the ratios that some of them stand for, [M] each."""
+  if ratios and not base_score > 0:
+    raise UserError(
+      "ratios must be of a base with a positive score, got a base score of"
+      f" {base_score:g}. Use margins."
+    )
+  absolute = sorted({0.0, *map(float, margins)})
+  ratios = sorted(set(map(float, ratios)))
+  span = float(score_range[1]) - float(score_range[0])
+  for margin in absolute:
+    if not 0 <= margin <= span:
+      raise UserError(
+        f"margins must lie within 0 and the score's range {span:g}, got"
+        f" {margin:g}. An expert is at least as good as the base."
+      )
+  relative = [(ratio - 1) * base_score for ratio in ratios]
+  for ratio, margin in zip(ratios, relative, strict=True):
+    if not (ratio > 0 and abs(margin) <= span):
+      raise UserError(
+        f"ratios must give margins within the score's range {span:g}, got"
+        f" {ratio:g} (margin {margin:g} at base score {base_score:g})."
+      )
+  names = [np.nan] * len(absolute) + ratios
+  return np.array(absolute + relative), np.array(names)
+
+
+def _plain_value(value) -> float | None:
+  return None if np.isnan(value) else float(value)

@@ -1,0 +1,373 @@
+"""Score tables of finished runs, read back from their records.
+
+Everything that is measured about a neighbourhood (density, diversity,
+landscapes, scaling) starts here, and never needs a model again.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from absl import logging
+from jaxtyping import Float
+
+from thickets.errors import UserError
+from thickets.members import Member
+from thickets.runs import directory, record_log
+from thickets.search.answers import Answers
+
+SLICE = "slice"  # The split of a plane's members, with the prompts of select.
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskScores:
+  """What base and members said to the prompts of one task.
+
+  Attributes:
+    name: of the task.
+    base: [1, Q] the base's answers.
+    members: [P, Q] the members' answers.
+    num_select: the first so many prompts are those of `select`, the others of
+      `dev`.
+  """
+
+  name: str
+  base: Answers
+  members: Answers
+  num_select: int
+
+  @property
+  def scores(self) -> Float[np.ndarray, "P Q"]:
+    """[P, Q] each member's scores; NaN where it failed."""
+    return self.members.score
+
+  @property
+  def base_scores(self) -> Float[np.ndarray, " Q"]:
+    """[Q] the base's scores."""
+    return self.base.score[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+  """A population around one base, and its answers by task.
+
+  Attributes:
+    name: of the run, for figures and messages.
+    header: what the records mean, as in the log.
+    members: [P] the members, in the order of drawing.
+    tasks: by name.
+  """
+
+  name: str
+  header: Mapping[str, Any]
+  members: tuple[Member, ...]
+  tasks: Mapping[str, TaskScores]
+
+  @property
+  def sigmas(self) -> Float[np.ndarray, " P"]:
+    """[P] the standard deviation of each member's noise.
+
+    Of a member of several terms the root of the sum of their squares.
+    """
+    return np.array(
+      [np.sqrt(sum(s * s for _, s in m.terms)) for m in self.members]
+    )
+
+  @property
+  def base_identity(self) -> str:
+    """Identity of the base's weights."""
+    return self.header["base"]["identity"]
+
+  def task(self, name: str) -> TaskScores:
+    """One of the tasks.
+
+    Raises:
+      UserError: if it was not measured.
+    """
+    if name not in self.tasks:
+      raise UserError(
+        f"task must be one of {sorted(self.tasks)}, got {name!r} ({self.name})."
+      )
+    return self.tasks[name]
+
+
+def name_split(split: str, group: int) -> str:
+  """The split of a log that holds the prompts of a group of tasks."""
+  return f"{split}, group {group}"
+
+
+def read_measurement(
+  workdir: str | os.PathLike[str], *, splits: Sequence[str] = ("select", "dev")
+) -> Measurement:
+  """Reads what all members of a run answered.
+
+  Of a run of `experiments.measure` these are the prompts of `select` and `dev`,
+  of one of `experiments.randopt` those of `select`. Members that lack a record
+  are left out, and the log says how many.
+
+  Args:
+    workdir: of the run.
+    splits: the prompts to read, as far as the run has them.
+
+  Raises:
+    UserError: if there are no records, no base among them, or records that mean
+      different things; it names the file.
+  """
+  folder = pathlib.Path(workdir)
+  header, found = _read_records(folder)
+  parts = _find_parts(header, found, splits, folder)
+  positions = _find_complete(found, parts, folder)
+  base = _read_answers(found, parts, [directory.BASE_POSITION])
+  answers = _read_answers(found, parts, positions)
+  tasks = {}
+  for name, several in parts.items():
+    sizes = {part.split: part.rows.stop - part.rows.start for part in several}
+    tasks[name] = TaskScores(
+      name, base[name], answers[name], num_select=sizes.get("select", 0)
+    )
+  first = next(iter(parts.values()))[0]
+  members = tuple(found[first.name][position].member for position in positions)
+  return Measurement(os.fspath(folder), header, members, tasks)
+
+
+def read_slice(
+  workdir: str | os.PathLike[str],
+) -> tuple[tuple[Member, ...], dict[str, TaskScores]] | None:
+  """Reads the members of a two-dimensional slice, where a run has one.
+
+  Args:
+    workdir: of a run of `experiments.measure`.
+
+  Returns:
+    The members, row by row, and their answers by task; None without a slice.
+  """
+  folder = pathlib.Path(workdir)
+  header, found = _read_records(folder)
+  if not any(name.startswith(SLICE) for name in found):
+    return None
+  parts = _find_parts(header, found, (SLICE,), folder)
+  bases = _find_parts(header, found, ("select",), folder)
+  positions = _find_complete(found, parts, folder, bases)
+  base = _read_answers(found, bases, [directory.BASE_POSITION])
+  answers = _read_answers(found, parts, positions)
+  tasks = {
+    name: TaskScores(
+      name,
+      base[name],
+      answers[name],
+      num_select=several[0].rows.stop - several[0].rows.start,
+    )
+    for name, several in parts.items()
+  }
+  first = next(iter(parts.values()))[0]
+  members = tuple(found[first.name][position].member for position in positions)
+  return members, tasks
+
+
+def join_measurements(measurements: Sequence[Measurement]) -> Measurement:
+  """One measurement of the tasks of several, over the members in common.
+
+  Args:
+    measurements: of the same base and population, each of other tasks.
+
+  Raises:
+    UserError: if bases or noise differ, a task occurs twice, or fewer than two
+      members are in common; it names the runs.
+  """
+  first = measurements[0]
+  for other in measurements[1:]:
+    check_same_base(first, other)
+  names = [name for m in measurements for name in m.tasks]
+  for name, count in collections.Counter(names).items():
+    if count > 1:
+      raise UserError(
+        f"Runs that are joined must measure different tasks, got {name} in"
+        f" {count} of {[m.name for m in measurements]}. Leave one out."
+      )
+  shared = set.intersection(*(set(m.members) for m in measurements))
+  common = [member for member in first.members if member in shared]
+  if len(common) < 2:
+    raise UserError(
+      "Runs that are joined must share at least 2 members, got"
+      f" {len(common)} in {[m.name for m in measurements]}. Use the same seed,"
+      " sigmas and design."
+    )
+  tasks = {}
+  for measurement in measurements:
+    places = {member: row for row, member in enumerate(measurement.members)}
+    rows = [places[member] for member in common]
+    for name, task in measurement.tasks.items():
+      tasks[name] = dataclasses.replace(task, members=task.members.take(rows))
+  return Measurement(
+    "+".join(m.name for m in measurements), first.header, tuple(common), tasks
+  )
+
+
+def check_same_base(first: Measurement, other: Measurement) -> None:
+  """Checks that two runs perturbed the same base in the same way.
+
+  Raises:
+    UserError: that says in what they differ.
+  """
+  different = [
+    difference
+    for key in ("base", "kind", "noise", "precision")
+    for difference in record_log.differences(
+      first.header[key], other.header[key], key
+    )
+  ]
+  if different:
+    raise UserError(
+      f"{first.name} and {other.name} must be around the same base, got"
+      f" {'; '.join(different)}. Analyse them apart."
+    )
+
+
+def _read_records(folder):
+  """Header, and records by split and position."""
+  paths = sorted((folder / "records").glob("*.jsonl"))
+  if not paths:
+    raise UserError(
+      f"{folder} must be the directory of a run, with records/*.jsonl; it has"
+      " none. Check the path."
+    )
+  header = next(filter(None, map(record_log.read_header, paths)), None)
+  if header is None:
+    raise UserError(f"{paths[0]} must begin with a header, got an empty log.")
+  found: dict[str, dict[int, record_log.Record]] = collections.defaultdict(dict)
+  for path in reversed(paths):  # As `directory.Run` reads them.
+    record_log.check_header(path, header)
+    for record in record_log.read_log(path):
+      found[record.split][record.position] = record
+  return header, found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+  """Where a log holds a task's prompts of one split.
+
+  Attributes:
+    split: select, dev or slice.
+    name: of the split in the log.
+    rows: of its records.
+  """
+
+  split: str
+  name: str
+  rows: slice
+
+
+def _find_parts(header, found, splits, folder) -> dict[str, list[_Part]]:
+  """By task, the parts that the log has."""
+  task = header["task"]
+  parts = {}
+  if "tasks" in task:
+    for name, fields in task["tasks"].items():
+      parts[name] = [
+        _Part(split, where, slice(*fields["rows"][rows]))
+        for split in splits
+        # A slice's members answer the prompts of selection.
+        if (rows := "select" if split == SLICE else split) in fields["rows"]
+        and (where := name_split(split, fields["group"])) in found
+      ]
+      lacking = [
+        split
+        for split in splits
+        if split in fields["rows"]
+        and name_split(split, fields["group"]) not in found
+      ]
+      if parts[name] and lacking:
+        logging.warning(
+          "%s: %s is left out of %s, of which there is no record yet; the run"
+          " was not finished.",
+          *(folder, " and ".join(lacking), name),
+        )
+  else:
+    # Of a RandOpt run all members have answered the prompts of selection only.
+    size = task["prompts"]["select"]["size"] if "prompts" in task else 0
+    parts[task.get("name", "")] = [
+      _Part("select", "select", slice(0, size))
+    ] * bool(size and "select" in found)
+  missing = [name for name, several in parts.items() if not several]
+  if missing:
+    raise UserError(
+      f"{folder} must have records of {missing[0] or 'a task on language'} on"
+      f" {' or '.join(splits)}, got {sorted(found)}. Let the run finish: the same"
+      " command continues it."
+    )
+  return parts
+
+
+def _find_complete(found, parts, folder, bases=None) -> list[int]:
+  """Positions of the members that have a record in every split."""
+  names = sorted({part.name for several in parts.values() for part in several})
+  for several in (bases or parts).values():
+    for part in several:
+      if directory.BASE_POSITION not in found[part.name]:
+        raise UserError(
+          f"{folder} must have a record of the base on {part.name!r}, got none."
+          " Let the run finish: the same command continues it."
+        )
+  members = [set(found[name]) - {directory.BASE_POSITION} for name in names]
+  complete = set.intersection(*members)
+  seen = set.union(*members)
+  if len(seen) > len(complete):
+    logging.warning(
+      "%s: left out %d of %d members that lack a record in one of %s; the run"
+      " was not finished.",
+      *(folder, len(seen) - len(complete), len(seen), names),
+    )
+  if not complete:
+    raise UserError(
+      f"{folder} must have at least one member with records in all of {names},"
+      " got none. Let the run finish: the same command continues it."
+    )
+  return sorted(complete)
+
+
+def _read_answers(
+  found, parts: Mapping[str, Sequence[_Part]], positions
+) -> dict[str, Answers]:
+  """Answers of some respondents by task, the splits side by side."""
+  names = [field.name for field in dataclasses.fields(Answers)]
+  # Each record once: it holds the prompts of all tasks of a group.
+  splits = {part.name for several in parts.values() for part in several}
+  whole = {
+    split: Answers.stack(
+      found[split][position].channels(names) for position in positions
+    )
+    for split in splits
+  }
+  return {
+    task: Answers(
+      **{
+        name: np.concatenate(
+          [getattr(whole[p.name], name)[:, p.rows] for p in several], axis=1
+        )
+        for name in names
+      }
+    )
+    for task, several in parts.items()
+  }
+
+
+def read_config(workdir: str | os.PathLike[str]) -> dict[str, Any]:
+  """Reads a run's config and environment.
+
+  Raises:
+    UserError: if there is none.
+  """
+  path = pathlib.Path(workdir) / "config.json"
+  try:
+    return json.loads(path.read_text(encoding="utf-8"))
+  except (OSError, ValueError) as error:
+    raise UserError(
+      f"{path} must be the config of a run, got {error}. Check the path."
+    ) from error

@@ -1,0 +1,367 @@
+"""Every estimator on one measurement: what `experiments.density` reports.
+
+Density by task and sigma, diversity within each sigma, what ensembles of the
+members reach, what their gains are made of, and the regime that follows. It
+reads scores only, so it runs wherever the records are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from thickets.analysis import decomposition, diversity, regimes, score_tables
+from thickets.analysis import votes as votes_lib
+from thickets.analysis.clusters import Embedding, embed_members
+from thickets.analysis.decomposition import Decomposition
+from thickets.analysis.density import Density, solution_density
+from thickets.analysis.diversity import Discordance
+from thickets.analysis.measurement import Measurement, TaskScores
+from thickets.analysis.regimes import RegimeCall
+from thickets.analysis.specialists import (
+  Overlap,
+  RankLines,
+  SpecialistTable,
+  rank_lines,
+  specialist_table,
+  topk_overlap,
+)
+from thickets.analysis.votes import Budget
+from thickets.errors import UserError
+from thickets.search import selection
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """What to measure.
+
+  Attributes:
+    margins: absolute ones, in score; the first above zero is that of regimes
+      and of specialists.
+    ratios: relative ones, score over the base's score; left out on tasks on
+      which the base's score is 0.
+    score_range: least and largest score of the tasks.
+    top_share: K/N of ensembles and of the sets whose overlap is measured.
+    num_resamples: of each bootstrap.
+    num_splits: random halves of the prompts.
+    clusters: whether members are sorted into clusters, which takes longest.
+    seed: of all of them.
+  """
+
+  margins: tuple[float | int, ...] = (0.0, 0.02, 0.05)
+  ratios: tuple[float | int, ...] = ()
+  score_range: tuple[float | int, float | int] = (0.0, 1.0)
+  top_share: float | int = 0.1
+  num_resamples: int = 1000
+  num_splits: int = 50
+  clusters: bool = True
+  seed: int = 0
+
+  def __post_init__(self):
+    if not any(margin > 0 for margin in self.margins):
+      raise UserError(
+        f"margins must hold one above 0, got {self.margins}. At 0 a member that"
+        " changes no answer is an expert."
+      )
+    if not 0 < self.top_share <= 1:
+      raise UserError(
+        f"top_share must be above 0 and at most 1, got {self.top_share}."
+      )
+
+  @property
+  def margin(self) -> float:
+    """The margin of regimes and of specialists."""
+    return float(min(margin for margin in self.margins if margin > 0))
+
+
+@dataclasses.dataclass(frozen=True)
+class Diversity:
+  """How tasks rank the members of one sigma.
+
+  Members that failed on a task are left out of ranks, and each part counts them.
+
+  Attributes:
+    sigma: of the members.
+    left_out: tasks on which all members score alike, or fail.
+    discordance: None where fewer than two tasks or members are left.
+    lines: percentile ranks to draw; None likewise.
+    embedding: of the members by their scores; None likewise, and where fewer
+      than three score differently.
+    overlap: of the tasks' best members; None likewise, and where too few of them
+      have a score.
+    specialists: experts by task, of all tasks.
+  """
+
+  sigma: float
+  left_out: tuple[str, ...]
+  discordance: Discordance | None
+  lines: RankLines | None
+  embedding: Embedding | None
+  overlap: Overlap | None
+  specialists: SpecialistTable
+
+  def to_json(self) -> dict[str, Any]:
+    """As plain values; without the lines, which are for pictures."""
+    parts = ("discordance", "embedding", "overlap", "specialists")
+    return {
+      "sigma": self.sigma,
+      "left_out": list(self.left_out),
+      **{name: _plain(getattr(self, name)) for name in parts},
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Analysis:
+  """All results on one measurement.
+
+  Attributes:
+    name: of the measurement.
+    settings: what was measured.
+    densities: by task.
+    diversity: by sigma; empty for a single task.
+    votes: by task and sigma, the vote of the best, chosen on `select` and
+      judged on `dev`; empty where the members did not answer both.
+    parts: by task and sigma, what the gains of that vote are made of.
+    regimes: by task and sigma; empty without votes.
+  """
+
+  name: str
+  settings: Settings
+  densities: Mapping[str, Density]
+  diversity: tuple[Diversity, ...]
+  votes: Mapping[str, Mapping[float, tuple[Budget, dict[str, Any]]]]
+  parts: Mapping[str, Mapping[float, tuple[Decomposition, ...]]]
+  regimes: Mapping[str, Mapping[float, RegimeCall]]
+
+  def to_json(self) -> dict[str, Any]:
+    """Everything as plain values, keyed by task and by sigma as text."""
+    return {
+      "name": self.name,
+      "settings": _to_lists(dataclasses.asdict(self.settings)),
+      "densities": {k: v.to_json() for k, v in self.densities.items()},
+      "diversity": [one.to_json() for one in self.diversity],
+      "votes": {
+        task: {f"{sigma:g}": vote for sigma, (_, vote) in by_sigma.items()}
+        for task, by_sigma in self.votes.items()
+      },
+      "decomposition": {
+        task: {
+          f"{s:g}": [p.to_json() for p in parts] for s, parts in of.items()
+        }
+        for task, of in self.parts.items()
+      },
+      "regimes": {
+        task: {f"{s:g}": call.to_json() for s, call in calls.items()}
+        for task, calls in self.regimes.items()
+      },
+    }
+
+
+def analyse(
+  measurement: Measurement, settings: Settings | None = None
+) -> Analysis:
+  """Runs all estimators.
+
+  Args:
+    measurement: scores by task.
+    settings: what to measure, `Settings()` by default.
+
+  Returns:
+    The results; what cannot be measured (diversity of one task, votes without
+    prompts of `dev`) is empty, and the log says so.
+
+  Raises:
+    UserError: if a table cannot be measured; it names the task.
+  """
+  settings = Settings() if settings is None else settings
+  tasks, sigmas = measurement.tasks, measurement.sigmas
+  densities = {
+    name: _measure_density(task, sigmas, settings)
+    for name, task in tasks.items()
+  }
+  votes, parts, calls = {}, {}, {}
+  for name, task in tasks.items():
+    if not 0 < task.num_select <= task.scores.shape[1] - 2:
+      logging.info(
+        "%s: no votes and no regime, which need prompts of select and at least"
+        " two of dev.",
+        name,
+      )
+      continue
+    votes[name], parts[name], calls[name] = {}, {}, {}
+    for row, sigma in enumerate(densities[name].sigmas.tolist()):
+      rows = np.flatnonzero(sigmas == sigma).tolist()
+      level = dataclasses.replace(task, members=task.members.take(rows))
+      k = max(1, round(settings.top_share * len(level.scores)))
+      if np.isfinite(level.scores).all(axis=1).sum() < k:
+        logging.warning(
+          "%s: no vote at sigma %g, where too few members have a score.",
+          *(name, sigma),
+        )
+        continue
+      vote = vote_of_best(level, k)
+      votes[name][sigma] = vote
+      parts[name][sigma] = _decompose(level, k)
+      calls[name][sigma] = _call(densities[name], row, vote[1], settings)
+  return Analysis(
+    name=measurement.name,
+    settings=settings,
+    densities=densities,
+    diversity=measure_diversity(measurement, settings),
+    votes=votes,
+    parts=parts,
+    regimes=calls,
+  )
+
+
+def vote_of_best(task: TaskScores, k: int) -> tuple[Budget, dict[str, Any]]:
+  """The vote of the K best on `select`, judged on `dev`, and its description."""
+  (budget,) = votes_lib.resample_budgets(
+    task, populations=(len(task.scores),), top_k=(k,), shares=()
+  )
+  base = task.base.lenient[0, task.num_select :].astype(np.float64)
+  return budget, budget.describe(base)
+
+
+def measure_diversity(
+  measurement: Measurement, settings: Settings
+) -> tuple[Diversity, ...]:
+  """Diversity within each sigma; empty for a single task."""
+  if len(measurement.tasks) < 2:
+    logging.info("No diversity of a single task, %s.", [*measurement.tasks])
+    return ()
+  return tuple(
+    _measure_level(measurement, float(sigma), settings)
+    for sigma in np.unique(measurement.sigmas)
+  )
+
+
+def _measure_density(task: TaskScores, sigmas, settings) -> Density:
+  ratios = settings.ratios
+  if ratios and not task.base_scores.mean() > 0:
+    logging.warning(
+      "%s: relative margins are left out, since the base's score is 0.",
+      task.name,
+    )
+    ratios = ()
+  try:
+    return solution_density(
+      task.scores,
+      sigmas,
+      task.base_scores,
+      margins=settings.margins,
+      ratios=ratios,
+      score_range=settings.score_range,
+      num_resamples=settings.num_resamples,
+      num_splits=settings.num_splits,
+      seed=settings.seed,
+    )
+  except UserError as error:
+    raise UserError(f"{task.name}: {error}") from error
+
+
+def _measure_level(measurement, sigma: float, settings) -> Diversity:
+  rows = np.flatnonzero(measurement.sigmas == sigma)
+  tables = {n: t.scores[rows] for n, t in measurement.tasks.items()}
+  means = np.stack([table.mean(axis=1) for table in tables.values()], axis=1)
+  is_dead = ~np.isfinite(means).any(axis=0)
+  complete = np.isfinite(means[:, ~is_dead]).all(axis=1)
+  finite = score_tables.restore_ties(means[complete])
+  is_kept = ~is_dead & (np.ptp(finite, axis=0) > 0 if len(finite) else False)
+  kept = [name for name, keep in zip(tables, is_kept, strict=True) if keep]
+  left_out = tuple(name for name in tables if name not in kept)
+  if left_out:
+    logging.warning(
+      "%s: left out of diversity at sigma %g, as all members score alike or"
+      " fail: %s.",
+      *(measurement.name, sigma, ", ".join(left_out)),
+    )
+  specialists = specialist_table(
+    means,
+    np.array([t.base_scores.mean() for t in measurement.tasks.values()]),
+    margin=settings.margin,
+    names=[*tables],
+  )
+  if len(kept) < 2 or complete.sum() < 2:
+    return Diversity(sigma, left_out, None, None, None, None, specialists)
+  # With the failed members: each estimator leaves them out and counts them.
+  scores = means[:, is_kept]
+  k = max(1, round(settings.top_share * len(scores)))
+  num_scored = int(np.isfinite(scores).sum(axis=0).min())
+  return Diversity(
+    sigma=sigma,
+    left_out=left_out,
+    discordance=diversity.measure_discordance(
+      [tables[name] for name in kept],
+      names=kept,
+      num_resamples=settings.num_resamples,
+      num_splits=settings.num_splits,
+      seed=settings.seed,
+      sigma=sigma,
+    ),
+    lines=rank_lines(scores, names=kept),
+    embedding=_embed(scores, kept, settings.seed)
+    if settings.clusters
+    else None,
+    overlap=topk_overlap(scores, k, names=kept) if k <= num_scored else None,
+    specialists=specialists,
+  )
+
+
+def _embed(scores, names, seed: int) -> Embedding | None:
+  try:
+    return embed_members(scores, names=names, seed=seed)
+  except UserError as error:  # Too few members that differ.
+    logging.warning("Members are not sorted into clusters: %s", error)
+    return None
+
+
+def _decompose(task: TaskScores, k: int) -> tuple[Decomposition, ...]:
+  """Of the vote and its members on `dev`, and of members as they were drawn."""
+  scores = task.scores[:, : task.num_select].mean(axis=1)
+  judged = _take_prompts(task.members, task.num_select)
+  return decomposition.decompose_run(
+    _take_prompts(task.base, task.num_select),
+    judged.take(selection.select_top_k(scores, k).tolist()),
+    k=k,
+    random=judged.take(np.flatnonzero(np.isfinite(scores))[:k].tolist()),
+  )
+
+
+def _take_prompts(answers, start: int):
+  return dataclasses.replace(
+    answers,
+    **{
+      field.name: getattr(answers, field.name)[:, start:]
+      for field in dataclasses.fields(answers)
+    },
+  )
+
+
+def _call(density: Density, row: int, vote, settings) -> RegimeCall:
+  column = int(np.argmin(np.abs(density.margins - settings.margin)))
+  low, high = density.corrected_interval[row, column]
+  return regimes.call_regime(
+    base_score=density.base_score,
+    margin=settings.margin,
+    density=float(density.corrected[row, column]),
+    density_interval=(float(low), float(high)),
+    ensemble_gain=vote["gain"],
+    ensemble_interval=tuple(vote["gain_interval"]),
+    score_range=settings.score_range,
+    # Of few prompts even a vote that changes no answer has a wider interval than
+    # five points; a gain that they could not show is not held against flatness.
+    flat_gain=max(0.05, 4 / (vote["num_judge"] + 2)),
+  )
+
+
+def _plain(part: Any) -> Any:
+  return None if part is None else part.to_json()
+
+
+def _to_lists(fields: dict[str, Any]) -> dict[str, Any]:
+  return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}

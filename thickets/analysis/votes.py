@@ -1,0 +1,208 @@
+"""What an ensemble would have reached with other budgets, from one run.
+
+Where all members of a run have answered the prompts that choose (`select`) and
+those that judge (`dev`), smaller populations, other ensembles and fewer prompts
+of selection are subsets of its records. None of it runs a model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from thickets.analysis.measurement import TaskScores
+from thickets.errors import UserError
+from thickets.search import ensemble, selection
+from thickets.search.answers import Answers
+
+# Shares of a population, as in the authors' scripts and finer.
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+  """The accuracy of the vote at one budget.
+
+  Attributes:
+    population: N, members that were drawn.
+    top_k: K of them that voted.
+    num_select: prompts that chose them.
+    accuracy: [D] share of the judging prompts that each resampled population
+      got right by vote.
+    by_prompt: [Q] the same by prompt, averaged over the populations.
+    members: [D] mean accuracy of the K members one by one.
+  """
+
+  population: int
+  top_k: int
+  num_select: int
+  accuracy: Float[np.ndarray, " D"]
+  by_prompt: Float[np.ndarray, " Q"]
+  members: Float[np.ndarray, " D"]
+
+  def describe(self, base: Float[np.ndarray, " Q"]) -> dict[str, Any]:
+    """The budget, its accuracy and its gain over the base, as JSON values.
+
+    The interval of the gain is over prompts: 1.96 standard errors of the paired
+    difference, after one prompt won and one lost are added, as Bonett and Price
+    (2012) do for paired shares. Without them, votes that change no answer on the
+    prompts at hand would seem certain to change none at all. `spread` is over
+    resampled populations. Populations close to the whole run share most members,
+    so that theirs is too small.
+
+    Args:
+      base: [Q] whether the base's answer is right.
+    """
+    gains = self.by_prompt - base
+    more = np.append(gains, [1.0, -1.0])
+    centre = float(more.mean())
+    error = 1.96 * float(np.std(more)) / math.sqrt(len(more))
+    return {
+      "population": self.population,
+      "top_k": self.top_k,
+      "num_select": self.num_select,
+      "num_judge": len(self.by_prompt),
+      "num_draws": len(self.accuracy),
+      "accuracy": float(self.accuracy.mean()),
+      "spread": float(self.accuracy.std(ddof=1))
+      if len(self.accuracy) > 1
+      else 0.0,
+      "single": float(self.members.mean()),
+      "gain": float(gains.mean()),
+      "gain_interval": [max(centre - error, -1.0), min(centre + error, 1.0)],
+    }
+
+
+def resample_budgets(
+  task: TaskScores,
+  *,
+  populations: Sequence[int],
+  top_k: Sequence[int] = (),
+  shares: Sequence[float | int] = SHARES,
+  num_select: Sequence[int] = (),
+  num_draws: int = 20,
+  seed: int = 0,
+) -> list[Budget]:
+  """Votes of smaller populations and of fewer prompts of selection.
+
+  A population is drawn from the run without replacement, and so are the prompts
+  that choose among it; all members of a run are exchangeable, so each is what
+  RandOpt would have done with that budget. Ties go to the member drawn first. A
+  member that failed on a prompt that chooses ranks last and has no vote; it still
+  counts in `top_k`, and as wrong in `members`.
+
+  Args:
+    task: a task's answers; the first `task.num_select` prompts choose, the
+      others judge.
+    populations: N, at most the members of the run.
+    top_k: ensemble sizes; those above N are left out.
+    shares: further ensembles as shares K/N of each population, rounded.
+    num_select: prompts that choose, all of `select` by default.
+    num_draws: populations drawn of each size; the whole run counts once, unless
+      the prompts are drawn.
+    seed: of the draws.
+
+  Returns:
+    One budget for each N, number of prompts and K, in this order.
+
+  Raises:
+    UserError: if the run is too small, or one of the splits is missing.
+  """
+  _check(task, populations, num_select)
+  rng = np.random.default_rng(seed)
+  codes_QP, right_QP = _read_votes(task)
+  select_PQ = task.scores[:, : task.num_select]
+  budgets = []
+  for size in populations:
+    sizes = sorted(
+      {k for k in top_k if 1 <= k <= size}
+      | {max(1, round(share * size)) for share in shares}
+    )
+    if not sizes:
+      raise UserError(
+        f"top_k must hold one within 1 and {size}, the population, got"
+        f" {[*top_k]} and no shares ({task.name})."
+      )
+    for count in num_select or (task.num_select,):
+      is_whole = size == len(select_PQ) and count == task.num_select
+      found = [
+        _draw(rng, select_PQ, codes_QP, right_QP, size, count, sizes)
+        for _ in range(1 if is_whole else num_draws)
+      ]
+      for column, k in enumerate(sizes):
+        won_DQ = np.stack([won[:, column] for won, _ in found])
+        budgets.append(
+          Budget(
+            population=size,
+            top_k=k,
+            num_select=count,
+            accuracy=won_DQ.mean(axis=1),
+            by_prompt=won_DQ.mean(axis=0),
+            members=np.array([singles[column] for _, singles in found]),
+          )
+        )
+  return budgets
+
+
+def _draw(
+  rng, select_PQ, codes_QP, right_QP, size, count, sizes
+) -> tuple[Bool[np.ndarray, "Q K"], Float[np.ndarray, " K"]]:
+  """One population: whether the vote is right, and its members' mean."""
+  drawn = np.sort(rng.choice(len(select_PQ), size, replace=False))
+  prompts = rng.choice(select_PQ.shape[1], count, replace=False)
+  scores = select_PQ[np.ix_(drawn, prompts)].mean(axis=1)
+  order = selection.rank_members(scores)[: max(sizes)]
+  has_failed_K = ~np.isfinite(scores[order])
+  codes_QK = np.where(has_failed_K, ensemble.NO_VOTE, codes_QP[:, drawn[order]])
+  right_QK = right_QP[:, drawn[order]] & ~has_failed_K
+  columns = np.array(sizes) - 1
+  winners_QW = ensemble.majority_vote_prefixes(codes_QK)[:, columns]
+  singles_K = np.cumsum(right_QK.mean(axis=0)) / np.arange(1, len(order) + 1)
+  return _is_right(winners_QW, codes_QK, right_QK), singles_K[columns]
+
+
+def _is_right(
+  winners_QW: Int[np.ndarray, "Q W"],
+  codes_QK: Int[np.ndarray, "Q K"],
+  right_QK: Bool[np.ndarray, "Q K"],
+) -> Bool[np.ndarray, "Q W"]:
+  """Whether elected keys are right, each by the best-ranked of its voters."""
+  voter_QW = np.stack(
+    [(codes_QK == column[:, None]).argmax(axis=1) for column in winners_QW.T],
+    axis=1,
+  )
+  right_QW = np.take_along_axis(right_QK, voter_QW, axis=1)
+  return right_QW & (winners_QW != ensemble.NO_VOTE)
+
+
+def _read_votes(task: TaskScores):
+  """Vote codes and verdicts [Q, P] on the prompts that judge."""
+  members: Answers = task.members
+  votes_QP = members.vote[:, task.num_select :].T
+  codes_QP, _ = ensemble.encode_votes(votes_QP.tolist())
+  return codes_QP, members.lenient[:, task.num_select :].T
+
+
+def _check(task, populations, num_select) -> None:
+  num_members, num_prompts = task.scores.shape
+  if not 0 < task.num_select <= num_prompts - 2:
+    raise UserError(
+      f"{task.name} must have prompts of select and at least two of dev, got"
+      f" {task.num_select} and {num_prompts - task.num_select}. Measure with"
+      " experiments/measure.py and tasks.num_dev above 1."
+    )
+  for name, values, most in (
+    ("populations", populations, num_members),
+    ("num_select", num_select, task.num_select),
+  ):
+    for value in values:
+      if not 1 <= value <= most:
+        raise UserError(
+          f"{name} must be within 1 and {most}, what the run has, got {value}"
+          f" ({task.name})."
+        )

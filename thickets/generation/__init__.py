@@ -1,0 +1,1 @@
+"""Generation: language models that answer prompts, and members of them."""

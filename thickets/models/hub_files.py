@@ -1,0 +1,173 @@
+"""Where a model's files are: a directory of this machine, or the hub's cache.
+
+The hub is asked first, with a deadline, what a model has; the weights then come
+from the commit that its small files came from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+
+from thickets import huggingface
+from thickets.errors import UserError
+from thickets.models import checkpoint
+
+_SMALL_FILES = (
+  "config.json",
+  "generation_config.json",
+  "tokenizer.json",
+  "tokenizer.model",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "vocab.json",
+  "merges.txt",
+  "chat_template.jinja",
+  "chat_template.json",
+  checkpoint.INDEX_FILE,
+)
+
+
+_SHIPPED = "shipped/"  # Before the names of the package's own models.
+_SHIPPED_DIR = pathlib.Path(__file__).resolve().parent / "shipped"
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+  """The files of one model.
+
+  Attributes:
+    directory: with config and tokenizer; weights too, after `fetch_weights`.
+    revision: commit on the hub, None for a directory of the user.
+    fetch_weights: downloads the weights, if they are not there.
+  """
+
+  directory: pathlib.Path
+  revision: str | None
+  fetch_weights: Callable[[], None]
+
+
+def locate(name: str, revision: str | None = None) -> Files:
+  """Finds a model, and downloads its small files if it is on the hub.
+
+  Args:
+    name: a directory, the id of a model on the hub, or shipped/... for one that
+      comes with the package.
+    revision: branch, tag or commit on the hub, its main branch by default.
+
+  Raises:
+    UserError: if there is no such directory, model or revision, the model is
+      gated or has no safetensors, or the hub cannot be reached.
+  """
+  if name.startswith(_SHIPPED):
+    return _locate_shipped(name, revision)
+  path = pathlib.Path(name).expanduser()
+  if name and path.is_dir():
+    if revision is not None:
+      raise UserError(
+        f"revision must not be given with a directory, got {revision!r} for"
+        f" {path}. Leave it out."
+      )
+    return Files(path, None, lambda: None)
+  if name and path.exists():
+    raise UserError(
+      f"A model must be a directory or the id of one on the hub, got the file"
+      f" {path}. Name its directory."
+    )
+  if name.startswith((".", "~", os.sep)) or name.count("/") > 1 or not name:
+    raise UserError(
+      f"A model must be a directory that exists or the id of one on the hub, got"
+      f" {name!r}, which is neither. Correct the path."
+    )
+  from huggingface_hub import constants
+
+  if constants.HF_HUB_OFFLINE:
+    return _locate_cached(name, revision)
+  return _locate_online(name, revision)
+
+
+def _locate_shipped(name: str, revision: str | None) -> Files:
+  """A model of the package itself."""
+  known = sorted(path.name for path in _SHIPPED_DIR.glob("*") if path.is_dir())
+  if name.removeprefix(_SHIPPED) not in known:
+    raise UserError(
+      "A shipped model must be one of"
+      f" {', '.join(_SHIPPED + k for k in known) or 'none, without assets'},"
+      f" got {name!r}."
+    )
+  if revision is not None:
+    raise UserError(
+      f"revision must not be given with a shipped model, got {revision!r} for"
+      f" {name}. Leave it out."
+    )
+  return Files(_SHIPPED_DIR / name.removeprefix(_SHIPPED), None, lambda: None)
+
+
+def _locate_cached(name, revision) -> Files:
+  import huggingface_hub
+  from huggingface_hub import constants, errors
+
+  try:
+    directory = huggingface_hub.snapshot_download(
+      name,
+      revision=revision,
+      local_files_only=True,
+      allow_patterns=list(_SMALL_FILES),
+    )
+  except (errors.LocalEntryNotFoundError, errors.HFValidationError) as error:
+    at = f" at revision {revision!r}" if revision else ""
+    raise UserError(
+      f"With HF_HUB_OFFLINE=1 a model must be in the cache, got {name!r}{at},"
+      f" which is not in {constants.HF_HUB_CACHE}. Unset"
+      " HF_HUB_OFFLINE, or pass a directory."
+    ) from error
+  directory = pathlib.Path(directory)
+  return Files(directory, directory.name, lambda: None)
+
+
+def _locate_online(name, revision) -> Files:
+  import huggingface_hub
+
+  def download(at: str | None, files: Sequence[str]) -> pathlib.Path:
+    return pathlib.Path(
+      huggingface.ask_hub(
+        lambda: huggingface_hub.snapshot_download(
+          name, revision=at, allow_patterns=list(files)
+        ),
+        name,
+        revision,
+      )
+    )
+
+  info = huggingface.ask_hub(
+    lambda: huggingface.within(
+      huggingface.DEADLINE_S,
+      lambda: huggingface_hub.HfApi().model_info(
+        name, revision=revision, timeout=huggingface.DEADLINE_S / 2
+      ),
+    ),
+    name,
+    revision,
+  )
+  listed = {file.rfilename for file in info.siblings or ()}
+  if not listed & {checkpoint.WEIGHTS_FILE, checkpoint.INDEX_FILE}:
+    raise UserError(
+      f"{name!r} must have {checkpoint.WEIGHTS_FILE} or"
+      f" {checkpoint.INDEX_FILE}, got {', '.join(sorted(listed)) or 'nothing'}."
+      " Other formats are not read: save the model with transformers and pass"
+      " the directory."
+    )
+  # By the name that was asked for, so that the cache knows it offline, too.
+  directory = download(revision, sorted(listed.intersection(_SMALL_FILES)))
+  commit = directory.name
+
+  def fetch_weights():
+    files = [checkpoint.WEIGHTS_FILE]
+    if checkpoint.INDEX_FILE in listed:
+      files = checkpoint.read_index(directory / checkpoint.INDEX_FILE)
+    download(commit, files)
+
+  return Files(directory, commit, fetch_weights)

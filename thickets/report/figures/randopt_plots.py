@@ -1,0 +1,168 @@
+"""The figures of a RandOpt run on a language task, drawn from `results.json`."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib import ticker
+
+from thickets.report.figures.style import (
+  BASE,
+  add_legend,
+  make_axes,
+  save_figure,
+)
+
+_VOTE = {"color": "#a87c00", "linestyle": "-", "marker": "o"}
+_RANDOM = {"color": "#e9967a", "linestyle": "--", "marker": "s"}
+_SAMPLES = {"color": "#1f5fa8", "linestyle": ":", "marker": "^"}
+_CURVES = {
+  "vote": ("vote of the best K members", _VOTE),
+  "random": ("vote of K random members", _RANDOM),
+  "samples": ("self-consistency of the base", _SAMPLES),
+}
+
+
+def plot_scores(
+  path: pathlib.Path,
+  sigmas: Float[np.ndarray, " P"],
+  scores: Float[np.ndarray, " P"],
+  results: Mapping[str, Any],
+) -> None:
+  """Draws every member's score at its sigma, with the base marked.
+
+  Args:
+    path: of the PNG file.
+    sigmas: [P] of the members.
+    scores: [P] on the prompts of selection; failures are left out, and counted.
+    results: the contents of `results.json`.
+  """
+  groups = results["population"]["by_sigma"]
+  fig, ax = make_axes(1, 1, width=2.6 + 1.1 * len(groups), height=3.4)
+  for place, group in enumerate(groups):
+    values = np.sort(scores[(sigmas == group["sigma"]) & np.isfinite(scores)])
+    # A fixed spread in place of a random one, so that runs look the same.
+    spread = 0.36 * (np.arange(len(values)) * 0.618034 % 1 - 0.5)
+    ax.plot(
+      place + spread,
+      100 * values,
+      ".",
+      color="#c0392b",
+      alpha=0.45,
+      markersize=4,
+      label="member" if place == 0 else None,
+    )
+    if len(values):
+      ax.hlines(
+        100 * values.mean(),
+        place - 0.3,
+        place + 0.3,
+        color="black",
+        linewidth=1.4,
+        label=None if ax.collections else "mean of members",
+      )
+  base = 100 * results["population"]["base_score"]
+  ax.axhline(base, **BASE, label=f"base {base:.1f}")
+  ax.set_xticks(range(len(groups)), [_name_group(group) for group in groups])
+  ax.set(
+    xlabel="sigma",
+    ylabel=f"score on {results['num_select']} prompts of selection, %",
+    xlim=(-0.6, len(groups) - 0.4),
+  )
+  add_legend(ax, loc="upper left", bbox_to_anchor=(1, 1))
+  save_figure(fig, path)
+
+
+def plot_curves(path: pathlib.Path, results: Mapping[str, Any]) -> None:
+  """Draws accuracy against K for members, random members and the base's own.
+
+  Args:
+    path: of the PNG file.
+    results: the contents of `results.json`.
+  """
+  fig, ax = make_axes(1, 1, width=6.4, height=3.6)
+  for name, curve in results["curves"].items():
+    label, style = _CURVES[name]
+    k = np.arange(1, len(curve) + 1)
+    mean, low, high = (
+      100 * np.array([point[field] for point in curve])
+      for field in ("mean", "low", "high")
+    )
+    ax.fill_between(k, low, high, color=style["color"], alpha=0.15)
+    ax.plot(
+      k, mean, **style, markersize=3, markevery=_marks(len(curve)), label=label
+    )
+  base = next(r for r in results["table"] if r["role"] == "base")
+  mean = 100 * base["judge"]["mean"]
+  ax.axhline(mean, **BASE, label=f"base, greedy: {mean:.1f}")
+  ax.axvline(results["primary_k"], color="0.6", linewidth=0.8, linestyle=":")
+  ax.set(
+    xscale="log",
+    xlabel=f"K, responses per prompt (primary K={results['primary_k']})",
+    ylabel=f"right on {results['num_judge']} unseen prompts, %\n(band: 95 %)",
+  )
+  longest = max(map(len, results["curves"].values()))
+  ax.set_xticks([mark + 1 for mark in _marks(longest)], minor=False)
+  ax.minorticks_off()
+  ax.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+  add_legend(ax, loc="upper left", bbox_to_anchor=(1, 1))
+  save_figure(fig, path)
+
+
+def plot_selection(path: pathlib.Path, results: Mapping[str, Any]) -> None:
+  """Draws what selection promised of members against what they reach.
+
+  Args:
+    path: of the PNG file.
+    results: the contents of `results.json`.
+  """
+  fig, ax = make_axes(1, 1, width=5.6, height=3.6)
+  groups = (
+    ("random", "random members", "s", "#e9967a"),
+    ("chosen", "chosen members", "o", "#a87c00"),
+  )
+  for field, label, marker, colour in groups:
+    select, judge = _pairs(results[field])
+    ax.plot(
+      select, judge, marker, color=colour, markersize=4, alpha=0.8, label=label
+    )
+  curse, base = results["winners_curse"], results["population"]["base_score"]
+  ax.plot(
+    100 * base,
+    100 * curse["base_judge_score"],
+    "*",
+    color="black",
+    markersize=11,
+    label="base",
+  )
+  limits = [*ax.get_xlim(), *ax.get_ylim()]
+  ends = (min(limits), max(limits))
+  ax.plot(ends, ends, color="0.6", linewidth=0.8, zorder=0, label="as promised")
+  ax.set(
+    xlabel=f"score on the {results['num_select']} prompts of selection, %",
+    ylabel=f"score on {results['num_judge']} unseen prompts, %",
+  )
+  add_legend(ax, loc="upper left", bbox_to_anchor=(1, 1))
+  save_figure(fig, path)
+
+
+def _pairs(rows: Sequence[Mapping[str, Any]]) -> tuple[list, list]:
+  both = [
+    (100 * row["select_score"], 100 * row["judge_score"])
+    for row in rows
+    if row["select_score"] is not None and row["judge_score"] is not None
+  ]
+  return [pair[0] for pair in both], [pair[1] for pair in both]
+
+
+def _name_group(group: Mapping[str, Any]) -> str:
+  failed = f"\n{group['num_failed']} failed" if group["num_failed"] else ""
+  return f"{group['sigma']:g}\nn={group['size']}{failed}"
+
+
+def _marks(count: int) -> list[int]:
+  """Indices of K = 1, 2, 5, 10, 20, 50, ... and the last."""
+  steps = (m * 10**e for e in range(6) for m in (1, 2, 5))
+  return sorted({k - 1 for k in steps if k <= count} | {count - 1})

@@ -1,0 +1,343 @@
+"""The record log: one append-only JSON-lines file per process.
+
+The first line is a header that names everything the records' meaning depends
+on; every other line is one record: the scores of one member on one split, with
+its per-example channels compressed. A line ends with a checksum of itself, and
+lines of a chunk are written at once and flushed to the disk, so `kill -9` costs
+the chunks in flight and at worst tears the last line, which is then dropped.
+"""
+
+import base64
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from thickets.errors import UserError
+from thickets.members import Member
+
+_CHECKSUM = b', "crc32": '
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+  """One member's result on one split, without its channels.
+
+  Attributes:
+    split: name of the prompts it answered.
+    position: its index in the population, -1 for the base.
+    member: its terms.
+    score: mean over prompts, higher is better; NaN if the member failed.
+    source: file, offset and length of the line that holds its channels.
+  """
+
+  split: str
+  position: int
+  member: Member
+  score: float
+  source: tuple[pathlib.Path, int, int]
+
+  def channels(
+    self, names: Sequence[str] | None = None
+  ) -> dict[str, np.ndarray]:
+    """Reads channels [Q, ...] back from the log, all by default.
+
+    Raises:
+      UserError: if the record lacks one of the names.
+    """
+    path, offset, length = self.source
+    with path.open("rb") as file:
+      file.seek(offset)
+      found = _decode_line(file.read(length))["channels"]
+    missing = [name for name in names or () if name not in found]
+    if missing:
+      raise UserError(
+        f"{path} must have the channels {list(names or ())}, got {list(found)}."
+        " It is no run on a language task."
+      )
+    return {
+      name: decode_array(found[name])
+      for name in (found if names is None else names)
+    }
+
+
+class RecordLog:
+  """Writes one process's log; `read_log` reads any.
+
+  Opening takes a lock that lasts until the process ends, and drops a torn last
+  line.
+
+  Attributes:
+    header: what the records mean, None in a new log.
+
+  Raises:
+    UserError: if another process has the log open, or a line before the last is
+      corrupt.
+  """
+
+  def __init__(self, path: pathlib.Path):
+    self._path = path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    self._file = path.open("ab", buffering=0)
+    self._lock()  # Before the end of another process's log is called torn.
+    end = path.stat().st_size
+    self.header, last_good = None, 0
+    for line in _read_lines(path):
+      self.header = line.fields.get("header", self.header)
+      last_good = line.offset + line.length
+    self._size = last_good
+    if last_good < end:
+      logging.warning(
+        "%s: dropped a torn record of %d bytes at byte %d; its chunk will be"
+        " computed again.",
+        path,
+        end - last_good,
+        last_good,
+      )
+      os.truncate(path, last_good)
+
+  def write_header(self, header: dict[str, Any]) -> None:
+    """Starts a new log with what its records mean."""
+    assert self.header is None
+    self._write(_encode_line({"header": header}))
+    self.header = header
+
+  def append(
+    self,
+    split: str,
+    positions: Sequence[int],
+    members: Sequence[Member],
+    scores: np.ndarray,
+    channels: dict[str, np.ndarray],
+  ) -> list[Record]:
+    """Writes the records of a chunk, whole and flushed to the disk.
+
+    Args:
+      split: name of the prompts.
+      positions: [P] of each member in the population, -1 for the base.
+      members: [P] of them.
+      scores: [P] their means; what is not finite is recorded as failed.
+      channels: [P, Q, ...] per name.
+
+    Returns:
+      [P] the records, as `read_log` would read them.
+    """
+    assert self.header is not None, "A log begins with its header."
+    lines, written, offset = [], [], self._size
+    for row, (position, member) in enumerate(
+      zip(positions, members, strict=True)
+    ):
+      failed = not np.isfinite(scores[row])
+      fields = {
+        "split": split,
+        "position": int(position),
+        "terms": [list(term) for term in member.terms],
+        "score": None if failed else float(scores[row]),
+        "channels": {
+          name: encode_array(array[row]) for name, array in channels.items()
+        },
+      }
+      lines.append(_encode_line(fields))
+      written.append(_make_record(fields, self._path, offset, len(lines[-1])))
+      offset += len(lines[-1])
+    self._write(b"".join(lines))
+    return written
+
+  def close(self) -> None:
+    """Closes the file."""
+    self._file.close()
+
+  def _lock(self) -> None:
+    try:
+      fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise UserError(
+        f"{self._path} is in use by another process. Wait for it to end, or"
+        " choose another workdir."
+      ) from error
+    except OSError as error:  # As on a network disk without locks.
+      raise UserError(
+        f"{self._path} must be on a disk with file locks, got"
+        f" {error.strerror}. Choose another workdir."
+      ) from error
+
+  def _write(self, data: bytes) -> None:
+    written = self._file.write(data)
+    if written != len(data):
+      raise OSError(f"{self._path}: wrote {written} of {len(data)} bytes.")
+    os.fsync(self._file.fileno())
+    self._size += written
+
+
+def read_log(path: pathlib.Path) -> Iterator[Record]:
+  """Yields the records of a log; a torn last line is left out with a warning.
+
+  Raises:
+    UserError: if a line before the last is corrupt; it names the line.
+  """
+  end = 0
+  for line in _read_lines(path):
+    end = line.offset + line.length
+    if "header" not in line.fields:
+      yield _make_record(line.fields, path, line.offset, line.length)
+  if (torn := path.stat().st_size - end) > 0:
+    logging.warning(
+      "%s: left out a torn record of %d bytes at byte %d.", path, torn, end
+    )
+
+
+def read_header(path: pathlib.Path) -> dict[str, Any] | None:
+  """Returns the header of a log, None if it has none yet."""
+  first = next(_read_lines(path), None)
+  return first.fields.get("header") if first else None
+
+
+def check_header(path: pathlib.Path, header: dict[str, Any]) -> None:
+  """Checks that a log, if it has a header, means the same as `header`.
+
+  Raises:
+    UserError: that says in what they differ.
+  """
+  different = differences(read_header(path) or header, header)
+  if different:
+    raise UserError(
+      f"{path} holds records that mean something else: {'; '.join(different)}."
+      " Choose another workdir, or go back to what it was made with."
+    )
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+  """Lists the fields in which two JSON values differ, as "path was a, now b"."""
+  if isinstance(old, dict) and isinstance(new, dict):
+    keys = [*old, *(key for key in new if key not in old)]
+    return [
+      difference
+      for key in keys
+      for difference in differences(
+        old.get(key, "absent"),
+        new.get(key, "absent"),
+        f"{path}.{key}" if path else str(key),
+      )
+    ]
+  # As JSON, where 1 is not true; but 1 and 1.0 are the same number.
+  same = old == new and isinstance(old, bool) == isinstance(new, bool)
+  return [] if same else [f"{path} was {old!r}, now {new!r}"]
+
+
+def encode_array(array: np.ndarray) -> dict[str, Any]:
+  """Packs an array into a JSON object, losslessly.
+
+  Bytes of equal significance are put side by side before compression: signs and
+  exponents of scores are alike, and flags take a few bits each.
+  """
+  array = np.asarray(array)
+  planes = (
+    np.ascontiguousarray(array)
+    .reshape(-1)
+    .view(np.uint8)
+    .reshape(-1, array.dtype.itemsize)
+  )
+  packed = zlib.compress(np.ascontiguousarray(planes.T).tobytes(), level=1)
+  return {
+    "dtype": _spell_dtype(array.dtype),
+    "shape": list(array.shape),
+    "data": base64.b85encode(packed).decode("ascii"),
+  }
+
+
+def decode_array(packed: dict[str, Any]) -> np.ndarray:
+  """Unpacks what `encode_array` packed."""
+  dtype = np.dtype(packed["dtype"])
+  planes = np.frombuffer(
+    zlib.decompress(base64.b85decode(packed["data"])), np.uint8
+  ).reshape(dtype.itemsize, -1)
+  flat = np.ascontiguousarray(planes.T).reshape(-1).view(dtype)
+  return flat.reshape(packed["shape"])
+
+
+def _spell_dtype(dtype: np.dtype) -> str:
+  """With its byte order; bfloat16 and its like are known by name alone."""
+  return dtype.str if np.dtype(dtype.str) == dtype else dtype.name
+
+
+def hash_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
+  """The number of prompts in a batch, and a hash over its bytes, for a header.
+
+  Args:
+    arrays: [Q, ...] by name.
+  """
+  digest = hashlib.sha256()
+  for name in sorted(arrays):
+    array = np.ascontiguousarray(arrays[name])
+    digest.update(f"{name}|{_spell_dtype(array.dtype)}|{array.shape}|".encode())
+    digest.update(array.tobytes())
+  size = len(next(iter(arrays.values())))
+  return {"size": size, "sha256": digest.hexdigest()}
+
+
+def _make_record(
+  fields: dict[str, Any], path: pathlib.Path, offset: int, length: int
+) -> Record:
+  terms = fields["terms"]
+  return Record(
+    split=fields["split"],
+    position=fields["position"],
+    member=Member(tuple(t[0] for t in terms), tuple(t[1] for t in terms)),
+    score=float("nan") if fields["score"] is None else fields["score"],
+    source=(path, offset, length),
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Line:
+  offset: int
+  length: int
+  fields: dict[str, Any]
+
+
+def _read_lines(path: pathlib.Path) -> Iterator[_Line]:
+  if not path.exists():
+    return
+  offset, problem = 0, None
+  with path.open("rb") as file:
+    for number, line in enumerate(file, start=1):
+      if problem:
+        raise UserError(
+          f"{path} is corrupt: {problem}. Restore the file, or delete it to"
+          " have its members evaluated again."
+        )
+      try:
+        fields = _decode_line(line)
+      except ValueError as error:
+        problem = f"line {number} ({error})"
+        continue
+      if (number == 1) != ("header" in fields):
+        raise UserError(
+          f"{path} is corrupt: its header must be line 1 and nowhere else (line"
+          f" {number}). Without it nobody knows what the records mean. Restore"
+          " the file, or delete it to have its members evaluated again."
+        )
+      yield _Line(offset, len(line), fields)
+      offset += len(line)
+
+
+def _encode_line(fields: dict[str, Any]) -> bytes:
+  body = json.dumps(fields).encode("ascii")[:-1]
+  return body + _CHECKSUM + str(zlib.crc32(body)).encode("ascii") + b"}\n"
+
+
+def _decode_line(line: bytes) -> dict[str, Any]:
+  body, mark, rest = line.rpartition(_CHECKSUM)
+  if not (mark and rest.endswith(b"}\n")):
+    raise ValueError("it has no checksum at its end")
+  if rest[:-2] != str(zlib.crc32(body)).encode("ascii"):
+    raise ValueError("its checksum does not match")
+  return json.loads(body + b"}")

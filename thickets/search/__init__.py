@@ -1,0 +1,1 @@
+"""The search: draw members, score them, keep the best, let them vote."""

@@ -1,0 +1,33 @@
+"""The mesh of devices that members, and the weights of one, are spread over."""
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh
+
+from thickets.errors import UserError
+
+
+def make_mesh(devices: Sequence[jax.Device] | None = None, *, model: int = 1):
+  """Makes a mesh with axes `population` and `model` over this host's devices.
+
+  Args:
+    devices: the local devices by default; another process's devices work on
+      other chunks and need no mesh in common.
+    model: number of devices that share one member's weights.
+
+  Raises:
+    UserError: if `model` does not divide the number of devices.
+  """
+  devices = list(jax.local_devices() if devices is None else devices)
+  if model < 1 or len(devices) % model:
+    raise UserError(
+      "The devices that share a member must divide all devices, got"
+      f" {model} of {len(devices)}."
+    )
+  return Mesh(
+    np.array(devices).reshape(-1, model),
+    ("population", "model"),
+    axis_types=(AxisType.Auto, AxisType.Auto),
+  )

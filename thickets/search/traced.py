@@ -1,0 +1,273 @@
+"""Evaluators that are pure functions, compiled whole: signals, losses."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from thickets.members import MemberArrays, stack_members
+from thickets.naming import Names, Params
+from thickets.perturbation import Gaussian, Kind, perturb
+from thickets.search import meshes
+from thickets.search.compiled import Programs, shapes
+from thickets.search.evaluator import Batch
+
+# What fits beside the matmul tiles in the cache of one core.
+_CPU_BUDGET_BYTES = 2 * 2**20
+# Of an accelerator's memory; the rest is for the base, the prompts and results.
+_ACCELERATOR_BUDGET_FRAC = 0.6
+_UNKNOWN_DEVICE_BYTES = 2**30  # Of a device that does not tell its size.
+_MIN_CHUNKS = 8
+_CPU_WIDTH = 64
+_MAX_WIDTH = 1024
+
+
+def traced(
+  score_fn: Callable[[Params, Batch], Any],
+  *,
+  kind: Kind | None = None,
+  names: Names | None = None,
+  mesh: Mesh | None = None,
+  lanes: int | None = None,
+) -> Traced:
+  """Makes an evaluator from a pure function of one member's weights.
+
+  Members are spread over the mesh's `population` axis. Where there are fewer
+  members than devices (the base, a few voters) the prompts are spread instead.
+
+  Args:
+    score_fn: maps (params, batch) to scores [Q] or to a dict of channels
+      [Q, ...]; an example's value must not depend on its neighbours.
+    kind: how noise is drawn, `Gaussian()` by default.
+    names: logical names of the tensors of the base.
+    mesh: as from `meshes.make_mesh`, over all local devices by default.
+    lanes: members that one device evaluates at the same time; found from memory
+      by default (one, where a member fills a core's cache).
+  """
+  return Traced(
+    score_fn,
+    Gaussian() if kind is None else kind,
+    names,
+    meshes.make_mesh() if mesh is None else mesh,
+    lanes,
+  )
+
+
+class Traced:
+  """An `Evaluator` that is compiled whole, once for each shape."""
+
+  def __init__(self, score_fn, kind, names, mesh, lanes):
+    self._score_fn, self._kind, self._names = score_fn, kind, names
+    self._mesh, self._lanes_asked = mesh, lanes
+    self._slots = mesh.shape["population"]
+    self._programs = Programs()
+    self._lanes: dict[Any, int] = {}
+
+  @property
+  def compile_s(self) -> float:
+    """Seconds spent on compilation so far."""
+    return self._programs.compile_s
+
+  @property
+  def num_compilations(self) -> int:
+    """Programs compiled so far."""
+    return self._programs.num_compilations
+
+  def place(self, base, batch, num_members):
+    """Replicates the base, and the batch unless its prompts are spread."""
+    base = jax.tree.map(self._place_weight, base)
+    num_prompts = len(jax.tree.leaves(batch)[0])
+    if num_members >= self._slots:
+      placed = jax.device_put(batch, self._sharding())
+    else:
+      padded = jax.tree.map(self._pad_prompts, batch)
+      placed = jax.device_put(padded, self._sharding("population"))
+    return base, _PlacedBatch(placed, num_prompts)
+
+  def __call__(self, base, members, batch):
+    """Starts one compiled program over all the members."""
+    stacked = stack_members(members)
+    num_terms = stacked.seeds.shape[1]
+    lanes = self._find_lanes(base, batch, len(members), num_terms)
+    program, steps, width = self._program(
+      base, batch, len(members), num_terms, lanes
+    )
+    fill = np.arange(steps * width) % len(members)
+    arranged = jax.tree.map(
+      lambda field: field[fill].reshape(steps, width, num_terms), stacked
+    )
+    arranged = jax.device_put(arranged, self._member_sharding(width))
+    with jax.transfer_guard("disallow"):
+      outputs = program(base, arranged, batch.prompts)
+    return _DeviceHandle(outputs, len(members), batch.num_prompts)
+
+  def find_width(self, base: Params, batch: Batch, num_members: int) -> int:
+    """Finds a chunk width from memory, and the population's size.
+
+    Wide enough to fill the devices and make the host's work per chunk small,
+    narrow enough that a killed run loses little, and filling the last chunk.
+
+    Args:
+      base: the weights.
+      batch: the prompts.
+      num_members: size of the population.
+
+    Returns:
+      A width of at most `num_members`.
+    """
+    width = _fit_width(num_members, _CPU_WIDTH, self._slots)
+    placed = self.place(base, batch, width)
+    lanes = self._find_lanes(
+      *placed, width, 1, most=max(1, _MAX_WIDTH // self._slots)
+    )
+    most = max(min(lanes * self._slots, _MAX_WIDTH), _CPU_WIDTH)
+    return _fit_width(num_members, most, lanes * self._slots)
+
+  def _find_lanes(self, base, batch, num_members, num_terms, most=None):
+    """How many members one device evaluates at once, by its memory."""
+    if num_members < self._slots:
+      return 1
+    most = math.ceil(num_members / self._slots) if most is None else most
+    if self._lanes_asked is not None:
+      return min(self._lanes_asked, most)
+    key = (shapes(base), shapes(batch.prompts), num_terms)
+    if key not in self._lanes:
+      program, _, _ = self._program(base, batch, num_members, num_terms, 1)
+      memory = program.memory_analysis()
+      needed = max(1, memory.temp_size_in_bytes)
+      device = self._mesh.devices.flat[0]
+      fitting = max(1, int(_memory_budget_bytes(device) // needed))
+      self._lanes[key] = 2 ** (fitting.bit_length() - 1)
+    return min(self._lanes[key], most)
+
+  def _program(self, base, batch, num_members, num_terms, lanes):
+    """Returns the compiled program, its sequential steps, and their width."""
+    width = 1 if num_members < self._slots else lanes * self._slots
+    steps = math.ceil(num_members / width)
+    members = jax.tree.map(
+      lambda dtype: jax.ShapeDtypeStruct(
+        (steps, width, num_terms), dtype, sharding=self._member_sharding(width)
+      ),
+      MemberArrays(np.dtype(np.uint32), np.dtype(np.float32)),
+    )
+    program = self._programs.get(
+      "evaluate", self._evaluate, (base, members, batch.prompts)
+    )
+    return program, steps, width
+
+  def _evaluate(self, base, members, batch):
+    """Channels [steps, width, Q, ...] of members [steps, width, terms]."""
+
+    def evaluate_member(member):
+      params = perturb(base, member, kind=self._kind, names=self._names)
+      outputs = self._score_fn(params, batch)
+      channels = outputs if isinstance(outputs, dict) else {"score": outputs}
+      _check_channels(channels, len(jax.tree.leaves(batch)[0]))
+      return channels
+
+    def evaluate_step(step):
+      if step.seeds.shape[0] > 1:
+        return jax.vmap(evaluate_member)(step)
+      # Without a batch axis of one the products are plain matrix products.
+      outputs = evaluate_member(jax.tree.map(lambda field: field[0], step))
+      return jax.tree.map(lambda output: output[None], outputs)
+
+    return jax.lax.map(evaluate_step, members)
+
+  def _place_weight(self, weight):
+    sharding = getattr(weight, "sharding", None)
+    if isinstance(sharding, NamedSharding) and sharding.mesh == self._mesh:
+      return weight
+    return jax.device_put(weight, self._sharding())
+
+  def _pad_prompts(self, leaf):
+    leaf = np.asarray(leaf)
+    missing = -len(leaf) % self._slots
+    return np.concatenate([leaf, np.repeat(leaf[-1:], missing, axis=0)])
+
+  def _member_sharding(self, width):
+    return self._sharding(None, "population" if width > 1 else None)
+
+  def _sharding(self, *axes):
+    return NamedSharding(self._mesh, PartitionSpec(*axes))
+
+
+@dataclasses.dataclass(frozen=True)
+class _PlacedBatch:
+  """A batch on the devices, and how many of its prompts are not padding."""
+
+  prompts: Batch
+  num_prompts: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _DeviceHandle:
+  """Waits for channels [steps, width, Q, ...] of a device."""
+
+  outputs: dict[str, jax.Array]
+  num_members: int
+  num_prompts: int
+
+  def result(self):
+    return {
+      name: array.reshape(-1, *array.shape[2:])[
+        : self.num_members, : self.num_prompts
+      ]
+      for name, array in jax.device_get(self.outputs).items()
+    }
+
+
+def _check_channels(channels: dict[str, Any], num_prompts: int) -> None:
+  found = {name: jnp.shape(array) for name, array in channels.items()}
+  if found.get("score") != (num_prompts,):
+    raise ValueError(
+      f"A score function must return one score per prompt, [Q] = ({num_prompts},),"
+      f" got {found.get('score', f'channels {sorted(found)}')}. Reduce over all"
+      " other axes."
+    )
+  for name, shape in found.items():
+    if shape[:1] != (num_prompts,):
+      raise ValueError(
+        f"Channel {name!r} must have the prompts as its first axis,"
+        f" ({num_prompts}, ...), got {shape}."
+      )
+
+
+def _memory_budget_bytes(device: jax.Device) -> int | float:
+  """Bytes that the members evaluated at once on one device may take.
+
+  On CPU more lanes do not add parallelism, they only push each other out of the
+  cache (docs/benchmarks.md), so the budget is a core's cache and not its memory.
+  """
+  if device.platform == "cpu":
+    return _CPU_BUDGET_BYTES
+  stats = device.memory_stats() or {}
+  # The device's size, not what is free now: a resumed run must find the same.
+  limit = stats.get("bytes_limit", _UNKNOWN_DEVICE_BYTES)
+  return _ACCELERATOR_BUDGET_FRAC * limit
+
+
+def _fit_width(num_members: int, most: int, multiple: int) -> int:
+  """The width of at most `most` that leaves the last chunk fullest.
+
+  A multiple of `multiple` within [most / 2, most], or all of a population that
+  one step can hold. At least eight chunks to a process, where there are members
+  enough: what is under way is lost in a crash, and a process without a chunk
+  idles.
+  """
+  if num_members <= multiple:
+    return num_members
+  share = math.ceil(num_members / (_MIN_CHUNKS * jax.process_count()))
+  most = min(most, math.ceil(share / multiple) * multiple)
+  most = max(most, multiple)
+  candidates = [
+    width for width in range(most, most // 2, -1) if width % multiple == 0
+  ]
+  return min(candidates, key=lambda width: -num_members % width)

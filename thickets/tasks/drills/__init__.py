@@ -1,0 +1,1 @@
+"""Drills: exercises that a procedure makes, without any data to load."""

@@ -1,0 +1,1 @@
+"""Hostile responses, and the laws that every grader holds under them."""

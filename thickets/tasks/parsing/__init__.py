@@ -1,0 +1,1 @@
+"""Reading answers that a model wrote, without executing any of them."""

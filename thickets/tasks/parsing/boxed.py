@@ -1,0 +1,189 @@
+r"""Mathematical answers in \boxed{}: what MATH-500 and OlympiadBench share.
+
+Rules `standard`: the answer is the content of the last complete, non-empty
+`\boxed{}`, and having one is the form. Where there is none, the lenient answer
+is what math-verify finds in the last 300 characters. `latex` reads it, compares
+it with the reference and makes the key of the vote, which does not depend on
+the reference. It runs in a killable process: an answer that takes too much
+processor time or memory, or more than 400 characters (the longest reference has
+204), is an answer that is never right; its key is its own text.
+
+Only ASCII digits are digits; an answer with others is not read.
+
+Rules `paper`: see `boxed_paper`.
+"""
+
+import functools
+import importlib.util
+import pathlib
+
+from thickets.errors import UserError
+from thickets.tasks.base import Example, Grade, Message, ask, shorten_vote
+from thickets.tasks.parsing import boxed_paper, killable
+
+MAX_ANSWER_CHARS = 400
+_MAX_TAIL_CHARS = 300
+# Boxes that are looked at, from the last on, for one that is complete.
+_MAX_BOXES = 20
+_OPENING = "\\boxed{"
+# Sets the keys of answers that were not read, and are never right, apart.
+_REFUSED = "! "
+_REQUEST = (
+  "Reason step by step, and put your final answer, without words around it,"
+  " within \\boxed{}."
+)
+
+# One of each kind that real answers have: reading a kind for the first time
+# takes up to a hundred times as long.
+_KINDS = (
+  r"-\frac{3\sqrt{13}}{4}+2\pi",
+  r"\left(3,\frac{\pi}{2}\right)",
+  r"\left[\frac{\pi^2}{8},\frac{5\pi^2}{4}\right]",
+  r"(-\infty,2)\cup(3,\infty)",
+  r"(22+8\sqrt{6},22-8\sqrt{6}),(1,2)",
+  r"\{1\pm\sqrt{5},-2\}",
+  r"\begin{pmatrix}1/5\\-18/5\end{pmatrix}",
+  r"x^5-x^4+(n-1)(n+2)^2",
+  r"5x-7y+11z+4=0",
+  r"f(x)=\frac{1}{x+1}",
+  r"-2\le x<7",
+  r"x\in[-2,7]",
+  r"\left\lfloor\log_2 n\right\rfloor+\binom{2n}{n}",
+  r"\frac{d!}{2k(d-k)!}+2^{k-1}",
+  r"\sin(x)+\cos^2 x+\tan\theta",
+  r"\sum_{k=1}^{n}k+\int_0^1 x\,dx",
+  r"\sqrt[3]{7}\cdot e^{i\pi}",
+  r"145^\circ",
+  r"17.5\%",
+  r"\$32,\!348",
+  r"52_{8}",
+  r"15\text{ cm}^2",
+  r"\text{east}",
+  r"a=2,a=-6-4\sqrt{2}",
+  "1,2",
+)
+_TEXTS = (
+  r"So the final answer is $x = \frac{1}{2}$.",
+  "Hence the answer is 1,234.5 dollars.",
+)
+# What decides which answers are equal.
+LIBRARIES = ("math-verify", "latex2sympy2_extended", "sympy")
+_reader = killable.Killable(
+  pathlib.Path(__file__).with_name("latex.py"),
+  cpu_s=0.35,
+  warm_up=[
+    *(("agree", kind, True, kind, 0.0) for kind in _KINDS),
+    *(("agree", kind, True, "7", 0.0) for kind in _KINDS[:8]),
+    *(("agree", text, False, "7", 0.0) for text in _TEXTS),
+  ],
+)
+
+
+def make_prompt(question: str) -> tuple[Message, ...]:
+  """The question, and the request for the form."""
+  return ask(f"{question}\n\n{_REQUEST}")
+
+
+def make_reference(answer: str, tolerance: float | int = 0.0) -> dict:
+  """What the graders below compare with; the answer is empty if unknown."""
+  return {"answer": answer, "tolerance": float(tolerance)}
+
+
+def grade_standard(example: Example, response: str) -> Grade:
+  """Grades by our rules; the score is 1 for `correct`, else 0."""
+  answer = find_box(response)
+  has_form = answer is not None
+  text = answer if has_form else _take_tail(response)
+  key = _read(text, has_form)
+  right = _is_right(key, text, has_form, **example.reference)
+  vote = None if key is None else shorten_vote(key)
+  correct = right and has_form
+  return Grade(float(correct), correct, right, vote, has_form)
+
+
+def grade_paper(example: Example, response: str) -> Grade:
+  """Grades by the authors' rules; the score is 1 or 0."""
+  return boxed_paper.grade(example.reference["answer"], response)
+
+
+def find_box(response: str) -> str | None:
+  """The content of the last complete, non-empty box, without outer spaces.
+
+  Boxes with more than `MAX_ANSWER_CHARS` characters count as complete where
+  they close within twice that, so that another box is not taken for the last.
+  """
+  end = len(response)
+  for _ in range(_MAX_BOXES):
+    start = response.rfind(_OPENING, 0, end)
+    if start < 0:
+      return None
+    content = _match_braces(response, start + len(_OPENING))
+    if content is not None and content.strip():
+      return content.strip()
+    end = start
+  return None
+
+
+def _match_braces(text, start):
+  depth = 1
+  for at in range(start, min(len(text), start + 2 * MAX_ANSWER_CHARS)):
+    escaped = text[at - 1] == "\\" and text[at - 2] != "\\"
+    if text[at] == "{" and not escaped:
+      depth += 1
+    elif text[at] == "}" and not escaped:
+      depth -= 1
+      if not depth:
+        return text[start:at]
+  return None
+
+
+def _take_tail(response):
+  """The end of a response, from the start of a word on."""
+  tail = response[-_MAX_TAIL_CHARS:]
+  if len(response) > len(tail):
+    tail = tail[tail.find(" ") + 1 :]
+  # Other digits would be taken for numbers; a question mark is part of none.
+  return "".join("?" if _is_foreign_digit(c) else c for c in tail)
+
+
+def _is_foreign_digit(character):
+  return not character.isascii() and character.isnumeric()
+
+
+# A population gives the same answers thousands of times.
+@functools.lru_cache(maxsize=1 << 16)
+def _read(text, is_answer):
+  """The key of an answer, None for none."""
+  if not is_answer:
+    return _call("read", text, False) if text.strip() else None
+  key = None
+  if len(text) <= MAX_ANSWER_CHARS and not any(map(_is_foreign_digit, text)):
+    key = _call("read", text, True)
+  return f"{_REFUSED}{' '.join(text.split())}" if key is None else key
+
+
+def _is_right(key, text, is_answer, answer, tolerance):
+  if key is None or key.startswith(_REFUSED) or not answer:
+    return False
+  return _agree(text, is_answer, answer, tolerance)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _agree(text, is_answer, reference, tolerance):
+  """Whether an answer is right; what takes too much is not."""
+  return bool(_call("agree", text, is_answer, reference, tolerance))
+
+
+def _call(name, *arguments):
+  """What `latex` returns; None where it failed."""
+  _check_installed()
+  return _reader(name, *arguments).value
+
+
+@functools.cache
+def _check_installed():
+  if importlib.util.find_spec("math_verify") is None:
+    raise UserError(
+      "Grading mathematical answers needs the library math-verify, which is not"
+      " installed. Install the extra tasks, as in: pip install -e '.[tasks]'."
+    )

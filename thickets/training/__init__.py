@@ -1,0 +1,1 @@
+"""Training: language models on generated text, and the 1-D networks."""

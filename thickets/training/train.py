@@ -1,0 +1,289 @@
+"""Training that a kill does not change: optax steps, Orbax checkpoints.
+
+The batch of a step depends on its number only, so a run that is continued from
+a checkpoint ends with the same bits as one that was never stopped (on the same
+backend and number of devices).
+"""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import functools
+import math
+import os
+import pathlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import orbax.checkpoint as ocp
+from absl import logging
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float
+
+from thickets.errors import UserError
+from thickets.models import transformer
+from thickets.models.config import TransformerConfig
+from thickets.naming import Params
+from thickets.runs import directory as directory_lib
+
+Batch = Mapping[str, np.ndarray]
+LossFn = Callable[[Params, Any], Float[Array, ""]]
+Report = Callable[[int, dict[str, float], Params], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+  """When things happen, in steps.
+
+  Attributes:
+    num_steps: of the whole training.
+    save_every: between two checkpoints; the last step is saved in any case.
+    report_every: between two reports; likewise.
+    stages: steps that are reported in any case.
+
+  Raises:
+    UserError: if a number is below 1, or a stage is not within the training.
+  """
+
+  num_steps: int
+  save_every: int
+  report_every: int
+  stages: tuple[int, ...] = ()
+
+  def __post_init__(self):
+    for name in ("num_steps", "save_every", "report_every"):
+      if getattr(self, name) < 1:
+        raise UserError(
+          f"{name} must be at least 1, got {getattr(self, name)}."
+        )
+    for stage in self.stages:
+      if not 0 <= stage <= self.num_steps:
+        raise UserError(
+          f"stages must be within 0 and num_steps={self.num_steps}, got {stage}."
+        )
+
+  def is_reported(self, step: int) -> bool:
+    """Whether there is a report after so many steps."""
+    return (
+      step % self.report_every == 0
+      or step in self.stages
+      or step == self.num_steps
+    )
+
+  def is_saved(self, step: int) -> bool:
+    """Whether there is a checkpoint after so many steps."""
+    return step % self.save_every == 0 or step == self.num_steps
+
+
+def make_optimizer(
+  *,
+  peak: float,
+  num_steps: int,
+  warmup: int,
+  weight_decay: float,
+  clip: float = 1.0,
+) -> tuple[optax.GradientTransformation, optax.Schedule]:
+  """AdamW with a linear warm-up and a cosine to a tenth of the peak.
+
+  Args:
+    peak: the largest learning rate.
+    num_steps: of the whole training.
+    warmup: steps until the peak.
+    weight_decay: of matrices; norms and biases do not decay.
+    clip: the largest norm of the gradients of all weights.
+
+  Returns:
+    The optimizer, and the learning rate by step.
+  """
+  rate = optax.warmup_cosine_decay_schedule(
+    0.0, peak, warmup, num_steps, end_value=peak / 10
+  )
+  adam = optax.adamw(
+    rate, b1=0.9, b2=0.98, weight_decay=weight_decay, mask=_is_matrix
+  )
+  return optax.chain(optax.clip_by_global_norm(clip), adam), rate
+
+
+def make_loss(config: TransformerConfig) -> LossFn:
+  """The mean cross-entropy of the next token, by the weights of a batch.
+
+  Args:
+    config: of the model.
+
+  Returns:
+    A function of (params, batch) with `tokens` [B, T + 1] and `weights` [B, T];
+    in nats per token of weight 1.
+  """
+
+  def loss_fn(params, batch):
+    tokens, weights = batch["tokens"], batch["weights"]
+    logits = transformer.apply(config, params, tokens[:, :-1])
+    losses = optax.softmax_cross_entropy_with_integer_labels(
+      logits, tokens[:, 1:]
+    )
+    return jnp.sum(losses * weights) / jnp.sum(weights)
+
+  return loss_fn
+
+
+def train(
+  params: Params,
+  loss_fn: LossFn,
+  make_batch: Callable[[int], Batch],
+  optimizer: optax.GradientTransformation,
+  schedule: Schedule,
+  *,
+  directory: str | os.PathLike[str],
+  report: Report,
+) -> Params:
+  """Trains from `params`, or from the last checkpoint in a directory.
+
+  Rows of a batch are spread over as many local devices as divide them.
+
+  Args:
+    params: where a fresh training starts.
+    loss_fn: maps (params, batch) to the loss to minimise.
+    make_batch: maps a step, from 0, to its batch; called in a thread, one step
+      ahead.
+    optimizer: of `params`.
+    schedule: when to save and to report.
+    directory: of the checkpoints, made if it is missing.
+    report: called with the number of finished steps, the mean `loss` and the
+      `steps_per_s` since the last call (compilation included), and the weights,
+      which it must copy to keep: the next step takes their buffers.
+
+  Returns:
+    The weights after the last step.
+
+  Raises:
+    UserError: if the loss is not finite, or checkpoints are of another model.
+  """
+  whole, spread = _shardings(make_batch(0))
+
+  @functools.partial(jax.jit, donate_argnums=0)
+  def take_step(state, batch):
+    params, moments = state
+    loss, gradients = jax.value_and_grad(loss_fn)(params, batch)
+    updates, moments = optimizer.update(gradients, moments, params)
+    return (optax.apply_updates(params, updates), moments), loss
+
+  with _open(directory) as manager, _Ahead(make_batch) as batches:
+    # A copy, since a step takes the buffers of the one before.
+    state = jax.tree.map(jnp.array, (params, optimizer.init(params)))
+    done, state = _restore(manager, state)
+    state = jax.device_put(state, whole)
+    losses, start = [], time.perf_counter()
+    for step in range(done, schedule.num_steps):
+      batch = jax.device_put(batches.take(step), spread)
+      state, loss = take_step(state, batch)
+      losses.append(loss)
+      done = step + 1
+      if schedule.is_reported(done):
+        metrics = _measure(losses, start, done)
+        logging.info(
+          "step %d/%d | loss %.4f | %.2f steps/s",
+          *(done, schedule.num_steps, *metrics.values()),
+        )
+        report(done, metrics, state[0])
+        losses, start = [], time.perf_counter()
+      if schedule.is_saved(done):
+        _check_loss(float(loss), done)  # What diverged is not kept.
+        _save(manager, done, state)
+  return state[0]
+
+
+class _Ahead:
+  """Makes the next batch in a thread while the device works on this one."""
+
+  def __init__(self, make_batch):
+    self._make_batch = make_batch
+    self._executor = concurrent.futures.ThreadPoolExecutor(1)
+    self._futures = {}
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, *_):
+    self._executor.shutdown(cancel_futures=True)
+
+  def take(self, step: int) -> Batch:
+    for number in (step, step + 1):
+      if number not in self._futures:
+        future = self._executor.submit(self._make_batch, number)
+        self._futures[number] = future
+    return self._futures.pop(step).result()
+
+
+@contextlib.contextmanager
+def _open(directory) -> Iterator[ocp.CheckpointManager]:
+  options = ocp.CheckpointManagerOptions(
+    max_to_keep=2, create=True, enable_async_checkpointing=False
+  )
+  path = pathlib.Path(directory).absolute()
+  with directory_lib.quietly():
+    manager = ocp.CheckpointManager(path, options=options)
+  try:
+    yield manager
+  finally:
+    with directory_lib.quietly():
+      manager.close()
+
+
+def _save(manager, step, state) -> None:
+  """On return the checkpoint is complete, before that it is absent."""
+  with directory_lib.quietly():
+    manager.save(step, args=ocp.args.StandardSave(jax.device_get(state)))
+
+
+def _restore(manager, state) -> tuple[int, Any]:
+  """The number of finished steps and the state after them."""
+  last = manager.latest_step()
+  if last is None:
+    return 0, state
+  try:
+    with directory_lib.quietly():
+      return last, manager.restore(last, args=ocp.args.StandardRestore(state))
+  except (OSError, ValueError, KeyError) as error:
+    reason = str(error).strip().splitlines()[0][:200]
+    raise UserError(
+      f"{manager.directory} must hold checkpoints of this model, got {reason}."
+      " Choose another workdir, or delete them."
+    ) from error
+
+
+def _shardings(batch: Batch) -> tuple[NamedSharding, NamedSharding]:
+  """Whole on every device, and spread over the devices by rows."""
+  num_rows = len(next(iter(batch.values())))
+  devices = jax.local_devices()
+  used = devices[: math.gcd(num_rows, len(devices))]
+  mesh = Mesh(np.array(used), ("rows",))
+  return (
+    NamedSharding(mesh, PartitionSpec()),
+    NamedSharding(mesh, PartitionSpec("rows")),
+  )
+
+
+def _measure(losses, start: float, done: int) -> dict[str, float]:
+  loss = float(jnp.mean(jnp.stack(losses)))  # Waits for the steps.
+  _check_loss(loss, done)
+  seconds = time.perf_counter() - start
+  return {"loss": loss, "steps_per_s": len(losses) / seconds}
+
+
+def _check_loss(loss: float, done: int) -> None:
+  if not math.isfinite(loss):
+    raise UserError(
+      f"The loss must stay finite, got {loss} before step {done}. Lower the"
+      " learning rate."
+    )
+
+
+def _is_matrix(params: Params) -> Params:
+  return jax.tree_util.tree_map_with_path(
+    lambda path, leaf: leaf.ndim - (path[0].key == "layers") > 1, params
+  )
