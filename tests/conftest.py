@@ -12,7 +12,7 @@ import jaxtyping
 
 # Checks the annotated shapes of every public call; off in production. This must
 # come before the first import of the package.
-jaxtyping.install_import_hook("thickets", "beartype.beartype")
+jaxtyping.install_import_hook("thickets", "strict_types.check")
 
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -34,7 +34,7 @@ class MemberArrays(NamedTuple):
   coefficients: Float32[Any, "*P R"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False)
 class Member:
   """One model of the neighbourhood: (seed, coefficient) terms.
 
@@ -47,8 +47,8 @@ class Member:
 
   Attributes:
     seed: an integer within [0, 2**32), or a tuple of one for each term.
-    sigma: the coefficient of each term in the weights' own units, likewise a
-      number or a tuple. A plain member's sigma is the standard deviation of its
+    sigma: the coefficient of each term in the weights' own units, a number or a
+      tuple of one for each term. A plain member's sigma is the standard deviation of its
       noise; its antithetic twin has the negative.
 
   Raises:
@@ -58,23 +58,24 @@ class Member:
   seed: int | tuple[int, ...]
   sigma: float | tuple[float, ...]
 
-  def __post_init__(self):
-    seeds, sigmas = _as_tuple(self.seed), _as_tuple(self.sigma)
+  def __init__(self, seed: object, sigma: object):
+    # Numbers of NumPy, lists and arrays are spellings of the same.
+    seeds, sigmas = _as_tuple(seed), _as_tuple(sigma)
     if len(seeds) != len(sigmas):
       raise ValueError(
         "A member must have one sigma for each seed, got"
         f" {len(seeds)} seeds and {len(sigmas)} sigmas."
       )
-    for seed in seeds:
-      if not (_is_number(seed, numbers.Integral) and 0 <= seed < 2**32):
+    for one in seeds:
+      if not (_is_number(one, numbers.Integral) and 0 <= one < 2**32):
         raise ValueError(
-          f"A member's seed must be an integer within [0, 2**32), got {seed!r}."
+          f"A member's seed must be an integer within [0, 2**32), got {one!r}."
         )
-    for sigma in sigmas:
+    for one in sigmas:
       # NaN fails the comparison; what float32 cannot hold would be infinite.
-      if not (_is_number(sigma, numbers.Real) and abs(sigma) <= _FLOAT32_MAX):
+      if not (_is_number(one, numbers.Real) and abs(one) <= _FLOAT32_MAX):
         raise ValueError(
-          f"A member's sigma must be finite in float32, got {sigma!r}."
+          f"A member's sigma must be finite in float32, got {one!r}."
         )
     seeds, sigmas = tuple(map(int, seeds)), tuple(map(float, sigmas))
     single = len(seeds) == 1
@@ -125,13 +126,13 @@ def stack_members(members: Sequence[Member]) -> MemberArrays:
   return MemberArrays(seeds_PR, coefficients_PR)
 
 
-def _as_tuple(value: Any) -> tuple:
+def _as_tuple(value: object) -> tuple[Any, ...]:
   if isinstance(value, np.ndarray):
     value = value.tolist()
   return tuple(value) if isinstance(value, tuple | list) else (value,)
 
 
-def _is_number(value: Any, kind: type) -> bool:
+def _is_number(value: object, kind: type) -> bool:
   return isinstance(value, kind) and not isinstance(value, bool)
 
 

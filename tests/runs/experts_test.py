@@ -9,13 +9,13 @@ import jax
 import numpy as np
 from absl.testing import parameterized
 
-from thickets.runs import environment, experts
 from thickets import naming
-from thickets.search import selection
-from thickets.search import population
 from thickets.errors import UserError
-from thickets.perturbation import Gaussian, perturb
 from thickets.members import BASE, Member
+from thickets.perturbation import Gaussian, perturb
+from thickets.runs import environment, experts
+from thickets.runs.experts import Expert
+from thickets.search import population
 
 RNG = np.random.default_rng(0)
 WEIGHTS = {
@@ -39,16 +39,26 @@ class ExpertsTest(parameterized.TestCase):
 
   def write(self, source=None, **changes):
     """Writes a file of fifty members, with some of its fields changed."""
+    header = {
+      "base": {
+        "identity": naming.identify(WEIGHTS),
+        "dtypes": naming.list_dtypes(WEIGHTS),
+        "names": naming.hash_names(WEIGHTS),
+      },
+      "kind": KIND.to_json(),
+      "task": {"name": "toy"},
+      "population": {"seed": 3},
+    }
+    scores = -np.linspace(0, 1, 50) / 3
     fields = experts.describe_experts(
-      base_identity=naming.identify(WEIGHTS),
-      base_dtypes=naming.list_dtypes(WEIGHTS),
-      base_names=naming.hash_names(WEIGHTS),
-      kind=KIND,
-      task={"name": "toy"},
-      population={"seed": 3, "size": 1000},
-      members=MEMBERS,
-      scores=-np.linspace(0, 1, 50) / 3,
-      positions=np.arange(50)[::-1],
+      header,
+      [
+        Expert(49 - rank, member, float(score))
+        for rank, (member, score) in enumerate(
+          zip(MEMBERS, scores, strict=True)
+        )
+      ],
+      population_size=1000,
       primary_k=5,
       versions=environment.library_versions(),
       source=source,

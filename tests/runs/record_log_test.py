@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
-from thickets.runs import record_log
 from thickets.errors import UserError
 from thickets.members import Member
+from thickets.runs import record_log
 
 HEADER = {"base": "abc", "width": 2}
 MEMBERS = [Member(7, 0.5), Member((1, 2), (0.1, -0.2)), Member((), ())]
@@ -99,7 +99,7 @@ class LogTest(parameterized.TestCase):
     self.path = pathlib.Path(folder.name) / "records" / "log.jsonl"
 
   def open(self):
-    log = record_log.RecordLog(self.path)
+    log = record_log.open_log(self.path)
     self.addCleanup(log.close)
     return log
 
@@ -166,7 +166,7 @@ class LogTest(parameterized.TestCase):
       self.path.write_bytes(whole[:size])
       kept = [0, 1] if size >= middle else [0]
       self.assertEqual(_positions(self.path), kept, msg=f"torn at {size}")
-      log = record_log.RecordLog(self.path)
+      log = record_log.open_log(self.path)
       _append(log, [2])
       log.close()
       self.assertEqual(_positions(self.path), [*kept, 2], msg=f"torn at {size}")
@@ -175,7 +175,7 @@ class LogTest(parameterized.TestCase):
     whole = self.write()
     for size in (0, 1, whole.index(b"\n")):
       self.path.write_bytes(whole[:size])
-      log = record_log.RecordLog(self.path)
+      log = record_log.open_log(self.path)
       self.assertIsNone(log.header)
       log.write_header(HEADER)
       log.close()
@@ -195,7 +195,7 @@ class LogTest(parameterized.TestCase):
         with self.assertRaisesRegex(
           UserError, rf"{re.escape(str(self.path))} is corrupt: line 2 \("
         ):
-          record_log.RecordLog(self.path)
+          record_log.open_log(self.path)
 
   def test_records_without_their_header_are_refused(self):
     # As after a slip in an editor: every line is sound, but of what task?
@@ -204,7 +204,7 @@ class LogTest(parameterized.TestCase):
     for text in (headless, headless + whole):
       self.path.write_bytes(text)
       with self.assertRaisesRegex(UserError, "header must be line 1"):
-        record_log.RecordLog(self.path)
+        record_log.open_log(self.path)
 
   def test_a_damaged_last_line_is_dropped_with_a_message(self):
     whole = self.write()
@@ -213,7 +213,7 @@ class LogTest(parameterized.TestCase):
       damaged = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
       self.path.write_bytes(damaged)
       with self.assertLogs("absl", "WARNING") as logs:
-        record_log.RecordLog(self.path).close()
+        record_log.open_log(self.path).close()
       self.assertIn(f"{self.path}: dropped a torn record", logs.output[0])
       self.assertIn(f"{len(whole) - last} bytes at byte {last}", logs.output[0])
       self.assertEqual(self.path.read_bytes(), whole[:last])
@@ -257,23 +257,3 @@ class LogTest(parameterized.TestCase):
   def test_a_log_without_header_may_mean_anything(self):
     self.open()
     record_log.check_header(self.path, HEADER)
-
-
-class DifferencesTest(parameterized.TestCase):
-  @parameterized.parameters(
-    ({"a": 1, "b": [1, 2]}, {"b": [1, 2], "a": 1}, []),
-    ({"a": {"b": 1}}, {"a": {"b": 2}}, ["a.b was 1, now 2"]),
-    ({"a": {"b": 1}}, {"a": 3}, ["a was {'b': 1}, now 3"]),
-    ({"a": 1}, {}, ["a was 1, now 'absent'"]),
-    ({}, {"a": None}, ["a was 'absent', now None"]),
-    ({"a": [1, 2]}, {"a": [2, 1]}, ["a was [1, 2], now [2, 1]"]),
-    ({"a": True}, {"a": 1}, ["a was True, now 1"]),  # Equal in Python.
-    ({"a": 1, "b": [2]}, {"a": 1.0, "b": [2.0]}, []),  # The same numbers.
-    (
-      {"a": 1, "b": 2},
-      {"b": 3, "c": 4, "a": 0},
-      ["a was 1, now 0", "b was 2, now 3", "c was 'absent', now 4"],
-    ),
-  )
-  def test_worked_cases(self, old, new, expected):
-    self.assertEqual(record_log.differences(old, new), expected)

@@ -8,73 +8,75 @@ only chunks of which a member is missing, and ends with the same files.
 """
 
 import contextlib
-import json
-import math
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
-from absl import logging
 from jax.experimental import multihost_utils
 from jaxtyping import Float
 
-from thickets.runs import environment, record_log
 from thickets.errors import UserError
-from thickets.naming import Params
-from thickets.members import BASE, Member
+from thickets.members import Member
+from thickets.runs import environment, json_files, record_log, run_config
+from thickets.runs.json_files import JsonObject
+from thickets.runs.record_log import Record, RecordLog
+from thickets.runs.run_config import RunConfig
 
 BASE_POSITION = -1
 
 
-class Run:
-  """An open run directory; use as a context manager.
+@contextlib.contextmanager
+def open_run(
+  workdir: str | os.PathLike[str], config: RunConfig
+) -> Iterator["Run"]:
+  """Opens a run directory for one process, and closes its log at the end.
 
   Args:
     workdir: the directory, made if it is missing.
-    config: the configuration as JSON values, nested dicts at the outside.
-    extendable: dotted keys of `config` that may change when the run is
-      continued, as the size of the population.
+    config: what the run is asked to do.
+
+  Yields:
+    The run, with the records of all processes so far.
 
   Raises:
     UserError: if the directory cannot be written, is in use, is corrupt, or
       holds a run whose configuration means something else.
   """
+  path = make_workdir(workdir)
+  config.check(path)
+  with record_log.open_log(
+    path / "records" / f"process_{jax.process_index():04d}.jsonl"
+  ) as log:
+    run = Run(path, config, log)
+    run.refresh()
+    if not (path / "config.json").exists():
+      run.save_config()
+    yield run
 
-  def __init__(
-    self,
-    workdir: str | os.PathLike[str],
-    config: dict[str, Any],
-    *,
-    extendable: Iterable[str] = (),
-  ):
-    self.workdir = make_workdir(workdir)
-    check_config(self.workdir, config, extendable)
-    self._log = record_log.RecordLog(
-      self.workdir / "records" / f"process_{jax.process_index():04d}.jsonl"
-    )
-    self._records: dict[tuple[str, int], record_log.Record] = {}
-    self.refresh()
-    self._config = config
-    if not (self.workdir / "config.json").exists():
-      self._save_config()
 
-  def __enter__(self):
-    return self
+class Run:
+  """An open run directory, as `open_run` yields it.
 
-  def __exit__(self, *exception):
-    self._log.close()
+  Args:
+    workdir: the directory.
+    config: what the run is asked to do.
+    log: the record log of this process.
+  """
+
+  def __init__(self, workdir: pathlib.Path, config: RunConfig, log: RecordLog):
+    self.workdir = workdir
+    self._config, self._log = config, log
+    self._records: dict[tuple[str, int], Record] = {}
 
   @property
-  def header(self) -> dict[str, Any] | None:
+  def header(self) -> JsonObject | None:
     """What the records mean, as any process has written it; None at first."""
     headers = map(record_log.read_header, self._log_paths())
     return next((header for header in headers if header), None)
 
-  def write_header(self, header: dict[str, Any]) -> None:
+  def write_header(self, header: JsonObject) -> None:
     """States what the records mean.
 
     Raises:
@@ -90,14 +92,12 @@ class Run:
       multihost_utils.sync_global_devices("thickets header")
       for path in self._log_paths():
         record_log.check_header(path, header)
-    self._save_config()
+    self.save_config()
 
-  def _save_config(self):
+  def save_config(self) -> None:
+    """Writes config.json, as the process that is the first."""
     if jax.process_index() == 0:
-      self.save_json(
-        "config.json",
-        {"config": self._config, "environment": environment.describe()},
-      )
+      run_config.save_config(self.workdir, self._config, environment.describe())
 
   def refresh(self) -> None:
     """Reads the records of all processes.
@@ -108,7 +108,7 @@ class Run:
     for path in reversed(self._log_paths()):
       self._keep(record_log.read_log(path))
 
-  def _keep(self, found: Iterable[record_log.Record]) -> None:
+  def _keep(self, found: Iterable[Record]) -> None:
     for record in found:
       self._records[record.split, record.position] = record
 
@@ -123,15 +123,15 @@ class Run:
     """Logs the records of a chunk; see `record_log.RecordLog.append`."""
     self._keep(self._log.append(split, positions, members, scores, channels))
 
-  def find(self, split: str, position: int) -> record_log.Record | None:
+  def find(self, split: str, position: int) -> Record | None:
     """The record of one member on one split, None where there is none yet."""
     return self._records.get((split, position))
 
-  def records(self, split: str) -> list[record_log.Record]:
+  def records(self, split: str) -> list[Record]:
     """All records of a split, that of the base among them."""
     return [r for r in self._records.values() if r.split == split]
 
-  def record(self, split: str, position: int) -> record_log.Record:
+  def record(self, split: str, position: int) -> Record:
     """The record of one member (or `BASE_POSITION`) on one split."""
     return self._records[split, position]
 
@@ -149,31 +149,9 @@ class Run:
       [self._records[split, int(p)].channels()[name] for p in positions]
     )
 
-  def load_base(self, like: Params) -> Params | None:
-    """Loads the base that the run started from, or None in a fresh run.
-
-    Args:
-      like: a tree with its structure, shapes and dtypes.
-
-    Raises:
-      UserError: if it is damaged, or of another structure.
-    """
-    path = (self.workdir / "base").absolute()
-    if not path.exists():
-      return None
-    target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), like)
-    return _restore(path, target)
-
-  def save_base(self, base: Params) -> None:
-    """Saves the base; on return it is complete, before that it is absent."""
-    with quietly(), ocp.StandardCheckpointer() as checkpointer:
-      checkpointer.save(
-        (self.workdir / "base").absolute(), jax.device_get(base)
-      )
-
-  def save_json(self, name: str, content: dict[str, Any]) -> pathlib.Path:
+  def save_json(self, name: str, content: JsonObject) -> pathlib.Path:
     """Writes a JSON file of the run, whole or not at all."""
-    return write_json(self.workdir / name, content)
+    return json_files.write_json(self.workdir / name, content)
 
   def figure_path(self, name: str) -> pathlib.Path:
     """Where a figure of the run belongs."""
@@ -181,65 +159,6 @@ class Run:
 
   def _log_paths(self) -> list[pathlib.Path]:
     return sorted((self.workdir / "records").glob("*.jsonl"))
-
-
-def read_base(workdir: str | os.PathLike[str]) -> Params:
-  """Reads the base that a run left behind, as NumPy arrays.
-
-  Raises:
-    UserError: if there is none, or it is damaged.
-  """
-  return _restore((pathlib.Path(workdir) / "base").absolute())
-
-
-def check_config(
-  workdir: str | os.PathLike[str],
-  config: dict[str, Any],
-  extendable: Iterable[str] = (),
-) -> None:
-  """Refuses a config that means something else than that of a directory's run.
-
-  Raises:
-    UserError: that says in what they differ.
-  """
-  if different := config_differences(workdir, config, extendable):
-    raise UserError(
-      f"{workdir} holds a run whose config differs: "
-      + "; ".join(different)
-      + ". Choose another workdir, or the values it was made with."
-    )
-
-
-def config_differences(
-  workdir: str | os.PathLike[str],
-  config: dict[str, Any],
-  extendable: Iterable[str] = (),
-) -> list[str]:
-  """Lists how a config differs from that of the run in a directory.
-
-  Args:
-    workdir: of the run; without one nothing differs.
-    config: JSON values, nested dicts at the outside.
-    extendable: dotted keys that may differ.
-
-  Raises:
-    UserError: if the run's own config is corrupt.
-  """
-  path = pathlib.Path(workdir) / "config.json"
-  if not path.exists():
-    return []
-  try:
-    old = json.loads(path.read_text(encoding="utf-8"))["config"]
-  except (ValueError, KeyError, TypeError) as error:
-    raise UserError(
-      f"{path} is corrupt ({error}). Delete the run, or restore the file."
-    ) from error
-  allowed = frozenset(extendable)
-  return [
-    line
-    for line in record_log.differences(old, json.loads(json.dumps(config)))
-    if line.split(" ", 1)[0] not in allowed
-  ]
 
 
 def make_workdir(workdir: str | os.PathLike[str]) -> pathlib.Path:
@@ -260,36 +179,3 @@ def make_workdir(workdir: str | os.PathLike[str]) -> pathlib.Path:
       f" ({error.strerror}). Choose another with --workdir."
     ) from error
   return path
-
-
-def write_json(path: pathlib.Path, content: dict[str, Any]) -> pathlib.Path:
-  """Writes a JSON file whole or not at all."""
-  text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-  temporary = path.with_name(f".{path.name}.{os.getpid()}")
-  temporary.write_text(text, encoding="utf-8")
-  temporary.replace(path)
-  return path
-
-
-@contextlib.contextmanager
-def quietly() -> Iterator[None]:
-  """Silences Orbax, which logs dozens of lines for each checkpoint."""
-  verbosity = logging.get_verbosity()
-  logging.set_verbosity(logging.ERROR)
-  try:
-    yield
-  finally:
-    logging.set_verbosity(verbosity)
-
-
-def _restore(path: pathlib.Path, *target: Params) -> Params:
-  try:
-    with quietly(), ocp.StandardCheckpointer() as checkpointer:
-      restored = checkpointer.restore(path, *target)
-  except (OSError, ValueError, KeyError) as error:
-    reason = str(error).strip().splitlines()[0][:200]
-    raise UserError(
-      f"{path} is no base of this model or is damaged ({reason}). Restore the"
-      " folder, or choose another workdir."
-    ) from error
-  return jax.tree.map(np.asarray, restored)

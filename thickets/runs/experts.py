@@ -9,17 +9,15 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
-from jaxtyping import Float, Int
 
 from thickets import naming, noise
 from thickets.errors import UserError
+from thickets.members import Member
 from thickets.naming import Names, Params
 from thickets.perturbation import Kind, kind_from_json, perturb
-from thickets.members import Member
+from thickets.runs.json_files import JsonObject
 
 FORMAT = "thickets.experts"
 VERSION = 2
@@ -46,7 +44,7 @@ class Experts:
   scores: tuple[float, ...]
   positions: tuple[int, ...]
   primary_k: int
-  fields: dict[str, Any]
+  fields: JsonObject
   names: Names | None = None
 
   def rebuild(self, base: Params, rank: int) -> Params:
@@ -62,63 +60,65 @@ class Experts:
     return perturb(base, self.members[rank], kind=self.kind, names=self.names)
 
 
+@dataclasses.dataclass(frozen=True)
+class Expert:
+  """One chosen member.
+
+  Attributes:
+    position: its position in the population.
+    member: its terms.
+    score: its mean score on the prompts of selection.
+  """
+
+  position: int
+  member: Member
+  score: float
+
+
 def describe_experts(
+  header: JsonObject,
+  chosen: Sequence[Expert],
   *,
-  base_identity: str,
-  base_dtypes: Sequence[str],
-  base_names: str,
-  kind: Kind,
-  task: dict[str, Any],
-  population: dict[str, Any],
-  members: Sequence[Member],
-  scores: Float[np.ndarray, " K"],
-  positions: Int[np.ndarray, " K"],
+  population_size: int,
   primary_k: int,
-  versions: dict[str, str],
-  source: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+  versions: Mapping[str, str],
+  source: JsonObject | None = None,
+) -> JsonObject:
   """Returns the contents of an experts file as JSON values.
 
   Args:
-    base_identity: `naming.identify` of the base as it is stored.
-    base_dtypes: that it was held in.
-    base_names: `naming.hash_names` of it.
-    kind: how noise is drawn.
-    task: what the scores were measured on.
-    population: how the members were sampled.
-    members: [K] by rank.
-    scores: [K] on the prompts of selection.
-    positions: [K] in the population.
+    header: what the records of the run mean, as in its log.
+    chosen: [K] the chosen members, by rank.
+    population_size: number of members that they were chosen from.
     primary_k: how many of them, from the best on, are the ensemble.
-    versions: of the libraries, for the reader.
+    versions: versions of the libraries, for the reader.
     source: where the base can be loaded from; None where the run has it.
   """
+  base = header["base"]
   return {
     "format": FORMAT,
     "version": VERSION,
     "base": {
-      "identity": base_identity,
-      "dtypes": list(base_dtypes),
-      "names": base_names,
+      "identity": base["identity"],
+      "dtypes": list(base["dtypes"]),
+      "names": base["names"],
       "source": source,
     },
     "noise": {"version": noise.NOISE_VERSION, "prng": noise.PRNG},
-    "kind": kind.to_json(),
-    "task": task,
-    "population": population,
-    "versions": versions,
+    "kind": header["kind"],
+    "task": header["task"],
+    "population": header["population"] | {"size": population_size},
+    "versions": dict(versions),
     "primary_k": primary_k,
     "members": [
       {
         "rank": rank,
-        "position": int(position),
-        "seed": member.seed,
-        "sigma": member.sigma,
-        "score": float(score),
+        "position": expert.position,
+        "seed": expert.member.seed,
+        "sigma": expert.member.sigma,
+        "score": expert.score,
       }
-      for rank, (member, score, position) in enumerate(
-        zip(members, scores, positions, strict=True)
-      )
+      for rank, expert in enumerate(chosen)
     ],
   }
 
@@ -188,7 +188,7 @@ def load_experts(
     raise UserError(f"{path} is corrupt: {error}") from error
 
 
-def _check_version(path: pathlib.Path, fields: dict[str, Any]) -> None:
+def _check_version(path: pathlib.Path, fields: JsonObject) -> None:
   if fields["version"] > VERSION:
     raise UserError(
       f"{path} is an experts file of version {fields['version']}; this version"
@@ -208,7 +208,7 @@ def _check_version(path: pathlib.Path, fields: dict[str, Any]) -> None:
     )
 
 
-def read_fields(path: pathlib.Path) -> dict[str, Any]:
+def read_fields(path: pathlib.Path) -> JsonObject:
   """Reads the contents of an experts file, before the base is at hand.
 
   Raises:

@@ -8,9 +8,11 @@ the chunks in flight and at worst tears the last line, which is then dropped.
 """
 
 import base64
+import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -23,6 +25,8 @@ from absl import logging
 
 from thickets.errors import UserError
 from thickets.members import Member
+from thickets.runs import json_files
+from thickets.runs.json_files import JsonObject
 
 _CHECKSUM = b', "crc32": '
 
@@ -69,31 +73,25 @@ class Record:
     }
 
 
-class RecordLog:
-  """Writes one process's log; `read_log` reads any.
+def open_log(path: pathlib.Path) -> "RecordLog":
+  """Opens one process's log for writing.
 
-  Opening takes a lock that lasts until the process ends, and drops a torn last
-  line.
-
-  Attributes:
-    header: what the records mean, None in a new log.
+  Opening takes a lock that lasts until the log is closed or the process ends,
+  and drops a torn last line.
 
   Raises:
     UserError: if another process has the log open, or a line before the last is
       corrupt.
   """
-
-  def __init__(self, path: pathlib.Path):
-    self._path = path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    self._file = path.open("ab", buffering=0)
-    self._lock()  # Before the end of another process's log is called torn.
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with contextlib.ExitStack() as closing:
+    file = closing.enter_context(path.open("ab", buffering=0))
+    _lock(path, file)  # Before the end of another process's log is called torn.
     end = path.stat().st_size
-    self.header, last_good = None, 0
+    header, last_good = None, 0
     for line in _read_lines(path):
-      self.header = line.fields.get("header", self.header)
+      header = line.fields.get("header", header)
       last_good = line.offset + line.length
-    self._size = last_good
     if last_good < end:
       logging.warning(
         "%s: dropped a torn record of %d bytes at byte %d; its chunk will be"
@@ -103,8 +101,46 @@ class RecordLog:
         last_good,
       )
       os.truncate(path, last_good)
+    closing.pop_all()  # From here on the log closes its file.
+    return RecordLog(path, file, header, last_good)
 
-  def write_header(self, header: dict[str, Any]) -> None:
+
+class RecordLog:
+  """Writes one process's log; a context manager that closes it at the end.
+
+  Made by `open_log`; `read_log` reads any log.
+
+  Args:
+    path: the file.
+    file: the same, open for appending without a buffer.
+    header: what the records mean, None in a new log.
+    size: bytes of the file so far.
+
+  Attributes:
+    header: what the records mean, None in a new log.
+  """
+
+  def __init__(
+    self,
+    path: pathlib.Path,
+    file: io.RawIOBase,
+    header: JsonObject | None,
+    size: int,
+  ):
+    self.header = header
+    self._path, self._file, self._size = path, file, size
+
+  def __enter__(self) -> "RecordLog":
+    return self
+
+  def __exit__(self, *exception: object) -> None:
+    self.close()
+
+  def close(self) -> None:
+    """Closes the file, which gives up its lock."""
+    self._file.close()
+
+  def write_header(self, header: JsonObject) -> None:
     """Starts a new log with what its records mean."""
     assert self.header is None
     self._write(_encode_line({"header": header}))
@@ -151,30 +187,27 @@ class RecordLog:
     self._write(b"".join(lines))
     return written
 
-  def close(self) -> None:
-    """Closes the file."""
-    self._file.close()
-
-  def _lock(self) -> None:
-    try:
-      fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-      raise UserError(
-        f"{self._path} is in use by another process. Wait for it to end, or"
-        " choose another workdir."
-      ) from error
-    except OSError as error:  # As on a network disk without locks.
-      raise UserError(
-        f"{self._path} must be on a disk with file locks, got"
-        f" {error.strerror}. Choose another workdir."
-      ) from error
-
   def _write(self, data: bytes) -> None:
     written = self._file.write(data)
     if written != len(data):
       raise OSError(f"{self._path}: wrote {written} of {len(data)} bytes.")
     os.fsync(self._file.fileno())
     self._size += written
+
+
+def _lock(path: pathlib.Path, file: io.RawIOBase) -> None:
+  try:
+    fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError as error:
+    raise UserError(
+      f"{path} is in use by another process. Wait for it to end, or choose"
+      " another workdir."
+    ) from error
+  except OSError as error:  # As on a network disk without locks.
+    raise UserError(
+      f"{path} must be on a disk with file locks, got {error.strerror}. Choose"
+      " another workdir."
+    ) from error
 
 
 def read_log(path: pathlib.Path) -> Iterator[Record]:
@@ -194,42 +227,25 @@ def read_log(path: pathlib.Path) -> Iterator[Record]:
     )
 
 
-def read_header(path: pathlib.Path) -> dict[str, Any] | None:
+def read_header(path: pathlib.Path) -> JsonObject | None:
   """Returns the header of a log, None if it has none yet."""
   first = next(_read_lines(path), None)
   return first.fields.get("header") if first else None
 
 
-def check_header(path: pathlib.Path, header: dict[str, Any]) -> None:
+def check_header(path: pathlib.Path, header: JsonObject) -> None:
   """Checks that a log, if it has a header, means the same as `header`.
 
   Raises:
     UserError: that says in what they differ.
   """
-  different = differences(read_header(path) or header, header)
+  different = json_files.find_differences(read_header(path) or header, header)
   if different:
     raise UserError(
-      f"{path} holds records that mean something else: {'; '.join(different)}."
-      " Choose another workdir, or go back to what it was made with."
+      f"{path} holds records that mean something else:"
+      f" {'; '.join(map(str, different))}. Choose another workdir, or go back to"
+      " what it was made with."
     )
-
-
-def differences(old: Any, new: Any, path: str = "") -> list[str]:
-  """Lists the fields in which two JSON values differ, as "path was a, now b"."""
-  if isinstance(old, dict) and isinstance(new, dict):
-    keys = [*old, *(key for key in new if key not in old)]
-    return [
-      difference
-      for key in keys
-      for difference in differences(
-        old.get(key, "absent"),
-        new.get(key, "absent"),
-        f"{path}.{key}" if path else str(key),
-      )
-    ]
-  # As JSON, where 1 is not true; but 1 and 1.0 are the same number.
-  same = old == new and isinstance(old, bool) == isinstance(new, bool)
-  return [] if same else [f"{path} was {old!r}, now {new!r}"]
 
 
 def encode_array(array: np.ndarray) -> dict[str, Any]:
@@ -284,7 +300,7 @@ def hash_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _make_record(
-  fields: dict[str, Any], path: pathlib.Path, offset: int, length: int
+  fields: JsonObject, path: pathlib.Path, offset: int, length: int
 ) -> Record:
   terms = fields["terms"]
   return Record(
@@ -300,7 +316,7 @@ def _make_record(
 class _Line:
   offset: int
   length: int
-  fields: dict[str, Any]
+  fields: JsonObject
 
 
 def _read_lines(path: pathlib.Path) -> Iterator[_Line]:
@@ -329,7 +345,7 @@ def _read_lines(path: pathlib.Path) -> Iterator[_Line]:
       offset += len(line)
 
 
-def _encode_line(fields: dict[str, Any]) -> bytes:
+def _encode_line(fields: JsonObject) -> bytes:
   body = json.dumps(fields).encode("ascii")[:-1]
   return body + _CHECKSUM + str(zlib.crc32(body)).encode("ascii") + b"}\n"
 

@@ -1,0 +1,82 @@
+"""JSON files of a run: written whole or not at all, and how two contents differ."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+# What a JSON object holds, where its keys are not known beforehand.
+JsonObject = dict[str, Any]
+
+
+def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> pathlib.Path:
+  """Writes a JSON file whole or not at all; returns its path."""
+  text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+  return write_text(path, text)
+
+
+def write_text(path: pathlib.Path, text: str) -> pathlib.Path:
+  """Writes a text file whole or not at all; returns its path."""
+  temporary = path.with_name(f".{path.name}.{os.getpid()}")
+  temporary.write_text(text, encoding="utf-8")
+  temporary.replace(path)
+  return path
+
+
+def read_json(path: pathlib.Path) -> Any:
+  """Reads a JSON file.
+
+  Raises:
+    OSError: if it cannot be read.
+    ValueError: if it is not JSON.
+  """
+  return json.loads(path.read_text(encoding="utf-8"))
+
+
+def as_read(content: Mapping[str, Any]) -> JsonObject:
+  """The content as a reader of its file would see it, where tuples are lists."""
+  return json.loads(json.dumps(content))
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+  """One field in which two JSON values differ.
+
+  Attributes:
+    key: the dotted path of the field.
+    old: its value in the first, "absent" where it has none.
+    new: its value in the second, "absent" where it has none.
+  """
+
+  key: str
+  old: Any
+  new: Any
+
+  def __str__(self) -> str:
+    return f"{self.key} was {self.old!r}, now {self.new!r}"
+
+
+def find_differences(old: Any, new: Any, key: str = "") -> list[Difference]:
+  """Lists the fields in which two JSON values differ.
+
+  Args:
+    old: the first value.
+    new: the second value.
+    key: the dotted path of both.
+  """
+  if isinstance(old, dict) and isinstance(new, dict):
+    keys = [*old, *(name for name in new if name not in old)]
+    return [
+      difference
+      for name in keys
+      for difference in find_differences(
+        old.get(name, "absent"),
+        new.get(name, "absent"),
+        f"{key}.{name}" if key else str(name),
+      )
+    ]
+  # As JSON, where 1 is not true; but 1 and 1.0 are the same number.
+  same = old == new and isinstance(old, bool) == isinstance(new, bool)
+  return [] if same else [Difference(key, old, new)]

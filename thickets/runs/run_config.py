@@ -1,0 +1,87 @@
+"""The configuration of a run, and what may change when the run is continued."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from thickets.errors import UserError
+from thickets.runs import json_files
+from thickets.runs.json_files import Difference, JsonObject
+
+_NAME = "config.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+  """What a run was asked to do.
+
+  Attributes:
+    fields: the configuration as JSON values, nested dicts at the outside.
+    extendable: dotted keys that may differ when the run is continued, such as
+      the size of the population.
+  """
+
+  fields: Mapping[str, Any]
+  extendable: Collection[str] = ()
+
+  def find_differences(
+    self, workdir: str | os.PathLike[str]
+  ) -> list[Difference]:
+    """Lists how this configuration differs from that of a directory's run.
+
+    Where the directory holds no run, nothing differs.
+
+    Raises:
+      UserError: if the run's own configuration is corrupt.
+    """
+    path = pathlib.Path(workdir) / _NAME
+    if not path.exists():
+      return []
+    old = read_config(path)
+    return [
+      difference
+      for difference in json_files.find_differences(
+        old, json_files.as_read(self.fields)
+      )
+      if difference.key not in self.extendable
+    ]
+
+  def check(self, workdir: str | os.PathLike[str]) -> None:
+    """Refuses to continue a run that means something else.
+
+    Raises:
+      UserError: that says in what the configurations differ.
+    """
+    if different := self.find_differences(workdir):
+      raise UserError(
+        f"{workdir} holds a run whose config differs: "
+        + "; ".join(map(str, different))
+        + ". Choose another workdir, or the values it was made with."
+      )
+
+
+def read_config(path: pathlib.Path) -> JsonObject:
+  """Reads the configuration out of a run's config.json.
+
+  Raises:
+    UserError: if the file is corrupt.
+  """
+  try:
+    fields = json_files.read_json(path)["config"]
+  except (ValueError, KeyError, TypeError) as error:
+    raise UserError(
+      f"{path} is corrupt ({error}). Delete the run, or restore the file."
+    ) from error
+  return fields
+
+
+def save_config(
+  workdir: pathlib.Path, config: RunConfig, environment: JsonObject
+) -> None:
+  """Writes config.json: the configuration, and the machine and the code."""
+  json_files.write_json(
+    workdir / _NAME,
+    {"config": config.fields, "environment": environment},
+  )
