@@ -28,6 +28,7 @@ class Handle(Protocol):
 
   def result(self) -> Channels:
     """Waits, and returns channels [P, Q, ...] as NumPy arrays."""
+    ...
 
 
 @runtime_checkable
@@ -38,8 +39,20 @@ class Evaluator(Protocol):
     self, base: Params, batch: Batch, num_members: int
   ) -> tuple[Params, Batch]:
     """Puts what all chunks of `num_members` share where it will be used."""
+    ...
+    ...
+
+  def find_width(self, base: Params, batch: Batch, num_members: int) -> int:
+    """Finds how many members of `num_members` make a chunk, from memory."""
+    ...
+
+  @property
+  def compile_s(self) -> float:
+    """Seconds spent on compilation so far."""
+    ...
 
   def __call__(
     self, base: Params, members: Sequence[Member], batch: Batch
   ) -> Handle:
     """Starts the evaluation of `members` on what `place` returned."""
+    ...

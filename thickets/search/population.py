@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Int
 
 from thickets import noise
+from thickets.errors import UserError
 from thickets.members import Member
 from thickets.perturbation import Gaussian, Kind
 
@@ -91,12 +92,15 @@ class PopulationSpec:
   """Which members a population has.
 
   Attributes:
-    size: N.
-    sigmas: standard deviations, in the weights' own units.
-    seed: root of seeds and sigmas.
-    design: how sigmas are spread, a key of `DESIGNS`.
+    size: N, the number of members.
+    sigmas: the set of standard deviations, in the weights' own units.
+    seed: root seed of the members' seeds and sigmas, within [0, 2**32).
+    design: how sigmas are spread over members, a key of `DESIGNS`.
     kind: how noise is drawn, and for which tensors.
-    chunk: members to a chunk, None to find it from memory.
+    chunk: members to a chunk; None finds it from memory.
+
+  Raises:
+    UserError: if a value is out of range.
   """
 
   size: int
@@ -105,6 +109,19 @@ class PopulationSpec:
   design: str = "independent"
   kind: Kind = dataclasses.field(default_factory=Gaussian)
   chunk: int | None = None
+
+  def __post_init__(self):
+    try:
+      _check_population(self.seed, self.size, self.sigmas)
+    except ValueError as error:
+      raise UserError(f"population: {error}") from error
+    if self.design not in DESIGNS:
+      raise UserError(
+        f"population.design must be one of {sorted(DESIGNS)}, got"
+        f" {self.design!r}."
+      )
+    if self.chunk is not None and self.chunk < 1:
+      raise UserError(f"population.chunk must be at least 1, got {self.chunk}.")
 
   def sample(self) -> list[Member]:
     """The members, in the order of drawing."""

@@ -1,154 +1,249 @@
-"""A search: a population around one base, scored into one run directory.
+"""RandOpt: one search around one base, from its start to its results.
 
-Ties members, engine and run directory together for any evaluator; what is done
-with the scores is the caller's.
+The steps of every run, in the order in which a binary takes them:
+
+    run = directory.open_run(workdir, config)
+    search = start_search(run, base, spec, first=..., task=...)
+    scores = score_members(search, select)
+    chosen = selection.select_ensemble(scores, ensemble)
+    save_experts(search, chosen, scores, primary_k=...)
+    score_members(search, judge, positions=chosen)
+    finish_run(run, results, clock, compile_s)
+
+What differs between runs comes in as data: the base, the population, and for
+each split an evaluator and the prompts that it answers.
+
+Reference: Gan and Isola (2026), arXiv:2603.12228, Algorithm 1.
 """
 
-import json
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from absl import logging
 from jaxtyping import Float, Int
 
 from thickets import naming, noise
+from thickets.errors import UserError
+from thickets.members import Member
 from thickets.naming import Names, Params
-from thickets.perturbation import describe_kind
-from thickets.runs import directory, environment, experts
+from thickets.perturbation import Kind, describe_kind
+from thickets.runs import environment, experts, json_files
+from thickets.runs.clock import Clock
+from thickets.runs.directory import BASE_POSITION, Run
+from thickets.runs.experts import Expert
+from thickets.runs.json_files import JsonObject
 from thickets.search import engine
 from thickets.search.evaluator import Batch, Evaluator
 from thickets.search.population import PopulationSpec
 
 
-class Search:
-  """Scores a population and writes its experts.
+@dataclasses.dataclass(frozen=True)
+class Base:
+  """The weights that members are drawn around, and what is known of them.
 
   Attributes:
+    params: the pristine weights.
+    precision: in which weights and products they compute, as JSON values.
+    names: logical names of the tensors, those of their paths by default.
+    identity: the identity of the base as published, where it is known; computed
+      from `params` by default.
+    source: where the base can be loaded from, as JSON values, for experts.json;
+      None where the run directory holds it.
+  """
+
+  params: Params
+  precision: JsonObject
+  names: Names | None = None
+  identity: str | None = None
+  source: JsonObject | None = None
+
+  def describe(self, kind: Kind) -> JsonObject:
+    """What a record's meaning depends on, as JSON values."""
+    return {
+      "identity": self.identity or naming.identify(self.params, self.names),
+      "dtypes": naming.list_dtypes(self.params),
+      "names": naming.hash_names(self.params, self.names),
+      **describe_kind(self.params, kind, self.names),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+  """Who answers what: one split of the prompts, and its evaluator.
+
+  Attributes:
+    split: the name of the prompts in the log.
+    evaluator: what evaluates members on them.
+    batch: the prompts, a tree with leaves [Q, ...].
+  """
+
+  split: str
+  evaluator: Evaluator
+  batch: Batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+  """A population that is being scored into one run directory.
+
+  Attributes:
+    run: the open run directory.
+    base: what members are drawn around.
+    kind: how noise is drawn.
     members: [P] the population.
     width: members to a chunk.
+    header: what the records mean, as JSON values.
+  """
+
+  run: Run
+  base: Base
+  kind: Kind
+  members: Sequence[Member]
+  width: int
+  header: JsonObject
+
+
+def start_search(
+  run: Run,
+  base: Base,
+  population: PopulationSpec,
+  *,
+  first: Evaluation,
+  task: Mapping[str, Any],
+) -> Search:
+  """Samples a population, and states in a run's log what its records mean.
 
   Args:
-    folder: the run directory; its header is written or checked here.
-    base: the pristine weights.
+    run: the open run directory.
+    base: what members are drawn around.
     population: which members there are.
-    find_width: finds the members to a chunk, where neither the population nor
-      the run so far says it.
+    first: the evaluation that finds the members to a chunk, where neither the
+      population nor the run so far says it.
     task: what the scores mean, as JSON values: data, splits, grading.
-    precision: in which weights and products are computed, as JSON values.
-    names: logical names of the tensors of `base`.
-    identity: of the base as published, where it is known; computed from `base`
-      by default.
-    source: where the base can be loaded from, as JSON values, for experts.json.
 
   Raises:
     UserError: if the run was made with another base, task or population.
   """
-
-  def __init__(
-    self,
-    folder: directory.Run,
-    base: Params,
-    population: PopulationSpec,
-    *,
-    find_width: Callable[[], int],
-    task: dict[str, Any],
-    precision: dict[str, Any],
-    names: Names | None = None,
-    identity: str | None = None,
-    source: dict[str, Any] | None = None,
-  ):
-    self._source = source
-    self._folder, self._base, self._population = folder, base, population
-    self.width = (
-      population.chunk or (folder.header or {}).get("width") or find_width()
+  width = population.chunk or (run.header or {}).get("width")
+  if not width:
+    width = first.evaluator.find_width(
+      base.params, first.batch, population.size
     )
-    self._header = {
-      "base": {
-        "identity": identity or naming.identify(base, names),
-        "dtypes": naming.list_dtypes(base),
-        "names": naming.hash_names(base, names),
-        **describe_kind(base, population.kind, names),
-      },
+  header = json_files.as_read(
+    {
+      "base": base.describe(population.kind),
       "noise": {"version": noise.NOISE_VERSION, "prng": noise.PRNG},
       "kind": population.kind.to_json(),
       "task": task,
       "population": population.describe(),
-      "width": self.width,
-      "precision": precision,
+      "width": width,
+      "precision": base.precision,
     }
-    logging.info(
-      "%s noise on %d of %d tensors (%d of %d weights)",
-      population.kind.name,
-      self._header["base"]["num_perturbed_tensors"],
-      self._header["base"]["num_tensors"],
-      self._header["base"]["num_perturbed_weights"],
-      self._header["base"]["num_weights"],
+  )
+  logging.info(
+    "%s noise on %d of %d tensors (%d of %d weights)",
+    population.kind.name,
+    header["base"]["num_perturbed_tensors"],
+    header["base"]["num_tensors"],
+    header["base"]["num_perturbed_weights"],
+    header["base"]["num_weights"],
+  )
+  run.write_header(header)
+  return Search(run, base, population.kind, population.sample(), width, header)
+
+
+def score_members(
+  search: Search,
+  evaluation: Evaluation,
+  positions: Sequence[int] | None = None,
+) -> Float[np.ndarray, " P"]:
+  """Evaluates the base and members on a split, as far as the log lacks them.
+
+  Args:
+    search: from `start_search`.
+    evaluation: the prompts, and what answers them.
+    positions: [P] positions in the population of the members to evaluate, all
+      by default.
+
+  Returns:
+    [P] mean scores, NaN where a member failed.
+  """
+  engine.evaluate_base(
+    search.run,
+    evaluation.evaluator,
+    search.base.params,
+    evaluation.batch,
+    split=evaluation.split,
+  )
+  if positions is None:
+    positions = range(len(search.members))
+  return engine.evaluate_members(
+    search.run,
+    evaluation.evaluator,
+    search.base.params,
+    [search.members[position] for position in positions],
+    evaluation.batch,
+    split=evaluation.split,
+    width=min(search.width, len(positions)),
+    positions=positions,
+  )
+
+
+def check_base(run: Run, split: str) -> None:
+  """Refuses a base that failed, since everything is compared with it.
+
+  Raises:
+    UserError: if its score on the split is not finite.
+  """
+  if not np.isfinite(run.record(split, BASE_POSITION).score):
+    raise UserError(
+      f"The base must have finite logits on the prompts of {split}, got others."
+      " Choose another model.dtype."
     )
-    # As it is read back, where tuples are lists.
-    folder.write_header(json.loads(json.dumps(self._header)))
-    self.members = population.sample()
 
-  def evaluate(
-    self,
-    evaluator: Evaluator,
-    batch: Batch,
-    *,
-    split: str,
-    positions: Sequence[int] | None = None,
-  ) -> Float[np.ndarray, " P"]:
-    """Evaluates the base and members on a split, as far as the log lacks them.
 
-    Args:
-      evaluator: made by `traced.traced` or `staged.staged`.
-      batch: the prompts.
-      split: their name.
-      positions: [P] which members, all by default.
+def save_experts(
+  search: Search,
+  chosen: Int[np.ndarray, " K"],
+  scores: Float[np.ndarray, " P"],
+  *,
+  primary_k: int,
+) -> None:
+  """Writes experts.json, as the process that is the first.
 
-    Returns:
-      [P] mean scores, NaN where a member failed.
-    """
-    engine.evaluate_base(
-      self._folder, evaluator, self._base, batch, split=split
-    )
-    positions = range(len(self.members)) if positions is None else positions
-    return engine.evaluate_members(
-      self._folder,
-      evaluator,
-      self._base,
-      [self.members[position] for position in positions],
-      batch,
-      split=split,
-      width=min(self.width, len(positions)),
-      positions=positions,
-    )
+  Args:
+    search: from `start_search`.
+    chosen: [K] positions by rank.
+    scores: [P] scores of the whole population on the prompts of selection.
+    primary_k: how many of the chosen are the ensemble.
+  """
+  if jax.process_index():
+    return
+  content = experts.describe_experts(
+    search.header,
+    [Expert(int(p), search.members[p], float(scores[p])) for p in chosen],
+    population_size=len(search.members),
+    primary_k=primary_k,
+    versions=environment.library_versions(),
+    source=search.base.source,
+  )
+  search.run.save_json("experts.json", content)
 
-  def save_experts(
-    self,
-    chosen: Int[np.ndarray, " K"],
-    scores: Float[np.ndarray, " P"],
-    *,
-    primary_k: int,
-  ) -> None:
-    """Writes experts.json.
 
-    Args:
-      chosen: [K] positions by rank.
-      scores: [P] of the whole population, on the prompts of selection.
-      primary_k: how many of them are the ensemble.
-    """
-    content = experts.describe_experts(
-      base_identity=self._header["base"]["identity"],
-      base_dtypes=self._header["base"]["dtypes"],
-      base_names=self._header["base"]["names"],
-      kind=self._population.kind,
-      task=self._header["task"],
-      population=self._header["population"] | {"size": len(self.members)},
-      members=[self.members[position] for position in chosen],
-      scores=np.asarray(scores)[np.asarray(chosen)],
-      positions=chosen,
-      primary_k=primary_k,
-      versions=environment.library_versions(),
-      source=self._source,
-    )
-    self._folder.save_json("experts.json", content)
+def finish_run(
+  run: Run, results: Mapping[str, Any], clock: Clock, compile_s: float
+) -> None:
+  """Writes results.json with its timing, as the process that is the first.
+
+  Args:
+    run: the open run directory.
+    results: every figure of the run, as JSON values.
+    clock: what measured the parts of the run.
+    compile_s: seconds of it spent on compilation.
+  """
+  if jax.process_index() == 0:
+    timing = clock.timing | {"compile_s": compile_s}
+    run.save_json("results.json", {**results, "timing": timing})

@@ -3,10 +3,47 @@
 Reference: Gan and Isola (2026), arXiv:2603.12228, Algorithm 1.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Int, Real
+
+from thickets.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class EnsembleSpec:
+  """How many of the best members vote.
+
+  Attributes:
+    top_k: the K that is reported, chosen before judging is seen.
+    also: other Ks of the table and the curve.
+
+  Raises:
+    UserError: if a K is below one.
+  """
+
+  top_k: int
+  also: tuple[int, ...] = ()
+
+  def __post_init__(self):
+    object.__setattr__(self, "also", tuple(self.also))
+    if min(self.sizes) < 1:
+      raise UserError(
+        f"ensemble.top_k and ensemble.also must be at least 1, got"
+        f" {self.top_k} and {self.also}."
+      )
+
+  @property
+  def sizes(self) -> tuple[int, ...]:
+    """All Ks, ascending, each once."""
+    return tuple(sorted({self.top_k, *self.also}))
+
+  @property
+  def largest(self) -> int:
+    """The largest K."""
+    return self.sizes[-1]
 
 
 def rank_members(scores: Real[np.ndarray, " P"]) -> Int[np.ndarray, " P"]:
@@ -71,3 +108,25 @@ def select_in_blocks(
     if np.isfinite(part).sum() >= k:
       chosen.append(start + select_top_k(part, k))
   return chosen
+
+
+def select_ensemble(
+  scores: Real[np.ndarray, " P"], ensemble: EnsembleSpec
+) -> Int[np.ndarray, " K"]:
+  """Returns the positions of the largest ensemble's members, by rank.
+
+  Args:
+    scores: [P] higher is better; what is not finite marks a failed member.
+    ensemble: how many vote.
+
+  Raises:
+    UserError: if too few members have a finite score.
+  """
+  num_finite = int(np.isfinite(scores).sum())
+  if ensemble.largest > num_finite:
+    raise UserError(
+      f"the largest ensemble needs {ensemble.largest} members with a finite"
+      f" score, but only {num_finite} of {len(scores)} have one. Lower"
+      " population.sigmas or ensemble.top_k."
+    )
+  return select_top_k(scores, ensemble.largest)
