@@ -14,32 +14,40 @@ from experiments.launch import saved_experts
 from thickets.errors import UserError
 from thickets.models import hub
 
-_RANK = flags.DEFINE_integer("rank", 0, "Which expert, 0 for the best.")
+FLAGS = launch.BinaryFlags(
+  __doc__,
+  "python -m experiments.export --experts=runs/countdown_tiny/experts.json"
+  " --rank=0 --out=expert",
+)
+saved_experts.define_flags(FLAGS)
+_RANK = flags.DEFINE_integer(
+  "rank", 0, "Which expert to write, 0 for the best.", flag_values=FLAGS.values
+)
+_OUT = flags.DEFINE_string(
+  "out",
+  None,
+  "The directory to write, new or empty.",
+  flag_values=FLAGS.values,
+)
 
 
-def main(_) -> None:
+def main(_: list[str]) -> None:
   """Reads the flags and writes the directory."""
-  with launch.ending_plainly():
-    if not launch.OUT.value:
-      raise UserError("--out must name the directory to write, got none.")
-    out = pathlib.Path(launch.OUT.value)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-      raise UserError(
-        f"--out must be a new or empty directory, got {out}, which is not."
-      )
-    saved_experts.start()
-    model, experts = saved_experts.load_experts()
-    hub.save(out, model, params=experts.rebuild(model.params, _RANK.value))
-    logging.info(
-      "wrote the expert of rank %d, %s, to %s",
-      _RANK.value,
-      experts.members[_RANK.value],
-      out,
+  if not _OUT.value:
+    raise UserError("--out must name the directory to write, got none.")
+  out = pathlib.Path(_OUT.value)
+  if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    raise UserError(
+      f"--out must be a new or empty directory, got {out}, which is not."
     )
-    print(
-      f"{out}: expert of rank {_RANK.value} of {saved_experts.EXPERTS.value}"
-    )
+  model, experts = saved_experts.load_experts(FLAGS)
+  hub.save(out, model, params=experts.rebuild(model.params, _RANK.value))
+  member = experts.members[_RANK.value]
+  logging.info(
+    "wrote the expert of rank %d, %s, to %s", _RANK.value, member, out
+  )
+  print(f"{out}: the expert of rank {_RANK.value}, {member}")
 
 
 if __name__ == "__main__":
-  launch.run(main)
+  launch.run(main, FLAGS)

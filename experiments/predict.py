@@ -23,60 +23,80 @@ from thickets.errors import UserError
 from thickets.generation import grading, language_evaluator, prompts
 from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.models import hub
+from thickets.runs.experts import Experts
 from thickets.search import ensemble
 from thickets.tasks import data, registry, splits
 from thickets.tasks.base import Example, Task
 from thickets.tasks.data import Table
 from thickets.tasks.grader import TaskGrader
 
-_QUESTIONS = flags.DEFINE_string(
-  "questions", "-", "File of questions, or - for standard input."
+FLAGS = launch.BinaryFlags(
+  __doc__,
+  "python -m experiments.predict --experts=runs/countdown_tiny/experts.json"
+  " --questions=questions.txt",
 )
-_K = flags.DEFINE_integer("k", None, "How many experts vote; the primary K.")
+saved_experts.define_flags(FLAGS)
+_QUESTIONS = flags.DEFINE_string(
+  "questions",
+  "-",
+  "The file of questions, or - for standard input.",
+  flag_values=FLAGS.values,
+)
+_K = flags.DEFINE_integer(
+  "k",
+  None,
+  "How many experts vote; the K that the run reports by default.",
+  flag_values=FLAGS.values,
+)
 
 
-def main(_) -> None:
+def main(_: list[str]) -> None:
   """Reads the flags and the questions, and writes the answers."""
-  with launch.ending_plainly():
-    saved_experts.start()
-    model, experts = saved_experts.load_experts()
-    fields = experts.fields["task"]
-    task = registry.load(fields["name"])
-    if task.check is not None:
-      task.check()
-    k = experts.primary_k if _K.value is None else _K.value
-    if not 1 <= k <= len(experts.members):
-      raise UserError(
-        f"--k must be within 1 and {len(experts.members)}, the experts of the"
-        f" file, got {k}."
-      )
-    table = read_questions(task, _QUESTIONS.value)
-    examples = list(splits.make_examples(task, table))
-    tokens = [
-      prompts.render_prompt(
-        model.tokenizer, e.messages, use_chat=fields["chat_template"]
-      )
-      for e in examples
-    ]
-    evaluator = LanguageEvaluator(
-      model.config,
-      saved_experts.read_decoding(fields["decoding"]),
-      lambda *_: {},  # Graded below, where all the votes are together.
-      kind=experts.kind,
-      detokenize=hub.make_detokenizer(model.tokenizer),
+  model, experts = saved_experts.load_experts(FLAGS)
+  fields = experts.fields["task"]
+  task = registry.load(fields["name"])
+  if task.check is not None:
+    task.check()
+  k = experts.primary_k if _K.value is None else _K.value
+  if not 1 <= k <= len(experts.members):
+    raise UserError(
+      f"--k must be within 1 and {len(experts.members)}, the experts of the"
+      f" file, got {k}."
     )
-    batch = language_evaluator.make_batch(tokens)
-    base, batch = evaluator.place(model.params, batch, k)
-    said = evaluator.respond(base, experts.members[:k], batch)
-    texts = [
-      grading.read_texts(
-        hub.make_detokenizer(model.tokenizer), said.tokens[m], said.lengths[m]
-      )
-      for m in range(k)
-    ]
-    grade = TaskGrader(fields["name"], fields["rules"], examples)
-    for answer in elect_answers(grade, examples, texts, task.num_threads):
-      print(json.dumps(answer, ensure_ascii=False), flush=True)
+  table = read_questions(task, _QUESTIONS.value)
+  examples = list(splits.make_examples(task, table))
+  texts = _respond(model, experts, examples, k)
+  grade = TaskGrader(fields["name"], fields["rules"], examples)
+  for answer in elect_answers(grade, examples, texts, task.num_threads):
+    print(json.dumps(answer, ensure_ascii=False), flush=True)
+
+
+def _respond(
+  model: hub.Model, experts: Experts, examples: Sequence[Example], k: int
+) -> list[list[str]]:
+  """[K][Q] what the K best experts answer, by rank."""
+  fields = experts.fields["task"]
+  tokens = [
+    prompts.render_prompt(
+      model.tokenizer, e.messages, use_chat=fields["chat_template"]
+    )
+    for e in examples
+  ]
+  detokenize = hub.make_detokenizer(model.tokenizer)
+  evaluator = LanguageEvaluator(
+    model.config,
+    saved_experts.read_decoding(fields["decoding"]),
+    lambda *_: {},  # Graded later, where all the votes are together.
+    kind=experts.kind,
+    detokenize=detokenize,
+  )
+  batch = language_evaluator.make_batch(tokens)
+  base, batch = evaluator.place(model.params, batch, k)
+  responses = evaluator.respond(base, experts.members[:k], batch)
+  return [
+    grading.read_texts(detokenize, responses.tokens[m], responses.lengths[m])
+    for m in range(k)
+  ]
 
 
 def read_questions(task: Task, where: str) -> Table:
@@ -135,9 +155,9 @@ def elect_answers(
   """
   votes = [
     grading.grade_texts(
-      grade, range(len(examples)), said, num_threads=num_threads
+      grade, range(len(examples)), responses, num_threads=num_threads
     )["vote"].tolist()
-    for said in texts
+    for responses in texts
   ]
   for index, example in enumerate(examples):
     cast = [member[index] for member in votes]
@@ -152,4 +172,4 @@ def elect_answers(
 
 
 if __name__ == "__main__":
-  launch.run(main)
+  launch.run(main, FLAGS)

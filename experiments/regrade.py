@@ -3,113 +3,94 @@
     python -m experiments.regrade --workdir=DIR [--rules=paper]
 
 For a changed grader, or the other rule set. Members and temperature stay those
-that the run chose, and their scores on the prompts of selection those that it
-chose them by; judged is what they are worth by these rules. Writes
+that the run chose, and the scores on the prompts of selection those that it
+chose them by; what is judged is what they are worth by these rules. Writes
 results_RULES.json beside the run's own files and changes none of them.
 """
 
 import dataclasses
-import json
 import pathlib
-from typing import Any
 
 import ml_collections
 import numpy as np
 from absl import flags, logging
 
-from experiments import launch, randopt
-from experiments.launch import language
+from experiments import launch
+from experiments.launch import specs
+from experiments.launch.specs import RandOptSpec
 from thickets.analysis import randopt_results
 from thickets.errors import UserError
-from thickets.generation import grading
-from thickets.runs import directory
-from thickets.runs.record_log import Record
+from thickets.generation import subject as subject_lib
+from thickets.generation.regrading import Regraded
+from thickets.report import randopt_table
+from thickets.runs import directory, json_files
+from thickets.runs.directory import Run
+from thickets.runs.json_files import JsonObject
 from thickets.tasks.grader import TaskGrader
+from thickets.tasks.splits import Splits
 
 _NOTE = (
   "Graded anew. Who was chosen, and scores on select, are as the run graded"
   " them; the two ends of the winner's curse may be of different rules."
 )
+FLAGS = launch.BinaryFlags(
+  __doc__,
+  "python -m experiments.regrade --workdir=runs/countdown_tiny --rules=paper",
+)
+FLAGS.define_workdir()
 _RULES = flags.DEFINE_string(
-  "rules", None, "Rule set, the one of the run by default."
+  "rules",
+  None,
+  "The rule set to grade by; that of the run by default.",
+  flag_values=FLAGS.values,
 )
 
 
-def main(_) -> None:
+def main(_: list[str]) -> None:
   """Reads the flags, grades, and prints the table."""
-  with launch.ending_well():
-    launch.configure_jax()
-    config = _read_config(launch.WORKDIR.value)
-    results, path = run(config, launch.WORKDIR.value, _RULES.value)
-    print(randopt_results.format_results(results))
-    print(f"These figures are in {path}.")
+  launch.configure_jax()
+  spec = _read_spec(FLAGS.workdir)
+  results, path = run(spec, FLAGS.workdir, _RULES.value or spec.task.rules)
+  print(randopt_table.format_results(results))
+  print(f"These figures are in {path}.")
 
 
 def run(
-  config: ml_collections.ConfigDict, workdir: str, rules: str | None
-) -> tuple[dict[str, Any], pathlib.Path]:
+  spec: RandOptSpec, workdir: str, rules: str
+) -> tuple[JsonObject, pathlib.Path]:
   """Grades anew; returns what it wrote, and where."""
-  rules = rules or config.task.rules
-  chosen, dev = _read_choice(pathlib.Path(workdir), config.population.size)
-  task, examples = language.load_task(config)
-  task.grader(rules)
-  with directory.Run(workdir, launch.to_json(config)) as folder:
-    _check_data(folder, examples)
-    grader = TaskGrader(config.task.name, rules, examples.examples)
-    regraded = _Regraded(folder, grader, examples, task.num_threads)
-    results = randopt.summarise(config, task, examples, regraded, chosen, dev)
+  chosen, dev = _read_choice(pathlib.Path(workdir), spec.population.size)
+  task, examples = subject_lib.load_task(spec.task)
+  task.grader(rules)  # Before the responses are read.
+  with directory.open_run(
+    workdir, dataclasses.replace(spec.config, extendable=())
+  ) as run:
+    _check_data(run, examples)
+    grader = TaskGrader(spec.task.name, rules, examples.examples)
+    temperature = randopt_results.choose_temperature(
+      spec.consistency.temperatures, dev
+    )
+    results = randopt_results.summarise_randopt(
+      run,
+      randopt_results.read_judged(
+        Regraded(run, grader, examples, task.num_threads), chosen, temperature
+      ),
+      spec.population.sample(),
+      chosen,
+      ensemble=spec.ensemble,
+      dev=dev,
+      note=task.describe_baseline(examples.select, examples.judge),
+    )
     note = "\n".join(filter(None, (results["note"], _NOTE)))
-    results |= {"rules": rules, "note": note}
-    return results, folder.save_json(f"results_{rules}.json", results)
+    results |= {"data": examples.origin, "rules": rules, "note": note}
+    return results, run.save_json(f"results_{rules}.json", results)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Regraded:
-  """Reads a run's records as `directory.Run` does, graded anew."""
-
-  folder: directory.Run
-  grader: TaskGrader
-  examples: Any
-  num_threads: int
-
-  def record(self, split: str, position: int) -> Any:
-    record = self.folder.record(split, position)
-    # The base's, too, since the members' are compared with it.
-    return record if split == "select" else _Regraded._Record(self, record)
-
-  def scores(self, split, positions):
-    """Of selection; the run's own: they chose the members."""
-    return self.folder.scores(split, positions)
-
-  @dataclasses.dataclass(frozen=True)
-  class _Record:
-    log: "_Regraded"
-    record: Record
-
-    def channels(self) -> dict[str, Any]:
-      channels = self.record.channels()
-      if "response" not in channels:
-        raise UserError(
-          "The run must have logged its responses to be graded anew, got none."
-          " Run it with --config.log_responses=True."
-        )
-      split = self.record.split.split(" ")[0]
-      graded = grading.grade_texts(
-        self.log.grader,
-        self.log.examples.indices(split),
-        grading.read_responses(channels),
-        num_threads=self.log.num_threads,
-      )
-      # A member whose logits were not numbers has failed by any rules.
-      has_failed = np.isnan(channels["score"])
-      score = np.where(has_failed, np.nan, graded["score"])
-      return channels | graded | {"score": score}
-
-
-def _read_config(workdir: str) -> ml_collections.ConfigDict:
+def _read_spec(workdir: str) -> RandOptSpec:
+  """What the run in a directory was asked to do."""
   path = pathlib.Path(workdir) / "config.json"
   try:
-    fields = json.loads(path.read_text(encoding="utf-8"))["config"]
+    fields = json_files.read_json(path)["config"]
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise UserError(
       f"--workdir must name a run of experiments.randopt, got {workdir}"
@@ -120,18 +101,21 @@ def _read_config(workdir: str) -> ml_collections.ConfigDict:
       f"--workdir must name a run of experiments.randopt, got {workdir}, a run"
       f" of {fields.get('experiment')}."
     )
-  return ml_collections.ConfigDict(fields)
+  return specs.read_randopt(ml_collections.ConfigDict(fields))
 
 
 def _read_choice(
   workdir: pathlib.Path, size: int
-) -> tuple[list[int], list[Any]]:
-  """Positions of the chosen, and the table of temperatures."""
+) -> tuple[np.ndarray, list[JsonObject]]:
+  """Positions of the chosen members, and the table of temperatures."""
   try:
-    results = json.loads((workdir / "results.json").read_text(encoding="utf-8"))
-    if results["population"]["size"] != size:  # Of before the run was enlarged.
+    results = json_files.read_json(workdir / "results.json")
+    if results["population"]["size"] != size:  # From before it was enlarged.
       raise ValueError(f"it has not reached {size} members")
-    return [row["position"] for row in results["chosen"]], results["dev"]
+    return (
+      np.array([row["position"] for row in results["chosen"]]),
+      results["dev"],
+    )
   except (OSError, ValueError, KeyError) as error:
     raise UserError(
       f"--workdir must hold a finished run with results.json, got {workdir}"
@@ -139,17 +123,17 @@ def _read_choice(
     ) from error
 
 
-def _check_data(folder: directory.Run, examples) -> None:
+def _check_data(run: Run, examples: Splits) -> None:
   """Refuses other examples than the responses answer."""
-  recorded = (folder.header or {}).get("task", {}).get("data", {})
-  for split in language.SPLITS:
+  recorded = (run.header or {}).get("task", {}).get("data", {})
+  for split in subject_lib.SPLITS:
     if recorded.get(split) != examples.origin[split]:
       raise UserError(
         f"The prompts of {split} must be those of the run, got others: the data"
         " files or the task's examples have changed. Restore them."
       )
-  logging.info("grading %s anew", folder.workdir)
+  logging.info("grading %s anew", run.workdir)
 
 
 if __name__ == "__main__":
-  launch.run(main)
+  launch.run(main, FLAGS)

@@ -7,27 +7,56 @@ again, an unfinished one is resumed, so a job array may run one index per job
 and one last call without --index gives the summary.
 """
 
-import importlib
+import dataclasses
 import importlib.util
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ml_collections
 import numpy as np
 from absl import flags, logging
-from ml_collections import config_flags
 
 from configs import sweeps
 from experiments import launch
+from experiments.launch import signals_run, signals_specs
+from experiments.launch.signals_specs import SignalsSpec
 from thickets.errors import UserError
 from thickets.report.figures import signals_plots
-from thickets.runs import directory
+from thickets.runs import directory, json_files
+from thickets.runs.json_files import JsonObject
+from thickets.runs.run_config import RunConfig
 
-_INDEX = flags.DEFINE_integer("index", None, "The only point to run.")
+FLAGS = launch.BinaryFlags(
+  __doc__,
+  "python -m experiments.sweep --config=configs/signals_approximation.py"
+  " --workdir=runs/approximation",
+)
+FLAGS.define_config()
+FLAGS.define_workdir()
+FLAGS.define_cluster()
+_INDEX = flags.DEFINE_integer(
+  "index", None, "The only point to run.", flag_values=FLAGS.values
+)
 
-EXPERIMENTS = ("signals",)
+
+@dataclasses.dataclass(frozen=True)
+class _Experiment:
+  """An experiment whose points a sweep can run.
+
+  Attributes:
+    read: checks a config, and turns it into a spec.
+    run: runs a spec in a directory.
+  """
+
+  read: Callable[[ml_collections.ConfigDict], SignalsSpec]
+  run: Callable[[SignalsSpec, str], JsonObject]
+
+
+EXPERIMENTS = {
+  "signals": _Experiment(signals_specs.read_signals, signals_run.run)
+}
 _COLUMNS = {  # Name of a column: role of a row in the results' table, and its field.
   "base": ("base", "judge_mse"),
   "population median (select)": ("median", "select_mse"),
@@ -36,48 +65,44 @@ _COLUMNS = {  # Name of a column: role of a row in the results' table, and its f
 }
 
 
-def main(_) -> None:
+def main(_: list[str]) -> None:
   """Reads the flags, runs the points, prints the summary."""
-  with launch.ending_well():
-    config = launch.read_config()
-    points = _read_points(
-      config_flags.get_config_filename(flags.FLAGS["config"])
+  directory_name = FLAGS.workdir
+  config = FLAGS.config
+  points = _read_points(FLAGS.config_file)
+  launch.refuse(launch.check_choices(config, {"experiment": EXPERIMENTS}))
+  experiment = EXPERIMENTS[config.experiment]
+  found = [experiment.read(_override(config, point)) for point in points]
+  workdir = directory.make_workdir(directory_name)
+  if (workdir / "config.json").exists():
+    raise UserError(
+      f"workdir must be the folder of a sweep, got that of a run, {workdir}."
+      " Choose another with --workdir."
     )
-    experiment = _import_experiment(config)
-    configs = [_override(config, point) for point in points]
-    for point_config in configs:
-      experiment.validate(point_config)
-    workdir = directory.make_workdir(launch.WORKDIR.value)
-    if (workdir / "config.json").exists():
-      raise UserError(
-        f"workdir must be the folder of a sweep, got that of a run, {workdir}."
-        " Choose another with --workdir."
-      )
-    launch.start_devices()
-    for index in _chosen(len(points)):
-      folder = workdir / f"{index:03d}"
-      if not _is_done(folder, configs[index]):
-        logging.info("point %d: %s %s", index, points[index].group, folder)
-        experiment.run(configs[index], str(folder))
-    done = {
-      index: workdir / f"{index:03d}"
-      for index in range(len(points))
-      if _is_done(workdir / f"{index:03d}", configs[index])
-    }
-    logging.info("%d of %d points are done", len(done), len(points))
-    if done:
-      print(_summarise(points, done, workdir))
+  launch.start_devices(FLAGS)
+  for index in _chosen(len(points)):
+    folder = workdir / f"{index:03d}"
+    if not _is_done(folder, found[index].config):
+      logging.info("point %d: %s %s", index, points[index].group, folder)
+      experiment.run(found[index], str(folder))
+  done = {
+    index: workdir / f"{index:03d}"
+    for index in range(len(points))
+    if _is_done(workdir / f"{index:03d}", found[index].config)
+  }
+  logging.info("%d of %d points are done", len(done), len(points))
+  if done:
+    print(_summarise(points, done, workdir))
 
 
-def _is_done(folder: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
+def _is_done(folder: pathlib.Path, config: RunConfig) -> bool:
   """Whether a point has ended, with this very config; others are run again.
 
   A run whose config differs in more than its size is refused by the run itself.
   """
+  everything = RunConfig(config.fields)
   finished = (folder / "results.json").exists()
-  return finished and not directory.config_differences(
-    folder, launch.to_json(config)
-  )
+  return finished and not everything.find_differences(folder)
 
 
 def _read_points(path: str) -> list[sweeps.Point]:
@@ -89,11 +114,6 @@ def _read_points(path: str) -> list[sweeps.Point]:
   if not hasattr(module, "get_sweep"):
     raise UserError(f"--config must be a file with get_sweep(), got {path}.")
   return module.get_sweep()
-
-
-def _import_experiment(config: ml_collections.ConfigDict):
-  launch.refuse(launch.check_choices(config, {"experiment": EXPERIMENTS}))
-  return importlib.import_module(f"experiments.{config.experiment}")
 
 
 def _override(
@@ -127,7 +147,7 @@ def _summarise(
     for name, value in _columns(json.loads(text)).items():
       columns = groups.setdefault(points[index].group, {})
       columns.setdefault(name, []).append(value)
-  directory.write_json(
+  json_files.write_json(
     workdir / "summary.json",
     {"units": "mean squared error per predicted value", "groups": groups},
   )
@@ -182,4 +202,4 @@ def _format_cell(values: list[float | None]) -> str:
 
 
 if __name__ == "__main__":
-  launch.run(main)
+  launch.run(main, FLAGS)

@@ -1,9 +1,7 @@
 """From an experts file back to the model and the members that it names."""
 
 import pathlib
-from typing import Any
 
-import jax
 from absl import flags
 
 from experiments import launch
@@ -13,28 +11,45 @@ from thickets.generation.sampling import Sampling
 from thickets.models import hub, transformer
 from thickets.runs import experts
 from thickets.runs.experts import Experts
-
-EXPERTS = flags.DEFINE_string("experts", None, "experts.json of a run.")
-_MODEL = flags.DEFINE_string(
-  "model", None, "Directory or hub id of the base, if not where the run had it."
-)
+from thickets.runs.json_files import JsonObject
 
 
-def load_experts() -> tuple[hub.Model, Experts]:
+def define_flags(binary: launch.BinaryFlags) -> None:
+  """Declares the flags from which `load_experts` loads."""
+  flags.DEFINE_string(
+    "experts",
+    None,
+    "The experts.json of a run.",
+    flag_values=binary.values,
+  )
+  flags.DEFINE_string(
+    "model",
+    None,
+    "Directory or hub id of the base, if it is not where the run had it.",
+    flag_values=binary.values,
+  )
+
+
+def load_experts(binary: launch.BinaryFlags) -> tuple[hub.Model, Experts]:
   """Loads what the flags name, and checks that it belongs together.
+
+  JAX is configured as it was for the search, so that members and answers are
+  the same.
 
   Raises:
     UserError: if a file is missing or wrong, or the base is another.
   """
-  if not EXPERTS.value:
+  path, name = binary.values["experts"].value, binary.values["model"].value
+  if not path:
     raise UserError("--experts must name the experts.json of a run, got none.")
-  source = _read_source(pathlib.Path(EXPERTS.value))
-  name, revision = source["name"], source["revision"]
-  if _MODEL.value:
-    name, revision = _MODEL.value, None
-  model = hub.load(name, revision=revision, dtype=source["dtype"])
+  launch.configure_jax()
+  source = _read_source(pathlib.Path(path))
+  revision = None if name else source["revision"]
+  model = hub.load(
+    name or source["name"], revision=revision, dtype=source["dtype"]
+  )
   chosen = experts.load_experts(
-    EXPERTS.value,
+    path,
     model.params,
     names=transformer.tensor_names(model.params),
     identity=model.identity,
@@ -42,7 +57,7 @@ def load_experts() -> tuple[hub.Model, Experts]:
   return model, chosen
 
 
-def read_decoding(fields: dict[str, Any]) -> Decoding:
+def read_decoding(fields: JsonObject) -> Decoding:
   """Reads back what `Decoding.describe` wrote."""
   return Decoding(
     max_new_tokens=fields["max_new_tokens"],
@@ -53,13 +68,7 @@ def read_decoding(fields: dict[str, Any]) -> Decoding:
   )
 
 
-def start() -> None:
-  """Configures JAX as the search did, for the same members and answers."""
-  launch.configure_jax()
-  jax.devices()
-
-
-def _read_source(path: pathlib.Path) -> dict[str, Any]:
+def _read_source(path: pathlib.Path) -> JsonObject:
   fields = experts.read_fields(path)
   try:
     source = fields["base"]["source"]

@@ -67,7 +67,7 @@ class _LogTestCase(parameterized.TestCase):
 
   def write(self, content, *, header, run="run", process=0):
     """Writes a log: for each split its size, and members by position."""
-    log = record_log.RecordLog(self.log(run, process))
+    log = record_log.open_log(self.log(run, process))
     log.write_header(header)
     for split, (size, members) in content.items():
       for position, member in members.items():
@@ -172,7 +172,7 @@ class ReadTest(_LogTestCase):
 
   def test_failed_members_stay(self):
     path = self.write_randopt()
-    log = record_log.RecordLog(self.log())
+    log = record_log.open_log(self.log())
     channels = _channels("select", 2, 4)
     channels["score"][1] = np.nan
     failed = {name: array[None] for name, array in channels.items()}
@@ -311,13 +311,13 @@ class BadRunTest(_LogTestCase):
   def test_runs_on_other_things_are_refused(self):
     header = HEADER | {"task": {"kind": "signals"}}
     channels = {"score": np.zeros((1, 4)), "prediction": np.zeros((1, 4))}
-    log = record_log.RecordLog(self.log())
+    log = record_log.open_log(self.log())
     log.write_header(header)
     log.append("select", [-1], [BASE], np.zeros(1), channels)
     log.close()
     self.assert_refused("must have records of a task on language")
     header["task"] = {"name": "toy", "prompts": {"select": {"size": 4}}}
-    log = record_log.RecordLog(self.log("other"))
+    log = record_log.open_log(self.log("other"))
     log.write_header(header)
     for position, member in self.everyone().items():
       log.append("select", [position], [member], np.zeros(1), channels)

@@ -99,7 +99,7 @@ def _write_records(folder, tasks, overrides) -> None:
   }
   base = {"identity": "f" * 64, "num_weights": 1234}
   header = {"base": base, "kind": {}, "noise": {}, "task": {"tasks": described}}
-  log = record_log.RecordLog(folder / "records" / "process_0000.jsonl")
+  log = record_log.open_log(folder / "records" / "process_0000.jsonl")
   log.write_header(header)
   rng = np.random.default_rng(0)
   for split, members, width in (

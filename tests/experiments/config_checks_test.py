@@ -4,6 +4,7 @@ import ml_collections
 from absl.testing import parameterized
 
 from experiments import launch
+from experiments.launch import Range
 from thickets.errors import UserError
 
 
@@ -88,15 +89,15 @@ class KeysTest(parameterized.TestCase):
 
 class RangesTest(parameterized.TestCase):
   @parameterized.parameters(
-    ("population.size", (65, None), ["must be at least 65, got 64."]),
-    ("population.size", (1, 63), ["must be at most 63, got 64."]),
-    ("population.size", (64, 64), []),  # Both limits are allowed.
+    ("population.size", Range(65), ["must be at least 65, got 64."]),
+    ("population.size", Range(1, 63), ["must be at most 63, got 64."]),
+    ("population.size", Range(64, 64), []),  # Both limits are allowed.
     (
       "population.sigmas",
-      (0.15, 0.18),
+      Range(0.15, 0.18),
       ["must be at least 0.15, got 0.1.", "must be at most 0.18, got 0.2."],
     ),
-    ("seed", (-5, None), []),
+    ("seed", Range(-5), []),
   )
   def test_limits(self, name, limits, expected):
     got = launch.check_ranges(_config(), {name: limits})
@@ -106,14 +107,15 @@ class RangesTest(parameterized.TestCase):
   def test_only_finite_numbers(self, value):
     config = _change("population.sigmas", (0.1, value))
     self.assertEqual(
-      launch.check_ranges(config, {"population.sigmas": (0, None)}),
+      launch.check_ranges(config, {"population.sigmas": Range(0)}),
       [f"population.sigmas must be finite, got {value}."],
     )
 
-  def test_a_limit_that_is_the_populations_says_so(self):
+  def test_a_limit_says_what_sets_it(self):
     config = _change("also", (65,))
+    limit = Range(1, 64, "population.size")
     self.assertEqual(
-      launch.check_ranges(config, {"also": (1, 64)}),
+      launch.check_ranges(config, {"also": limit}),
       ["also must be at most 64 (population.size), got 65."],
     )
 
@@ -168,24 +170,3 @@ class ToJsonTest(parameterized.TestCase):
         "also": [1, 2],
       },
     )
-
-
-class RepeatedTest(parameterized.TestCase):
-  @parameterized.parameters("--config.a.b=1", "-config.a.b=(1,)")
-  def test_the_last_override_counts(self, again):
-    argv = ["x", "--config.a.b=2", "--config=c.py", "--config.a.c=2", again]
-    self.assertEqual(
-      launch._keep_last(argv), ["x", "--config=c.py", "--config.a.c=2", again]
-    )
-
-  def test_others_may_be_alike(self):
-    argv = [
-      "x",
-      "--config.a=1",
-      "--config.b=1",
-      "--v",
-      "--v",
-      "--config.a",
-      "2",
-    ]
-    self.assertEqual(launch._keep_last(argv), argv)

@@ -1,0 +1,292 @@
+"""The flags of one binary: declared by it, listed by --help, others refused.
+
+A binary makes one `BinaryFlags`, declares on it the flags that it reads with
+absl's own `flags.DEFINE_...(..., flag_values=FLAGS.values)`, and hands it to
+`ending.run`. Nothing is registered globally, so that no binary accepts the flags
+of another.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+
+import ml_collections
+from absl import flags
+from ml_collections import config_flags
+
+from thickets import naming
+from thickets.errors import UserError
+
+_OVERRIDE = re.compile("--?config[.]([^=]*)")
+_HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull")
+
+
+class BinaryFlags:
+  """The command line of one binary.
+
+  Args:
+    doc: the binary's docstring, which --help prints.
+    example: one command line that works, shown by --help.
+    arguments: what positional arguments stand for, such as `RUN`; None where
+      the binary takes none, and refuses them.
+
+  Attributes:
+    values: absl's values, on which flags are defined.
+    example: one command line that works.
+  """
+
+  def __init__(self, doc: str, example: str, arguments: str | None = None):
+    self.values = flags.FlagValues()
+    self.example = example
+    self._doc, self._arguments = doc, arguments
+    self._argv: list[str] = []  # What the config flag looks for overrides in.
+    self._config: flags.FlagHolder | None = None
+    self._workdir: flags.FlagHolder[str] | None = None
+    self._cluster: tuple[flags.FlagHolder, ...] = ()
+
+  def define_config(self) -> None:
+    """Declares --config, and --config.KEY=VALUE for each of its keys."""
+    self._config = config_flags.DEFINE_config_file(
+      "config",
+      None,
+      "The config file to run, as FILE.py or FILE.py:VARIANT. Any of its values"
+      " can be overridden, as in --config.seed=1.",
+      flag_values=self.values,
+      sys_argv=self._argv,
+    )
+
+  def define_workdir(self) -> None:
+    """Declares --workdir, the directory of a run."""
+    self._workdir = flags.DEFINE_string(
+      "workdir",
+      None,
+      "The directory of the run. The same command continues a run in it.",
+      flag_values=self.values,
+    )
+
+  def define_cluster(self) -> None:
+    """Declares what the processes of a pod or a cluster are told."""
+    self._cluster = (
+      flags.DEFINE_bool(
+        "distributed",
+        False,
+        "Join the other processes of a pod or cluster; failing to join is an"
+        " error.",
+        flag_values=self.values,
+      ),
+      flags.DEFINE_string(
+        "coordinator",
+        None,
+        "host:port of process 0, where the cluster does not say it.",
+        flag_values=self.values,
+      ),
+      flags.DEFINE_integer(
+        "num_processes",
+        None,
+        "The number of processes, where the cluster does not say it.",
+        flag_values=self.values,
+      ),
+      flags.DEFINE_integer(
+        "process_id",
+        None,
+        "The number of this process, where the cluster does not say it.",
+        flag_values=self.values,
+      ),
+    )
+
+  @property
+  def workdir(self) -> str:
+    """The directory of the run.
+
+    Raises:
+      UserError: if none is given.
+    """
+    if self._workdir is None or not self._workdir.value:
+      raise UserError("--workdir must name the directory of the run, got none.")
+    return self._workdir.value
+
+  @property
+  def has_workdir(self) -> bool:
+    """Whether the binary has a --workdir and it is given."""
+    return self._workdir is not None and bool(self._workdir.value)
+
+  @property
+  def config(self) -> ml_collections.ConfigDict:
+    """The config of the flag, with its overrides.
+
+    Raises:
+      UserError: if none is given, or its file is missing or fails.
+    """
+    if self._config is None or self.values["config"].value is None:
+      raise UserError(
+        "--config must name a config file, such as configs/signals.py."
+      )
+    return _check_loaded(self._config.value)
+
+  @property
+  def config_file(self) -> str:
+    """The path of the config file, without its variant."""
+    return config_flags.get_config_filename(self.values["config"])
+
+  @property
+  def cluster(self) -> tuple[str | None, int | None, int | None] | None:
+    """Coordinator, number of processes and this one's; None to run alone."""
+    if not self._cluster or not self._cluster[0].value:
+      return None
+    return tuple(flag.value for flag in self._cluster[1:])
+
+  def parse(self, argv: Sequence[str]) -> list[str]:
+    """Reads a command line; ends the process on --help or a wrong flag.
+
+    Args:
+      argv: the command line, the program's name first.
+
+    Returns:
+      The program's name and the positional arguments.
+    """
+    if any(argument in _HELP for argument in argv[1:]):
+      print(self.describe())
+      sys.exit(0)
+    try:
+      return self._parse(keep_last(argv))
+    except UserError as error:
+      sys.exit(f"error: {error}")
+    except flags.Error as error:
+      # Of a config file that failed, the last line of its traceback.
+      sys.exit(f"error: {str(error).strip().splitlines()[-1].strip()}")
+
+  def describe(self) -> str:
+    """What --help prints: the docstring, an example, and every flag."""
+    lines = [self._doc.strip(), "", "Example:", f"  {self.example}", ""]
+    lines.append("Flags:")
+    for name in self.values:
+      flag = self.values[name]
+      default = "" if flag.default in (None, False) else f" ({flag.default})"
+      lines.append(f"  --{name}: {flag.help}{default}")
+    return "\n".join(lines)
+
+  def _parse(self, argv: list[str]) -> list[str]:
+    if self._config is not None:
+      self._check_overrides(argv)
+    self._argv[:] = argv
+    rest = _read(self.values, argv)
+    # absl's own, such as --verbosity.
+    rest = flags.FLAGS(rest, known_only=True)
+    words = [word for word in rest[1:] if word != "--"]
+    for word in words:
+      if word.startswith("-") and word != "-":
+        raise UserError(self._refuse(word))
+    if words and self._arguments is None:
+      raise UserError(
+        f"{self._program} takes flags only, got the argument {words[0]!r}. See"
+        " --help."
+      )
+    others = [flag.name for flag in self._cluster[1:] if flag.value is not None]
+    if others and not self._cluster[0].value:
+      raise UserError(
+        f"--{others[0]} must be given with --distributed, got it alone: this"
+        " process would run by itself. Add --distributed."
+      )
+    return [rest[0], *words]
+
+  def _refuse(self, word: str) -> str:
+    name = word.lstrip("-").partition("=")[0]
+    if not len(self.values):
+      return f"{self._program} takes no flags, got --{name}."
+    near = naming.nearest(
+      name, [f"--{known}" for known in self.values], count=1
+    )
+    return (
+      f"{self._program} has no flag --{name}. Nearest: {near}. See --help for"
+      " all that it has."
+    )
+
+  @property
+  def _program(self) -> str:
+    """The name in the example, as `experiments.randopt`."""
+    found = re.search(r"\bexperiments\.\w+", self.example)
+    return found.group() if found else os.path.basename(sys.argv[0])
+
+  def _check_overrides(self, argv: list[str]) -> None:
+    """Refuses overrides of keys that the config file does not have."""
+    names = [
+      found.group(1)
+      for argument in argv
+      if (found := _OVERRIDE.match(argument))
+    ]
+    plain = [argument for argument in argv if not _OVERRIDE.match(argument)]
+    if not names or len(plain) == len(argv):
+      return
+    only = flags.FlagValues()
+    holder = config_flags.DEFINE_config_file(
+      "config", None, "", flag_values=only, sys_argv=plain
+    )
+    _read(only, plain)
+    if only["config"].value is None:
+      return
+    config = _check_loaded(holder.value)
+    for name in names:
+      part, path = config, ""
+      for key in name.split("."):
+        if not isinstance(part, ml_collections.ConfigDict) or key not in part:
+          known = [
+            f"--config.{path}{known}"
+            for known in (
+              part if isinstance(part, ml_collections.ConfigDict) else ()
+            )
+          ]
+          near = naming.nearest(f"--config.{path}{key}", known, count=1)
+          raise UserError(
+            f"--config has no key {name!r}."
+            + (f" Nearest: {near}." if known else "")
+          )
+        part, path = part[key], f"{path}{key}."
+
+
+def _read(values: flags.FlagValues, argv: list[str]) -> list[str]:
+  """Reads the flags that are known; returns the program's name and the rest."""
+  try:
+    return values(argv, known_only=True)
+  except (flags.Error, UserError):
+    raise
+  except Exception as error:  # Whatever a user's config file raises.
+    raise UserError(
+      "--config must name a config file that loads:"
+      f" {type(error).__name__}: {error}"
+    ) from error
+
+
+def _check_loaded(config) -> ml_collections.ConfigDict:
+  """Raises a UserError where a config file failed to load."""
+  if not isinstance(config, ml_collections.ConfigDict):
+    try:
+      config.keys()  # A file that failed to load raises on every use.
+    except Exception as error:  # Whatever the user's file raises.
+      reason = str(error).strip().splitlines()[-1].strip()
+      raise UserError(
+        f"--config must name a config file that loads: {reason}"
+      ) from error
+  return config
+
+
+def keep_last(argv: Sequence[str]) -> list[str]:
+  """Drops all values of an overridden key but the last.
+
+  ml_collections would join those of a tuple.
+  """
+  last = {
+    argument.partition("=")[0].lstrip("-"): place
+    for place, argument in enumerate(argv)
+    if _is_assignment(argument)
+  }
+  return [
+    argument
+    for place, argument in enumerate(argv)
+    if not _is_assignment(argument)
+    or last[argument.partition("=")[0].lstrip("-")] == place
+  ]
+
+
+def _is_assignment(argument: str) -> bool:
+  return bool(_OVERRIDE.match(argument)) and "=" in argument

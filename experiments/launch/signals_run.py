@@ -1,0 +1,127 @@
+"""One RandOpt run on 1-D signals: what signals and sweep both run."""
+
+import functools
+
+import jax
+import numpy as np
+
+from experiments.launch.signals_specs import SignalsSpec, SignalsTask
+from thickets.analysis import signals_results
+from thickets.perturbation import describe_kind
+from thickets.report.figures import signals_figures
+from thickets.runs import directory, record_log
+from thickets.runs.clock import Clock
+from thickets.runs.json_files import JsonObject
+from thickets.search import randopt, traced
+from thickets.search.randopt import Base, Evaluation
+from thickets.tasks import signals
+from thickets.training import signals_pretraining
+
+_NUM_RANDOM = 25  # Members shown as they were drawn, as in the paper's figure.
+_NUM_BLOCKS = 10  # Smaller populations of each size, at most.
+
+
+def run(spec: SignalsSpec, workdir: str) -> JsonObject:
+  """Runs or resumes one experiment; returns the contents of results.json."""
+  clock = Clock()
+  # Patterns are checked against the weights' names before anything is written.
+  describe_kind(
+    signals_pretraining.abstract_weights(spec.model, spec.task.context),
+    spec.population.kind,
+  )
+  with directory.open_run(workdir, spec.config) as run:
+    weights_key, task_key = jax.random.split(jax.random.key(spec.seed))
+    batches = _sample_prompts(task_key, spec.task)
+    base = Base(
+      signals_pretraining.load_or_pretrain(
+        weights_key,
+        run.workdir,
+        spec.model,
+        spec.pretraining,
+        spec.task.context,
+      ),
+      precision={
+        "dtype": "float32",
+        "matmul": jax.config.jax_default_matmul_precision,
+      },
+    )
+    clock.lap("pretraining_s")
+    select, judge = _make_evaluations(spec, batches)
+    search = randopt.start_search(
+      run,
+      base,
+      spec.population,
+      first=select,
+      task=_describe_task(spec.task, batches),
+    )
+    scores = randopt.score_members(search, select)
+    clock.lap("scoring_s")
+    choice = signals_results.choose_for_judging(
+      scores,
+      ensemble=spec.ensemble,
+      populations=spec.populations,
+      num_blocks=_NUM_BLOCKS,
+      num_random=_NUM_RANDOM,
+    )
+    randopt.score_members(search, judge, choice.judged)
+    clock.lap("judging_s")
+    judged = signals_results.read_judged(
+      run, choice, target=np.asarray(batches["judge"]["target"])
+    )
+    results = signals_results.summarise_run(
+      search.members,
+      scores,
+      judged,
+      num_select=spec.task.num_select,
+      primary_k=spec.ensemble.top_k,
+      top_k=spec.ensemble.also,
+      repeated=spec.task.is_single,
+      note=spec.task.note,
+    )
+    randopt.save_experts(
+      search, choice.chosen, scores, primary_k=spec.ensemble.top_k
+    )
+    if jax.process_index() == 0:
+      signals_figures.draw(
+        spec, batches["judge"], search.members, scores, judged, results, run
+      )
+    clock.lap("figures_s")
+    compile_s = select.evaluator.compile_s + judge.evaluator.compile_s
+    randopt.finish_run(run, results, clock, compile_s)
+  return results
+
+
+def _sample_prompts(key, task: SignalsTask):
+  """The prompts by split."""
+  return signals.sample_splits(
+    key,
+    task.family,
+    {"select": task.num_select, "judge": task.num_judge},
+    context=task.context,
+    horizon=task.horizon,
+  )
+
+
+def _make_evaluations(spec: SignalsSpec, batches) -> tuple[Evaluation, ...]:
+  """Selection, which needs scores alone, and judging."""
+  apply_fn = signals_pretraining.make_apply(spec.model)
+  score = functools.partial(signals.score_roll_out, apply_fn)
+  kind = spec.population.kind
+  selecting = traced.traced(lambda *args: score(*args)["score"], kind=kind)
+  judging = traced.traced(score, kind=kind)
+  return (
+    Evaluation("select", selecting, batches["select"]),
+    Evaluation("judge", judging, batches["judge"]),
+  )
+
+
+def _describe_task(task: SignalsTask, batches) -> JsonObject:
+  """What the scores mean, for the header of the run."""
+  return {
+    "name": "signals",
+    "family": task.family,
+    "context": task.context,
+    "horizon": task.horizon,
+    "score": "negative mean squared error of the roll-out",
+    "splits": {name: record_log.hash_arrays(b) for name, b in batches.items()},
+  }

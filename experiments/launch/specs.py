@@ -1,0 +1,321 @@
+"""The door: a config is checked, and becomes frozen specs, once."""
+
+import dataclasses
+
+import jax
+import ml_collections
+
+from configs import measure as measure_keys
+from configs import randopt as randopt_keys
+from experiments.launch.config_checks import (
+  Range,
+  check_choices,
+  check_keys,
+  check_not_empty,
+  check_ranges,
+  refuse,
+  to_json,
+)
+from thickets.generation.specs import (
+  DTYPES,
+  AnsweringSpec,
+  ComputeSpec,
+  ModelSpec,
+  SelfConsistencySpec,
+  TaskSpec,
+)
+from thickets.perturbation import Gaussian
+from thickets.runs.run_config import RunConfig
+from thickets.search.population import DESIGNS, PopulationSpec
+from thickets.search.selection import EnsembleSpec
+from thickets.tasks.splits import Sizes
+
+UNITS = ("absolute", "relative")
+# How the work is laid out changes records no further than rounding.
+_LAYOUT = tuple(
+  f"compute.{name}"
+  for name in ("devices_per_member", "lanes", "rows", "num_workers")
+)
+_LANGUAGE_RANGES = {
+  "seed": Range(0, 2**32 - 1),
+  "population.sigmas": Range(0),
+  "population.chunk": Range(0),
+  "decoding.max_new_tokens": Range(0),
+  "compute.devices_per_member": Range(1),
+  "compute.lanes": Range(0),
+  "compute.rows": Range(0),
+  "compute.num_workers": Range(0),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RandOptSpec:
+  """What a RandOpt run on a language model is asked to do.
+
+  Attributes:
+    config: the configuration as the run directory keeps it.
+    seed: root of every random choice.
+    model: which model is the base.
+    task: what it is asked.
+    answering: how it answers.
+    population: which members there are.
+    ensemble: how many of the best vote.
+    consistency: how the base is sampled to vote with itself.
+  """
+
+  config: RunConfig
+  seed: int
+  model: ModelSpec
+  task: TaskSpec
+  answering: AnsweringSpec
+  population: PopulationSpec
+  ensemble: EnsembleSpec
+  consistency: SelfConsistencySpec
+
+
+@dataclasses.dataclass(frozen=True)
+class SliceSpec:
+  """A square grid of two-term members around the base.
+
+  Attributes:
+    resolution: cells along a side, odd; 0 for no slice.
+    extent: how far it reaches from the base, in sigma.
+  """
+
+  resolution: int
+  extent: float
+
+
+@dataclasses.dataclass(frozen=True)
+class MeasureSpec:
+  """What a measurement of a neighbourhood is asked to do.
+
+  Attributes:
+    config: the configuration as the run directory keeps it.
+    seed: root of every random choice.
+    model: which model is the base.
+    tasks: what it is asked, one task after the other.
+    answering: how it answers.
+    population: which members there are; its sigmas in `unit`.
+    unit: what sigmas are given in: "absolute", the weights' own units, or
+      "relative", the root mean square of the perturbed weights.
+    slice: the grid that is measured as well.
+    project: whether members are projected on a random plane.
+  """
+
+  config: RunConfig
+  seed: int
+  model: ModelSpec
+  tasks: tuple[TaskSpec, ...]
+  answering: AnsweringSpec
+  population: PopulationSpec
+  unit: str
+  slice: SliceSpec
+  project: bool
+
+
+def read_randopt(config: ml_collections.ConfigDict) -> RandOptSpec:
+  """Checks a config of `experiments.randopt`, and turns it into specs.
+
+  Raises:
+    UserError: with everything that is wrong, before any device work.
+  """
+  refuse(check_keys(config, randopt_keys.get_config()))
+  refuse(_find_randopt_problems(config))
+  return RandOptSpec(
+    config=RunConfig(
+      to_json(config),
+      # The reported K is not among them: it is chosen before judging is seen.
+      extendable=("population.size", "ensemble.also", *_LAYOUT),
+    ),
+    seed=config.seed,
+    model=_read_model(config),
+    task=TaskSpec(
+      config.task.name,
+      Sizes(config.task.num_select, config.task.num_dev, config.task.num_judge),
+      rules=config.task.rules,
+      train=config.task.train,
+      test=config.task.test,
+      revision=config.task.revision or None,
+      seed=config.seed,
+      use_chat_template=config.task.use_chat_template,
+    ),
+    answering=_read_answering(config),
+    population=read_population(config),
+    ensemble=EnsembleSpec(config.ensemble.top_k, tuple(config.ensemble.also)),
+    consistency=SelfConsistencySpec(
+      tuple(config.consistency.temperatures),
+      config.consistency.top_k,
+      config.consistency.top_p,
+    ),
+  )
+
+
+def read_measure(config: ml_collections.ConfigDict) -> MeasureSpec:
+  """Checks a config of `experiments.measure`, and turns it into specs.
+
+  Raises:
+    UserError: with everything that is wrong, before any device work.
+  """
+  refuse(check_keys(config, measure_keys.get_config()))
+  refuse(_find_measure_problems(config))
+  settings = config.tasks
+  return MeasureSpec(
+    config=RunConfig(
+      to_json(config),
+      extendable=(
+        "population.size",
+        # What is measured beside the population, and can be added to it later.
+        "project",
+        "slice.resolution",
+        "slice.extent",
+        *_LAYOUT,
+      ),
+    ),
+    seed=config.seed,
+    model=_read_model(config),
+    tasks=tuple(
+      TaskSpec(
+        name,
+        # One of `judge` is set aside and asked by nobody; 0 would be the rest.
+        Sizes(settings.num_select, settings.num_dev, 1),
+        rules=settings.rules,
+        seed=config.seed,
+        use_chat_template=settings.use_chat_template,
+      )
+      for name in settings.names
+    ),
+    answering=_read_answering(config),
+    population=read_population(config),
+    unit=config.population.unit,
+    slice=SliceSpec(config.slice.resolution, config.slice.extent),
+    project=config.project,
+  )
+
+
+def read_population(config: ml_collections.ConfigDict) -> PopulationSpec:
+  """The population of a config."""
+  settings = config.population
+  return PopulationSpec(
+    size=settings.size,
+    sigmas=tuple(settings.sigmas),
+    seed=config.seed,
+    design=settings.design,
+    kind=Gaussian(settings.include, settings.exclude),
+    chunk=settings.chunk or None,
+  )
+
+
+def make_key(seed: int, purpose: int) -> jax.Array:
+  """A key of a run's seed for one purpose."""
+  return jax.random.fold_in(jax.random.key(seed), purpose)
+
+
+def limit_ensembles(config: ml_collections.ConfigDict) -> dict[str, Range]:
+  """The ranges of Ks, which cannot exceed N.
+
+  Where N itself is wrong, nothing is said of K.
+  """
+  size = config.population.size
+  most = Range(1, size if size > 0 else None, "population.size")
+  return {"ensemble.top_k": most, "ensemble.also": most}
+
+
+def _read_model(config) -> ModelSpec:
+  return ModelSpec(
+    config.model.name, config.model.revision or None, config.model.dtype
+  )
+
+
+def _read_answering(config) -> AnsweringSpec:
+  settings = config.compute
+  return AnsweringSpec(
+    max_new_tokens=config.decoding.max_new_tokens or None,
+    compute=ComputeSpec(
+      settings.devices_per_member,
+      settings.lanes or None,
+      settings.rows or None,
+      settings.num_workers,
+    ),
+    kind=Gaussian(config.population.include, config.population.exclude),
+    log_responses=config.log_responses,
+  )
+
+
+def _find_randopt_problems(config) -> list[str]:
+  problems = [
+    *check_ranges(
+      config,
+      {
+        **_LANGUAGE_RANGES,
+        "task.num_select": Range(1),
+        "task.num_dev": Range(0),
+        "task.num_judge": Range(0),
+        "population.size": Range(1, 2**32),
+        **limit_ensembles(config),
+        "consistency.temperatures": Range(0),
+        "consistency.top_k": Range(0),
+        "consistency.top_p": Range(0, 1),
+      },
+    ),
+    *check_choices(
+      config, {"model.dtype": DTYPES, "population.design": DESIGNS}
+    ),
+    *check_not_empty(config, ("population.sigmas", "population.include")),
+  ]
+  temperatures = config.consistency.temperatures
+  if any(t == 0 for t in temperatures):
+    problems.append(
+      "consistency.temperatures must be above 0, got 0: greedy answers are all"
+      " the same."
+    )
+  if config.consistency.top_p == 0:
+    problems.append(
+      "consistency.top_p must be above 0, got 0: no token is left."
+    )
+  if len(temperatures) > 1 and not config.task.num_dev:
+    problems.append(
+      "task.num_dev must be at least 1 to choose among"
+      f" {len(temperatures)} consistency.temperatures, got 0. Give dev prompts,"
+      " or one temperature."
+    )
+  return problems
+
+
+def _find_measure_problems(config) -> list[str]:
+  problems = [
+    *check_ranges(
+      config,
+      {
+        **_LANGUAGE_RANGES,
+        "tasks.num_select": Range(1),
+        "tasks.num_dev": Range(0),
+        "population.size": Range(2, 2**32),
+        "slice.resolution": Range(0),
+        "slice.extent": Range(0),
+      },
+    ),
+    *check_choices(
+      config,
+      {
+        "model.dtype": DTYPES,
+        "population.design": DESIGNS,
+        "population.unit": UNITS,
+      },
+    ),
+    *check_not_empty(
+      config, ("tasks.names", "population.sigmas", "population.include")
+    ),
+  ]
+  if len(set(config.tasks.names)) < len(config.tasks.names):
+    problems.append(f"tasks.names must differ, got {config.tasks.names}.")
+  resolution = config.slice.resolution
+  if resolution > 0 and (resolution < 3 or resolution % 2 == 0):
+    # Now, and not after hours of members.
+    problems.append(
+      "slice.resolution must be 0 for none, or an odd number of at least 3, so"
+      f" that the base is in the middle, got {resolution}."
+    )
+  if resolution and not config.slice.extent:
+    problems.append("slice.extent must be above 0, got 0.")
+  return problems

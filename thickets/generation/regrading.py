@@ -1,0 +1,57 @@
+"""Logged responses, graded anew: for a changed grader, or another rule set."""
+
+import dataclasses
+
+import numpy as np
+
+from thickets.errors import UserError
+from thickets.generation import grading
+from thickets.runs.directory import Run
+from thickets.search.evaluator import Channels
+from thickets.tasks.grader import TaskGrader
+from thickets.tasks.splits import Splits
+
+
+@dataclasses.dataclass(frozen=True)
+class Regraded:
+  """The answers of a run as another grader sees them; an `AnswerSource`.
+
+  Attributes:
+    run: the open run directory, whose responses were logged.
+    grader: what grades them now.
+    examples: the examples that they answer.
+    num_threads: responses that are graded at once.
+  """
+
+  run: Run
+  grader: TaskGrader
+  examples: Splits
+  num_threads: int
+
+  def channels(self, split: str, position: int) -> Channels:
+    """Channels [Q, ...] of one member on one split.
+
+    On the prompts of selection they are the run's own, since those chose the
+    members.
+
+    Raises:
+      UserError: if the run did not log its responses.
+    """
+    channels = self.run.channels(split, position)
+    if split == "select":
+      return channels
+    if "response" not in channels:
+      raise UserError(
+        "The run must have logged its responses to be graded anew, got none."
+        " Run it with --config.log_responses=True."
+      )
+    graded = grading.grade_texts(
+      self.grader,
+      self.examples.indices(split.split(" ")[0]),
+      grading.read_responses(channels),
+      num_threads=self.num_threads,
+    )
+    # A member whose logits were not numbers has failed by any rules.
+    has_failed = np.isnan(channels["score"])
+    score = np.where(has_failed, np.nan, graded["score"])
+    return channels | graded | {"score": score}

@@ -1,0 +1,148 @@
+"""What a run on language models is asked to do, as frozen records.
+
+Binaries make them once from their config; the library sees nothing else of it.
+"""
+
+import dataclasses
+
+from thickets.errors import UserError
+from thickets.perturbation import Gaussian, Kind
+from thickets.tasks.splits import Sizes
+
+DTYPES = ("bfloat16", "float16", "float32")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSpec:
+  """Which model is the base.
+
+  Attributes:
+    name: a directory, an id on the hub, or a model that ships with the package.
+    revision: branch, tag or commit on the hub; None for the newest.
+    dtype: of the weights, one of `DTYPES`.
+
+  Raises:
+    UserError: if the dtype is not one of them.
+  """
+
+  name: str
+  revision: str | None = None
+  dtype: str = "float32"
+
+  def __post_init__(self):
+    if self.dtype not in DTYPES:
+      raise UserError(
+        f"model.dtype must be one of {sorted(DTYPES)}, got {self.dtype!r}."
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskSpec:
+  """What the model is asked.
+
+  Attributes:
+    name: a task of the registry, or the path of a Python file that defines one.
+    sizes: how many prompts each split has.
+    rules: the rule set of the grader.
+    train: where the training examples come from, "" for the task's own source.
+    test: where the test examples come from, "" for the task's own source.
+    revision: of a data set on the hub; None for the newest.
+    seed: decides which examples belong to which split.
+    use_chat_template: whether prompts are rendered by the chat template.
+  """
+
+  name: str
+  sizes: Sizes
+  rules: str = "standard"
+  train: str = ""
+  test: str = ""
+  revision: str | None = None
+  seed: int = 0
+  use_chat_template: bool = True
+
+  @property
+  def is_a_file(self) -> bool:
+    """Whether the task is a file of the user's."""
+    return self.name.endswith(".py")
+
+
+@dataclasses.dataclass(frozen=True)
+class ComputeSpec:
+  """How the work is laid out; no score depends on it beyond rounding.
+
+  Attributes:
+    devices_per_member: devices that share the weights of one member.
+    lanes: members that each group of devices runs at once; None finds it from
+      memory.
+    rows: prompts that each member continues at once; None finds it from memory.
+    num_workers: processes that grade; 0 for a thread of this process.
+
+  Raises:
+    UserError: if a number is out of range.
+  """
+
+  devices_per_member: int = 1
+  lanes: int | None = None
+  rows: int | None = None
+  num_workers: int = 0
+
+  def __post_init__(self):
+    for name, least in (
+      ("devices_per_member", 1),
+      ("lanes", 1),
+      ("rows", 1),
+      ("num_workers", 0),
+    ):
+      value = getattr(self, name)
+      if value is not None and value < least:
+        raise UserError(
+          f"compute.{name} must be at least {least}, got {value}."
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class AnsweringSpec:
+  """How responses are generated, laid out and graded.
+
+  Attributes:
+    max_new_tokens: where a response is cut off; None for the task's own limit.
+    compute: how the work is laid out.
+    kind: how the noise of members is drawn.
+    log_responses: whether the texts are logged as well, so that a run can be
+      graded anew.
+  """
+
+  max_new_tokens: int | None = None
+  compute: ComputeSpec = ComputeSpec()
+  kind: Kind = dataclasses.field(default_factory=Gaussian)
+  log_responses: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class SelfConsistencySpec:
+  """How the base is sampled, to vote with itself.
+
+  Attributes:
+    temperatures: those to choose from on `dev`; one is taken as it is, none
+      leaves self-consistency out.
+    top_k: only so many of the likeliest tokens are drawn from; 0 for all.
+    top_p: only the likeliest tokens that have this share are drawn from.
+
+  Raises:
+    UserError: if a temperature or the share is not above zero.
+  """
+
+  temperatures: tuple[float, ...] = ()
+  top_k: int = 0
+  top_p: float = 1.0
+
+  def __post_init__(self):
+    object.__setattr__(self, "temperatures", tuple(self.temperatures))
+    if any(temperature <= 0 for temperature in self.temperatures):
+      raise UserError(
+        f"consistency.temperatures must be above 0, got {self.temperatures}."
+      )
+    if not 0 < self.top_p <= 1:
+      raise UserError(
+        f"consistency.top_p must be above 0 and at most 1, got {self.top_p}."
+      )

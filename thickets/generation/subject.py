@@ -1,0 +1,307 @@
+"""A model and the task that it is asked, ready to answer.
+
+From specs to the evaluations of a search: data are loaded, prompts rendered, and
+grading started.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import importlib.metadata
+import pathlib
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import PRNGKeyArray
+
+from thickets.errors import UserError
+from thickets.generation import generator, grading, language_evaluator, prompts
+from thickets.generation.generator import Decoding
+from thickets.generation.grading import Grading
+from thickets.generation.language_evaluator import LanguageEvaluator
+from thickets.generation.sampling import GREEDY, Sampling
+from thickets.generation.specs import (
+  AnsweringSpec,
+  ComputeSpec,
+  ModelSpec,
+  TaskSpec,
+)
+from thickets.models import hub, transformer
+from thickets.runs import record_log
+from thickets.runs.json_files import JsonObject
+from thickets.search import meshes
+from thickets.search.randopt import Base, Evaluation
+from thickets.tasks import registry, splits
+from thickets.tasks.base import Task
+from thickets.tasks.grader import SeveralGraders, TaskGrader
+
+SPLITS = ("select", "dev", "judge")
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+  """A model, a task, and the prompts that the model reads.
+
+  Attributes:
+    model: the model with its weights.
+    spec: what the model is asked.
+    answering: how it answers.
+    task: the task that the spec names.
+    splits: its examples.
+    batches: the prompts by split; `dev` may be missing.
+    decoding: how responses are generated.
+    used_chat: whether prompts were rendered by a chat template.
+  """
+
+  model: hub.Model
+  spec: TaskSpec
+  answering: AnsweringSpec
+  task: Task
+  splits: splits.Splits
+  batches: dict[str, dict[str, np.ndarray]]
+  decoding: Decoding
+  used_chat: bool
+
+  @property
+  def base(self) -> Base:
+    """The model as the base of a search."""
+    return Base(
+      self.model.params,
+      precision={
+        "dtype": self.model.dtype.name,
+        "matmul": jax.config.jax_default_matmul_precision,
+      },
+      names=transformer.tensor_names(self.model.params),
+      identity=self.model.identity,
+      source={
+        "data": self.splits.origin,
+        "name": self.model.source,
+        "revision": self.model.revision,
+        "dtype": self.model.dtype.name,
+      },
+    )
+
+  def describe(self) -> JsonObject:
+    """What scores mean, as JSON values, for the header of a run."""
+    return {
+      "name": self.spec.name,
+      "version": self.task.version,
+      "rules": self.spec.rules,
+      "grader": _describe_grader(self.task, self.spec),
+      # By content: a data set's next revision may hold the same rows.
+      "data": {name: self.splits.origin[name] for name in SPLITS},
+      "prompts": {
+        name: record_log.hash_arrays(batch)
+        for name, batch in self.batches.items()
+      },
+      "chat_template": self.used_chat,
+      "decoding": self.decoding.describe(),
+    }
+
+  def evaluation(self, split: str, evaluator: LanguageEvaluator) -> Evaluation:
+    """One split of the prompts, and what answers it."""
+    return Evaluation(split, evaluator, self.batches[split])
+
+  def describe_baseline(self) -> str:
+    """What answers without reading the question reach; "" if it is not known."""
+    if self.task.baseline is None:
+      return ""
+    answer, accuracy = self.task.baseline(self.splits.select, self.splits.judge)
+    return (
+      f"Without reading the question: {answer}, the most frequent of"
+      f" select, is right on {accuracy:.1%} of judge."
+    )
+
+
+def load_subject(
+  model: ModelSpec, task: TaskSpec, answering: AnsweringSpec
+) -> Subject:
+  """Loads data and model, and renders the prompts.
+
+  Raises:
+    UserError: if a part cannot be loaded, or a prompt cannot be continued.
+  """
+  loaded = load_task(task)  # Data first: it is the quicker of the two to fail.
+  return make_subject(
+    load_model(model, answering.compute), task, answering, *loaded
+  )
+
+
+def load_task(spec: TaskSpec) -> tuple[Task, splits.Splits]:
+  """Loads a task and its examples.
+
+  Raises:
+    UserError: if it is unknown, its data are not there, or its grader fails.
+  """
+  task = registry.load(spec.name)
+  task.grader(spec.rules)  # Before data are loaded.
+  if task.check is not None:
+    task.check()
+  examples = splits.load_splits(
+    task,
+    spec.sizes,
+    train=spec.train,
+    test=spec.test,
+    revision=spec.revision,
+    seed=spec.seed,
+  )
+  if spec.is_a_file:  # The package's own are tested.
+    TaskGrader(spec.name, spec.rules, examples.examples).try_out()
+  return task, examples
+
+
+def load_model(spec: ModelSpec, compute: ComputeSpec) -> hub.Model:
+  """Loads a model that has a tokenizer, laid out on the mesh.
+
+  Raises:
+    UserError: if it cannot be loaded, or has no tokenizer.
+  """
+  model = hub.load(
+    spec.name,
+    revision=spec.revision,
+    dtype=spec.dtype,
+    mesh=make_mesh(compute),
+  )
+  if model.tokenizer is None:
+    raise UserError(
+      f"model.name must be a model with a tokenizer, got {spec.name}, which has"
+      " none. Put the tokenizer's files beside its weights."
+    )
+  return model
+
+
+def make_subject(
+  model: hub.Model,
+  spec: TaskSpec,
+  answering: AnsweringSpec,
+  task: Task,
+  examples: splits.Splits,
+  *,
+  start: int = 0,
+) -> Subject:
+  """Renders the prompts of a task for a model.
+
+  Args:
+    model: the model that reads them.
+    spec: what the model is asked.
+    answering: how it answers.
+    task: the task that `spec` names.
+    examples: its examples.
+    start: index of the first example, where one grader serves several tasks.
+
+  Raises:
+    UserError: if a prompt cannot be continued.
+  """
+  use_chat = spec.use_chat_template
+  tokens = [
+    prompts.render_prompt(model.tokenizer, e.messages, use_chat=use_chat)
+    for e in examples.examples
+  ]
+  indices = {name: list(examples.indices(name)) for name in SPLITS}
+  decoding = make_decoding(model, task, answering)
+  for chosen in indices.values():
+    # Now, and not after hours of search.
+    if chosen:
+      generator.check_prompts(
+        [tokens[i] for i in chosen], model.config, decoding
+      )
+  return Subject(
+    model=model,
+    spec=spec,
+    answering=answering,
+    task=task,
+    splits=examples,
+    batches={
+      name: language_evaluator.make_batch(
+        [tokens[i] for i in chosen], [start + i for i in chosen]
+      )
+      for name, chosen in indices.items()
+      if chosen
+    },
+    decoding=decoding,
+    used_chat=use_chat and prompts.has_chat(model.tokenizer),
+  )
+
+
+def make_mesh(compute: ComputeSpec) -> Mesh:
+  """The mesh that members are spread over."""
+  return meshes.make_mesh(model=compute.devices_per_member)
+
+
+def make_decoding(
+  model: hub.Model,
+  task: Task,
+  answering: AnsweringSpec,
+  sampling: Sampling = GREEDY,
+) -> Decoding:
+  """How responses are generated, with the task's limits by default."""
+  return Decoding(
+    max_new_tokens=answering.max_new_tokens or task.max_new_tokens,
+    sampling=sampling,
+    stop_tokens=model.stop_tokens,
+    stop_strings=task.stop_strings,
+    num_tokens=len(model.tokenizer),
+  )
+
+
+@contextlib.contextmanager
+def start_grading(*subjects: Subject) -> Iterator[Grading]:
+  """Starts what grades the responses: worker processes, or a thread.
+
+  Args:
+    *subjects: subjects of one model; indices run through the examples of all.
+  """
+  graders = [
+    TaskGrader(subject.spec.name, subject.spec.rules, subject.splits.examples)
+    for subject in subjects
+  ]
+  first = subjects[0]
+  grader = grading.Grader(
+    detokenize=hub.make_detokenizer(first.model.tokenizer),
+    grade=graders[0] if len(graders) == 1 else SeveralGraders(tuple(graders)),
+    keep_responses=first.answering.log_responses,
+    num_threads=max(subject.task.num_threads for subject in subjects),
+  )
+  num_workers = first.answering.compute.num_workers
+  with grading.start_grading(grader, num_workers) as started:
+    yield started
+
+
+def make_evaluator(
+  subject: Subject,
+  started: Grading,
+  sampling: Sampling = GREEDY,
+  key: PRNGKeyArray | None = None,
+) -> LanguageEvaluator:
+  """Makes what evaluates members on a subject's prompts.
+
+  Args:
+    subject: the model and its task.
+    started: what grades, from `start_grading`.
+    sampling: how tokens are chosen.
+    key: the key of the responses, unless they are greedy.
+  """
+  compute = subject.answering.compute
+  return LanguageEvaluator(
+    subject.model.config,
+    dataclasses.replace(subject.decoding, sampling=sampling),
+    started.host_fn,
+    executor=started.executor,
+    kind=subject.answering.kind,
+    mesh=make_mesh(compute),
+    lanes=compute.lanes,
+    rows=compute.rows,
+    key=key,
+    detokenize=hub.make_detokenizer(subject.model.tokenizer),
+  )
+
+
+def _describe_grader(task: Task, spec: TaskSpec) -> dict[str, str]:
+  """What else grades depend on: libraries, and the file of a user's task."""
+  versions = {lib: importlib.metadata.version(lib) for lib in task.libraries}
+  if spec.is_a_file:
+    content = pathlib.Path(spec.name).expanduser().read_bytes()
+    versions["sha256"] = hashlib.sha256(content).hexdigest()
+  return versions

@@ -1,0 +1,117 @@
+"""Several tasks around one base: those that decode alike are asked together."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from thickets.generation import subject as subject_lib
+from thickets.generation.decode_step import NO_TOKEN
+from thickets.generation.generator import Decoding
+from thickets.generation.language_evaluator import LanguageEvaluator
+from thickets.generation.specs import AnsweringSpec, TaskSpec
+from thickets.generation.subject import Subject
+from thickets.models import hub
+from thickets.runs.json_files import JsonObject
+
+# `judge` is not looked at while a neighbourhood is measured.
+_SPLITS = ("select", "dev")
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskGroup:
+  """Tasks that decode alike, so that one program answers all their prompts.
+
+  Attributes:
+    number: the number of the group, which the names of its splits carry.
+    subjects: one subject for each task.
+    batches: the prompts of all tasks, one behind the other, by split.
+    evaluator: what evaluates members on all of them.
+  """
+
+  number: int
+  subjects: Sequence[Subject]
+  batches: Mapping[str, dict[str, np.ndarray]]
+  evaluator: LanguageEvaluator
+
+  @property
+  def num_tokens(self) -> int:
+    """Size of the padded prompts of selection, which memory must hold."""
+    return self.batches["select"]["tokens"].size
+
+  def describe(self) -> JsonObject:
+    """What scores mean by task, and which rows of a record are a task's."""
+    described, start = {}, dict.fromkeys(self.batches, 0)
+    for subject in self.subjects:
+      rows = {}
+      for split in self.batches:
+        size = len(subject.batches[split]["index"])
+        rows[split] = [start[split], start[split] + size]
+        start[split] += size
+      described[subject.spec.name] = subject.describe() | {
+        "group": self.number,
+        "rows": rows,
+      }
+    return described
+
+
+def load_subjects(
+  model: hub.Model, tasks: Sequence[TaskSpec], answering: AnsweringSpec
+) -> list[Subject]:
+  """One subject for each task; the indices of their examples do not overlap."""
+  subjects: list[Subject] = []
+  start = 0
+  for spec in tasks:
+    task, examples = subject_lib.load_task(spec)
+    subjects.append(
+      subject_lib.make_subject(
+        model, spec, answering, task, examples, start=start
+      )
+    )
+    start += len(examples.examples)
+  return subjects
+
+
+@contextlib.contextmanager
+def start_groups(subjects: Sequence[Subject]) -> Iterator[list[TaskGroup]]:
+  """Groups subjects of one model by how they decode, and starts the grading."""
+  by_decoding: dict[Decoding, list[Subject]] = {}
+  for subject in subjects:
+    by_decoding.setdefault(subject.decoding, []).append(subject)
+  with subject_lib.start_grading(*subjects) as grading:
+    yield [
+      TaskGroup(
+        number,
+        alike,
+        {
+          split: _join_batches([s.batches[split] for s in alike])
+          for split in _SPLITS
+          if split in alike[0].batches
+        },
+        subject_lib.make_evaluator(alike[0], grading),
+      )
+      for number, alike in enumerate(by_decoding.values())
+    ]
+
+
+def describe_groups(groups: Sequence[TaskGroup]) -> JsonObject:
+  """What scores mean, by task, for the header of a run."""
+  return {"tasks": {k: v for g in groups for k, v in g.describe().items()}}
+
+
+def _join_batches(
+  batches: Sequence[Mapping[str, np.ndarray]],
+) -> dict[str, np.ndarray]:
+  """One batch with the prompts of several, in their order."""
+  width = max(batch["tokens"].shape[1] for batch in batches)
+  tokens = [
+    np.pad(
+      batch["tokens"],
+      ((0, 0), (0, width - batch["tokens"].shape[1])),
+      constant_values=NO_TOKEN,
+    )
+    for batch in batches
+  ]
+  indices = [batch["index"] for batch in batches]
+  return {"tokens": np.concatenate(tokens), "index": np.concatenate(indices)}
