@@ -77,8 +77,9 @@ setuptools.setup(
     ],
     "docs": [
       "mkdocstrings-python>=2",  # The API reference, from docstrings.
+      "ruff>=0.9",  # Breaks the long signatures in it into lines.
       # Builds the site; the successor of Material for MkDocs by its authors.
-      "zensical>=0.0.70",
+      "zensical>=0.0.73",
     ],
     "dev": [
       "nbstripout>=0.8",  # Notebooks are committed without outputs.
