@@ -26,6 +26,8 @@ setuptools.setup(
   ),
   long_description=(_ROOT / "README.md").read_text(encoding="utf-8"),
   long_description_content_type="text/markdown",
+  license="Apache-2.0",
+  license_files=["LICENSE"],
   python_requires=">=3.11",
   packages=setuptools.find_packages(
     include=("thickets*", "experiments*", "configs*")
@@ -62,13 +64,27 @@ setuptools.setup(
       *_NOTEBOOKS,
       *_REPORT,
       *_TASKS,
+      # The static type checker; its wheel brings the Node.js that it runs on.
+      "basedpyright>=1.30",
       "beartype>=0.20",  # Checks the jaxtyping annotations while testing.
       "chex>=0.1.89",  # Tree comparisons and trace counting.
-      "playwright>=1.50",  # Drives the system's Chromium, which opens reports.
       "hypothesis>=6.100",  # Hostile and random inputs.
+      "import-linter>=2.3",  # Which room may import which: pyproject.toml.
+      "playwright>=1.50",  # Drives the system's Chromium, which opens reports.
       "pytest>=8",
       "pytest-xdist>=3.6",  # Two workers halve the wait.
       "ruff>=0.9",  # Lint and formatting, in their checking form in CI.
+    ],
+    "docs": [
+      "mkdocstrings-python>=2",  # The API reference, from docstrings.
+      "ruff>=0.9",  # Breaks the long signatures in it into lines.
+      # Builds the site; the successor of Material for MkDocs by its authors.
+      "zensical>=0.0.73",
+    ],
+    "dev": [
+      "nbstripout>=0.8",  # Notebooks are committed without outputs.
+      "pre-commit>=4",  # Runs .pre-commit-config.yaml before each commit.
+      "pre-commit-hooks>=5",  # White space at the ends of lines and files.
     ],
     "torch": ["torch>=2.6"],  # transformers' models, to compare ours with.
     "notebooks": ["jupyterlab>=4"],
