@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import pathlib
 import sys
+from collections.abc import Mapping
 
 from thickets import naming
 from thickets.errors import UserError
@@ -55,8 +56,11 @@ def load_grader(name: str, rules: str) -> GradeFn:
   return load(name).grader(rules)
 
 
-def _drills() -> dict[str, Task]:
-  return importlib.import_module("thickets.tasks.drills.drill_tasks").TASKS
+def _drills() -> Mapping[str, Task]:
+  # Late, so that only who asks for tasks pays for making them.
+  from thickets.tasks.drills import family_tasks
+
+  return family_tasks.DRILL_TASKS
 
 
 def _load_file(path: pathlib.Path) -> Task:
