@@ -84,8 +84,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
         config,
         {
           "model.init": mlp.INITIALISERS,
-          "pretraining.family": signals.FAMILIES,
-          "task.family": signals.FAMILIES,
+          "pretraining.family": signals.SIGNAL_FAMILIES,
+          "task.family": signals.SIGNAL_FAMILIES,
           "population.design": population.DESIGNS,
         },
       ),

@@ -80,7 +80,7 @@ def _is_done(folder: pathlib.Path, config: ml_collections.ConfigDict) -> bool:
   )
 
 
-def _read_points(path: str) -> list[sweeps.Point]:
+def _read_points(path: str) -> list[sweeps.SweepPoint]:
   spec = importlib.util.spec_from_file_location(
     "sweep_config", path.split(":")[0]
   )
@@ -97,7 +97,7 @@ def _import_experiment(config: ml_collections.ConfigDict):
 
 
 def _override(
-  config: ml_collections.ConfigDict, point: sweeps.Point
+  config: ml_collections.ConfigDict, point: sweeps.SweepPoint
 ) -> ml_collections.ConfigDict:
   # Not ConfigDict(config), which shares the inner dicts among all points.
   changed = config.copy_and_resolve_references()
@@ -116,7 +116,7 @@ def _chosen(num_points: int) -> Sequence[int]:
 
 
 def _summarise(
-  points: Sequence[sweeps.Point],
+  points: Sequence[sweeps.SweepPoint],
   done: Mapping[int, pathlib.Path],
   workdir: pathlib.Path,
 ) -> str:

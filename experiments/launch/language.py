@@ -95,7 +95,7 @@ def load_task(
 ) -> tuple[Task, splits.Splits]:
   """Loads the task of a config, and its examples."""
   settings = config.task
-  task = registry.load(settings.name)
+  task = registry.load_task(settings.name)
   task.grader(settings.rules)  # Before data are loaded.
   if task.check is not None:
     task.check()

@@ -28,7 +28,7 @@ def names() -> list[str]:
   return sorted([*_MODULES, *_drills()])
 
 
-def load(name: str) -> Task:
+def load_task(name: str) -> Task:
   """Loads a task.
 
   Args:
@@ -53,7 +53,7 @@ def load(name: str) -> Task:
 @functools.lru_cache(maxsize=64)
 def load_grader(name: str, rules: str) -> GradeFn:
   """The grader of a task's rule set, loaded once in each process."""
-  return load(name).grader(rules)
+  return load_task(name).grader(rules)
 
 
 def _drills() -> Mapping[str, Task]:

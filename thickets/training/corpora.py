@@ -13,7 +13,7 @@ from thickets.tasks.drills import held_out
 from thickets.tasks.drills.families import DRILL_FAMILIES
 from thickets.tasks.drills.stable_random import StableRandom
 
-Batch = dict[str, np.ndarray]
+TokenBatch = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Corpus:
     self._rows, self._length = rows, length
     self._question_weight = question_weight
 
-  def batch(self, step: int) -> Batch:
+  def batch(self, step: int) -> TokenBatch:
     """`tokens` [B, T + 1], and `weights` [B, T] of those that are predicted."""
     draw = StableRandom(f"corpus/{self._seed}/{step}")
     width = self._length + 1
