@@ -18,7 +18,7 @@ import ml_collections
 from configs import measure, pretrain
 
 # With how often each occurs in the text, relative to the others.
-TASKS = {
+FREQUENCIES = {
   "countdown3": 2.0,
   "addition2": 1.0,
   "subtraction2": 1.0,
@@ -29,7 +29,7 @@ TASKS = {
 }
 # Width, MLP width, layers, and the peak of the learning rate, which falls about
 # as the width grows. The width of a head is a quarter of the model's.
-SIZES = {
+MODEL_SIZES = {
   "w16": (16, 40, 2, 1.2e-2),
   "w24": (24, 64, 2, 1e-2),
   "w40": (40, 104, 2, 8e-3),
@@ -50,11 +50,13 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.last_stage_only = False
   config.rungs = ml_collections.ConfigDict(
     {
-      **{name: _make_rung(*size, "several") for name, size in SIZES.items()},
+      **{
+        name: _make_rung(*size, "several") for name, size in MODEL_SIZES.items()
+      },
       # The diversity of the text, at one size.
-      "w96-one": _make_rung(*SIZES["w96"], "one"),
+      "w96-one": _make_rung(*MODEL_SIZES["w96"], "one"),
       # A longer training.
-      "w64-long": _make_rung(*SIZES["w64"], "several", 3000),
+      "w64-long": _make_rung(*MODEL_SIZES["w64"], "several", 3000),
     }
   )
   config.pretrain = _set_pretrain(
@@ -93,7 +95,7 @@ def _set_pretrain(config):
   """The mixture that all rungs share: seven families."""
   with config.unlocked():
     for name in config.corpus.families:
-      config.corpus.families[name] = TASKS.get(name, 0.0)
+      config.corpus.families[name] = FREQUENCIES.get(name, 0.0)
     # Half as long as with detours, so that members answer in half the time.
     config.corpus.countdown.detour = 0.0
     # Questions are random; learning them would take what small models have.
@@ -105,7 +107,7 @@ def _set_pretrain(config):
 
 def _set_measure(config):
   with config.unlocked():
-    config.tasks.names = tuple(f"drills/{name}" for name in TASKS)
+    config.tasks.names = tuple(f"drills/{name}" for name in FREQUENCIES)
     config.tasks.num_select = config.tasks.num_dev = 50
     config.population.unit = "relative"
     config.population.sigmas = (0.03, 0.07, 0.15)
@@ -118,7 +120,7 @@ def _set_measure(config):
 
 def _set_smoke(config) -> None:
   config.rungs = ml_collections.ConfigDict(
-    {"w24": _make_rung(*SIZES["w24"], "several", 20)}
+    {"w24": _make_rung(*MODEL_SIZES["w24"], "several", 20)}
   )
   config.pretrain.corpus.rows = 4
   config.pretrain.optimizer.warmup = 2

@@ -49,7 +49,7 @@ MODELS = {
   "olmo3_7b": "allenai/Olmo-3-7B-Instruct",
 }
 # Prompts of dev: as many as of selection, unless the data set is small.
-TASKS = {
+DEV_SIZES = {
   "countdown": 200,
   "gsm8k": 200,
   "math500": 50,
@@ -58,7 +58,7 @@ TASKS = {
   "rocstories": 200,
   "uspto50k": 200,
 }
-SIZES = ("", "small", "smoke")
+RUN_SIZES = ("", "small", "smoke")
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
@@ -68,8 +68,8 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     model, task, size = (*variant.split("-", 2), "", "")[:3]
     for what, word, known in (
       ("MODEL", model, MODELS),
-      ("TASK", task, TASKS),
-      ("size", size, SIZES),
+      ("TASK", task, DEV_SIZES),
+      ("size", size, RUN_SIZES),
     ):
       if word not in known:
         raise ValueError(
@@ -148,7 +148,7 @@ def _set_paper(config, model: str, task: str) -> None:
   config.model.name = MODELS[model]
   config.model.dtype = "bfloat16"
   config.task.name = task
-  config.task.num_dev = TASKS[task]
+  config.task.num_dev = DEV_SIZES[task]
   config.compute.num_workers = 8
 
 

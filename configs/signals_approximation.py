@@ -24,10 +24,10 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   return signals.get_config(variant)
 
 
-def get_sweep() -> list[sweeps.Point]:
+def get_sweep() -> list[sweeps.SweepPoint]:
   """Returns three regimes of ten seeds each."""
   return [
-    sweeps.Point(group, overrides)
+    sweeps.SweepPoint(group, overrides)
     for group, regime in _REGIMES.items()
     for overrides in sweeps.product([regime], sweeps.axis("seed", range(10)))
   ]

@@ -7,6 +7,9 @@ Time      13 min for 20 runs while other jobs ran; --index=I runs one of them
 Result    docs/signals.md, beside the authors' numbers
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import ml_collections
 
 from configs import signals, sweeps
@@ -27,18 +30,6 @@ _STARTS = {
     for family in ("mixed", "line", "sinusoid", "squarewave")
   },
 }
-_CELLS = (
-  *(
-    (start, family)
-    for start in ("xavier", "kaiming", "orthogonal", "mixed", "line")
-    for family in ("one_line", "one_squarewave", "one_sinusoid")
-  ),
-  ("mixed", "line"),
-  ("mixed", "sinusoid"),
-  ("mixed", "squarewave"),
-  ("sinusoid", "squarewave"),
-  ("squarewave", "squarewave"),
-)
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
@@ -50,11 +41,22 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   return config
 
 
-def get_sweep() -> list[sweeps.Point]:
+def get_sweep() -> list[sweeps.SweepPoint]:
   """Returns the twenty cells."""
+  grid = sweeps.product(
+    [_STARTS[s] for s in ("xavier", "kaiming", "orthogonal", "mixed", "line")],
+    sweeps.axis("task.family", ("one_line", "one_squarewave", "one_sinusoid")),
+  )
+  pairs = sweeps.zipped(
+    [_STARTS[s] for s in (*["mixed"] * 3, "sinusoid", "squarewave")],
+    sweeps.axis("task.family", ("line", "sinusoid", *["squarewave"] * 3)),
+  )
   return [
-    sweeps.Point(
-      f"{start} → {family}", _STARTS[start] | {"task.family": family}
-    )
-    for start, family in _CELLS
+    sweeps.SweepPoint(f"{_name_start(cell)} → {cell['task.family']}", cell)
+    for cell in (*grid, *pairs)
   ]
+
+
+def _name_start(overrides: Mapping[str, Any]) -> str:
+  """Returns the family of the pretraining, or the kind of untrained weights."""
+  return overrides.get("pretraining.family", overrides["model.init"])

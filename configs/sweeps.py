@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
-class Point:
+class SweepPoint:
   """One run of a sweep.
 
   Attributes:

@@ -65,7 +65,7 @@ def _run(job: _Job) -> list[dict[str, Any]]:
   """Grades the attacks of a job by all rule sets, in a process of its own."""
   faulthandler.dump_traceback_later(_JOB_LIMIT_S, exit=True)
   done = []
-  pairs = list(laws.judges(registry.load(job.task)))
+  pairs = list(laws.judges(registry.load_task(job.task)))
   for place, (question, judges) in enumerate(pairs):
     count = len(range(place, job.num_fuzzed, len(pairs)))
     seed = f"{job.seed} {job.task} {place} {job.number}"

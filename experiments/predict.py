@@ -27,7 +27,7 @@ from thickets.runs.experts import Experts
 from thickets.search import ensemble
 from thickets.tasks import data, registry, splits
 from thickets.tasks.base import Example, Task
-from thickets.tasks.data import Table
+from thickets.tasks.data import DataTable
 from thickets.tasks.grader import TaskGrader
 
 FLAGS = launch.BinaryFlags(
@@ -54,7 +54,7 @@ def main(_: list[str]) -> None:
   """Reads the flags and the questions, and writes the answers."""
   model, experts = saved_experts.load_experts(FLAGS)
   fields = experts.fields["task"]
-  task = registry.load(fields["name"])
+  task = registry.load_task(fields["name"])
   if task.check is not None:
     task.check()
   k = experts.primary_k if _K.value is None else _K.value
@@ -99,7 +99,7 @@ def _respond(
   ]
 
 
-def read_questions(task: Task, where: str) -> Table:
+def read_questions(task: Task, where: str) -> DataTable:
   """Reads questions as rows of the task, known answers left blank.
 
   Args:
@@ -112,7 +112,7 @@ def read_questions(task: Task, where: str) -> Table:
   if where != "-" and pathlib.Path(where).suffix in data.SUFFIXES:
     table = data.read_file(where)
     rows = [{**task.blank, **row} for row in table.rows]
-    return Table(rows, table.origin, table.revision, table.places)
+    return DataTable(rows, table.origin, table.revision, table.places)
   if task.question is None:
     raise UserError(
       f"--questions must be a .jsonl file with the fields"
@@ -136,7 +136,7 @@ def read_questions(task: Task, where: str) -> Table:
     raise UserError("--questions must hold at least one question, got none.")
   rows = [{**task.blank, task.question: line} for _, line in lines]
   origin = "standard input" if where == "-" else where
-  return Table(rows, origin, "", [place for place, _ in lines])
+  return DataTable(rows, origin, "", [place for place, _ in lines])
 
 
 def elect_answers(

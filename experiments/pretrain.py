@@ -23,9 +23,9 @@ from thickets.models import byte_tokenizer, hub
 from thickets.models.config import ACTIVATIONS, parse_config
 from thickets.runs import directory as directory_lib
 from thickets.runs import environment
-from thickets.tasks.drills import exercises
+from thickets.tasks.drills.families import DRILL_FAMILIES
 from thickets.training import corpora, train
-from thickets.training.drill_accuracy import NUM_DEV, DrillAccuracy
+from thickets.training.drill_accuracy import NUM_DEV, make_accuracy
 
 MANNERS = ("several", "one")
 
@@ -128,7 +128,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     weight_decay=config.optimizer.weight_decay,
   )
   shown = [name for name, often in config.corpus.families.items() if often]
-  measure = DrillAccuracy(
+  measure = make_accuracy(
     model.config, tokenizer, shown, config.dev.num_prompts
   )
   save_stage = functools.partial(_save_stage, config, folder, model)
@@ -202,9 +202,9 @@ def _mixture(settings) -> corpora.Mixture:
   if settings.manners == "one":
     # The first of each family is the answer and nothing else.
     manners = {
-      name: {next(iter(exercises.FAMILIES[name].manners)): 1}
+      name: {next(iter(DRILL_FAMILIES[name].manners)): 1}
       for name in settings.families
-      if name in exercises.FAMILIES
+      if name in DRILL_FAMILIES
     }
     return corpora.Mixture(dict(settings.families), manners)
   manners = dict(settings.countdown)

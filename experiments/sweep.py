@@ -105,7 +105,7 @@ def _is_done(folder: pathlib.Path, config: RunConfig) -> bool:
   return finished and not everything.find_differences(folder)
 
 
-def _read_points(path: str) -> list[sweeps.Point]:
+def _read_points(path: str) -> list[sweeps.SweepPoint]:
   spec = importlib.util.spec_from_file_location(
     "sweep_config", path.split(":")[0]
   )
@@ -117,7 +117,7 @@ def _read_points(path: str) -> list[sweeps.Point]:
 
 
 def _override(
-  config: ml_collections.ConfigDict, point: sweeps.Point
+  config: ml_collections.ConfigDict, point: sweeps.SweepPoint
 ) -> ml_collections.ConfigDict:
   # Not ConfigDict(config), which shares the inner dicts among all points.
   changed = config.copy_and_resolve_references()
@@ -136,7 +136,7 @@ def _chosen(num_points: int) -> Sequence[int]:
 
 
 def _summarise(
-  points: Sequence[sweeps.Point],
+  points: Sequence[sweeps.SweepPoint],
   done: Mapping[int, pathlib.Path],
   workdir: pathlib.Path,
 ) -> str:

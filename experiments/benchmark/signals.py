@@ -47,7 +47,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
         config,
         {
           "model.init": mlp.INITIALISERS,
-          "task.family": signals.FAMILIES,
+          "task.family": signals.SIGNAL_FAMILIES,
         },
       ),
     ]

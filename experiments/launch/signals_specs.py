@@ -28,7 +28,7 @@ class SignalsTask:
   """What the network must predict.
 
   Attributes:
-    family: the signals, a key of `signals.FAMILIES`.
+    family: the signals, a key of `signals.SIGNAL_FAMILIES`.
     context: values that are given.
     horizon: values to predict.
     num_select: signals that choose members.
@@ -132,8 +132,8 @@ def _find_problems(config) -> list[str]:
       config,
       {
         "model.init": mlp.INITIALISERS,
-        "pretraining.family": signals.FAMILIES,
-        "task.family": signals.FAMILIES,
+        "pretraining.family": signals.SIGNAL_FAMILIES,
+        "task.family": signals.SIGNAL_FAMILIES,
         "population.design": DESIGNS,
       },
     ),

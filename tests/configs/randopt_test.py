@@ -14,8 +14,8 @@ from thickets.tasks import registry
 VARIANTS = [
   f"{model}-{task}{'-' if size else ''}{size}"
   for model in randopt.MODELS
-  for task in randopt.TASKS
-  for size in randopt.SIZES
+  for task in randopt.DEV_SIZES
+  for size in randopt.RUN_SIZES
 ]
 
 

@@ -151,12 +151,12 @@ class SummaryTest(parameterized.TestCase):
     folder = self.write(0, config, 0.4)
     self.assertTrue(sweep._is_done(folder, config))
     for key, value in (("population.size", 128), ("task.family", "line")):
-      other = sweep._override(config, sweeps.Point("g", {key: value}))
+      other = sweep._override(config, sweeps.SweepPoint("g", {key: value}))
       self.assertFalse(sweep._is_done(folder, other))
 
   def test_a_failed_median_is_infinite_in_the_table_and_null_in_the_file(self):
     config = signals_approximation.get_config("smoke")
-    points = [sweeps.Point("g", {})] * 3
+    points = [sweeps.SweepPoint("g", {})] * 3
     medians = (0.4, None, 0.6)
     done = {i: self.write(i, config, m) for i, m in enumerate(medians)}
     table = sweep._summarise(points, done, self.workdir)

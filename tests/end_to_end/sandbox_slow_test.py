@@ -18,7 +18,7 @@ from thickets.tasks import mbpp, sandbox
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROWS_FILE = ROOT.parent / "shared/data/mbpp/mbpp.jsonl"
-TROUBLE = sandbox._find_trouble()
+TROUBLE = sandbox.find_trouble()
 LIMITS = sandbox.Limits(cpu_s=1, wall_s=10)
 
 pytestmark = [
@@ -166,7 +166,7 @@ class BombTest(parameterized.TestCase):
       import os, shutil, sys
       os.setgroups([]); os.setresgid(65534, 65534, 65534)
       os.setresuid(65534, 65534, 65534)
-      from thickets import sandbox
+      from thickets.tasks import sandbox
       sandbox.check_protection()
       for code in ("import os; os.fork()", "open('/etc/passwd')"):
         print(sandbox.run_calls(code, []).loaded.detail)

@@ -9,7 +9,7 @@ from configs import pretrain
 from thickets.generation import prompts
 from thickets.models import hub, transformer
 from thickets.tasks.base import Message
-from thickets.training.drill_accuracy import DrillAccuracy
+from thickets.training import drill_accuracy
 
 DIRECTORY = pathlib.Path(thickets.__file__).parent / "models/shipped/drills"
 
@@ -36,7 +36,9 @@ class ShippedModelTest(unittest.TestCase):
   def test_answers_held_out_drills(self):
     """The floors lie far below what the model card reports."""
     floors = {"countdown3": 0.1, "maximum": 0.5}
-    measure = DrillAccuracy(_model().config, _model().tokenizer, floors, 50)
+    measure = drill_accuracy.make_accuracy(
+      _model().config, _model().tokenizer, floors, 50
+    )
     found = measure(_model().params)
     for family, floor in floors.items():
       self.assertGreaterEqual(found[family]["accuracy"], floor, msg=family)

@@ -228,7 +228,7 @@ class LawsTest(parameterized.TestCase):
 
 class TaskTest(parameterized.TestCase):
   def test_is_registered_with_both_rule_sets(self):
-    self.assertIs(registry.load("gsm8k"), gsm8k.TASK)
+    self.assertIs(registry.load_task("gsm8k"), gsm8k.TASK)
     self.assertEqual({*gsm8k.TASK.graders}, {"standard", "paper"})
 
   def test_asks_for_the_form_that_is_graded(self):

@@ -11,14 +11,14 @@ from absl.testing import parameterized
 
 from thickets.errors import UserError
 from thickets.tasks import mbpp, sandbox
-from thickets.tasks.sandbox import checks
+from thickets.tasks.sandbox import assertions, runner
 
 DATA = pathlib.Path(__file__).resolve().parents[2].parent / "shared/data/mbpp"
 ROWS_FILE = DATA / "mbpp.jsonl"
 needs_data = unittest.skipUnless(ROWS_FILE.exists(), "the data are not there")
 needs_namespaces = unittest.skipIf(
-  sandbox._find_trouble() is not None,
-  f"no namespaces here, so only refusal: {sandbox._find_trouble()}",
+  sandbox.find_trouble() is not None,
+  f"no namespaces here, so only refusal: {sandbox.find_trouble()}",
 )
 
 ROW = {
@@ -330,7 +330,7 @@ class RefusalTest(parameterized.TestCase):
   def setUp(self):
     super().setUp()
     self.enter_context(
-      mock.patch.object(sandbox, "_find_trouble", lambda: "no namespaces")
+      mock.patch.object(runner, "find_trouble", lambda: "no namespaces")
     )
     mbpp._find_limits.cache_clear()
 
@@ -343,6 +343,6 @@ class RefusalTest(parameterized.TestCase):
       self.assertFalse(grader(_example(), _tagged(WRONG)).correct)
 
   def test_expected_values_come_from_elsewhere(self):
-    check = checks.parse_test("assert f() == sys.getsizeof(())")
+    check = assertions.parse_test("assert f() == sys.getsizeof(())")
     mbpp._expect.cache_clear()
     self.assertGreater(mbpp._expect(check, True), 0)

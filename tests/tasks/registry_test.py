@@ -58,7 +58,7 @@ class RegistryTest(parameterized.TestCase):
 
   @parameterized.parameters(*registry.names())
   def test_every_name_loads_a_whole_task(self, name):
-    task = registry.load(name)
+    task = registry.load_task(name)
     self.assertEqual(task.name, name)
     self.assertIn("standard", task.graders)
     self.assertGreaterEqual(task.max_new_tokens, 1)
@@ -80,7 +80,7 @@ class RegistryTest(parameterized.TestCase):
       "uspto50k",
     ):
       self.assertIn(name, registry.names())
-      self.assertIn("paper", registry.load(name).graders)
+      self.assertIn("paper", registry.load_task(name).graders)
     self.assertEqual(registry.names(), sorted(registry.names()))
 
   @parameterized.parameters(
@@ -90,7 +90,7 @@ class RegistryTest(parameterized.TestCase):
   )
   def test_an_unknown_name_names_the_nearest_and_all(self, name, message):
     with self.assertRaisesRegex(UserError, message) as caught:
-      registry.load(name)
+      registry.load_task(name)
     self.assertIn(repr(name), str(caught.exception))
     for known in registry.names():
       self.assertIn(known, str(caught.exception))
@@ -103,7 +103,7 @@ class RegistryTest(parameterized.TestCase):
 
   def test_a_file_of_the_user_is_a_task(self):
     path = self.write(FILE)
-    task = registry.load(path)
+    task = registry.load_task(path)
     self.assertEqual(task.name, "letters")
     example = task.make_example({"question": "q", "answer": "b"}, 0)
     grader = TaskGrader(path, "standard", [example, example])
@@ -115,7 +115,7 @@ class RegistryTest(parameterized.TestCase):
 
   def test_a_grader_that_raises_is_named_before_anything_is_generated(self):
     path = self.write(FILE.replace("letter = ", "int(response); letter = "))
-    example = registry.load(path).make_example(
+    example = registry.load_task(path).make_example(
       {"question": "q", "answer": "b"}, 7
     )
     grader = TaskGrader(path, "standard", [example])
@@ -129,7 +129,7 @@ class RegistryTest(parameterized.TestCase):
 
   def test_a_file_may_have_the_name_of_a_module(self):
     path = self.write(FILE, "json.py")
-    self.assertEqual(registry.load(path).name, "letters")
+    self.assertEqual(registry.load_task(path).name, "letters")
     self.assertEqual(json.loads("[1]"), [1])
 
   def test_a_path_may_be_relative_or_of_home(self):
@@ -137,7 +137,7 @@ class RegistryTest(parameterized.TestCase):
     before = os.getcwd()
     os.chdir(self.folder)
     self.addCleanup(os.chdir, before)
-    self.assertEqual(registry.load(path.name).name, "letters")
+    self.assertEqual(registry.load_task(path.name).name, "letters")
 
   @parameterized.parameters(
     ("TASKS = 1", "must define TASK, .*, got None"),
@@ -149,12 +149,12 @@ class RegistryTest(parameterized.TestCase):
   def test_a_file_that_is_no_task_is_refused(self, text, message):
     path = self.write(text)
     with self.assertRaisesRegex(UserError, message) as caught:
-      registry.load(path)
+      registry.load_task(path)
     self.assertIn(path, str(caught.exception))
 
   def test_a_file_that_is_not_there_is_refused(self):
     with self.assertRaisesRegex(UserError, "none.py, which does not exist"):
-      registry.load(str(self.folder / "none.py"))
+      registry.load_task(str(self.folder / "none.py"))
 
 
 class ChannelsTest(parameterized.TestCase):

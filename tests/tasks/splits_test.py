@@ -13,7 +13,7 @@ from absl.testing import parameterized
 from thickets.errors import UserError
 from thickets.tasks import data, splits
 from thickets.tasks.base import Example, Message, Source, Task, ask
-from thickets.tasks.data import Table
+from thickets.tasks.data import DataTable
 from thickets.tasks.splits import Sizes
 
 SPLITS = ("select", "dev", "judge")
@@ -271,8 +271,8 @@ class HubTest(parameterized.TestCase):
   def test_both_splits_are_loaded_at_the_revision(self):
     tested = [{"question": f"t{n}", "answer": n} for n in range(4)]
     made = {
-      "train": Table(ROWS, "org/data:train", "abc"),
-      "test": Table(tested, "org/data:test", "def"),
+      "train": DataTable(ROWS, "org/data:train", "abc"),
+      "test": DataTable(tested, "org/data:test", "def"),
     }
     with mock.patch.object(
       data, "load_source", side_effect=lambda source, _: made[source.split]

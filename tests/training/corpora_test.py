@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from thickets.errors import UserError
 from thickets.models import byte_tokenizer, hub
-from thickets.tasks.drills import drill_tasks, exercises
-from thickets.tasks.drills.exercises import Draws
+from thickets.tasks.drills.exercises import is_held_out
+from thickets.tasks.drills.families import DRILL_FAMILIES
+from thickets.tasks.drills.family_tasks import DRILL_TASKS
+from thickets.tasks.drills.stable_random import StableRandom
 from thickets.training import corpora
 from thickets.training.corpora import Mixture
 
@@ -108,8 +110,8 @@ class CorpusTest(parameterized.TestCase):
           numbers = [int(word) for word in left.split()]
           identity = f"{','.join(map(str, sorted(numbers)))}={target}"
           reference = {"numbers": numbers, "target": int(target)}
-        self.assertFalse(exercises.is_held_out(family, identity))
-        task = drill_tasks.TASKS[f"drills/{family}"]
+        self.assertFalse(is_held_out(family, identity))
+        task = DRILL_TASKS[f"drills/{family}"]
         row = {"id": identity, "prompt": question, "reference": reference}
         example = task.make_example(row, 0)
         self.assertTrue(task.grader("standard")(example, answer).correct)
@@ -140,7 +142,7 @@ class CorpusTest(parameterized.TestCase):
 
 class MixtureTest(parameterized.TestCase):
   def test_frequencies_are_kept(self):
-    draw, total = Draws("mixture"), 3000
+    draw, total = StableRandom("mixture"), 3000
     count = collections.Counter()
     for _ in range(total):
       question, answer = MIXTURE.write(draw)
@@ -153,8 +155,8 @@ class MixtureTest(parameterized.TestCase):
     self.assertEqual(sum(count.values()) - count["steps"], total)
 
   def test_without_frequencies_all_manners_occur(self):
-    mixture, draw = Mixture({"maximum": 1}), Draws("all")
-    manners = exercises.FAMILIES["maximum"].manners
+    mixture, draw = Mixture({"maximum": 1}), StableRandom("all")
+    manners = DRILL_FAMILIES["maximum"].manners
     forms = {
       (" " in answer, "=" in answer, "," in answer)
       for _, answer in (mixture.write(draw) for _ in range(200))

@@ -135,7 +135,7 @@ def load_task(spec: TaskSpec) -> tuple[Task, splits.Splits]:
   Raises:
     UserError: if it is unknown, its data are not there, or its grader fails.
   """
-  task = registry.load(spec.name)
+  task = registry.load_task(spec.name)
   task.grader(spec.rules)  # Before data are loaded.
   if task.check is not None:
     task.check()

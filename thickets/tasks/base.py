@@ -17,6 +17,9 @@ from thickets.errors import UserError
 # replaced by its hash (`shorten_vote`).
 MAX_VOTE_CHARS = 64
 
+# One row of a data set: JSON values by the name of their field.
+Row = Mapping[str, Any]
+
 
 @dataclasses.dataclass(frozen=True)
 class Message:

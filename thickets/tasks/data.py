@@ -17,7 +17,7 @@ SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class DataTable:
   """Rows of one data set, in its own order.
 
   Attributes:
@@ -38,7 +38,7 @@ class Table:
     return f"{self.origin}, {place}"
 
 
-def read_file(path: str | pathlib.Path) -> Table:
+def read_file(path: str | pathlib.Path) -> DataTable:
   """Reads a json, jsonl, csv or parquet file.
 
   Args:
@@ -83,10 +83,10 @@ def read_file(path: str | pathlib.Path) -> Table:
         f" {place})."
       )
   digest = hashlib.sha256(content).hexdigest()
-  return Table(rows, str(path), f"sha256:{digest[:16]}", places)
+  return DataTable(rows, str(path), f"sha256:{digest[:16]}", places)
 
 
-def load_source(source: Source, revision: str | None = None) -> Table:
+def load_source(source: Source, revision: str | None = None) -> DataTable:
   """Loads a data set from the hub, or from its cache.
 
   Args:
@@ -126,7 +126,7 @@ def load_source(source: Source, revision: str | None = None) -> Table:
     local="file",
   )
   parts = (source.path, source.name, source.file, source.split)
-  return Table(
+  return DataTable(
     data.to_list(), ":".join(filter(None, parts)), commit or "cached"
   )
 

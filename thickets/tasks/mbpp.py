@@ -4,7 +4,7 @@ Rows are those of `google-research-datasets/mbpp`, configuration `full`, also as
 in its original file `mbpp.jsonl`. The tests are shown in the prompt. Responses
 run in `thickets.tasks.sandbox` alone, which returns what the tests' calls give; the
 comparison with what a test expects happens here. So every test must be one
-`assert` in which one side is the program's (`sandbox.checks.parse_test`); a row
+`assert` in which one side is the program's (`sandbox.assertions.parse_test`); a row
 with another one is refused. All 2922 tests of `full` fit. The other side is a
 literal, or, in row 596 (`sys.getsizeof`), is evaluated in a sandbox of its own
 without the program. Equality is Python's: 1 == 1.0 == True, a list is no tuple,
@@ -45,7 +45,7 @@ from typing import Any
 
 from thickets.tasks import base, sandbox
 from thickets.tasks.parsing import tags
-from thickets.tasks.sandbox import checks
+from thickets.tasks.sandbox import assertions
 
 _SYSTEM = "You are an expert Python programmer. You write short, correct code."
 _QUESTION = """\
@@ -81,7 +81,7 @@ def _make_example(row: Mapping[str, Any], number: int) -> base.Example:
     raise ValueError(f"test_list must be a list of texts, got {tests!r:.200}.")
   for test in tests:
     try:
-      checks.parse_test(test)
+      assertions.parse_test(test)
     except ValueError as error:
       raise ValueError(f"test_list: {error}") from error
   return base.Example(
@@ -251,13 +251,13 @@ def _find_code_as_paper(response) -> str:
   return (code or "").strip()
 
 
-def _parse(example) -> tuple[checks.Check, ...]:
+def _parse(example) -> tuple[assertions.Assertion, ...]:
   return _parse_tests(tuple(example.reference["tests"]))
 
 
 @functools.lru_cache(maxsize=4096)
 def _parse_tests(tests):
-  return tuple(checks.parse_test(test) for test in tests)
+  return tuple(assertions.parse_test(test) for test in tests)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -309,7 +309,7 @@ def _name_behaviour(parsed, results) -> str | None:
   if not any(result.kind == "value" for result in results):
     return None
   parts = [
-    [result.kind, check.make_key(result.value)]
+    [result.kind, check.make_vote_key(result.value)]
     if result.kind == "value"
     else [result.kind, result.detail if result.kind == "exception" else ""]
     for check, result in zip(parsed, results, strict=True)

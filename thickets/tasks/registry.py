@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import pathlib
 import sys
+from collections.abc import Mapping
 
 from thickets import naming
 from thickets.errors import UserError
@@ -27,7 +28,7 @@ def names() -> list[str]:
   return sorted([*_MODULES, *_drills()])
 
 
-def load(name: str) -> Task:
+def load_task(name: str) -> Task:
   """Loads a task.
 
   Args:
@@ -52,11 +53,14 @@ def load(name: str) -> Task:
 @functools.lru_cache(maxsize=64)
 def load_grader(name: str, rules: str) -> GradeFn:
   """The grader of a task's rule set, loaded once in each process."""
-  return load(name).grader(rules)
+  return load_task(name).grader(rules)
 
 
-def _drills() -> dict[str, Task]:
-  return importlib.import_module("thickets.tasks.drills.drill_tasks").TASKS
+def _drills() -> Mapping[str, Task]:
+  # Late, so that only who asks for tasks pays for making them.
+  from thickets.tasks.drills import family_tasks
+
+  return family_tasks.DRILL_TASKS
 
 
 def _load_file(path: pathlib.Path) -> Task:

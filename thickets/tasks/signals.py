@@ -26,7 +26,7 @@ from thickets import naming
 from thickets.errors import UserError
 from thickets.naming import Params
 
-Batch = dict[str, Float[Array, "Q T"]]  # `context` [Q, C] and `target` [Q, T].
+SignalBatch = dict[str, Float[Array, "Q T"]]  # `context` [Q, C] and `target` [Q, T].
 ApplyFn = Callable[[Params, Float[Array, "Q C"]], Float[Array, " Q"]]
 
 SPLITS = ("select", "dev", "judge")
@@ -35,7 +35,7 @@ _FREQUENCY = 4.0
 _PI = math.pi
 
 
-class _Draws:
+class _RandomParameters:
   """Hands out the random parameters of one signal, one after the other."""
 
   NUM = 16  # At least as many as any family takes.
@@ -54,11 +54,11 @@ class _Draws:
   def offset(self) -> Float[Array, ""]:
     return self.uniform(-0.5, 0.5)
 
-  def copy(self) -> "_Draws":
-    return _Draws(self._uniforms, self._taken)
+  def copy(self) -> "_RandomParameters":
+    return _RandomParameters(self._uniforms, self._taken)
 
 
-Signal = Callable[[_Draws, Float[Array, " T"]], Float[Array, " T"]]
+Signal = Callable[[_RandomParameters, Float[Array, " T"]], Float[Array, " T"]]
 
 
 def _square(t, hardness):
@@ -189,7 +189,7 @@ _PERIODIC = {
   "harmonic": harmonic,
 }
 
-FAMILIES: Mapping[str, Signal] = {
+SIGNAL_FAMILIES: Mapping[str, Signal] = {
   **_PERIODIC,
   "sigmoid": sigmoid,
   "line": line,
@@ -224,10 +224,10 @@ FAMILIES: Mapping[str, Signal] = {
 
 def check_family(name: str, field: str = "family") -> None:
   """Raises a UserError that names the nearest family if `name` is unknown."""
-  if name not in FAMILIES:
+  if name not in SIGNAL_FAMILIES:
     raise UserError(
       f"{field} must be a signal family, got {name!r}. Nearest:"
-      f" {naming.nearest(name, list(FAMILIES), count=3)}."
+      f" {naming.nearest(name, list(SIGNAL_FAMILIES), count=3)}."
     )
 
 
@@ -244,7 +244,7 @@ def sample_signals(
 
   Args:
     key: drives the random parameters.
-    family: a key of `FAMILIES`.
+    family: a key of `SIGNAL_FAMILIES`.
     num_signals: Q.
     length: T, number of grid points from x = -2.5 on.
 
@@ -253,13 +253,13 @@ def sample_signals(
   """
   check_family(family)
   x = jnp.asarray(GRID_START + GRID_STEP * np.arange(length), jnp.float32)
-  signal = FAMILIES[family]
+  signal = SIGNAL_FAMILIES[family]
   keys = jax.vmap(functools.partial(jax.random.fold_in, key))(
     jnp.arange(num_signals)
   )
 
   def sample(signal_key):
-    return signal(_Draws(jax.random.uniform(signal_key, (_Draws.NUM,))), x)
+    return signal(_RandomParameters(jax.random.uniform(signal_key, (_RandomParameters.NUM,))), x)
 
   return jax.vmap(sample)(keys)
 
@@ -271,13 +271,13 @@ def sample_splits(
   *,
   context: int,
   horizon: int,
-) -> dict[str, Batch]:
+) -> dict[str, SignalBatch]:
   """Samples the prompts of each split, independent of each other.
 
   Args:
     key: drives all splits; each has a key of its own, so that the size of one
       changes nothing in another.
-    family: a key of `FAMILIES`.
+    family: a key of `SIGNAL_FAMILIES`.
     sizes: number of signals per split, keys from `SPLITS`.
     context: values that the model is given.
     horizon: values that it must predict.
@@ -311,7 +311,7 @@ def roll_out(
 
 
 def score_roll_out(
-  apply_fn: ApplyFn, params: Params, batch: Batch
+  apply_fn: ApplyFn, params: Params, batch: SignalBatch
 ) -> dict[str, Float[Array, "Q ..."]]:
   """Rolls out over the horizon and scores it.
 
@@ -327,7 +327,7 @@ def score_roll_out(
 
 
 def next_value_loss(
-  apply_fn: ApplyFn, params: Params, batch: Batch
+  apply_fn: ApplyFn, params: Params, batch: SignalBatch
 ) -> Float[Array, ""]:
   """Mean squared error of the first predicted value, the pretraining loss."""
   next_Q = apply_fn(params, batch["context"])

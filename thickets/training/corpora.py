@@ -9,10 +9,11 @@ import numpy as np
 
 from thickets import naming
 from thickets.errors import UserError
-from thickets.tasks.drills import drill_tasks, exercises
-from thickets.tasks.drills.exercises import Draws
+from thickets.tasks.drills import held_out
+from thickets.tasks.drills.families import DRILL_FAMILIES
+from thickets.tasks.drills.stable_random import StableRandom
 
-Batch = dict[str, np.ndarray]
+TokenBatch = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,17 +35,17 @@ class Mixture:
   )
 
   def __post_init__(self):
-    known = exercises.FAMILIES
+    known = DRILL_FAMILIES
     _check("mixture.families", self.families, known)
     for name, manners in self.manners.items():
       _check("mixture.manners", {name: 1}, known)
       _check(f"mixture.manners.{name}", manners, known[name].manners)
 
-  def write(self, draw: Draws) -> tuple[str, str]:
+  def write(self, draw: StableRandom) -> tuple[str, str]:
     """A question and one of its answers."""
     name = _pick(draw, self.families)
-    exercise = drill_tasks.sample_training(name, draw)
-    manners = exercises.FAMILIES[name].manners
+    exercise = held_out.sample_training(name, draw)
+    manners = DRILL_FAMILIES[name].manners
     manner = _pick(draw, self.manners.get(name, dict.fromkeys(manners, 1)))
     return exercise.question, manners[manner](draw, exercise)
 
@@ -80,9 +81,9 @@ class Corpus:
     self._rows, self._length = rows, length
     self._question_weight = question_weight
 
-  def batch(self, step: int) -> Batch:
+  def batch(self, step: int) -> TokenBatch:
     """`tokens` [B, T + 1], and `weights` [B, T] of those that are predicted."""
-    draw = Draws(f"corpus/{self._seed}/{step}")
+    draw = StableRandom(f"corpus/{self._seed}/{step}")
     width = self._length + 1
     tokens = np.zeros((self._rows, width), np.int32)
     weights = np.zeros((self._rows, width), np.float32)
@@ -111,7 +112,7 @@ class Corpus:
     return inner.encode(text, add_special_tokens=False).ids
 
 
-def _pick(draw: Draws, frequencies: Mapping[str, float | int]) -> str:
+def _pick(draw: StableRandom, frequencies: Mapping[str, float | int]) -> str:
   """A name, as often as its frequency says."""
   at = draw.uniform() * sum(frequencies.values())
   for name, frequency in frequencies.items():

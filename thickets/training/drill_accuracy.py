@@ -1,7 +1,7 @@
 """How often a model solves held-out drills, by greedy decoding."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypedDict
 
 from thickets.analysis import intervals
 from thickets.generation import grading, prompts
@@ -9,69 +9,99 @@ from thickets.generation.generator import Decoding, Generator
 from thickets.models import hub
 from thickets.models.config import TransformerConfig
 from thickets.naming import Params
-from thickets.tasks.drills import drill_tasks
+from thickets.tasks.base import Example
+from thickets.tasks.drills import held_out
+from thickets.tasks.drills.families import TASK_PREFIX
+from thickets.tasks.drills.family_tasks import DRILL_TASKS
 
-# Of the rows of development of a family, the first 200 chose members and the
-# next 1000 everything else.
+# Of a family's rows for development, the first 200 chose members and the next
+# 1000 everything else.
 NUM_SELECT, NUM_DEV = 200, 1000
 
 
-class DrillAccuracy:
-  """Measures the share of right answers in the first rows of `dev`.
+class DrillAccuracy(TypedDict):
+  """How many exercises of one family a model solves.
 
-  Args:
-    config: of the models that are measured.
-    tokenizer: theirs.
-    families: names of families.
-    num_prompts: rows of each family, at most `NUM_DEV`.
+  Attributes:
+    accuracy: share of right answers, in [0, 1].
+    n: number of exercises.
+    interval: Wilson's 95 % interval of the accuracy, low and high.
   """
 
-  def __init__(
-    self,
-    config: TransformerConfig,
-    tokenizer: Any,
-    families: Iterable[str],
-    num_prompts: int,
-  ):
-    assert num_prompts <= NUM_DEV
-    self._detokenize = hub.make_detokenizer(tokenizer)
-    self._tasks = []
-    for name in families:
-      task = drill_tasks.TASKS[f"{drill_tasks.PREFIX}{name}"]
-      rows = drill_tasks.development_rows(name)[: NUM_SELECT + num_prompts]
-      examples = [
-        task.make_example(row, number) for number, row in enumerate(rows)
-      ]
-      self._tasks.append((name, task.grader("standard"), examples[NUM_SELECT:]))
-    self._prompts = [
-      prompts.render_prompt(tokenizer, example.messages)
-      for _, _, examples in self._tasks
-      for example in examples
-    ]
-    longest = max(task.max_new_tokens for task in drill_tasks.TASKS.values())
-    self._generator = Generator(
-      config,
-      Decoding(
-        min(longest, config.context - max(map(len, self._prompts))),
-        stop_tokens=(tokenizer.eos_token_id,),
-        num_tokens=len(tokenizer),
-      ),
-    )
+  accuracy: float
+  n: int
+  interval: tuple[float, float]
 
-  def __call__(self, params: Params) -> dict[str, dict[str, Any]]:
-    """Accuracy by family, with `n` and a 95 % interval, Wilson's."""
-    responses = self._generator.generate(params, self._prompts)
-    texts = grading.read_texts(
-      self._detokenize, responses.tokens, responses.lengths
+
+MeasureAccuracy = Callable[[Params], dict[str, DrillAccuracy]]
+
+
+def make_accuracy(
+  config: TransformerConfig,
+  tokenizer: Any,
+  families: Iterable[str],
+  num_prompts: int,
+) -> MeasureAccuracy:
+  """Makes a function that measures models on exercises for development.
+
+  Args:
+    config: shape of the models that are to be measured.
+    tokenizer: their tokenizer, of `transformers`.
+    families: names of the families to ask.
+    num_prompts: exercises of each family, from 1 to `NUM_DEV`.
+
+  Returns:
+    A function that maps the weights of a model to its accuracy by family.
+  """
+  assert 1 <= num_prompts <= NUM_DEV
+  examples = {name: _load_examples(name, num_prompts) for name in families}
+  rendered = [
+    prompts.render_prompt(tokenizer, example.messages)
+    for asked in examples.values()
+    for example in asked
+  ]
+  longest = max(task.max_new_tokens for task in DRILL_TASKS.values())
+  generator = Generator(
+    config,
+    Decoding(
+      min(longest, config.context - max(map(len, rendered))),
+      stop_tokens=(tokenizer.eos_token_id,),
+      num_tokens=len(tokenizer),
+    ),
+  )
+  detokenize = hub.make_detokenizer(tokenizer)
+
+  def measure_accuracy(params: Params) -> dict[str, DrillAccuracy]:
+    responses = generator.generate(params, rendered)
+    texts = iter(
+      grading.read_texts(detokenize, responses.tokens, responses.lengths)
     )
-    accuracies, start = {}, 0
-    for name, grade, examples in self._tasks:
-      said = texts[start : start + len(examples)]
-      start += len(examples)
-      right = sum(map(lambda e, t: grade(e, t).correct, examples, said))
-      accuracies[name] = {
-        "accuracy": right / len(examples),
-        "n": len(examples),
-        "interval": intervals.wilson_interval(right, len(examples)),
-      }
-    return accuracies
+    return {
+      name: _count_right(name, asked, [next(texts) for _ in range(len(asked))])
+      for name, asked in examples.items()
+    }
+
+  return measure_accuracy
+
+
+def _load_examples(family: str, num_prompts: int) -> list[Example]:
+  """Returns the first exercises that chose everything but members."""
+  task = DRILL_TASKS[f"{TASK_PREFIX}{family}"]
+  rows = held_out.development_rows(family)[: NUM_SELECT + num_prompts]
+  examples = [task.make_example(row, number) for number, row in enumerate(rows)]
+  return examples[NUM_SELECT:]
+
+
+def _count_right(
+  family: str, examples: list[Example], responses: list[str]
+) -> DrillAccuracy:
+  grade = DRILL_TASKS[f"{TASK_PREFIX}{family}"].grader("standard")
+  num_right = sum(
+    grade(example, response).correct
+    for example, response in zip(examples, responses, strict=True)
+  )
+  return {
+    "accuracy": num_right / len(examples),
+    "n": len(examples),
+    "interval": intervals.wilson_interval(num_right, len(examples)),
+  }

@@ -24,7 +24,7 @@ class SignalsPretraining:
   """How a 1-D network is pretrained, to predict the next value.
 
   Attributes:
-    family: the signals that it sees, a key of `signals.FAMILIES`.
+    family: the signals that it sees, a key of `signals.SIGNAL_FAMILIES`.
     num_steps: steps of Adam; 0 leaves the network untrained.
     batch_size: fresh signals for each step.
     learning_rate: the step size of Adam.

@@ -31,7 +31,7 @@ from thickets.models.config import TransformerConfig
 from thickets.naming import Params
 from thickets.runs import directory as directory_lib
 
-Batch = Mapping[str, np.ndarray]
+HostBatch = Mapping[str, np.ndarray]
 LossFn = Callable[[Params, Any], Float[Array, ""]]
 Report = Callable[[int, dict[str, float], Params], None]
 
@@ -134,7 +134,7 @@ def make_loss(config: TransformerConfig) -> LossFn:
 def train(
   params: Params,
   loss_fn: LossFn,
-  make_batch: Callable[[int], Batch],
+  make_batch: Callable[[int], HostBatch],
   optimizer: optax.GradientTransformation,
   schedule: Schedule,
   *,
@@ -211,7 +211,7 @@ class _Ahead:
   def __exit__(self, *_):
     self._executor.shutdown(cancel_futures=True)
 
-  def take(self, step: int) -> Batch:
+  def take(self, step: int) -> HostBatch:
     for number in (step, step + 1):
       if number not in self._futures:
         future = self._executor.submit(self._make_batch, number)
@@ -256,7 +256,7 @@ def _restore(manager, state) -> tuple[int, Any]:
     ) from error
 
 
-def _shardings(batch: Batch) -> tuple[NamedSharding, NamedSharding]:
+def _shardings(batch: HostBatch) -> tuple[NamedSharding, NamedSharding]:
   """Whole on every device, and spread over the devices by rows."""
   num_rows = len(next(iter(batch.values())))
   devices = jax.local_devices()

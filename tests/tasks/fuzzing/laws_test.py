@@ -21,7 +21,7 @@ FAST = [
 
 
 def _attack(name, count):
-  task = registry.load(name)
+  task = registry.load_task(name)
   for question, judges in laws.judges(task, patience=_PATIENCE):
     attacks = itertools.chain(
       attacks_lib.handmade(question),
@@ -49,7 +49,7 @@ class FuzzTest(parameterized.TestCase):
 
   @parameterized.named_parameters(*FAST)
   def test_right_responses_are_lenient(self, name):
-    for question, judges in laws.judges(registry.load(name)):
+    for question, judges in laws.judges(registry.load_task(name)):
       for text in question.right:
         for judge in judges:
           if judge.rules == "standard":
@@ -61,7 +61,7 @@ def _task(grade):
   return base.Task(
     name="countdown",
     fields=(),
-    make_example=registry.load("countdown").make_example,
+    make_example=registry.load_task("countdown").make_example,
     graders={"standard": grade},
     max_new_tokens=1,
   )
@@ -130,7 +130,7 @@ class JudgeTest(parameterized.TestCase):
     self.assertRegex("\n".join(judge.violations), law)
 
   def test_attacks_depend_on_the_seed_alone(self):
-    question, _ = next(laws.judges(registry.load("countdown")))
+    question, _ = next(laws.judges(registry.load_task("countdown")))
 
     def texts(seed, count):
       return [

@@ -310,7 +310,7 @@ class TaskTest(parameterized.TestCase):
   @parameterized.parameters(math500, olympiadbench)
   def test_is_registered_and_asks_for_a_box(self, module):
     task = module.TASK
-    self.assertIs(registry.load(task.name), task)
+    self.assertIs(registry.load_task(task.name), task)
     self.assertIsNone(task.test)
     example = task.make_example({**task.blank, task.question: "What?"}, 3)
     self.assertEqual(example.id, "3")
@@ -348,7 +348,7 @@ class DataTest(parameterized.TestCase):
     if not file.exists():
       self.skipTest(f"No data in {DATA}.")
     rows = [json.loads(line) for line in file.read_text().splitlines()]
-    return [(registry.load(name).make_example(row, 0), row) for row in rows]
+    return [(registry.load_task(name).make_example(row, 0), row) for row in rows]
 
   @parameterized.parameters("math500", "olympiadbench")
   def test_all_references_are_right(self, name):

@@ -155,10 +155,10 @@ def _is_foreign_digit(character):
 def _read(text, is_answer):
   """The key of an answer, None for none."""
   if not is_answer:
-    return _call("read", text, False) if text.strip() else None
+    return _call("read_answer", text, False) if text.strip() else None
   key = None
   if len(text) <= MAX_ANSWER_CHARS and not any(map(_is_foreign_digit, text)):
-    key = _call("read", text, True)
+    key = _call("read_answer", text, True)
   return f"{_REFUSED}{' '.join(text.split())}" if key is None else key
 
 

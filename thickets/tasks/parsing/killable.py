@@ -36,7 +36,7 @@ _TIME_IS_UP = signal.SIGPROF  # What the timer of processor time sends.
 _HEADER = struct.Struct("<Q")
 
 
-class Outcome(NamedTuple):
+class KillableOutcome(NamedTuple):
   """What became of a call.
 
   Attributes:
@@ -102,7 +102,7 @@ class Killable:
     self._settings = settings
     self._reset()
 
-  def __call__(self, name: str, *arguments: Any) -> Outcome:
+  def __call__(self, name: str, *arguments: Any) -> KillableOutcome:
     """Calls the function of that name.
 
     Raises:
@@ -120,7 +120,7 @@ class Killable:
         except BrokenPipeError:
           reply = None
         if reply is not None:
-          return Outcome(*reply)
+          return KillableOutcome(*reply)
         self._close()  # Killed from outside, as by a system short of memory.
     raise RuntimeError(
       f"The process that keeps {self._settings['file']} loaded must stay alive,"

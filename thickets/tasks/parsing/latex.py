@@ -59,7 +59,7 @@ _SIGNS = {
 }
 
 
-def read(text: str, is_answer: bool) -> str | None:
+def read_answer(text: str, is_answer: bool) -> str | None:
   """The key of an answer; None where a response holds none.
 
   Args:
@@ -79,15 +79,15 @@ def agree(
   """Whether an answer is right; a function of its key and the reference.
 
   Args:
-    text: as in `read`.
-    is_answer: as in `read`.
+    text: as in `read_answer`.
+    is_answer: as in `read_answer`.
     reference: the answer wanted, in LaTeX.
     tolerance: by which a number may differ from it.
   """
   found, wanted = _find(text, is_answer), _find(reference, True)
   if found is None or wanted is None:
     # Both are keys that start with a question mark, or one of them is.
-    return is_answer and read(text, True) == read(reference, True)
+    return is_answer and read_answer(text, True) == read_answer(reference, True)
   if _spell(found) == _spell(wanted):
     return True
   if isinstance(found, FiniteSet) and isinstance(wanted, sympy.Tuple):

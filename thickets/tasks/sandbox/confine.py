@@ -14,7 +14,7 @@ import resource
 import struct
 import sys
 
-import calls
+import system_calls
 
 # The only directory that a candidate can write to, and where it starts.
 WORK_DIR = "/work"
@@ -181,8 +181,8 @@ def restrict_files(readable: list[str], writable: list[str]) -> bool:
 
 
 def filter_calls() -> None:
-  """Lets seccomp refuse the system calls that `calls.make_filter` lists."""
-  program = calls.make_filter(os.uname().machine)
+  """Lets seccomp refuse the system calls that `system_calls.make_filter` lists."""
+  program = system_calls.make_filter(os.uname().machine)
   buffer = ctypes.create_string_buffer(program, len(program))
   header = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
   _call("PR_SET_SECCOMP", _libc.prctl, _SET_SECCOMP, 2, header, 0, 0)

@@ -3,7 +3,7 @@
 `encode` runs beside the candidate, `decode` here, on bytes that a hostile program
 may have written: nothing is executed or unpickled, and size, depth and hash
 collisions are bounded. Decoded values are of plain built-in types, so `==`
-between them means what it means in Python and runs no foreign code; `make_key`
+between them means what it means in Python and runs no foreign code; `make_equality_key`
 gives equal texts to equal values.
 
 This module needs the standard library alone: it is also loaded by a bare
@@ -32,7 +32,7 @@ class UnencodableError(ValueError):
   """Says why a value cannot be returned."""
 
 
-def dump(value: Any) -> str:
+def encode(value: Any) -> str:
   """A value as a line of ASCII.
 
   Of a subclass's instance it is the plain value of its built-in base, whatever
@@ -46,11 +46,11 @@ def dump(value: Any) -> str:
   return json.dumps(_Encoder().encode(value, 0), separators=(",", ":"))
 
 
-def load(line: str | bytes) -> Any:
-  """The value that `dump` wrote.
+def decode(line: str | bytes) -> Any:
+  """The value that `encode` wrote.
 
   Raises:
-    ValueError: if the text is not one that `dump` could have written, or its
+    ValueError: if the text is not one that `encode` could have written, or its
       sets and dicts are too large together.
   """
   try:
@@ -62,14 +62,14 @@ def load(line: str | bytes) -> Any:
     raise ValueError(f"a value must be well formed, got {error!r}.") from error
 
 
-def make_key(value: Any) -> str:
+def make_equality_key(value: Any) -> str:
   """A short text, the same for values that are equal in Python, else another.
 
   So 1, 1.0, True and Decimal(1) have the same key, (1,) and [1] have not.
   Not-a-numbers have one key though they equal nothing.
 
   Args:
-    value: of plain types, as `load` gives.
+    value: of plain types, as `decode` gives.
   """
   return _digest(value).hex()
 

@@ -7,7 +7,7 @@ namespaces and forks the candidate's process, process 1 of these; when that
 ends, or at the limit of time, everything in the namespaces ends. The warden has read the
 request by then, so that the candidate holds nothing but the pipe.
 
-Started by `thickets.tasks.sandbox` as `python -S -s -P zygote.py OPTIONS`, in an almost
+Started by `zygote_pool` as `python -S -s -P zygote.py OPTIONS`, in an almost
 empty environment; it imports nothing but the standard library.
 """
 
@@ -32,7 +32,7 @@ import confine
 import values
 
 del sys.path[0]
-for _name in ("calls", "confine", "values"):
+for _name in ("confine", "system_calls", "values"):
   sys.modules.pop(_name, None)  # A candidate's own may be called so.
 
 # What candidates import most, so that they need not wait for it.
@@ -236,12 +236,12 @@ def _run_candidate(request):
     if outcome[0] != "value":
       _send(outcome)
       return
-  _send(["value", values.dump(None)])
+  _send(["value", values.encode(None)])
   left = request["limits"]["result_bytes"]
   for call in request["calls"]:
     outcome = _attempt(_evaluate, call, namespace)
     if outcome[0] == "value":
-      outcome = _attempt(values.dump, outcome[1])
+      outcome = _attempt(values.encode, outcome[1])
       if outcome[0] == "value" and len(outcome[1]) > left:
         outcome = ["output", "larger than the limit"]
     left -= _send(outcome)

@@ -1,7 +1,5 @@
-"""Tests of the sandbox: hostile programs, limits, refusal and opting in."""
+"""Tests of what a candidate cannot reach: hostile programs, one by one."""
 
-import ctypes
-import math
 import os
 import pathlib
 import signal
@@ -10,154 +8,27 @@ import sys
 import tempfile
 import textwrap
 import threading
-import time
 import unittest
 from unittest import mock
 
 from absl.testing import parameterized
+from tasks.sandbox import candidates
 
-from thickets.errors import UserError
 from thickets.tasks import sandbox
-from thickets.tasks.sandbox import calls, checks
+from thickets.tasks.sandbox import assertions, system_calls
+from thickets.tasks.sandbox.zygote_pool import ZYGOTES
 
-TROUBLE = sandbox._find_trouble()
-needs_namespaces = unittest.skipIf(
-  TROUBLE is not None, f"no namespaces here, so only refusal: {TROUBLE}"
-)
-
-# Of this run alone; the kernel keeps 15 characters.
-_NAME = f"box-{os.getpid()}"
 _PLACES = ("'/'", "os.__file__", "'.'")
-LIMITS = sandbox.Limits(cpu_s=1, wall_s=8, memory_bytes=256 << 20)
 
 
-def run(code, *calls_, limits=LIMITS, **options):
-  code = textwrap.dedent(code).replace("NAME", repr(_NAME))
-  return sandbox.run_calls(code, list(calls_), limits=limits, **options)
-
-
-def _find(name):
-  """The folder in `/proc` of the process of a name, None where there is none."""
-  for entry in pathlib.Path("/proc").iterdir():
-    if entry.name.isdigit():
-      try:
-        if name in (entry / "comm").read_text():
-          return entry
-      except OSError:
-        continue
-  return None
-
-
-@needs_namespaces
-class RunCallsTest(parameterized.TestCase):
-  def test_returns_values_in_order(self):
-    outcome = run(
-      """
-      import math, collections
-      Point = collections.namedtuple("Point", "x y")
-      log = []
-      def f(x):
-        log.append(x)
-        return {"log": tuple(log), 1.5: {x}, None: Point(x, math.inf)}
-      """,
-      "f(1)",
-      "f(base)",
-      "log",
-      setup="base = 10**30",
-    )
-    self.assertEqual(outcome.loaded.kind, "value")
-    self.assertEqual(
-      [result.value for result in outcome.results],
-      [
-        {"log": (1,), 1.5: {1}, None: (1, math.inf)},
-        {"log": (1, 10**30), 1.5: {10**30}, None: (10**30, math.inf)},
-        [1, 10**30],
-      ],
-    )
-    self.assertGreater(outcome.wall_s, 0)
-
-  @parameterized.parameters(
-    ("def f(:", "syntax"),
-    ("x = '\x00'", "syntax"),
-    ("x = '\ud800'", "syntax"),
-    ("(" * 10_000, "syntax"),
-    ("raise KeyError(1)", "exception"),
-    ("import no_such_module", "exception"),
-    ("import sys; sys.exit(0)", "exception"),
-    ("raise KeyboardInterrupt", "exception"),
-    ("x = bytearray(10**10)", "memory"),
-    ("import os; os._exit(0)", "crash"),
-    ("import ctypes; ctypes.string_at(0)", "crash"),
-  )
-  def test_code_that_does_not_load(self, code, kind):
-    outcome = run(code, "1", "2")
-    self.assertEqual(outcome.loaded.kind, kind, outcome)
-    self.assertEqual([result.kind for result in outcome.results], [kind] * 2)
-
-  @parameterized.parameters(
-    ("return 1 / 0", "exception"),
-    ("return f(x)", "exception"),
-    ("return [0] * 10**9", "memory"),
-    ("return 'x' * 10**6", "output"),
-    ("return [0] * 10**6", "unencodable"),
-    ("return object()", "unencodable"),
-    ("yield 1", "unencodable"),
-    ("raise SystemExit", "exception"),
-  )
-  def test_calls_after_a_failed_one_are_made(self, body, kind):
-    outcome = run(f"def f(x):\n  {body}", "f(1)", "5")
-    self.assertEqual(
-      [result.kind for result in outcome.results], [kind, "value"]
-    )
-
-  @parameterized.parameters(
-    ("import os\n  os._exit(0)", "crash"),
-    ("while True: pass", "timeout"),
-    ("while True: print('x' * 1000, flush=True)", "timeout"),
-  )
-  def test_results_before_the_end_are_kept(self, body, kind):
-    outcome = run(f"def f(x):\n  {body}", "1", "f(1)", "2")
-    self.assertEqual(
-      [result.kind for result in outcome.results], ["value", kind, kind]
-    )
-
-  def test_sleep_ends_by_the_clock(self):
-    start = time.monotonic()
-    outcome = run(
-      "import time; time.sleep(100)", limits=sandbox.Limits(wall_s=0.3)
-    )
-    self.assertEqual(outcome.loaded.kind, "timeout")
-    self.assertLess(time.monotonic() - start, 20)
-
-  def test_strings_hash_alike_every_time(self):
-    code = "def f(): return list({'a', 'b', 'c', 'd', 'e'}), hash('x')"
-    once = run(code, "f()").results
-    sandbox._drop_zygote(True)
-    self.assertEqual(run(code, "f()").results, once)
-
-  def test_candidates_share_nothing(self):
-    write = "open('mine', 'w').write('x'); import re; re.mark = 1"
-    self.assertEqual(run(write).loaded.kind, "value")
-    read = "import os, re; seen = os.path.exists('mine'), hasattr(re, 'mark')"
-    self.assertEqual(run(read, "seen").results[0].value, (False, False))
-
-  @parameterized.parameters(
-    {"cpu_s": 0},
-    {"wall_s": math.nan},
-    {"memory_bytes": -1},
-    {"wall_s": math.inf},
-  )
-  def test_refuses_limits(self, **limits):
-    with self.assertRaisesRegex(ValueError, "must be above 0"):
-      sandbox.Limits(**limits)
-
-
-@needs_namespaces
+@candidates.needs_namespaces
 class ProtectionTest(parameterized.TestCase):
   def _fails(self, statement, *kinds):
-    outcome = run(statement)
+    outcome = candidates.run(statement)
     self.assertIn(outcome.loaded.kind, kinds or ("exception",), outcome)
-    self.assertEqual(run("x = 1", "x").results[0].value, 1)  # It goes on.
+    self.assertEqual(
+      candidates.run("x = 1", "x").results[0].value, 1
+    )  # It goes on.
 
   @parameterized.parameters(
     "import os; os.fork()",
@@ -198,31 +69,31 @@ class ProtectionTest(parameterized.TestCase):
       self._fails(f"import os; os.remove({str(path)!r})")
       self._fails(f"import shutil; shutil.rmtree({folder!r})")
       self._fails(f"open({str(path)!r})")
-      run("import shutil; shutil.rmtree('/', ignore_errors=True)")
+      candidates.run("import shutil; shutil.rmtree('/', ignore_errors=True)")
       self.assertEqual(path.read_text(), "still here")
 
   def test_environment_of_the_grader_is_unknown(self):
     with mock.patch.dict(os.environ, SECRET_TOKEN="hush"):
-      outcome = run(
+      outcome = candidates.run(
         "import os", "dict(os.environ)", "os.getenv('SECRET_TOKEN')"
       )
     self.assertEqual([result.value for result in outcome.results], [{}, None])
 
   @unittest.skipUnless(os.geteuid() == 0, "only root may look at it")
   def test_environment_is_not_in_its_memory_either(self):
-    run("x = 1")
-    pid = sandbox._zygotes[True]._process.pid
+    candidates.run("x = 1")
+    pid = ZYGOTES.get(True).process.pid
     environment = pathlib.Path(f"/proc/{pid}/environ").read_text()
     self.assertEqual(environment.strip("\0"), "PYTHONHASHSEED=0")
 
   def test_mounts_are_read_only(self):
-    outcome = run(
+    outcome = candidates.run(
       "import os", *(f"os.statvfs({path}).f_flag & 1" for path in _PLACES)
     )
     self.assertEqual([result.value for result in outcome.results], [1, 1, 0])
 
   def test_is_nobody_and_alone(self):
-    outcome = run(
+    outcome = candidates.run(
       """
       import os
       """,
@@ -247,12 +118,14 @@ class ProtectionTest(parameterized.TestCase):
     """
     limits = sandbox.Limits(wall_s=2)
     runner = threading.Thread(
-      target=run, args=(code,), kwargs={"limits": limits}
+      target=candidates.run, args=(code,), kwargs={"limits": limits}
     )
     runner.start()
-    self.assertTrue(_wait_until(lambda: _find(_NAME)))
+    self.assertTrue(
+      candidates.wait_until(lambda: candidates.find_process(candidates.NAME))
+    )
     theirs, ours = (
-      _find(_NAME) / "ns",
+      candidates.find_process(candidates.NAME) / "ns",
       pathlib.Path("/proc/self/ns"),
     )
     for kind in ("user", "pid", "mnt", "net", "ipc", "uts"):
@@ -261,7 +134,7 @@ class ProtectionTest(parameterized.TestCase):
     runner.join()
 
   def test_has_no_capabilities_and_no_system_calls(self):
-    outcome = run(
+    outcome = candidates.run(
       """
       import ctypes
       libc = ctypes.CDLL(None, use_errno=True)
@@ -283,13 +156,13 @@ class ProtectionTest(parameterized.TestCase):
     found = [result.value for result in outcome.results]
     self.assertEqual(found, [[0] * 6, 1, 2, (-1, 1), (-1, 1)])
 
-  @parameterized.parameters(*sorted(calls._NUMBERS))
+  @parameterized.parameters(*sorted(system_calls._NUMBERS))
   def test_system_call_is_refused(self, name):
-    column = calls.MACHINES[os.uname().machine][1]
-    number = calls._NUMBERS[name][column]
+    column = system_calls.MACHINES[os.uname().machine][1]
+    number = system_calls._NUMBERS[name][column]
     if number is None:
       self.skipTest(f"{name} does not exist on {os.uname().machine}")
-    outcome = run(
+    outcome = candidates.run(
       "import ctypes; libc = ctypes.CDLL(None, use_errno=True)",
       f"(libc.syscall({number}, -1, -1, -1, -1, -1, -1), ctypes.get_errno())",
     )
@@ -309,7 +182,7 @@ class ProtectionTest(parameterized.TestCase):
         except RuntimeError:
           return number
     """
-    number = run(code, "count()").results[0].value
+    number = candidates.run(code, "count()").results[0].value
     self.assertBetween(number, 4, 32)
 
   @parameterized.parameters(
@@ -341,18 +214,18 @@ class ProtectionTest(parameterized.TestCase):
     ),
   )
   def test_no_trick_forges_a_value(self, code, kind):
-    outcome = run(code, "secret(1)")
+    outcome = candidates.run(code, "secret(1)")
     if kind is None:
       self.assertIsNone(outcome.results[0].value)
     else:
       self.assertNotEqual(outcome.results[0].kind, "value")
       self.assertLess(outcome.wall_s, 7)  # Nobody waits for a full pipe.
-    self.assertEqual(run("x = 1", "x").results[0].value, 1)
+    self.assertEqual(candidates.run("x = 1", "x").results[0].value, 1)
 
   def test_expected_values_are_nowhere_in_the_process(self):
     marker = "expected-" + "4711"  # Not in this form in the process.
-    check = checks.parse_test(f"assert f(1) == {marker!r}")
-    outcome = run(
+    check = assertions.parse_test(f"assert f(1) == {marker!r}")
+    outcome = candidates.run(
       """
       import gc, sys
       def f(x):
@@ -374,7 +247,7 @@ class ProtectionTest(parameterized.TestCase):
     self.assertEqual(outcome.results[0].value, (False, True), outcome)
 
   def test_no_daemon_survives(self):
-    run(
+    candidates.run(
       """
       import ctypes, os, threading, time
       libc = ctypes.CDLL(None)
@@ -392,20 +265,20 @@ class ProtectionTest(parameterized.TestCase):
       os._exit(0)
       """
     )
-    self.assertIsNone(_find(_NAME))
+    self.assertIsNone(candidates.find_process(candidates.NAME))
 
   def test_zygote_is_started_again(self):
-    run("x = 1")
-    zygote = sandbox._zygotes[True]
-    os.kill(zygote._process.pid, signal.SIGKILL)
-    zygote._process.wait()
-    self.assertEqual(run("x = 2", "x").results[0].value, 2)
-    self.assertIsNot(sandbox._zygotes[True], zygote)
+    candidates.run("x = 1")
+    zygote = ZYGOTES.get(True)
+    os.kill(zygote.process.pid, signal.SIGKILL)
+    zygote.process.wait()
+    self.assertEqual(candidates.run("x = 2", "x").results[0].value, 2)
+    self.assertIsNot(ZYGOTES.get(True), zygote)
 
   def test_everything_ends_with_the_grader(self):
     program = textwrap.dedent(
       """
-      from thickets import sandbox
+      from thickets.tasks import sandbox
       code = (
         "import ctypes, time; ctypes.CDLL(None).prctl(15, NAME.encode());"
         "time.sleep(500)"
@@ -414,101 +287,19 @@ class ProtectionTest(parameterized.TestCase):
       limits = sandbox.Limits(wall_s=400)
       sandbox.run_calls(code, [], limits=limits)
       """
-    ).replace("NAME", repr(_NAME))
+    ).replace("NAME", repr(candidates.NAME))
     root = pathlib.Path(sandbox.__file__).parents[3]
     grader = subprocess.Popen(
       [sys.executable, "-c", program], cwd=root, stdout=subprocess.PIPE
     )
     grader.stdout.readline()
-    self.assertTrue(_wait_until(lambda: _find(_NAME)))
+    self.assertTrue(
+      candidates.wait_until(lambda: candidates.find_process(candidates.NAME))
+    )
     grader.kill()
     grader.communicate()
-    self.assertTrue(_wait_until(lambda: not _find(_NAME)))
-
-
-def _wait_until(condition, patience_s=20.0):
-  deadline = time.monotonic() + patience_s
-  while not condition():
-    if time.monotonic() > deadline:
-      return False
-    time.sleep(0.02)
-  return True
-
-
-class RefusalTest(parameterized.TestCase):
-  def setUp(self):
-    super().setUp()
-    self.enter_context(
-      mock.patch.object(
-        sandbox, "_find_trouble", lambda: "unshare: no such luck"
+    self.assertTrue(
+      candidates.wait_until(
+        lambda: not candidates.find_process(candidates.NAME)
       )
     )
-
-  def test_refuses_with_the_reason(self):
-    for refused in (sandbox.check_protection, lambda: run("x = 1", "x")):
-      with self.assertRaisesRegex(
-        UserError, "got: unshare: no such luck.*allow_un"
-      ):
-        refused()
-
-  def test_opting_in_runs(self):
-    outcome = run("def f(x): return x + 1", "f(1)", allow_unprotected=True)
-    self.assertEqual(outcome.results[0].value, 2)
-
-  @parameterized.parameters(
-    ("while True: pass", "timeout"),
-    ("x = bytearray(10**10)", "memory"),
-    ("import os; os._exit(0)", "crash"),
-    ("import time; time.sleep(99)", "timeout"),
-  )
-  def test_limits_hold_without_namespaces(self, code, kind):
-    if sys.platform == "darwin" and kind == "memory":
-      self.skipTest("macOS knows no limit of a process's memory")
-    limits = sandbox.Limits(cpu_s=1, wall_s=3)
-    outcome = run(code, limits=limits, allow_unprotected=True)
-    self.assertEqual(outcome.loaded.kind, kind)
-
-  @parameterized.parameters(
-    "open('/etc/passwd')",
-    "open('/tmp/sandbox-escaped', 'w')",
-    "import os; os.fork()",
-    "import os; os.kill(os.getppid(), 0)",
-    "import os; os.listdir(f'/proc/{os.getppid()}')",
-  )
-  @unittest.skipUnless(
-    sys.platform == "linux" and ctypes.CDLL(None).syscall(444, None, 0, 1) > 0,
-    "the kernel has no Landlock",
-  )
-  def test_other_locks_hold_without_namespaces(self, code):
-    outcome = run(code, allow_unprotected=True)
-    self.assertEqual(outcome.loaded.detail, "PermissionError")
-
-  def test_the_throw_away_directory_is_thrown_away(self):
-    code = "import os; open('x', 'w').write('y')"
-    outcome = run(
-      code, "os.getcwd()", "os.listdir('.')", allow_unprotected=True
-    )
-    folder, names = (result.value for result in outcome.results)
-    self.assertEqual(names, ["x"])
-    self.assertFalse(os.path.exists(folder))
-
-
-class ProbeTest(parameterized.TestCase):
-  def test_a_system_without_namespaces_is_named(self):
-    with mock.patch.object(sys, "platform", "darwin"):
-      sandbox._find_trouble.cache_clear()
-      try:
-        with self.assertRaisesRegex(UserError, "Linux, this is darwin"):
-          sandbox.check_protection()
-      finally:
-        sandbox._find_trouble.cache_clear()
-
-  @parameterized.parameters("x86_64", "aarch64")
-  def test_filter_is_a_program(self, machine):
-    program = calls.make_filter(machine)
-    self.assertEqual(len(program) % 8, 0)
-    self.assertLess(len(program) // 8, 4096)
-
-  def test_filter_of_another_machine_is_unknown(self):
-    with self.assertRaisesRegex(OSError, "got riscv64"):
-      calls.make_filter("riscv64")

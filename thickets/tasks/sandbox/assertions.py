@@ -1,4 +1,4 @@
-"""Tests as a call, made inside the sandbox, and a comparison, made outside."""
+"""Takes asserts apart: a call for the sandbox, a comparison made outside it."""
 
 import ast
 import builtins
@@ -17,22 +17,22 @@ _SINGLETONS = ("None", "True", "False")
 
 
 @dataclasses.dataclass(frozen=True)
-class Check:
+class Assertion:
   """One test, taken apart.
 
   Attributes:
-    call: the program's side, an expression.
-    judge: name of the comparison.
-    expected: the other side, an expression; None where there is none.
-    modules: of the standard library, that the other side uses.
+    call: the side that the program computes, an expression.
+    comparison: how the sides are compared, a key of `_COMPARISONS`.
+    expected: the other side, an expression; None if there is none.
+    modules: modules of the standard library that the other side uses.
     tolerances: further arguments of the comparison, by name.
   """
 
   call: str
-  judge: str
+  comparison: str
   expected: str | None = None
   modules: tuple[str, ...] = ()
-  tolerances: tuple[tuple[str, int | float], ...] = ()
+  tolerances: tuple[tuple[str, float], ...] = ()
 
   @property
   def is_literal(self) -> bool:
@@ -42,39 +42,40 @@ class Check:
     )
 
   def passes(self, actual: Any, expected: Any) -> bool:
-    """Judges what the call gave.
+    """Whether what the call gave is what the test expects.
 
     Args:
-      actual: of plain built-in types, as `values.load` gives.
-      expected: likewise; ignored where there is no other side.
+      actual: what the call gave, of plain built-in types (`values.decode`).
+      expected: value of the other side, of plain types; ignored if there is
+        none.
     """
     try:
       return bool(
-        _JUDGES[self.judge](actual, expected, **dict(self.tolerances))
+        _COMPARISONS[self.comparison](actual, expected, **dict(self.tolerances))
       )
     # Types that do not compare, numbers that do not fit a float.
     except (TypeError, ValueError, ArithmeticError, RecursionError):
       return False
 
-  def make_key(self, actual: Any) -> str:
-    """A text for a vote: what passes and what fails have different ones."""
-    if self.judge in ("==", "!="):
-      return values.make_key(actual)
-    if self.judge in ("true", "false"):
+  def make_vote_key(self, actual: Any) -> str:
+    """Returns a key for votes; what passes and what fails differ in it."""
+    if self.comparison in ("==", "!="):
+      return values.make_equality_key(actual)
+    if self.comparison in ("true", "false"):
       return str(bool(actual))
     try:
-      return json.dumps(values.dump(actual))  # Types matter: 1 is not True.
+      return json.dumps(values.encode(actual))  # Types matter: 1 is not True.
     except values.UnencodableError:  # Larger than what we would send.
-      return f"{type(actual).__name__} {values.make_key(actual)}"
+      return f"{type(actual).__name__} {values.make_equality_key(actual)}"
 
 
-def parse_test(test: str) -> Check:
+def parse_test(test: str) -> Assertion:
   """Takes an assert apart.
 
-  Of `==`, `!=`, `<`, `<=`, `>`, `>=`, `in` and `not in` one side must be the
-  program's and the other not; `is` and `is not` compare with None, True or
-  False; `math.isclose(...)` and `abs(... - ...) < tolerance` are understood, and
-  an expression alone or behind `not`.
+  Exactly one side of `==`, `!=`, `<`, `<=`, `>`, `>=`, `in` or `not in` must be
+  the program's; `is` and `is not` compare with None, True or False. Also
+  understood are `math.isclose(...)`, `abs(... - ...) < tolerance`, and an
+  expression alone or after `not`.
 
   Raises:
     ValueError: for any other test, since its outcome would be decided in the
@@ -86,18 +87,18 @@ def parse_test(test: str) -> Check:
     raise ValueError(
       f"a test must be one assert, got {test!r:.200}."
     ) from error
-  check = None
+  assertion = None
   if isinstance(statement, ast.Assert):
-    check = _take_apart(statement.test)
-  if check is None:
+    assertion = _take_apart(statement.test)
+  if assertion is None:
     raise ValueError(
       "a test must be an assert that compares what the program gives with what"
       f" does not depend on it, got {test!r:.200}."
     )
-  return check
+  return assertion
 
 
-def _take_apart(node) -> Check | None:
+def _take_apart(node) -> Assertion | None:
   if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
     return _make(node.operand, "false")
   if isinstance(node, ast.Call) and ast.unparse(node.func) in (
@@ -127,7 +128,7 @@ def _take_apart(node) -> Check | None:
   return None if sign is None else _make(sides[0], sign, sides[1])
 
 
-def _take_isclose(node) -> Check | None:
+def _take_isclose(node) -> Assertion | None:
   if len(node.args) != 2 or not all(
     keyword.arg and _is_literal(keyword.value) for keyword in node.keywords
   ):
@@ -139,18 +140,18 @@ def _take_isclose(node) -> Check | None:
   return sides and _make(sides[0], "isclose", sides[1], tolerances)
 
 
-def _make(call, judge, expected=None, tolerances=()) -> Check | None:
+def _make(call, comparison, expected=None, tolerances=()) -> Assertion | None:
   if _decides(call):
     return None
   if expected is None:
-    return Check(ast.unparse(call), judge)
+    return Assertion(ast.unparse(call), comparison)
   modules = tuple(sorted(set(_modules(expected))))
   text = ast.unparse(expected)
-  return Check(ast.unparse(call), judge, text, modules, tolerances)
+  return Assertion(ast.unparse(call), comparison, text, modules, tolerances)
 
 
 def _sort_sides(left, right):
-  """The program's side and the other one, None if that is not clear."""
+  """Returns the program's side and the other, or None if that is not clear."""
   for call, expected in ((left, right), (right, left)):
     # A program may define a function named like a built-in one.
     if _is_literal(expected) and not _is_literal(call):
@@ -164,7 +165,7 @@ def _sort_sides(left, right):
 def _decides(call) -> bool:
   """Whether an expression compares, so that an object's `__eq__` would count.
 
-  A function that is an argument may.
+  Functions that are arguments may compare.
   """
   if isinstance(call, ast.Lambda):
     return False
@@ -193,7 +194,7 @@ def _is_distance(node) -> bool:
 
 
 def _modules(node) -> Iterator[str]:
-  """Names of modules of which something is used."""
+  """Yields the names of modules whose attributes are used."""
   for part in ast.walk(node):
     owner = part.value if isinstance(part, ast.Attribute) else None
     if isinstance(owner, ast.Name) and owner.id in sys.stdlib_module_names:
@@ -201,7 +202,7 @@ def _modules(node) -> Iterator[str]:
 
 
 def _free_names(node) -> Iterator[str]:
-  """Names that only a program can have defined."""
+  """Yields the names that only a program can have defined."""
   parts = list(ast.walk(node))
   bound = {
     part.id
@@ -227,7 +228,7 @@ _SIGNS = {
   ast.IsNot: "is not",
 }
 _MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_JUDGES = {
+_COMPARISONS = {
   "true": lambda actual, _: actual,
   "false": lambda actual, _: not actual,
   "==": operator.eq,
