@@ -25,7 +25,7 @@ import numpy as np
 from absl import logging
 from scipy import stats
 
-from thickets.analysis import trends
+from thickets.analysis import intervals, trends
 from thickets.analysis.scaling import ESTIMATES, Estimate, Point
 from thickets.errors import UserError
 
@@ -139,16 +139,15 @@ def compare_manners(
 
 def _compare(step: int, first: Point, second: Point) -> dict[str, Any]:
   gains = first.gains("vote", "base") - second.gains("vote", "base")
-  more = np.append(gains, [1.0, -1.0])  # As in `Point.gain`.
-  half = 1.96 * float(np.std(more)) / math.sqrt(len(more))
+  low, high = intervals.paired_interval(gains)
   return {
     "step": step,
     "base_several": first.accuracy("base"),
     "base_one": second.accuracy("base"),
     "vote_gain": {
       "value": float(gains.mean()),
-      "low": float(more.mean()) - half,
-      "high": float(more.mean()) + half,
+      "low": low,
+      "high": high,
     },
     **{
       f"density_{name}": [
@@ -205,9 +204,8 @@ def _gain(points: Sequence[Point], name: str, over: str) -> Claim:
   if len(points) < 2:
     return None
   table = np.stack([point.gains(name, over) for point in points])
-  # As in `Point.gain`: without a change on these prompts, one is still possible.
-  more = np.hstack([table, np.tile([1.0, -1.0], (len(table), 1))])
-  found = trends.fit_mean(more).to_json()
+  # Without a change on these prompts, one is still possible on others.
+  found = trends.fit_mean(intervals.add_win_and_loss(table)).to_json()
   return found | {
     "value": float(table.mean()),
     "num_prompts": table.shape[1],

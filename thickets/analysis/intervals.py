@@ -44,6 +44,51 @@ def wilson_interval(
   return (low if successes else 0.0), (high if successes < trials else 1.0)
 
 
+def paired_interval(
+  differences: Float[np.ndarray, " Q"],
+) -> tuple[float, float]:
+  """Returns the 95 % interval of a mean difference over the same prompts.
+
+  It is 1.96 standard errors to either side of the mean, after one prompt that is
+  won and one that is lost have been added. Without them, a system that changes no
+  answer on the prompts at hand would seem certain to change none at all.
+
+  Args:
+    differences: [Q] what one system scores on each prompt minus what the other
+      scores there.
+
+  Returns:
+    The low and the high end, which may lie outside the range of a difference.
+
+  Reference: Bonett and Price (2012), "Adjusted Wald confidence interval for a
+    difference of binomial proportions based on paired data".
+  """
+  more = add_win_and_loss(differences)
+  half = 1.96 * float(np.std(more)) / math.sqrt(len(more))
+  centre = float(more.mean())
+  return centre - half, centre + half
+
+
+def gain_interval(
+  gains: Float[np.ndarray, " Q"],
+) -> tuple[float, float]:
+  """Returns `paired_interval` of a gain in accuracy, cut off at -1 and 1.
+
+  Args:
+    gains: [Q] gain on each prompt, within -1 and 1.
+  """
+  low, high = paired_interval(gains)
+  return max(low, -1.0), min(high, 1.0)
+
+
+def add_win_and_loss(
+  differences: Float[np.ndarray, "*axes Q"],
+) -> Float[np.ndarray, "*axes Q+2"]:
+  """Appends a prompt that is won and one that is lost, as Bonett and Price do."""
+  two = np.broadcast_to([1.0, -1.0], (*differences.shape[:-1], 2))
+  return np.concatenate([differences, two], axis=-1)
+
+
 def bootstrap_interval(
   values: Float[np.ndarray, " Q"] | Bool[np.ndarray, " Q"],
   *,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import Bool, Float
 
-from thickets.analysis import measurement, neighbourhood, votes
+from thickets.analysis import intervals, measurement, neighbourhood, votes
 from thickets.analysis.measurement import Measurement, TaskScores
 from thickets.analysis.neighbourhood import Analysis, Settings
 from thickets.errors import UserError
@@ -119,15 +118,9 @@ class Point:
     )
 
   def gain(self, name: str, over: str) -> Estimate:
-    """Mean paired difference, with Bonett and Price's interval over prompts."""
+    """Mean paired difference of two respondents, with its interval over prompts."""
     gains = self.gains(name, over)
-    # One prompt more that is won and one that is lost: see `votes.Budget`.
-    more = np.append(gains, [1.0, -1.0])
-    half = 1.96 * float(np.std(more)) / math.sqrt(len(more))
-    centre = float(more.mean())
-    return Estimate(
-      float(gains.mean()), max(centre - half, -1.0), min(centre + half, 1.0)
-    )
+    return Estimate(float(gains.mean()), *intervals.gain_interval(gains))
 
   def to_json(self) -> dict[str, Any]:
     """As plain values; flags as texts of zeros and ones."""
