@@ -23,10 +23,10 @@ from experiments import launch
 from experiments.launch import language
 from experiments.launch.language import Subject
 from thickets.analysis import landscape, measurement
-from thickets.analysis.measurement import name_split
 from thickets.generation.decode_step import NO_TOKEN
 from thickets.models import transformer
 from thickets.runs import directory
+from thickets.runs.split_labels import SLICE, Split
 from thickets.search import engine, population, projection, randopt
 from thickets.search.population import PopulationSpec
 
@@ -122,7 +122,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
       for group in groups:
         for split, batch in group.batches.items():
           found.evaluate(
-            group.evaluator, batch, split=name_split(split, group.number)
+            group.evaluator, batch, split=Split(split, group.number).label
           )
       clock.lap("population_s")
       if config.slice.resolution:
@@ -363,7 +363,7 @@ def _evaluate_slice(config, folder, found, groups) -> None:
       group.subjects[0].model.params,
       members,
       group.batches["select"],
-      split=name_split(measurement.SLICE, group.number),
+      split=Split(SLICE, group.number).label,
       width=min(found.width, len(members)),
     )
 

@@ -24,6 +24,7 @@ from thickets.errors import UserError
 from thickets.generation import grading
 from thickets.runs import directory
 from thickets.runs.record_log import Record
+from thickets.runs.split_labels import Split
 from thickets.tasks.grader import TaskGrader
 
 _NOTE = (
@@ -93,7 +94,7 @@ class _Regraded:
           "The run must have logged its responses to be graded anew, got none."
           " Run it with --config.log_responses=True."
         )
-      split = self.record.split.split(" ")[0]
+      split = Split.parse(self.record.split).name
       graded = grading.grade_texts(
         self.log.grader,
         self.log.examples.indices(split),
