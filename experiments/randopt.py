@@ -17,13 +17,14 @@ from configs import randopt as reference
 from experiments import launch
 from experiments.launch import language
 from thickets.analysis import randopt_results
-from thickets.analysis.randopt_results import Judged
+from thickets.analysis.randopt_results import JudgedAnswers
 from thickets.errors import UserError
 from thickets.generation import self_consistency
 from thickets.generation.sampling import Sampling
 from thickets.generation.self_consistency import SelfConsistency
 from thickets.models import transformer
 from thickets.perturbation import describe_kind
+from thickets.report import randopt_table
 from thickets.report.figures import randopt_plots
 from thickets.runs import directory
 from thickets.search import population, randopt, selection
@@ -48,7 +49,7 @@ def main(_) -> None:
     language.check_config(config, reference.get_config())
     launch.start_devices()
     results = run(config, launch.WORKDIR.value)
-    print(randopt_results.format_results(results))
+    print(randopt_table.format_randopt_results(results))
     print(
       f"Figures, results.json and experts.json are in {launch.WORKDIR.value}."
     )
@@ -126,7 +127,7 @@ def summarise(config, task, examples, folder, chosen, dev) -> dict[str, Any]:
   temperature = self_consistency.choose_temperature(
     config.consistency.temperatures, dev
   )
-  judged = Judged(
+  judged = JudgedAnswers(
     base=randopt_results.read_answers(
       folder, "judge", [directory.BASE_POSITION]
     ),
@@ -141,7 +142,7 @@ def summarise(config, task, examples, folder, chosen, dev) -> dict[str, Any]:
     ),
     temperature=temperature,
   )
-  return randopt_results.summarise_run(
+  return randopt_results.summarise_randopt(
     members,
     folder.scores("select", range(len(members))),
     randopt_results.read_answers(folder, "select", [directory.BASE_POSITION]),

@@ -19,9 +19,9 @@ from absl import flags, logging
 
 from experiments import launch, randopt
 from experiments.launch import language
-from thickets.analysis import randopt_results
 from thickets.errors import UserError
 from thickets.generation import grading
+from thickets.report import randopt_table
 from thickets.runs import directory
 from thickets.runs.record_log import Record
 from thickets.runs.split_labels import Split
@@ -42,7 +42,7 @@ def main(_) -> None:
     launch.configure_jax()
     config = _read_config(launch.WORKDIR.value)
     results, path = run(config, launch.WORKDIR.value, _RULES.value)
-    print(randopt_results.format_results(results))
+    print(randopt_table.format_randopt_results(results))
     print(f"These figures are in {path}.")
 
 

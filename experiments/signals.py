@@ -23,6 +23,7 @@ from thickets.analysis import signals_results
 from thickets.errors import UserError
 from thickets.models import mlp
 from thickets.perturbation import Gaussian, describe_kind
+from thickets.report import signals_table
 from thickets.report.figures import signals_figures
 from thickets.runs import directory, record_log
 from thickets.search import population, randopt, traced
@@ -46,7 +47,7 @@ def main(_) -> None:
     validate(config)
     launch.start_devices()
     results = run(config, launch.WORKDIR.value)
-    print(signals_results.format_results(results))
+    print(signals_table.format_signals_results(results))
     print(
       f"Figures, results.json and experts.json are in {launch.WORKDIR.value}."
     )
@@ -141,7 +142,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     judged = signals_results.read_judged(
       folder, choice, target=np.asarray(splits["judge"]["target"])
     )
-    results = signals_results.summarise_run(
+    results = signals_results.summarise_signals(
       found.members,
       scores,
       judged,
@@ -172,8 +173,8 @@ def _note(family: str) -> str:
   )
 
 
-def _choose(config, scores) -> signals_results.Choice:
-  return signals_results.choose_for_judging(
+def _choose(config, scores) -> signals_results.JudgingPlan:
+  return signals_results.plan_judging(
     scores,
     top_k=(config.ensemble.top_k, *config.ensemble.also),
     primary_k=config.ensemble.top_k,

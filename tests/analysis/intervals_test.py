@@ -38,6 +38,28 @@ class StandardErrorTest(parameterized.TestCase):
     self.assertTrue(math.isnan(intervals.standard_error(np.zeros(size))))
 
 
+class EstimateTest(parameterized.TestCase):
+  def test_a_share_of_flags_is_never_certain(self):
+    share = intervals.estimate_share(4, 4)
+    self.assertEqual(
+      (share.value, share.low, share.high),
+      (1, *intervals.wilson_interval(4, 4)),
+    )
+    self.assertLess(share.low, 0.6)
+    self.assertEqual(
+      intervals.describe_count(4, 4),
+      {"count": 4, "frac": 1.0, "low": share.low, "high": share.high},
+    )
+
+  def test_a_mean_of_values_that_are_all_alike_is_certain(self):
+    # Differences that are all alike have no spread to resample.
+    mean = intervals.estimate_mean(np.full(4, 0.25))
+    self.assertEqual(
+      mean.to_json("mean"), {"mean": 0.25, "low": 0.25, "high": 0.25}
+    )
+    self.assertFalse(math.isnan(mean.low))
+
+
 class PairedTest(parameterized.TestCase):
   def test_a_worked_case(self):
     # Of 8 prompts three are won and one lost; with one more of each, of 10.

@@ -26,14 +26,15 @@ from absl import logging
 from scipy import stats
 
 from thickets.analysis import intervals, trends
-from thickets.analysis.scaling import ESTIMATES, Estimate, Point
+from thickets.analysis.intervals import Estimate
+from thickets.analysis.scaling import ESTIMATES, LadderPoint
 from thickets.errors import UserError
 
 Claim = dict[str, Any] | None
-Read = Callable[[Point], float | None]
+Read = Callable[[LadderPoint], float | None]
 
 
-def final_points(points: Sequence[Point]) -> list[Point]:
+def final_points(points: Sequence[LadderPoint]) -> list[LadderPoint]:
   """The trained models that differ in size: after the same steps, same text.
 
   The number of steps is the one at which most rungs on several manners end.
@@ -55,7 +56,7 @@ def final_points(points: Sequence[Point]) -> list[Point]:
   )
 
 
-def fit_claims(points: Sequence[Point]) -> dict[str, Any]:
+def fit_claims(points: Sequence[LadderPoint]) -> dict[str, Any]:
   """Fits all claims.
 
   Args:
@@ -105,7 +106,7 @@ def fit_claims(points: Sequence[Point]) -> dict[str, Any]:
 
 
 def compare_manners(
-  points: Sequence[Point], several: str, one: str
+  points: Sequence[LadderPoint], several: str, one: str
 ) -> list[dict[str, Any]]:
   """Stage by stage, a rung on several manners of answering minus one on one.
 
@@ -137,7 +138,9 @@ def compare_manners(
   return rows
 
 
-def _compare(step: int, first: Point, second: Point) -> dict[str, Any]:
+def _compare(
+  step: int, first: LadderPoint, second: LadderPoint
+) -> dict[str, Any]:
   gains = first.gains("vote", "base") - second.gains("vote", "base")
   low, high = intervals.paired_interval(gains)
   return {
@@ -167,7 +170,7 @@ def _subtract(first: Estimate, second: Estimate) -> dict[str, float]:
   return {"value": value, "low": value - below, "high": value + above}
 
 
-def _with_size(points: Sequence[Point], read: Read) -> Claim:
+def _with_size(points: Sequence[LadderPoint], read: Read) -> Claim:
   found = [
     (math.log10(p.num_weights), y) for p in points if (y := read(p)) is not None
   ]
@@ -176,7 +179,7 @@ def _with_size(points: Sequence[Point], read: Read) -> Claim:
   return trends.fit_trend(*zip(*found, strict=True)).to_json()
 
 
-def _with_training(points: Sequence[Point], read: Read) -> Claim:
+def _with_training(points: Sequence[LadderPoint], read: Read) -> Claim:
   """The mean of the rungs' slopes."""
   by_rung: dict[str, list[tuple[float, float]]] = collections.defaultdict(list)
   for point in points:
@@ -200,7 +203,7 @@ def _with_training(points: Sequence[Point], read: Read) -> Claim:
   }
 
 
-def _gain(points: Sequence[Point], name: str, over: str) -> Claim:
+def _gain(points: Sequence[LadderPoint], name: str, over: str) -> Claim:
   if len(points) < 2:
     return None
   table = np.stack([point.gains(name, over) for point in points])

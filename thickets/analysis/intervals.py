@@ -1,9 +1,53 @@
-"""Standard errors and confidence intervals."""
+"""Standard errors, confidence intervals, and numbers that carry theirs."""
 
+from __future__ import annotations
+
+import dataclasses
 import math
 
 import numpy as np
 from jaxtyping import Bool, Float
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+  """A number with the ends of its 95 % interval."""
+
+  value: float
+  low: float
+  high: float
+
+  def to_json(self, name: str = "value") -> dict[str, float]:
+    """The number, under the name given, and the ends of its interval."""
+    return {name: self.value, "low": self.low, "high": self.high}
+
+
+def estimate_share(successes: int, trials: int) -> Estimate:
+  """Returns the share of successes with its Wilson interval over the trials."""
+  return Estimate(successes / trials, *wilson_interval(successes, trials))
+
+
+def estimate_mean(
+  values: Float[np.ndarray, " Q"], *, num_resamples: int = 10_000
+) -> Estimate:
+  """Returns the mean over prompts with its bootstrap interval.
+
+  Args:
+    values: [Q] one per prompt; for two systems, their difference on each prompt.
+    num_resamples: number of bootstrap resamples.
+  """
+  low, high = bootstrap_interval(values, num_resamples=num_resamples)
+  return Estimate(float(np.mean(values)), low, high)
+
+
+def describe_count(count: int, total: int) -> dict[str, float]:
+  """Returns a count, its share of the total and the share's Wilson interval.
+
+  Args:
+    count: how many there are, within 0 and the total.
+    total: what the share is of, at least 1.
+  """
+  return {"count": count, **estimate_share(count, total).to_json("frac")}
 
 
 def standard_error(values: Float[np.ndarray, " Q"]) -> float:

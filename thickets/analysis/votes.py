@@ -24,7 +24,7 @@ SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Budget:
+class VoteAccuracy:
   """The accuracy of the vote at one budget.
 
   Attributes:
@@ -71,7 +71,7 @@ class Budget:
     }
 
 
-def resample_budgets(
+def resample_votes(
   task: TaskScores,
   *,
   populations: Sequence[int],
@@ -80,7 +80,7 @@ def resample_budgets(
   num_select: Sequence[int] = (),
   num_draws: int = 20,
   seed: int = 0,
-) -> list[Budget]:
+) -> list[VoteAccuracy]:
   """Votes of smaller populations and of fewer prompts of selection.
 
   A population is drawn from the run without replacement, and so are the prompts
@@ -130,7 +130,7 @@ def resample_budgets(
       for column, k in enumerate(sizes):
         won_DQ = np.stack([won[:, column] for won, _ in found])
         budgets.append(
-          Budget(
+          VoteAccuracy(
             population=size,
             top_k=k,
             num_select=count,
