@@ -88,7 +88,7 @@ def sample_tables(
   rng = np.random.default_rng(seed)
   tasks = {}
   for number, accuracy in enumerate(np.linspace(0.2, 0.8, num_tasks)):
-    population = synthetic.Population(
+    population = synthetic.SyntheticPopulation(
       synthetic.NormalGains(0.0, 0.03), base_accuracy=float(accuracy)
     )
     sample = population.sample(rng, num_members, num_prompts)

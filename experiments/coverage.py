@@ -23,8 +23,8 @@ from thickets.analysis import density, density_correction, intervals
 from thickets.analysis.synthetic import (
   MixedGains,
   NormalGains,
-  Population,
   SkewedGains,
+  SyntheticPopulation,
 )
 
 _OUT = flags.DEFINE_string("out", None, "JSON file to write.", required=True)
@@ -61,7 +61,7 @@ class Scenario:
     is_exact: whether the exact intervals are simulated too.
   """
 
-  population: Population
+  population: SyntheticPopulation
   about: str
   assumed: tuple[float, ...] = MARGINS
   num_members: int = 500
@@ -76,56 +76,56 @@ _TWO = MixedGains(
 
 SCENARIOS = {
   "normal": Scenario(
-    Population(NormalGains(0.0, 0.04)), "normal gains", is_exact=True
+    SyntheticPopulation(NormalGains(0.0, 0.04)), "normal gains", is_exact=True
   ),
   "independent": Scenario(
-    Population(NormalGains(-0.03, 0.045), coupling=0.0),
+    SyntheticPopulation(NormalGains(-0.03, 0.045), coupling=0.0),
     "the base's luck is its own: the largest shared shift",
     is_exact=True,
   ),
   "coupled": Scenario(
-    Population(NormalGains(0.01, 0.03), luck=0.5, coupling=0.9),
+    SyntheticPopulation(NormalGains(0.01, 0.03), luck=0.5, coupling=0.9),
     "members answer much as the base does",
   ),
   "hard": Scenario(
-    Population(NormalGains(0.01, 0.02), base_accuracy=0.12), "base at 12 %"
+    SyntheticPopulation(NormalGains(0.01, 0.02), base_accuracy=0.12), "base at 12 %"
   ),
   "easy": Scenario(
-    Population(NormalGains(0.01, 0.025), base_accuracy=0.85), "base at 85 %"
+    SyntheticPopulation(NormalGains(0.01, 0.025), base_accuracy=0.85), "base at 85 %"
   ),
   "copies": Scenario(
-    Population(NormalGains(0.01, 0.04), copies=0.3),
+    SyntheticPopulation(NormalGains(0.01, 0.04), copies=0.3),
     "atom at zero gain: 30 % of the members give the base's answers",
     is_exact=True,
   ),
   "few_members": Scenario(
-    Population(NormalGains(0.0, 0.04)), "50 members", num_members=50
+    SyntheticPopulation(NormalGains(0.0, 0.04)), "50 members", num_members=50
   ),
-  "rare": Scenario(Population(NormalGains(-0.05, 0.04)), "experts are rare"),
+  "rare": Scenario(SyntheticPopulation(NormalGains(-0.05, 0.04)), "experts are rare"),
   "tight": Scenario(
-    Population(NormalGains(0.02, 0.025), coupling=0.3),
+    SyntheticPopulation(NormalGains(0.02, 0.025), coupling=0.3),
     "gains no wider than the shared shift",
     (),
   ),
   "few_prompts": Scenario(
-    Population(NormalGains(0.0, 0.04)), "40 prompts", (), num_prompts=40
+    SyntheticPopulation(NormalGains(0.0, 0.04)), "40 prompts", (), num_prompts=40
   ),
   "answering_atom": Scenario(
-    Population(_ATOM),
+    SyntheticPopulation(_ATOM),
     "atom at zero gain: 30 % answer differently and are exactly as good",
     (0.05,),
   ),
   "no_gain": Scenario(
-    Population(NormalGains(0.0, 0.0)), "no member has a true gain", ()
+    SyntheticPopulation(NormalGains(0.0, 0.0)), "no member has a true gain", ()
   ),
-  "two_humps": Scenario(Population(_TWO), "two separate kinds of members", ()),
+  "two_humps": Scenario(SyntheticPopulation(_TWO), "two separate kinds of members", ()),
   "skewed": Scenario(
-    Population(SkewedGains(-0.04, 0.04), base_accuracy=0.3),
+    SyntheticPopulation(SkewedGains(-0.04, 0.04), base_accuracy=0.3),
     "exponential gains above -0.04",
     (),
   ),
   "few_carry": Scenario(
-    Population(NormalGains(0.0, 0.02), carrying=0.25, coupling=0.9),
+    SyntheticPopulation(NormalGains(0.0, 0.02), carrying=0.25, coupling=0.9),
     "a quarter of the prompts carries all of the gain",
     (),
   ),

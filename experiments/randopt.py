@@ -36,7 +36,7 @@ def main(_: list[str]) -> None:
   workdir = FLAGS.workdir
   spec = specs.read_randopt(FLAGS.config)
   launch.start_devices(FLAGS)
-  print(randopt_table.format_results(run(spec, workdir)))
+  print(randopt_table.format_randopt_results(run(spec, workdir)))
   print(f"Figures, results.json and experts.json are in {workdir}.")
 
 

@@ -51,7 +51,7 @@ def main(_: list[str]) -> None:
   launch.configure_jax()
   spec = _read_spec(FLAGS.workdir)
   results, path = run(spec, FLAGS.workdir, _RULES.value or spec.task.rules)
-  print(randopt_table.format_results(results))
+  print(randopt_table.format_randopt_results(results))
   print(f"These figures are in {path}.")
 
 

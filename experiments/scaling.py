@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> None:
     print(f"ladder.json and figures are in {os.fspath(out)}.")
 
 
-def format_points(points: Sequence[scaling.Point]) -> str:
+def format_points(points: Sequence[scaling.LadderPoint]) -> str:
   """A row for each model."""
   lines = [
     f"{'rung':10s}{'weights':>9s}{'steps':>7s}{'loss':>7s}{'base':>7s}"

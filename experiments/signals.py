@@ -26,7 +26,7 @@ def main(_: list[str]) -> None:
   workdir = FLAGS.workdir
   spec = signals_specs.read_signals(FLAGS.config)
   launch.start_devices(FLAGS)
-  print(signals_table.format_results(signals_run.run(spec, workdir)))
+  print(signals_table.format_signals_results(signals_run.run(spec, workdir)))
   print(f"Figures, results.json and experts.json are in {workdir}.")
 
 

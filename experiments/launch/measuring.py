@@ -16,6 +16,7 @@ from thickets.runs import directory
 from thickets.runs.clock import Clock
 from thickets.runs.directory import Run
 from thickets.runs.json_files import JsonObject
+from thickets.runs.split_labels import SLICE, Split
 from thickets.search import engine, projection, randopt
 from thickets.search.population import PopulationSpec
 from thickets.search.randopt import Evaluation, Search
@@ -103,7 +104,7 @@ def format_results(results: JsonObject) -> str:
 def _evaluation(group: TaskGroup, split: str) -> Evaluation:
   """One split of a group's prompts, under its name in the log."""
   return Evaluation(
-    measurement.name_split(split, group.number),
+    Split(split, group.number).label,
     group.evaluator,
     group.batches[split],
   )
@@ -179,6 +180,6 @@ def _evaluate_slice(
       search.base.params,
       members,
       group.batches["select"],
-      split=measurement.name_split(measurement.SLICE, group.number),
+      split=Split(SLICE, group.number).label,
       width=min(search.width, len(members)),
     )

@@ -56,7 +56,7 @@ def run(spec: SignalsSpec, workdir: str) -> JsonObject:
     )
     scores = randopt.score_members(search, select)
     clock.lap("scoring_s")
-    choice = signals_results.choose_for_judging(
+    choice = signals_results.plan_judging(
       scores,
       ensemble=spec.ensemble,
       populations=spec.populations,
@@ -68,7 +68,7 @@ def run(spec: SignalsSpec, workdir: str) -> JsonObject:
     judged = signals_results.read_judged(
       run, choice, target=np.asarray(batches["judge"]["target"])
     )
-    results = signals_results.summarise_run(
+    results = signals_results.summarise_signals(
       search.members,
       scores,
       judged,

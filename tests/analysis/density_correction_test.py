@@ -6,7 +6,7 @@ import scipy.stats
 from absl.testing import parameterized
 
 from thickets.analysis import density_correction, density_null
-from thickets.analysis.synthetic import NormalGains, Population
+from thickets.analysis.synthetic import NormalGains, SyntheticPopulation
 
 MARGINS = np.array([0.0, 0.02, 0.05])
 
@@ -100,7 +100,7 @@ class NoiseTest(parameterized.TestCase):
     self.assertEqual(found.shared_sd, 0.0)
 
   def test_few_far_members_do_not_blow_up_the_grid(self):
-    table = draw(Population(NormalGains(0.0, 0.02), coupling=0.99), 0)
+    table = draw(SyntheticPopulation(NormalGains(0.0, 0.02), coupling=0.99), 0)
     table[:5] = 1.0
     found = correct(table, np.array([0.0, 0.5]))
     self.assertAlmostEqual(found.corrected[1], 0.01, delta=0.004)
@@ -108,7 +108,9 @@ class NoiseTest(parameterized.TestCase):
 
 class IntervalTest(parameterized.TestCase):
   def test_members_alone_narrow_with_their_number(self):
-    population = Population(NormalGains(0.0, 0.04), coupling=0.95, luck=0.3)
+    population = SyntheticPopulation(
+      NormalGains(0.0, 0.04), coupling=0.95, luck=0.3
+    )
     widths = [
       np.diff(correct(draw(population, 0, n), num_resamples=300).interval)
       for n in (30, 1000)
@@ -116,7 +118,7 @@ class IntervalTest(parameterized.TestCase):
     self.assertTrue(np.all(widths[1] < widths[0]))
 
   def test_more_prompts_narrow_it(self):
-    population = Population(NormalGains(0.0, 0.04))
+    population = SyntheticPopulation(NormalGains(0.0, 0.04))
     widths = [
       np.diff(
         correct(draw(population, 0, 200, n), num_resamples=300).interval
@@ -126,7 +128,7 @@ class IntervalTest(parameterized.TestCase):
     self.assertLess(2 * widths[1], widths[0])
 
   def test_many_prompts_give_the_true_density(self):
-    population = Population(NormalGains(0.01, 0.04), copies=0.2)
+    population = SyntheticPopulation(NormalGains(0.01, 0.04), copies=0.2)
     true = [population.true_density(m) for m in MARGINS]
     found = correct(draw(population, 0, 1000, 5000), num_resamples=200)
     np.testing.assert_allclose(found.corrected, true, atol=0.08)
@@ -134,14 +136,14 @@ class IntervalTest(parameterized.TestCase):
     self.assertTrue(np.all(true <= found.interval[:, 1]))
 
   def test_a_wider_level_is_a_wider_interval(self):
-    table = draw(Population(NormalGains(0.0, 0.04)), 0, 100, 100)
+    table = draw(SyntheticPopulation(NormalGains(0.0, 0.04)), 0, 100, 100)
     narrow = correct(table, num_resamples=300, level=0.5).interval
     wide = correct(table, num_resamples=300, level=0.99).interval
     self.assertTrue(np.all(wide[:, 0] < narrow[:, 0]))
     self.assertTrue(np.all(narrow[:, 1] < wide[:, 1]))
 
   def test_failures_dilute_estimate_and_interval(self):
-    table = draw(Population(NormalGains(0.0, 0.04)), 0, 100, 100)
+    table = draw(SyntheticPopulation(NormalGains(0.0, 0.04)), 0, 100, 100)
     none = correct(table, num_resamples=300)
     half = correct(table, num_resamples=300, num_failed=100)
     np.testing.assert_allclose(half.corrected, none.corrected / 2)
@@ -153,14 +155,14 @@ class CoverageTest(parameterized.TestCase):
   @pytest.mark.slow
   def test_bias_is_small(self, copies):
     # Of 400 runs: the standard error is about 0.01, the bias that of docs.
-    population = Population(NormalGains(0.0, 0.04), copies=copies)
+    population = SyntheticPopulation(NormalGains(0.0, 0.04), copies=copies)
     true, found, _ = simulate(population, 400)
     np.testing.assert_allclose(found.mean(axis=0), true, atol=0.035)
 
   @parameterized.parameters(0.0, 0.3)
   @pytest.mark.slow
   def test_intervals_cover(self, copies):
-    population = Population(NormalGains(0.0, 0.04), copies=copies)
+    population = SyntheticPopulation(NormalGains(0.0, 0.04), copies=copies)
     size = {"num_members": 200, "num_prompts": 200}
     _, _, held = simulate(population, 300, num_resamples=200, **size)
     # Three standard errors of 300 runs about 95 %.

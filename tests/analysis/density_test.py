@@ -11,7 +11,7 @@ import scipy.stats
 from absl.testing import parameterized
 
 from thickets.analysis import density, density_correction
-from thickets.analysis.synthetic import NormalGains, Population
+from thickets.analysis.synthetic import NormalGains, SyntheticPopulation
 from thickets.errors import UserError
 
 MARGINS = (0.0, 0.02, 0.05)
@@ -19,7 +19,7 @@ MARGINS = (0.0, 0.02, 0.05)
 
 def draw(num_members=60, num_prompts=40, seed=0, **settings):
   """Scores, sigmas and base scores of a small population."""
-  population = Population(NormalGains(0.0, 0.05), **settings)
+  population = SyntheticPopulation(NormalGains(0.0, 0.05), **settings)
   sample = population.sample(
     np.random.default_rng(seed), num_members, num_prompts
   )

@@ -38,6 +38,65 @@ class StandardErrorTest(parameterized.TestCase):
     self.assertTrue(math.isnan(intervals.standard_error(np.zeros(size))))
 
 
+class EstimateTest(parameterized.TestCase):
+  def test_a_share_of_flags_is_never_certain(self):
+    share = intervals.estimate_share(4, 4)
+    self.assertEqual(
+      (share.value, share.low, share.high),
+      (1, *intervals.wilson_interval(4, 4)),
+    )
+    self.assertLess(share.low, 0.6)
+    self.assertEqual(
+      intervals.describe_count(4, 4),
+      {"count": 4, "frac": 1.0, "low": share.low, "high": share.high},
+    )
+
+  def test_a_mean_of_values_that_are_all_alike_is_certain(self):
+    # Differences that are all alike have no spread to resample.
+    mean = intervals.estimate_mean(np.full(4, 0.25))
+    self.assertEqual(
+      mean.to_json("mean"), {"mean": 0.25, "low": 0.25, "high": 0.25}
+    )
+    self.assertFalse(math.isnan(mean.low))
+
+
+class PairedTest(parameterized.TestCase):
+  def test_a_worked_case(self):
+    # Of 8 prompts three are won and one lost; with one more of each, of 10.
+    differences = np.array([1.0, 1, 1, -1, 0, 0, 0, 0])
+    half = 1.96 * math.sqrt((6 / 10 - 0.2**2) / 10)
+    expected = [0.2 - half, 0.2 + half]
+    np.testing.assert_allclose(intervals.paired_interval(differences), expected)
+    np.testing.assert_allclose(intervals.gain_interval(differences), expected)
+
+  def test_no_change_is_not_certain(self):
+    low, high = intervals.gain_interval(np.zeros(100))
+    self.assertEqual(low, -high)
+    self.assertBetween(high, 0.02, 0.04)
+
+  def test_only_a_gain_is_cut_off(self):
+    self.assertEqual(intervals.gain_interval(np.ones(2))[1], 1.0)
+    self.assertEqual(intervals.gain_interval(-np.ones(2))[0], -1.0)
+    # A difference of two gains may be as large as 2.
+    self.assertGreater(intervals.paired_interval(np.full(9, 2.0))[1], 1.5)
+
+  def test_a_win_and_a_loss_are_added_to_each_row(self):
+    table = np.arange(6.0).reshape(2, 3)
+    np.testing.assert_array_equal(
+      intervals.add_win_and_loss(table),
+      [[0, 1, 2, 1, -1], [3, 4, 5, 1, -1]],
+    )
+
+  @parameterized.parameters((50, 0.1, 0.05), (200, 0.02, 0.02))
+  def test_holds_the_difference(self, size, won, lost):
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(2000):
+      draw = rng.choice([1.0, -1.0, 0.0], size, p=[won, lost, 1 - won - lost])
+      low, high = intervals.paired_interval(draw)
+      held += low <= won - lost <= high
+    self.assertBetween(held / 2000, 0.93, 0.99)
+
+
 class WilsonTest(parameterized.TestCase):
   @hypothesis.given(
     st.integers(1, 10**6).flatmap(

@@ -206,11 +206,13 @@ class ReadTest(_LogTestCase):
 
   def test_config(self):
     (self.folder / "config.json").write_text(json.dumps({"config": {"a": 1}}))
-    self.assertEqual(measurement.read_config(self.folder), {"config": {"a": 1}})
+    self.assertEqual(
+      measurement.read_run_config(self.folder), {"config": {"a": 1}}
+    )
     for broken in (self.folder / "none", self.folder):
       (self.folder / "config.json").write_text("{")
       with self.assertRaisesRegex(UserError, "config.json must be the config"):
-        measurement.read_config(broken)
+        measurement.read_run_config(broken)
 
 
 class BadRunTest(_LogTestCase):

@@ -1,13 +1,12 @@
-"""Tests of a run's figures: a case worked by hand, failures, and the console."""
+"""Tests of a run's results: a case worked by hand, and members that fail."""
 
 import json
-import math
 
 import numpy as np
 from absl.testing import parameterized
 
 from thickets.analysis import intervals, randopt_results
-from thickets.analysis.randopt_results import Judged
+from thickets.analysis.randopt_results import JudgedAnswers
 from thickets.members import Member
 from thickets.search.answers import Answers
 
@@ -35,7 +34,7 @@ BEST = answer(["a", "b", "", "d"], [1, 1, 0, 0], [1, 0, 0, 0])  # Member 2.
 SECOND = answer(["a", "c", "c", "d"], [1, 0, 1, 0], [1, 0, 1, 0])  # Member 0.
 FAILED = answer([""] * 4, [0, 0, 0, 0], failed=True)  # Member 1.
 BASE = answer(["a", "x", "x", "x"], [1, 0, 0, 0])
-JUDGED = Judged(
+JUDGED = JudgedAnswers(
   base=stack(BASE),
   chosen=stack(BEST, SECOND),
   random=stack(SECOND, FAILED),
@@ -53,7 +52,7 @@ DEV = [
 
 def summarise(scores=SCORES, judged=JUDGED, positions=(2, 0), **changes):
   settings = {"top_k": (1, 5), "primary_k": 2, "dev": DEV, "note": "Note!"}
-  return randopt_results.summarise_run(
+  return randopt_results.summarise_randopt(
     MEMBERS,
     scores,
     stack(answer(["a"] * 4, [1, 1, 1, 1], [1, 0, 0, 1])),
@@ -262,52 +261,20 @@ class WorkedCaseTest(parameterized.TestCase):
     self.assertIn("shares of prompts", self.results["units"])
     json.dumps(self.results, allow_nan=False)
 
-  def test_console(self):
-    text = randopt_results.format_results(self.results)
-    table = text.splitlines()
-    self.assertRegex(
-      table[0], "^% of 4 prompts +responses +score, select +score, judge +right"
-    )
-    for row in self.results["table"]:
-      (line,) = (li for li in table if li.startswith(row["name"] + "  "))
-      numbers = [f"{100 * row['judge']['mean']:.1f}"]
-      numbers += [
-        f"{100 * row[f]:.1f}"
-        for f in ("select_score", "judge_score")
-        if f in row
-      ]
-      if "gain" in row:
-        numbers.append(f"{100 * row['gain']['mean']:+.1f}")
-      low, high = (100 * row["judge"][end] for end in ("low", "high"))
-      self.assertIn(f"[{low:.1f}, {high:.1f}]", line)
-      self.assertContainsSubset(numbers, line.split())
-    # In columns; the base has nothing in the last.
-    self.assertLen({len(line) for line in table[1:10]} - {len(table[1])}, 1)
-    for expected in (
-      r"vote - self-consistency: \+25\.0 \[-50\.0, \+100\.0\]",
-      r"4 members, 1 failed, mean 50\.0 on 4 prompts of selection; 1 better"
-      r" than the base there: 25\.0% \[4\.6%, 69\.9%\]",
-      r"best member was selected with a score of 75\.0 and reaches 25\.0 on unseen",
-      r"chosen on 8 prompts of dev: 0\.7: 37\.5, 1: 25\.0",
-      r"^Note!$",
-    ):
-      self.assertRegex(text, rf"(?m){expected}")
-
 
 class OtherCasesTest(parameterized.TestCase):
   def test_without_self_consistency(self):
-    judged = Judged(JUDGED.base, JUDGED.chosen, JUDGED.random)
+    judged = JudgedAnswers(JUDGED.base, JUDGED.chosen, JUDGED.random)
     results = summarise(judged=judged, dev=(), note="")
     self.assertNotIn("samples", results["curves"])
     self.assertLen(results["differences"], 2)
-    text = randopt_results.format_results(results)
-    self.assertNotIn("self-consistency", text)
-    self.assertNotIn("dev", text)
 
   def test_members_that_fail_leave_numbers_that_json_has(self):
     """A sigma without survivors, and chosen that fail on unseen prompts."""
     scores = np.array([np.nan, np.nan, 0.75, 0.25])
-    judged = Judged(JUDGED.base, stack(FAILED, SECOND), stack(FAILED, FAILED))
+    judged = JudgedAnswers(
+      JUDGED.base, stack(FAILED, SECOND), stack(FAILED, FAILED)
+    )
     results = summarise(scores, judged, positions=(2, 3))
     json.dumps(results, allow_nan=False)
     group = results["population"]["by_sigma"][0]
@@ -316,13 +283,3 @@ class OtherCasesTest(parameterized.TestCase):
     self.assertIsNone(results["table"][1]["select_score"])
     self.assertIsNone(results["winners_curse"]["judge_score"])
     self.assertIsNone(results["chosen"][0]["judge_score"])
-    self.assertIn("reaches – on", randopt_results.format_results(results))
-
-  def test_a_share_of_flags_is_never_certain(self):
-    share = randopt_results.describe_share(np.ones(4, bool))
-    self.assertEqual(share, wilson(4))
-    self.assertLess(share["low"], 0.6)
-    # Differences that are all alike have no spread to resample.
-    share = randopt_results.describe_share(np.full(4, 0.25))
-    self.assertEqual(share, {"mean": 0.25, "low": 0.25, "high": 0.25})
-    self.assertFalse(math.isnan(share["low"]))

@@ -11,7 +11,8 @@ import scipy.stats
 from absl.testing import absltest, parameterized
 
 from thickets.analysis import claims, scaling, trends
-from thickets.analysis.scaling import Estimate, Point, Ranking
+from thickets.analysis.intervals import Estimate
+from thickets.analysis.scaling import LadderPoint, Ranking
 from thickets.errors import UserError
 from thickets.report.figures import scaling_plots
 
@@ -23,7 +24,7 @@ def make_point(rung="w1", step=100, weights=1000, loss=1.0, **changes):
   """A point whose density is a line in the logarithm of the size."""
   share = 0.1 * math.log10(weights)
   around = Estimate(share, share - 0.02, share + 0.02)
-  point = Point(
+  point = LadderPoint(
     rung=rung,
     step=step,
     manners="several",

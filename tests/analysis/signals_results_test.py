@@ -1,4 +1,4 @@
-"""Tests of the figures of a run, by hand and against NumPy."""
+"""Tests of the results of a run, by hand and against NumPy."""
 
 import math
 
@@ -96,7 +96,7 @@ class EnsemblesTest(parameterized.TestCase):
     )
 
 
-class ChoiceTest(parameterized.TestCase):
+class PlanTest(parameterized.TestCase):
   def choose(self, scores, **changes):
     options = {
       "top_k": (2, 1, 5),
@@ -105,9 +105,7 @@ class ChoiceTest(parameterized.TestCase):
       "num_blocks": 3,
       "num_random": 2,
     }
-    return signals_results.choose_for_judging(
-      np.asarray(scores), **options | changes
-    )
+    return signals_results.plan_judging(np.asarray(scores), **options | changes)
 
   def test_all_that_is_needed_is_judged_and_no_more(self):
     scores = RNG.normal(size=20)
@@ -140,32 +138,36 @@ class ChoiceTest(parameterized.TestCase):
       self.choose(scores)
 
 
-class RunTest(parameterized.TestCase):
-  def setUp(self):
-    super().setUp()
-    # Two signals that are zero, and members that predict a constant.
-    constants = {-1: 3.0, 0: 2.0, 1: 1.0, 2: -1.0, 3: 4.0}
-    scores = np.array([-4.5, -1.5, -1.0, NAN])
-    choice = signals_results.Choice(
+def summarise():
+  """The results of a run on two signals that are zero, worked by hand below."""
+  # Members predict a constant.
+  constants = {-1: 3.0, 0: 2.0, 1: 1.0, 2: -1.0, 3: 4.0}
+  scores = np.array([-4.5, -1.5, -1.0, NAN])
+  judged = signals_results.JudgedPredictions(
+    plan=signals_results.JudgingPlan(
       chosen=selection.select_top_k(scores, 3),
       blocks={4: [np.array([2, 1])]},
       shown=[0],
       judged=[0, 1, 2],
-    )
-    judged = signals_results.Judged(
-      choice=choice,
-      base_select_score=-9.5,
-      predictions={p: np.array([[c], [c + 1]]) for p, c in constants.items()},
-      target=np.zeros((2, 1)),
-    )
-    self.results = signals_results.summarise_run(
-      _members(0.1, 0.1, 0.2, 0.2),
-      scores,
-      judged,
-      num_select=7,
-      primary_k=2,
-      top_k=(1, 3),
-    )
+    ),
+    base_select_score=-9.5,
+    predictions={p: np.array([[c], [c + 1]]) for p, c in constants.items()},
+    target=np.zeros((2, 1)),
+  )
+  return signals_results.summarise_signals(
+    _members(0.1, 0.1, 0.2, 0.2),
+    scores,
+    judged,
+    num_select=7,
+    primary_k=2,
+    top_k=(1, 3),
+  )
+
+
+class RunTest(parameterized.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.results = summarise()
 
   def test_worked_table(self):
     # By rank the members predict (-1, 0), (1, 2), (2, 3).
@@ -198,25 +200,3 @@ class RunTest(parameterized.TestCase):
     (block,) = self.results["ensemble_by_n"]
     self.assertEqual((block["n"], block["num_blocks"]), (4, 1))
     self.assertEqual(block["median_mse"], 0.5)
-
-  def test_text_holds_the_numbers(self):
-    lines = signals_results.format_results(self.results).splitlines()
-    cells = {line[:22].strip(): line[22:].split() for line in lines[1:6]}
-    self.assertEqual(lines[0].split()[-3:], ["select", "judge", "s.e."])
-    self.assertEqual(
-      cells,
-      {
-        "base": ["9.5", "12.5", "3.5"],
-        "population median": ["3", "–", "–"],
-        "top-1": ["1", "0.5", "0.5"],
-        "ensemble K=2 (primary)": ["–", "0.5", "0.5"],
-        "ensemble K=3": ["–", "1.61", "1.17"],
-      },
-    )
-    self.assertLen({len(line) for line in lines[:6]}, 1)  # Aligned.
-    text = " ".join(lines[6:])
-    self.assertIn("4 members, 1 failed; 3 better than the base", text)
-    self.assertIn("75.0% [30.1%, 95.4%]", text)  # SciPy's Wilson interval.
-    self.assertIn(
-      "select: 7 prompts that chose; judge: 2 drawn independently", text
-    )

@@ -7,8 +7,8 @@ from absl.testing import parameterized
 from thickets.analysis.synthetic import (
   MixedGains,
   NormalGains,
-  Population,
   SkewedGains,
+  SyntheticPopulation,
 )
 from thickets.errors import UserError
 
@@ -52,7 +52,7 @@ class PopulationTest(parameterized.TestCase):
     {"copies": 0.3},
   )
   def test_a_member_gains_what_it_was_given(self, **settings):
-    population = Population(NormalGains(0.02, 0.02), **settings)
+    population = SyntheticPopulation(NormalGains(0.02, 0.02), **settings)
     sample = population.sample(np.random.default_rng(0), 40, 20_000)
     difference = (sample.scores - sample.base_scores).mean(axis=1)
     np.testing.assert_allclose(difference, sample.gains, atol=0.015)
@@ -62,7 +62,7 @@ class PopulationTest(parameterized.TestCase):
     )
 
   def test_copies_are_the_base(self):
-    population = Population(NormalGains(0.0, 0.02), copies=0.25)
+    population = SyntheticPopulation(NormalGains(0.0, 0.02), copies=0.25)
     sample = population.sample(np.random.default_rng(0), 4000, 50)
     is_copy = (sample.scores == sample.base_scores).all(axis=1)
     self.assertAlmostEqual(is_copy.mean(), 0.25, delta=0.03)
@@ -74,7 +74,7 @@ class PopulationTest(parameterized.TestCase):
 
   def test_members_share_prompts_and_luck(self):
     def shared(coupling):
-      population = Population(NormalGains(0.0, 0.0), coupling=coupling)
+      population = SyntheticPopulation(NormalGains(0.0, 0.0), coupling=coupling)
       sample = population.sample(np.random.default_rng(0), 200, 2000)
       return (sample.scores - sample.base_scores).mean(axis=0).var()
 
@@ -82,7 +82,7 @@ class PopulationTest(parameterized.TestCase):
     self.assertGreater(shared(0.6), shared(0.95))
 
   def test_a_sample_depends_on_the_generator_alone(self):
-    population = Population(NormalGains(0.0, 0.03))
+    population = SyntheticPopulation(NormalGains(0.0, 0.03))
     first, again, other = (
       population.sample(np.random.default_rng(seed), 5, 7) for seed in (3, 3, 4)
     )
@@ -91,6 +91,6 @@ class PopulationTest(parameterized.TestCase):
     self.assertTrue(np.isin(first.scores, (0, 1)).all())
 
   def test_impossible_gains_are_refused(self):
-    population = Population(NormalGains(0.3, 0.0), base_accuracy=0.8)
+    population = SyntheticPopulation(NormalGains(0.3, 0.0), base_accuracy=0.8)
     with self.assertRaisesRegex(UserError, "got 1.100 to 1.100"):
       population.sample(np.random.default_rng(0), 3, 3)

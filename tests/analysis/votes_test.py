@@ -7,7 +7,7 @@ from absl.testing import parameterized
 
 from thickets.analysis import regimes, votes
 from thickets.analysis.measurement import TaskScores
-from thickets.analysis.votes import Budget
+from thickets.analysis.votes import VoteAccuracy
 from thickets.errors import UserError
 from thickets.search import selection
 from thickets.search.answers import Answers
@@ -54,7 +54,7 @@ class ResampleTest(parameterized.TestCase):
   def test_the_whole_run_elects_as_randopt_does(self, seed):
     task = _task(seed)
     top_k = (1, 2, 5, 12)
-    found = votes.resample_budgets(
+    found = votes.resample_votes(
       task, populations=(12,), top_k=top_k, shares=()
     )
     self.assertEqual([b.top_k for b in found], list(top_k))
@@ -68,7 +68,7 @@ class ResampleTest(parameterized.TestCase):
 
   def test_one_voter_is_the_best_member(self):
     task = _task()
-    (budget,) = votes.resample_budgets(
+    (budget,) = votes.resample_votes(
       task, populations=(12,), top_k=(1,), shares=()
     )
     best = int(np.argmax(task.scores[:, :6].mean(axis=1)))  # The first, tied.
@@ -79,7 +79,7 @@ class ResampleTest(parameterized.TestCase):
 
   def test_all_of_equal_members_are_the_plain_vote(self):
     task = _task(score=np.ones((12, 14)))
-    (budget,) = votes.resample_budgets(task, populations=(12,), shares=(1,))
+    (budget,) = votes.resample_votes(task, populations=(12,), shares=(1,))
     everyone = _prompts(task.members, slice(6, None))
     np.testing.assert_array_equal(budget.by_prompt, everyone.elect()[:, -1])
 
@@ -93,7 +93,7 @@ class ResampleTest(parameterized.TestCase):
       for c in range(b + 1, 5)
     ]
     for k in (1, 2, 3):
-      (budget,) = votes.resample_budgets(
+      (budget,) = votes.resample_votes(
         task, populations=(3,), top_k=(k,), shares=(), num_draws=400
       )
       possible = [_chosen(task, k, subset) for subset in subsets]
@@ -128,7 +128,7 @@ class ResampleTest(parameterized.TestCase):
       format=right,
       vote=np.where(right, "r", "w"),
     )
-    found = votes.resample_budgets(
+    found = votes.resample_votes(
       task,
       populations=(20,),
       top_k=(1,),
@@ -145,7 +145,7 @@ class ResampleTest(parameterized.TestCase):
     self.assertEqual([len(b.accuracy) for b in found], [50, 50, 1])
 
   def test_order_shares_and_large_k(self):
-    found = votes.resample_budgets(
+    found = votes.resample_votes(
       _task(),
       populations=(12, 4),
       top_k=(3, 8, 20),
@@ -161,7 +161,7 @@ class ResampleTest(parameterized.TestCase):
 
   def test_depends_on_the_seed_alone(self):
     def draw(seed):
-      found = votes.resample_budgets(
+      found = votes.resample_votes(
         _task(), populations=(6,), top_k=(2,), shares=(), seed=seed
       )
       return found[0].accuracy.tolist()
@@ -180,7 +180,7 @@ class ResampleTest(parameterized.TestCase):
     lenient = task.members.lenient.copy()
     lenient[failed] = True
     task = _task(4, score=scores, vote=vote, lenient=lenient)
-    (budget,) = votes.resample_budgets(task, populations=(12,), shares=(1.0,))
+    (budget,) = votes.resample_votes(task, populations=(12,), shares=(1.0,))
     sound = _chosen(task, 8, np.setdiff1d(np.arange(12), failed))
     np.testing.assert_array_equal(budget.by_prompt, sound.elect()[:, -1])
     self.assertAlmostEqual(budget.members[0], sound.lenient.sum() / 96)
@@ -192,7 +192,7 @@ class ResampleTest(parameterized.TestCase):
   )
   def test_what_the_run_does_not_have_is_refused(self, changes, message):
     with self.assertRaisesRegex(UserError, message):
-      votes.resample_budgets(_task(), **({"populations": (12,)} | changes))
+      votes.resample_votes(_task(), **({"populations": (12,)} | changes))
 
   @parameterized.parameters((0, 6), (6, 0), (6, 1))
   def test_both_kinds_of_prompts_are_needed(self, num_select, num_dev):
@@ -200,13 +200,13 @@ class ResampleTest(parameterized.TestCase):
     with self.assertRaisesRegex(
       UserError, f"toy must have .*got {num_select} and {num_dev}. Measure"
     ):
-      votes.resample_budgets(task, populations=(12,))
+      votes.resample_votes(task, populations=(12,))
 
 
 class DescribeTest(parameterized.TestCase):
   def budget(self, by_prompt, accuracy=None):
     accuracy = [np.mean(by_prompt)] if accuracy is None else accuracy
-    return Budget(
+    return VoteAccuracy(
       9,
       3,
       5,

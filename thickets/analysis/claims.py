@@ -25,15 +25,16 @@ import numpy as np
 from absl import logging
 from scipy import stats
 
-from thickets.analysis import trends
-from thickets.analysis.scaling import ESTIMATES, Estimate, Point
+from thickets.analysis import intervals, trends
+from thickets.analysis.intervals import Estimate
+from thickets.analysis.scaling import ESTIMATES, LadderPoint
 from thickets.errors import UserError
 
 Claim = dict[str, Any] | None
-Read = Callable[[Point], float | None]
+Read = Callable[[LadderPoint], float | None]
 
 
-def final_points(points: Sequence[Point]) -> list[Point]:
+def final_points(points: Sequence[LadderPoint]) -> list[LadderPoint]:
   """The trained models that differ in size: after the same steps, same text.
 
   The number of steps is the one at which most rungs on several manners end.
@@ -55,7 +56,7 @@ def final_points(points: Sequence[Point]) -> list[Point]:
   )
 
 
-def fit_claims(points: Sequence[Point]) -> dict[str, Any]:
+def fit_claims(points: Sequence[LadderPoint]) -> dict[str, Any]:
   """Fits all claims.
 
   Args:
@@ -105,7 +106,7 @@ def fit_claims(points: Sequence[Point]) -> dict[str, Any]:
 
 
 def compare_manners(
-  points: Sequence[Point], several: str, one: str
+  points: Sequence[LadderPoint], several: str, one: str
 ) -> list[dict[str, Any]]:
   """Stage by stage, a rung on several manners of answering minus one on one.
 
@@ -137,18 +138,19 @@ def compare_manners(
   return rows
 
 
-def _compare(step: int, first: Point, second: Point) -> dict[str, Any]:
+def _compare(
+  step: int, first: LadderPoint, second: LadderPoint
+) -> dict[str, Any]:
   gains = first.gains("vote", "base") - second.gains("vote", "base")
-  more = np.append(gains, [1.0, -1.0])  # As in `Point.gain`.
-  half = 1.96 * float(np.std(more)) / math.sqrt(len(more))
+  low, high = intervals.paired_interval(gains)
   return {
     "step": step,
     "base_several": first.accuracy("base"),
     "base_one": second.accuracy("base"),
     "vote_gain": {
       "value": float(gains.mean()),
-      "low": float(more.mean()) - half,
-      "high": float(more.mean()) + half,
+      "low": low,
+      "high": high,
     },
     **{
       f"density_{name}": [
@@ -168,7 +170,7 @@ def _subtract(first: Estimate, second: Estimate) -> dict[str, float]:
   return {"value": value, "low": value - below, "high": value + above}
 
 
-def _with_size(points: Sequence[Point], read: Read) -> Claim:
+def _with_size(points: Sequence[LadderPoint], read: Read) -> Claim:
   found = [
     (math.log10(p.num_weights), y) for p in points if (y := read(p)) is not None
   ]
@@ -177,7 +179,7 @@ def _with_size(points: Sequence[Point], read: Read) -> Claim:
   return trends.fit_trend(*zip(*found, strict=True)).to_json()
 
 
-def _with_training(points: Sequence[Point], read: Read) -> Claim:
+def _with_training(points: Sequence[LadderPoint], read: Read) -> Claim:
   """The mean of the rungs' slopes."""
   by_rung: dict[str, list[tuple[float, float]]] = collections.defaultdict(list)
   for point in points:
@@ -201,13 +203,12 @@ def _with_training(points: Sequence[Point], read: Read) -> Claim:
   }
 
 
-def _gain(points: Sequence[Point], name: str, over: str) -> Claim:
+def _gain(points: Sequence[LadderPoint], name: str, over: str) -> Claim:
   if len(points) < 2:
     return None
   table = np.stack([point.gains(name, over) for point in points])
-  # As in `Point.gain`: without a change on these prompts, one is still possible.
-  more = np.hstack([table, np.tile([1.0, -1.0], (len(table), 1))])
-  found = trends.fit_mean(more).to_json()
+  # Without a change on these prompts, one is still possible on others.
+  found = trends.fit_mean(intervals.add_win_and_loss(table)).to_json()
   return found | {
     "value": float(table.mean()),
     "num_prompts": table.shape[1],

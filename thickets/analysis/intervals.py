@@ -1,9 +1,53 @@
-"""Standard errors and confidence intervals."""
+"""Standard errors, confidence intervals, and numbers that carry theirs."""
 
+from __future__ import annotations
+
+import dataclasses
 import math
 
 import numpy as np
 from jaxtyping import Bool, Float
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+  """A number with the ends of its 95 % interval."""
+
+  value: float
+  low: float
+  high: float
+
+  def to_json(self, name: str = "value") -> dict[str, float]:
+    """The number, under the name given, and the ends of its interval."""
+    return {name: self.value, "low": self.low, "high": self.high}
+
+
+def estimate_share(successes: int, trials: int) -> Estimate:
+  """Returns the share of successes with its Wilson interval over the trials."""
+  return Estimate(successes / trials, *wilson_interval(successes, trials))
+
+
+def estimate_mean(
+  values: Float[np.ndarray, " Q"], *, num_resamples: int = 10_000
+) -> Estimate:
+  """Returns the mean over prompts with its bootstrap interval.
+
+  Args:
+    values: [Q] one per prompt; for two systems, their difference on each prompt.
+    num_resamples: number of bootstrap resamples.
+  """
+  low, high = bootstrap_interval(values, num_resamples=num_resamples)
+  return Estimate(float(np.mean(values)), low, high)
+
+
+def describe_count(count: int, total: int) -> dict[str, float]:
+  """Returns a count, its share of the total and the share's Wilson interval.
+
+  Args:
+    count: how many there are, within 0 and the total.
+    total: what the share is of, at least 1.
+  """
+  return {"count": count, **estimate_share(count, total).to_json("frac")}
 
 
 def standard_error(values: Float[np.ndarray, " Q"]) -> float:
@@ -42,6 +86,51 @@ def wilson_interval(
   low, high = (centre - spread) / scale, (centre + spread) / scale
   # At the ends exactly, where rounding would leave a trace.
   return (low if successes else 0.0), (high if successes < trials else 1.0)
+
+
+def paired_interval(
+  differences: Float[np.ndarray, " Q"],
+) -> tuple[float, float]:
+  """Returns the 95 % interval of a mean difference over the same prompts.
+
+  It is 1.96 standard errors to either side of the mean, after one prompt that is
+  won and one that is lost have been added. Without them, a system that changes no
+  answer on the prompts at hand would seem certain to change none at all.
+
+  Args:
+    differences: [Q] what one system scores on each prompt minus what the other
+      scores there.
+
+  Returns:
+    The low and the high end, which may lie outside the range of a difference.
+
+  Reference: Bonett and Price (2012), "Adjusted Wald confidence interval for a
+    difference of binomial proportions based on paired data".
+  """
+  more = add_win_and_loss(differences)
+  half = 1.96 * float(np.std(more)) / math.sqrt(len(more))
+  centre = float(more.mean())
+  return centre - half, centre + half
+
+
+def gain_interval(
+  gains: Float[np.ndarray, " Q"],
+) -> tuple[float, float]:
+  """Returns `paired_interval` of a gain in accuracy, cut off at -1 and 1.
+
+  Args:
+    gains: [Q] gain on each prompt, within -1 and 1.
+  """
+  low, high = paired_interval(gains)
+  return max(low, -1.0), min(high, 1.0)
+
+
+def add_win_and_loss(
+  differences: Float[np.ndarray, "*axes Q"],
+) -> Float[np.ndarray, "*axes Q+2"]:
+  """Appends a prompt that is won and one that is lost, as Bonett and Price do."""
+  two = np.broadcast_to([1.0, -1.0], (*differences.shape[:-1], 2))
+  return np.concatenate([differences, two], axis=-1)
 
 
 def bootstrap_interval(

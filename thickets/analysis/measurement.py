@@ -21,9 +21,8 @@ from jaxtyping import Float
 from thickets.errors import UserError
 from thickets.members import Member
 from thickets.runs import directory, record_log
+from thickets.runs.split_labels import SLICE, Split
 from thickets.search.answers import Answers
-
-SLICE = "slice"  # The split of a plane's members, with the prompts of select.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,11 +97,6 @@ class Measurement:
     return self.tasks[name]
 
 
-def name_split(split: str, group: int) -> str:
-  """The split of a log that holds the prompts of a group of tasks."""
-  return f"{split}, group {group}"
-
-
 def read_measurement(
   workdir: str | os.PathLike[str], *, splits: Sequence[str] = ("select", "dev")
 ) -> Measurement:
@@ -128,12 +122,14 @@ def read_measurement(
   answers = _read_answers(found, parts, positions)
   tasks = {}
   for name, several in parts.items():
-    sizes = {part.split: part.rows.stop - part.rows.start for part in several}
+    sizes = {
+      part.split.name: part.rows.stop - part.rows.start for part in several
+    }
     tasks[name] = TaskScores(
       name, base[name], answers[name], num_select=sizes.get("select", 0)
     )
   first = next(iter(parts.values()))[0]
-  members = tuple(found[first.name][position].member for position in positions)
+  members = tuple(found[first.label][position].member for position in positions)
   return Measurement(os.fspath(folder), header, members, tasks)
 
 
@@ -150,7 +146,7 @@ def read_slice(
   """
   folder = pathlib.Path(workdir)
   header, found = _read_records(folder)
-  if not any(name.startswith(SLICE) for name in found):
+  if not any(Split.parse(label).name == SLICE for label in found):
     return None
   parts = _find_parts(header, found, (SLICE,), folder)
   bases = _find_parts(header, found, ("select",), folder)
@@ -167,7 +163,7 @@ def read_slice(
     for name, several in parts.items()
   }
   first = next(iter(parts.values()))[0]
-  members = tuple(found[first.name][position].member for position in positions)
+  members = tuple(found[first.label][position].member for position in positions)
   return members, tasks
 
 
@@ -254,14 +250,17 @@ class _Part:
   """Where a log holds a task's prompts of one split.
 
   Attributes:
-    split: select, dev or slice.
-    name: of the split in the log.
-    rows: of its records.
+    split: whose records hold them, beside the prompts of other tasks.
+    rows: places of the task's prompts in such a record.
   """
 
-  split: str
-  name: str
+  split: Split
   rows: slice
+
+  @property
+  def label(self) -> str:
+    """Label of the split in the log."""
+    return self.split.label
 
 
 def _find_parts(header, found, splits, folder) -> dict[str, list[_Part]]:
@@ -271,17 +270,18 @@ def _find_parts(header, found, splits, folder) -> dict[str, list[_Part]]:
   if "tasks" in task:
     for name, fields in task["tasks"].items():
       parts[name] = [
-        _Part(split, where, slice(*fields["rows"][rows]))
-        for split in splits
+        _Part(split, slice(*fields["rows"][rows]))
+        for name_of_split in splits
         # A slice's members answer the prompts of selection.
-        if (rows := "select" if split == SLICE else split) in fields["rows"]
-        and (where := name_split(split, fields["group"])) in found
+        if (rows := "select" if name_of_split == SLICE else name_of_split)
+        in fields["rows"]
+        and (split := Split(name_of_split, fields["group"])).label in found
       ]
       lacking = [
         split
         for split in splits
         if split in fields["rows"]
-        and name_split(split, fields["group"]) not in found
+        and Split(split, fields["group"]).label not in found
       ]
       if parts[name] and lacking:
         logging.warning(
@@ -293,7 +293,7 @@ def _find_parts(header, found, splits, folder) -> dict[str, list[_Part]]:
     # Of a RandOpt run all members have answered the prompts of selection only.
     size = task["prompts"]["select"]["size"] if "prompts" in task else 0
     parts[task.get("name", "")] = [
-      _Part("select", "select", slice(0, size))
+      _Part(Split("select"), slice(0, size))
     ] * bool(size and "select" in found)
   missing = [name for name, several in parts.items() if not several]
   if missing:
@@ -307,26 +307,28 @@ def _find_parts(header, found, splits, folder) -> dict[str, list[_Part]]:
 
 def _find_complete(found, parts, folder, bases=None) -> list[int]:
   """Positions of the members that have a record in every split."""
-  names = sorted({part.name for several in parts.values() for part in several})
+  labels = sorted(
+    {part.label for several in parts.values() for part in several}
+  )
   for several in (bases or parts).values():
     for part in several:
-      if directory.BASE_POSITION not in found[part.name]:
+      if directory.BASE_POSITION not in found[part.label]:
         raise UserError(
-          f"{folder} must have a record of the base on {part.name!r}, got none."
+          f"{folder} must have a record of the base on {part.label!r}, got none."
           " Let the run finish: the same command continues it."
         )
-  members = [set(found[name]) - {directory.BASE_POSITION} for name in names]
+  members = [set(found[label]) - {directory.BASE_POSITION} for label in labels]
   complete = set.intersection(*members)
   seen = set.union(*members)
   if len(seen) > len(complete):
     logging.warning(
       "%s: left out %d of %d members that lack a record in one of %s; the run"
       " was not finished.",
-      *(folder, len(seen) - len(complete), len(seen), names),
+      *(folder, len(seen) - len(complete), len(seen), labels),
     )
   if not complete:
     raise UserError(
-      f"{folder} must have at least one member with records in all of {names},"
+      f"{folder} must have at least one member with records in all of {labels},"
       " got none. Let the run finish: the same command continues it."
     )
   return sorted(complete)
@@ -338,18 +340,19 @@ def _read_answers(
   """Answers of some respondents by task, the splits side by side."""
   names = [field.name for field in dataclasses.fields(Answers)]
   # Each record once: it holds the prompts of all tasks of a group.
-  splits = {part.name for several in parts.values() for part in several}
+  labels = {part.label for several in parts.values() for part in several}
   whole = {
-    split: Answers.stack(
-      found[split][position].channels(names) for position in positions
+    label: Answers.stack(
+      found[label][position].channels(names) for position in positions
     )
-    for split in splits
+    for label in labels
   }
   return {
     task: Answers(
       **{
         name: np.concatenate(
-          [getattr(whole[p.name], name)[:, p.rows] for p in several], axis=1
+          [getattr(whole[part.label], name)[:, part.rows] for part in several],
+          axis=1,
         )
         for name in names
       }
@@ -358,7 +361,7 @@ def _read_answers(
   }
 
 
-def read_config(workdir: str | os.PathLike[str]) -> dict[str, Any]:
+def read_run_config(workdir: str | os.PathLike[str]) -> dict[str, Any]:
   """Reads a run's config and environment.
 
   Raises:

@@ -30,7 +30,7 @@ from thickets.analysis.specialists import (
   specialist_table,
   topk_overlap,
 )
-from thickets.analysis.votes import Budget
+from thickets.analysis.votes import VoteAccuracy
 from thickets.errors import UserError
 from thickets.search import selection
 
@@ -133,7 +133,7 @@ class Analysis:
   settings: Settings
   densities: Mapping[str, Density]
   diversity: tuple[Diversity, ...]
-  votes: Mapping[str, Mapping[float, tuple[Budget, dict[str, Any]]]]
+  votes: Mapping[str, Mapping[float, tuple[VoteAccuracy, dict[str, Any]]]]
   parts: Mapping[str, Mapping[float, tuple[Decomposition, ...]]]
   regimes: Mapping[str, Mapping[float, RegimeCall]]
 
@@ -218,9 +218,11 @@ def analyse(
   )
 
 
-def vote_of_best(task: TaskScores, k: int) -> tuple[Budget, dict[str, Any]]:
+def vote_of_best(
+  task: TaskScores, k: int
+) -> tuple[VoteAccuracy, dict[str, Any]]:
   """The vote of the K best on `select`, judged on `dev`, and its description."""
-  (budget,) = votes_lib.resample_budgets(
+  (budget,) = votes_lib.resample_votes(
     task, populations=(len(task.scores),), top_k=(k,), shares=()
   )
   base = task.base.lenient[0, task.num_select :].astype(np.float64)

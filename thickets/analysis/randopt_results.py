@@ -1,10 +1,12 @@
-"""The figures of one RandOpt run on a language task, as one JSON object.
+"""The results of one RandOpt run on a language task, as one JSON object.
 
 Everything that the console prints and the plots draw comes from here, with
-units, counts and intervals. All rows are right by the same rule: an answer
-counts when the answer that a vote would be cast for is right, wherever in the
-response it stands; `strict` demands the form that the prompt asked for as well.
+units, counts and intervals. All rows count an answer by the same rule: it is right
+if the answer that it votes for is right, wherever in the response that stands;
+`strict` demands the form that the prompt asked for as well.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import math
@@ -18,17 +20,26 @@ from thickets.analysis import intervals
 from thickets.members import Member
 from thickets.search.answers import Answers
 
+_UNITS = (
+  "select_score and judge_score are mean scores of the task; judge and gain are"
+  " shares of prompts whose answer is right, strict those that have the form asked"
+  " for as well; 95 % intervals over prompts, Wilson's of single answers and votes,"
+  " the paired bootstrap's of means and differences"
+)
+
 
 @dataclasses.dataclass(frozen=True)
-class Judged:
-  """Everybody's answers on the prompts of judging.
+class JudgedAnswers:
+  """Everybody's answers to the prompts of judging.
 
   Attributes:
     base: [1, Q] the base's greedy answers.
-    chosen: [K, Q] of the best members, by rank.
-    random: [K, Q] of members that were drawn first, whatever their scores.
-    samples: [K, Q] of the base, sampled; None without self-consistency.
-    temperature: of the samples, chosen on `dev`.
+    chosen: [K, Q] answers of the best members, by rank.
+    random: [K, Q] answers of the members that were drawn first, whatever they
+      scored.
+    samples: [K, Q] answers that were sampled from the base; None without
+      self-consistency.
+    temperature: at which they were sampled, chosen on `dev`.
   """
 
   base: Answers
@@ -53,12 +64,12 @@ def read_answers(
   )
 
 
-def summarise_run(
+def summarise_randopt(
   members: Sequence[Member],
   scores: Float[np.ndarray, " P"],
   base_select: Answers,
   positions: Sequence[int],
-  judged: Judged,
+  judged: JudgedAnswers,
   *,
   top_k: Sequence[int],
   primary_k: int,
@@ -69,32 +80,69 @@ def summarise_run(
 
   Args:
     members: [P] the population.
-    scores: [P] mean scores on the prompts of selection, NaN for a failure.
-    base_select: [1, Q] the base's answers there.
-    positions: [K] of the chosen members, by rank.
-    judged: the answers on the prompts of judging.
-    top_k: ensemble sizes of the table.
-    primary_k: the one that is reported, chosen beforehand.
-    dev: what the temperatures reached on `dev`, for the record.
+    scores: [P] each member's mean score on the prompts of selection, NaN where it
+      failed.
+    base_select: [1, Q] the base's answers to the prompts of selection.
+    positions: [K] places of the chosen members in the population, by rank.
+    judged: everybody's answers to the prompts of judging.
+    top_k: sizes of the ensembles in the table.
+    primary_k: size of the ensemble that is reported, chosen beforehand.
+    dev: what each temperature of self-consistency reached on `dev`.
     note: what a reader of the table must know about the task.
   """
-  right = {
-    "vote": judged.chosen.elect(),
-    "random": judged.random.elect(),
-  }
+  right = {"vote": judged.chosen.elect(), "random": judged.random.elect()}
   if judged.samples is not None:
     right["samples"] = judged.samples.elect()
   base = judged.base.lenient[0]
-  sizes = sorted({primary_k, *top_k})
   base_score = float(base_select.score.mean())
   scores = np.asarray(scores)
-  rows = [
+  return {
+    "units": _UNITS,
+    "num_select": base_select.score.shape[1],
+    "num_judge": len(base),
+    "primary_k": primary_k,
+    "note": note,
+    "table": [
+      *_single_rows(judged, scores, base_score, positions, primary_k),
+      *_vote_rows(right, base, top_k, primary_k, judged),
+    ],
+    "differences": _differences(right, base, primary_k),
+    "population": _describe_population(members, scores, base_score),
+    "winners_curse": _describe_curse(scores, positions, judged),
+    "dev": [dict(row) for row in dev],
+    "curves": {
+      name: [_describe_share(column) for column in right_QK.T]
+      for name, right_QK in right.items()
+    },
+    "chosen": _describe_chosen(members, scores, positions, judged.chosen),
+    "random": [
+      {
+        "position": position,
+        "select_score": _finite(scores[position]),
+        "judge_score": _finite(judged.random.score[position].mean()),
+      }
+      for position in range(len(judged.random.score))
+    ],
+  }
+
+
+def _single_rows(
+  judged: JudgedAnswers,
+  scores: Float[np.ndarray, " P"],
+  base_score: float,
+  positions: Sequence[int],
+  primary_k: int,
+) -> list[dict[str, Any]]:
+  """The rows of the table that give one response to each prompt."""
+  num_random = len(judged.random.lenient)
+  base = judged.base.lenient[0]
+  return [
     _single_row("base", judged.base, base, select=base_score, role="base"),
     _single_row(
-      f"mean of {len(judged.random.lenient)} random members",
+      f"mean of {num_random} random members",
       judged.random,
       base,
-      select=_nan_mean(scores[: len(judged.random.lenient)]),
+      select=_nan_mean(scores[:num_random]),
       role="random-mean",
     ),
     _single_row(
@@ -111,140 +159,7 @@ def summarise_run(
       select=float(np.mean(scores[list(positions[:primary_k])])),
       role="chosen-mean",
     ),
-    *_vote_rows("vote", "vote", right["vote"], base, sizes, primary_k),
-    *_vote_rows(
-      "random",
-      "random members",
-      right["random"],
-      base,
-      [primary_k],
-      primary_k,
-    ),
   ]
-  if "samples" in right:
-    name = f"self-consistency T={judged.temperature:g}"
-    rows += _vote_rows(
-      "samples", name, right["samples"], base, sizes, primary_k
-    )
-  return {
-    "units": (
-      "select_score and judge_score are mean scores of the task; judge and gain"
-      " are shares of prompts whose answer is right, strict those that have the"
-      " form asked for as well; 95 % intervals over prompts, Wilson's of single"
-      " answers and votes, the paired bootstrap's of means and differences"
-    ),
-    "num_select": base_select.score.shape[1],
-    "num_judge": len(base),
-    "primary_k": primary_k,
-    "note": note,
-    "table": rows,
-    "differences": _differences(right, base, primary_k),
-    "population": _describe_population(members, scores, base_score),
-    "winners_curse": _describe_curse(scores, positions, judged),
-    "dev": [dict(row) for row in dev],
-    "curves": {
-      name: [describe_share(column) for column in right_QK.T]
-      for name, right_QK in right.items()
-    },
-    "chosen": [
-      {
-        "rank": rank,
-        "position": int(position),
-        "sigma": members[position].sigma,
-        "select_score": float(scores[position]),
-        "judge_score": _finite(judged.chosen.score[rank].mean()),
-        "judge_accuracy": float(judged.chosen.lenient[rank].mean()),
-      }
-      for rank, position in enumerate(positions)
-    ],
-    "random": [
-      {
-        "position": position,
-        "select_score": _finite(scores[position]),
-        "judge_score": _finite(judged.random.score[position].mean()),
-      }
-      for position in range(len(judged.random.score))
-    ],
-  }
-
-
-def describe_share(
-  values: Bool[np.ndarray, " Q"] | Float[np.ndarray, " Q"],
-) -> dict[str, Any]:
-  """Mean over prompts with its 95 % interval.
-
-  Wilson's for flags, which holds where all are alike too; the bootstrap's for
-  means over respondents and for differences.
-  """
-  if values.dtype == np.bool_:
-    low, high = intervals.wilson_interval(int(values.sum()), len(values))
-  else:
-    low, high = intervals.bootstrap_interval(values)
-  return {"mean": float(np.mean(values)), "low": low, "high": high}
-
-
-def format_results(results: Mapping[str, Any]) -> str:
-  """Lays the results out for the console."""
-  header = (
-    f"% of {results['num_judge']} prompts",
-    "responses",
-    "score, select",
-    "score, judge",
-    "right",
-    "[95 %]",
-    "over base",
-    "[95 %]",
-  )
-  rows = [
-    (
-      row["name"],
-      str(row["responses"]),
-      _percent(row.get("select_score")),
-      _percent(row.get("judge_score")),
-      _percent(_mean(row.get("judge"))),
-      _interval(row.get("judge")),
-      _percent(_mean(row.get("gain")), sign=True),
-      _interval(row.get("gain"), sign=True),
-    )
-    for row in results["table"]
-  ]
-  widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-  lines = [
-    "  ".join(
-      (row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:]))
-    ).rstrip()
-    for row in (header, *rows)
-  ]
-  whole, curse = results["population"], results["winners_curse"]
-  share = whole["better_than_base"]
-  lines += ["", "Paired differences at the primary K, points [95 %]:"]
-  lines += [
-    f"  {row['name']}: {_percent(row['mean'], sign=True)}"
-    f" {_interval(row, sign=True)}"
-    for row in results["differences"]
-  ]
-  lines += [
-    "",
-    f"{whole['size']} members, {whole['num_failed']} failed, mean"
-    f" {_percent(whole['mean_score'])} on {results['num_select']} prompts of"
-    f" selection; {share['count']} better than the base there:"
-    f" {share['frac']:.1%} [{share['low']:.1%}, {share['high']:.1%}]",
-    "Winner's curse: the best member was selected with a score of"
-    f" {_percent(curse['select_score'])} and reaches"
-    f" {_percent(curse['judge_score'])} on unseen prompts.",
-  ]
-  if results["dev"]:
-    tried = ", ".join(
-      f"{row['temperature']:g}: {_percent(row['accuracy'])}"
-      for row in results["dev"]
-    )
-    lines.append(
-      f"Temperature of self-consistency, chosen on {results['dev'][0]['size']}"
-      f" prompts of dev: {tried}"
-    )
-  if results["note"]:
-    lines.append(results["note"])
-  return "\n".join(lines)
 
 
 def _single_row(name, answers: Answers, base, *, select, role):
@@ -257,25 +172,43 @@ def _single_row(name, answers: Answers, base, *, select, role):
     "responses": 1,
     "select_score": _finite(select),
     "judge_score": _finite(_nan_mean(answers.score)),
-    "judge": describe_share(answers.lenient[0] if is_single else lenient_Q),
+    "judge": _describe_share(answers.lenient[0])
+    if is_single
+    else _describe_mean(lenient_Q),
     "strict": float(answers.correct.mean()),
   }
   if role != "base":
-    row["gain"] = describe_share(lenient_Q - base)
+    row["gain"] = _describe_mean(lenient_Q - base)
   return row
 
 
-def _vote_rows(role, name, right_QK, base, sizes, primary_k):
+def _vote_rows(
+  right: Mapping[str, Bool[np.ndarray, "Q _"]],
+  base: Bool[np.ndarray, " Q"],
+  top_k: Sequence[int],
+  primary_k: int,
+  judged: JudgedAnswers,
+) -> list[dict[str, Any]]:
+  """The rows of the table in which several responses vote."""
+  sizes = sorted({primary_k, *top_k})
+  groups = [
+    ("vote", "vote", sizes),
+    ("random", "random members", [primary_k]),
+  ]
+  if judged.samples is not None:
+    name = f"self-consistency T={judged.temperature:g}"
+    groups.append(("samples", name, sizes))
   return [
     {
       "role": f"{role}-primary" if k == primary_k else role,
       "name": f"{name}, K={k}" + (" (primary)" if k == primary_k else ""),
       "responses": k,
-      "judge": describe_share(right_QK[:, k - 1]),
-      "gain": describe_share(right_QK[:, k - 1].astype(float) - base),
+      "judge": _describe_share(right[role][:, k - 1]),
+      "gain": _describe_mean(right[role][:, k - 1].astype(float) - base),
     }
-    for k in sizes
-    if k <= right_QK.shape[1]
+    for role, name, sizes_of_group in groups
+    for k in sizes_of_group
+    if k <= right[role].shape[1]
   ]
 
 
@@ -288,7 +221,7 @@ def _differences(right, base, primary_k):
   if "samples" in right:
     others["vote - self-consistency"] = right["samples"][:, primary_k - 1]
   return [
-    {"name": name, "k": primary_k, **describe_share(vote - other)}
+    {"name": name, "k": primary_k, **_describe_mean(vote - other)}
     for name, other in others.items()
   ]
 
@@ -314,17 +247,11 @@ def _describe_population(members, scores, base_score):
 def _describe_scores(scores, base_score):
   finite = scores[np.isfinite(scores)]
   better = int((finite > base_score).sum())
-  low, high = intervals.wilson_interval(better, len(scores))
   return {
     "num_failed": len(scores) - len(finite),
     "mean_score": _finite(finite.mean()) if len(finite) else None,
     "best_score": _finite(finite.max()) if len(finite) else None,
-    "better_than_base": {
-      "count": better,
-      "frac": better / len(scores),
-      "low": low,
-      "high": high,
-    },
+    "better_than_base": intervals.describe_count(better, len(scores)),
   }
 
 
@@ -338,26 +265,39 @@ def _describe_curse(scores, positions, judged):
   }
 
 
+def _describe_chosen(
+  members, scores, positions, chosen: Answers
+) -> list[dict[str, Any]]:
+  """What each chosen member scored on select and on judge, by rank."""
+  return [
+    {
+      "rank": rank,
+      "position": int(position),
+      "sigma": members[position].sigma,
+      "select_score": float(scores[position]),
+      "judge_score": _finite(chosen.score[rank].mean()),
+      "judge_accuracy": float(chosen.lenient[rank].mean()),
+    }
+    for rank, position in enumerate(positions)
+  ]
+
+
 def _nan_mean(values: np.ndarray) -> float:
   finite = values[np.isfinite(values)]
   return float(finite.mean()) if len(finite) else math.nan
 
 
-def _mean(share):
-  return None if share is None else share["mean"]
+def _describe_share(flags: Bool[np.ndarray, " Q"]) -> dict[str, float]:
+  """The share of prompts that are right, with Wilson's interval.
+
+  Other than the bootstrap's, it holds where all prompts are alike too.
+  """
+  return intervals.estimate_share(int(flags.sum()), len(flags)).to_json("mean")
 
 
-def _percent(value: float | None, *, sign: bool = False) -> str:
-  if value is None:
-    return "–"
-  return f"{100 * value:{'+' if sign else ''}.1f}"
-
-
-def _interval(share, *, sign: bool = False) -> str:
-  if share is None:
-    return ""
-  low = _percent(share["low"], sign=sign)
-  return f"[{low}, {_percent(share['high'], sign=sign)}]"
+def _describe_mean(values: Float[np.ndarray, " Q"]) -> dict[str, float]:
+  """The mean over prompts of shares or differences, with its interval."""
+  return intervals.estimate_mean(values).to_json("mean")
 
 
 def _finite(value: Any) -> float | None:

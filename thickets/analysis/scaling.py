@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -19,26 +18,14 @@ import numpy as np
 from absl import logging
 from jaxtyping import Bool, Float
 
-from thickets.analysis import measurement, neighbourhood, votes
+from thickets.analysis import intervals, measurement, neighbourhood, votes
+from thickets.analysis.intervals import Estimate
 from thickets.analysis.measurement import Measurement, TaskScores
 from thickets.analysis.neighbourhood import Analysis, Settings
 from thickets.errors import UserError
 
 ESTIMATES = ("plain", "confirmed", "corrected")
 RESPONDENTS = ("base", "best", "vote")
-
-
-@dataclasses.dataclass(frozen=True)
-class Estimate:
-  """A number with the ends of its 95 % interval."""
-
-  value: float
-  low: float
-  high: float
-
-  def to_json(self) -> dict[str, float]:
-    """Value and ends."""
-    return dataclasses.asdict(self)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +48,7 @@ class Ranking:
 
 
 @dataclasses.dataclass(frozen=True)
-class Point:
+class LadderPoint:
   """One model of a ladder, measured.
 
   Attributes:
@@ -119,15 +106,9 @@ class Point:
     )
 
   def gain(self, name: str, over: str) -> Estimate:
-    """Mean paired difference, with Bonett and Price's interval over prompts."""
+    """Mean paired difference of two respondents, with its interval over prompts."""
     gains = self.gains(name, over)
-    # One prompt more that is won and one that is lost: see `votes.Budget`.
-    more = np.append(gains, [1.0, -1.0])
-    half = 1.96 * float(np.std(more)) / math.sqrt(len(more))
-    centre = float(more.mean())
-    return Estimate(
-      float(gains.mean()), max(centre - half, -1.0), min(centre + half, 1.0)
-    )
+    return Estimate(float(gains.mean()), *intervals.gain_interval(gains))
 
   def to_json(self) -> dict[str, Any]:
     """As plain values; flags as texts of zeros and ones."""
@@ -155,7 +136,7 @@ def read_ladder(
   *,
   top_k: int,
   measured: str = "measure",
-) -> list[Point]:
+) -> list[LadderPoint]:
   """Reads and measures all points of a ladder that are finished.
 
   Args:
@@ -196,7 +177,7 @@ def read_ladder(
   return sorted(points, key=lambda p: (p.num_weights, p.rung, p.step))
 
 
-def load_points(path: str | os.PathLike[str]) -> list[Point]:
+def load_points(path: str | os.PathLike[str]) -> list[LadderPoint]:
   """Reads the points that `experiments.scaling` wrote to ladder.json.
 
   Raises:
@@ -219,9 +200,9 @@ def _read_json(path: pathlib.Path) -> dict[str, Any]:
     raise UserError(f"{path} must be a JSON file, got {error}.") from error
 
 
-def _read_point(fields: dict[str, Any]) -> Point:
-  """The inverse of `Point.to_json`."""
-  return Point(
+def _read_point(fields: dict[str, Any]) -> LadderPoint:
+  """The inverse of `LadderPoint.to_json`."""
+  return LadderPoint(
     **fields
     | {
       "norms": tuple(fields["norms"]),
@@ -242,7 +223,7 @@ def _read_point(fields: dict[str, Any]) -> Point:
   )
 
 
-def _measure_point(where, stages, step, fields, settings, top_k) -> Point:
+def _measure_point(where, stages, step, fields, settings, top_k) -> LadderPoint:
   measured = measurement.read_measurement(where)
   norms = _read_json(where / "results.json")["relative_norms"]
   # Clusters take longest, and no trend has a use for them.
@@ -250,7 +231,7 @@ def _measure_point(where, stages, step, fields, settings, top_k) -> Point:
     measured, dataclasses.replace(settings, clusters=False)
   )
   right = {name: _judge(task, top_k) for name, task in measured.tasks.items()}
-  return Point(
+  return LadderPoint(
     rung=where.parent.parent.name,
     step=step,
     manners=stages["manners"],
@@ -326,7 +307,7 @@ def _judge(task: TaskScores, top_k: int) -> dict[str, Bool[np.ndarray, " Q"]]:
   """[Q] whether each respondent is right on `dev`."""
   size = len(task.scores)
   best, vote = (
-    votes.resample_budgets(task, populations=(size,), top_k=(k,), shares=())[0]
+    votes.resample_votes(task, populations=(size,), top_k=(k,), shares=())[0]
     for k in (1, min(top_k, size))
   )
   return {

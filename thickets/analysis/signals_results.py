@@ -1,4 +1,4 @@
-"""The figures of one RandOpt run on a regression task, as one JSON object.
+"""The results of one RandOpt run on a regression task, as one JSON object.
 
 Everything that the console prints and the plots draw comes from here, with
 units, counts and intervals. Errors are in natural units (mean squared error,
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from thickets.analysis import intervals
 from thickets.errors import UserError
@@ -124,7 +124,7 @@ def describe_errors(errors_Q: Float[np.ndarray, " Q"]) -> dict[str, Any]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
+class JudgingPlan:
   """Who answers the prompts of judging.
 
   Attributes:
@@ -141,17 +141,17 @@ class Choice:
 
 
 @dataclasses.dataclass(frozen=True)
-class Judged:
-  """The answers on the prompts of judging.
+class JudgedPredictions:
+  """The answers to the prompts of judging.
 
   Attributes:
-    choice: who answered.
+    plan: who answered.
     base_select_score: the base's score on the prompts of selection.
     predictions: [Q, T] by position, the base's at -1.
     target: [Q, T] the truth.
   """
 
-  choice: Choice
+  plan: JudgingPlan
   base_select_score: float
   predictions: Mapping[int, Float[np.ndarray, "Q T"]]
   target: Float[np.ndarray, "Q T"]
@@ -168,7 +168,7 @@ class Judged:
     return np.stack([self.predictions[int(p)] for p in positions])
 
 
-def choose_for_judging(
+def plan_judging(
   scores: Float[np.ndarray, " P"],
   *,
   top_k: Sequence[int],
@@ -176,14 +176,14 @@ def choose_for_judging(
   populations: Sequence[int],
   num_blocks: int,
   num_random: int,
-) -> Choice:
-  """Decides, from the prompts of selection alone, who is judged.
+) -> JudgingPlan:
+  """Decides, by the scores on select alone, who answers the prompts of judging.
 
   Args:
     scores: [P] on the prompts of selection.
     top_k: ensemble sizes.
     primary_k: the ensemble size of the smaller populations.
-    populations: their sizes; those that the population cannot hold, or that
+    populations: sizes of the smaller populations; those that the population cannot hold, or that
       hold fewer than `primary_k`, are left out.
     num_blocks: smaller populations of each size, at most.
     num_random: members to show as they were drawn.
@@ -207,33 +207,33 @@ def choose_for_judging(
   judged = {*shown, *map(int, chosen)}
   for choices in blocks.values():
     judged.update(int(position) for block in choices for position in block)
-  return Choice(chosen, blocks, shown, sorted(judged))
+  return JudgingPlan(chosen, blocks, shown, sorted(judged))
 
 
 def read_judged(
-  folder: directory.Run, choice: Choice, *, target: Float[np.ndarray, "Q T"]
-) -> Judged:
+  folder: directory.Run, plan: JudgingPlan, *, target: Float[np.ndarray, "Q T"]
+) -> JudgedPredictions:
   """Reads the answers on the prompts of judging from a run's log.
 
   Args:
-    folder: with records of `choice.judged` and the base on the split `judge`.
-    choice: who answered.
+    folder: with records of `plan.judged` and the base on the split `judge`.
+    plan: who answered.
     target: [Q, T] the truth.
   """
-  positions = [directory.BASE_POSITION, *choice.judged]
+  positions = [directory.BASE_POSITION, *plan.judged]
   predictions = folder.channel("judge", positions, "prediction")
-  return Judged(
-    choice=choice,
+  return JudgedPredictions(
+    plan=plan,
     base_select_score=folder.record("select", directory.BASE_POSITION).score,
     predictions=dict(zip(positions, predictions, strict=True)),
     target=target,
   )
 
 
-def summarise_run(
+def summarise_signals(
   members: Sequence[Member],
   scores: Float[np.ndarray, " P"],
-  judged: Judged,
+  judged: JudgedPredictions,
   *,
   num_select: int,
   primary_k: int,
@@ -245,29 +245,53 @@ def summarise_run(
 
   Args:
     members: [P] the population.
-    scores: [P] on the prompts of selection.
-    judged: the answers on the prompts of judging.
+    scores: [P] each member's score on the prompts of selection.
+    judged: the answers to the prompts of judging.
     num_select: number of prompts of selection.
-    primary_k: the ensemble that is reported, chosen beforehand.
-    top_k: the other ensembles of the table.
-    repeated: whether the prompts are copies of one, so that an error over
-      prompts would be none.
+    primary_k: size of the ensemble that is reported, chosen beforehand.
+    top_k: sizes of the other ensembles in the table.
+    repeated: whether all prompts are copies of one. They then agree in every
+      error, whose standard error over prompts would be 0 and is left out.
     note: what a reader of the table must know about the task.
   """
   whole = summarise_population(members, scores, judged.base_select_score)
-  chosen = judged.of(judged.choice.chosen)
-  by_k = summarise_ensembles(chosen, judged.target)
+  by_k = summarise_ensembles(judged.of(judged.plan.chosen), judged.target)
   base = describe_errors(squared_errors(judged.base, judged.target))
   if repeated:
-    base["se"] = None
+    base = base | {"se": None}
     by_k = [row | {"se": None} for row in by_k]
-  rows = [
-    {
-      "role": "base",
-      "name": "base",
-      "select_mse": _finite(-judged.base_select_score),
-      **_judge(base),
-    },
+  return {
+    "units": "mean squared error per predicted value; s.e. over prompts",
+    "num_select": num_select,
+    "num_judge": base["num_prompts"],
+    "primary_k": primary_k,
+    "note": note,
+    "table": [
+      {
+        "role": "base",
+        "name": "base",
+        "select_mse": _finite(-judged.base_select_score),
+        **_judge(base),
+      },
+      *_member_rows(whole, by_k, primary_k=primary_k, top_k=top_k),
+    ],
+    "population": whole,
+    "ensemble_by_k": by_k,
+    "ensemble_by_n": summarise_blocks(
+      judged.plan.blocks, judged.predictions, judged.target
+    ),
+  }
+
+
+def _member_rows(
+  whole: Mapping[str, Any],
+  by_k: Sequence[Mapping[str, Any]],
+  *,
+  primary_k: int,
+  top_k: Sequence[int],
+) -> list[dict[str, Any]]:
+  """The rows of the table below the base's: single members, then ensembles."""
+  return [
     {
       "role": "median",
       "name": "population median",
@@ -289,68 +313,11 @@ def summarise_run(
       if k > 1 or k == primary_k
     ),
   ]
-  return {
-    "units": "mean squared error per predicted value; s.e. over prompts",
-    "num_select": num_select,
-    "num_judge": base["num_prompts"],
-    "primary_k": primary_k,
-    "note": note,
-    "table": rows,
-    "population": whole,
-    "ensemble_by_k": by_k,
-    "ensemble_by_n": summarise_blocks(
-      judged.choice.blocks, judged.predictions, judged.target
-    ),
-  }
 
 
-def format_results(results: Mapping[str, Any]) -> str:
-  """Lays the results out for the console: the table, and what surrounds it."""
-  header = ("mean squared error", "select", "judge", "s.e.")
-  rows = [
-    (
-      row["name"],
-      *(
-        format_error(row.get(field))
-        for field in ("select_mse", "judge_mse", "judge_se")
-      ),
-    )
-    for row in results["table"]
-  ]
-  widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-  lines = [
-    "  ".join((row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])))
-    for row in (header, *rows)
-  ]
-  whole = results["population"]
-  share = whole["better_than_base"]
-  lines += [
-    "",
-    f"{whole['size']} members, {whole['num_failed']} failed;"
-    f" {share['count']} better than the base on select:"
-    f" {share['frac']:.1%} [{share['low']:.1%}, {share['high']:.1%}]",
-    results["note"]
-    or (
-      f"select: {results['num_select']} prompts that chose; judge:"
-      f" {results['num_judge']} drawn independently"
-    ),
-  ]
-  return "\n".join(lines)
-
-
-def format_error(value: float | None) -> str:
-  """Writes an error with three significant digits, or a dash for none."""
-  return "–" if value is None else f"{value:.3g}"
-
-
-def _share(flags: np.ndarray) -> dict[str, Any]:
-  low, high = intervals.wilson_interval(int(flags.sum()), len(flags))
-  return {
-    "count": int(flags.sum()),
-    "frac": float(flags.mean()),
-    "low": low,
-    "high": high,
-  }
+def _share(flags: Bool[np.ndarray, " P"]) -> dict[str, float]:
+  """How many members are better than the base, and which share of them."""
+  return intervals.describe_count(int(flags.sum()), len(flags))
 
 
 def _judge(errors: Mapping[str, Any]) -> dict[str, Any]:

@@ -240,13 +240,7 @@ class SpecialistTable:
     }
 
   def _count(self, count, expected=None):
-    low, high = intervals.wilson_interval(int(count), self.num_members)
-    entry = {
-      "count": int(count),
-      "frac": int(count) / self.num_members,
-      "low": low,
-      "high": high,
-    }
+    entry = intervals.describe_count(int(count), self.num_members)
     if expected is not None:
       entry["expected_if_independent"] = float(expected)
     return entry

@@ -100,7 +100,7 @@ class Sample:
 
 
 @dataclasses.dataclass(frozen=True)
-class Population:
+class SyntheticPopulation:
   """A task, a base and the law of its members.
 
   Attributes:

@@ -8,24 +8,23 @@ of selection are subsets of its records. None of it runs a model.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
+from thickets.analysis import intervals
 from thickets.analysis.measurement import TaskScores
 from thickets.errors import UserError
-from thickets.search import ensemble, selection
-from thickets.search.answers import Answers
+from thickets.search import answers, ensemble, selection
 
 # Shares of a population, as in the authors' scripts and finer.
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Budget:
+class VoteAccuracy:
   """The accuracy of the vote at one budget.
 
   Attributes:
@@ -48,20 +47,14 @@ class Budget:
   def describe(self, base: Float[np.ndarray, " Q"]) -> dict[str, Any]:
     """The budget, its accuracy and its gain over the base, as JSON values.
 
-    The interval of the gain is over prompts: 1.96 standard errors of the paired
-    difference, after one prompt won and one lost are added, as Bonett and Price
-    (2012) do for paired shares. Without them, votes that change no answer on the
-    prompts at hand would seem certain to change none at all. `spread` is over
-    resampled populations. Populations close to the whole run share most members,
-    so that theirs is too small.
+    `gain_interval` is over prompts, by `intervals.gain_interval`. `spread` is the
+    standard deviation over resampled populations; populations close to the whole
+    run share most of their members, so that their spread is too small.
 
     Args:
       base: [Q] whether the base's answer is right.
     """
     gains = self.by_prompt - base
-    more = np.append(gains, [1.0, -1.0])
-    centre = float(more.mean())
-    error = 1.96 * float(np.std(more)) / math.sqrt(len(more))
     return {
       "population": self.population,
       "top_k": self.top_k,
@@ -74,11 +67,11 @@ class Budget:
       else 0.0,
       "single": float(self.members.mean()),
       "gain": float(gains.mean()),
-      "gain_interval": [max(centre - error, -1.0), min(centre + error, 1.0)],
+      "gain_interval": [*intervals.gain_interval(gains)],
     }
 
 
-def resample_budgets(
+def resample_votes(
   task: TaskScores,
   *,
   populations: Sequence[int],
@@ -87,7 +80,7 @@ def resample_budgets(
   num_select: Sequence[int] = (),
   num_draws: int = 20,
   seed: int = 0,
-) -> list[Budget]:
+) -> list[VoteAccuracy]:
   """Votes of smaller populations and of fewer prompts of selection.
 
   A population is drawn from the run without replacement, and so are the prompts
@@ -137,7 +130,7 @@ def resample_budgets(
       for column, k in enumerate(sizes):
         won_DQ = np.stack([won[:, column] for won, _ in found])
         budgets.append(
-          Budget(
+          VoteAccuracy(
             population=size,
             top_k=k,
             num_select=count,
@@ -163,29 +156,15 @@ def _draw(
   columns = np.array(sizes) - 1
   winners_QW = ensemble.majority_vote_prefixes(codes_QK)[:, columns]
   singles_K = np.cumsum(right_QK.mean(axis=0)) / np.arange(1, len(order) + 1)
-  return _is_right(winners_QW, codes_QK, right_QK), singles_K[columns]
-
-
-def _is_right(
-  winners_QW: Int[np.ndarray, "Q W"],
-  codes_QK: Int[np.ndarray, "Q K"],
-  right_QK: Bool[np.ndarray, "Q K"],
-) -> Bool[np.ndarray, "Q W"]:
-  """Whether elected keys are right, each by the best-ranked of its voters."""
-  voter_QW = np.stack(
-    [(codes_QK == column[:, None]).argmax(axis=1) for column in winners_QW.T],
-    axis=1,
-  )
-  right_QW = np.take_along_axis(right_QK, voter_QW, axis=1)
-  return right_QW & (winners_QW != ensemble.NO_VOTE)
+  won_QW = answers.judge_winners(winners_QW, codes_QK, right_QK)
+  return won_QW, singles_K[columns]
 
 
 def _read_votes(task: TaskScores):
   """Vote codes and verdicts [Q, P] on the prompts that judge."""
-  members: Answers = task.members
-  votes_QP = members.vote[:, task.num_select :].T
+  votes_QP = task.members.vote[:, task.num_select :].T
   codes_QP, _ = ensemble.encode_votes(votes_QP.tolist())
-  return codes_QP, members.lenient[:, task.num_select :].T
+  return codes_QP, task.members.lenient[:, task.num_select :].T
 
 
 def _check(task, populations, num_select) -> None:

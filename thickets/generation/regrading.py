@@ -7,6 +7,7 @@ import numpy as np
 from thickets.errors import UserError
 from thickets.generation import grading
 from thickets.runs.directory import Run
+from thickets.runs.split_labels import Split
 from thickets.search.evaluator import Channels
 from thickets.tasks.grader import TaskGrader
 from thickets.tasks.splits import Splits
@@ -47,7 +48,7 @@ class Regraded:
       )
     graded = grading.grade_texts(
       self.grader,
-      self.examples.indices(split.split(" ")[0]),
+      self.examples.indices(Split.parse(split).name),
       grading.read_responses(channels),
       num_threads=self.num_threads,
     )

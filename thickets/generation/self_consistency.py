@@ -18,6 +18,7 @@ from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.members import BASE, Member
 from thickets.naming import Params
 from thickets.runs import directory
+from thickets.runs.split_labels import Split
 from thickets.search import engine
 from thickets.search.evaluator import Batch, Handle
 
@@ -97,8 +98,8 @@ def choose_temperature(
 
 
 def name_split(split: str, temperature: float | int) -> str:
-  """The name of a split in the log where samples answered it."""
-  return f"{split} sampled at {float(temperature)}"
+  """The label in the log of a split that samples of the base answered."""
+  return Split(split, temperature=temperature).label
 
 
 def name_samples(count: int) -> list[Member]:

@@ -72,7 +72,7 @@ def read_run(
     UserError: if it is no finished run of one of them; it names the file.
   """
   folder = pathlib.Path(workdir).resolve()
-  saved = measurement.read_config(folder)
+  saved = measurement.read_run_config(folder)
   results = _read_json(folder / "results.json")
   if results is None:
     raise UserError(

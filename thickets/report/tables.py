@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thickets.analysis import signals_results
+from thickets.report import signals_table
 
 _NONE = "–"
 _NUM_BEST = 10  # Members that a landscape's table lists.
@@ -210,7 +210,7 @@ def _summarise_signals(results) -> list[Table]:
     (
       row["name"],
       *(
-        signals_results.format_error(row.get(field))
+        signals_table.format_error(row.get(field))
         for field in ("select_mse", "judge_mse", "judge_se")
       ),
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from absl import logging
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from thickets.search import ensemble
 
@@ -63,13 +63,7 @@ class Answers:
     codes_QK, _ = ensemble.encode_votes(self.vote.T.tolist())
     self._warn_of_contradictions(codes_QK)
     winners_QK = ensemble.majority_vote_prefixes(codes_QK)
-    # An elected answer is right if it is so for the best-ranked of its voters.
-    voter_QK = np.stack(
-      [(codes_QK == column[:, None]).argmax(axis=1) for column in winners_QK.T],
-      axis=1,
-    )
-    right_QK = np.take_along_axis(self.lenient.T, voter_QK, axis=1)
-    return right_QK & (winners_QK != ensemble.NO_VOTE)
+    return judge_winners(winners_QK, codes_QK, self.lenient.T)
 
   def _warn_of_contradictions(self, codes_QK) -> None:
     """Same vote, same answer: what a grader that breaks this elects is chance."""
@@ -88,3 +82,29 @@ class Answers:
         " coarse.",
         num_verdicts - num_votes,
       )
+
+
+def judge_winners(
+  winners_QW: Int[np.ndarray, "Q W"],
+  codes_QK: Int[np.ndarray, "Q K"],
+  right_QK: Bool[np.ndarray, "Q K"],
+) -> Bool[np.ndarray, "Q W"]:
+  """Returns whether each elected answer is right.
+
+  It is right if the best-ranked member that voted for it answered rightly.
+
+  Args:
+    winners_QW: [Q, W] code of the answer that won each of W elections, which are
+      held among these voters or among some of them.
+    codes_QK: [Q, K] code of the answer that each voter voted for, by rank.
+    right_QK: [Q, K] whether each voter's answer is right.
+
+  Returns:
+    [Q, W] whether the winner is right; false where nobody voted.
+  """
+  voter_QW = np.stack(
+    [(codes_QK == column[:, None]).argmax(axis=1) for column in winners_QW.T],
+    axis=1,
+  )
+  right_QW = np.take_along_axis(right_QK, voter_QW, axis=1)
+  return right_QW & (winners_QW != ensemble.NO_VOTE)

@@ -10,7 +10,7 @@ import numpy as np
 from absl.testing import parameterized
 from language_summary_test import JUDGED, MEMBERS, SCORES, summarise
 
-from thickets.analysis.randopt_results import Judged
+from thickets.analysis.randopt_results import JudgedAnswers
 from thickets.report.figures import randopt_plots
 from thickets.report.figures import style as style_lib
 
@@ -104,7 +104,7 @@ class LanguagePlotsTest(parameterized.TestCase):
     self.assertIn("4 unseen prompts", ax.get_ylabel())
 
   def test_curves_without_self_consistency(self):
-    judged = Judged(JUDGED.base, JUDGED.chosen, JUDGED.random)
+    judged = JudgedAnswers(JUDGED.base, JUDGED.chosen, JUDGED.random)
     ax = self.draw(randopt_plots.plot_curves, summarise(judged=judged))
     self.assertNotIn("self-consistency of the base", self.legend(ax))
 

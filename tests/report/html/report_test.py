@@ -34,6 +34,7 @@ from thickets.report.html import captions, density_charts, plane_charts, report
 from thickets.report.html import page as page_lib
 from thickets.report.tables import Table
 from thickets.runs import directory, record_log
+from thickets.runs.split_labels import Split
 
 TASKS = ("drills/sums", "drills/words")
 HOSTILE = "</script><img src=x onerror=alert(1)>%{x}<b>  {{ 7 * 7 }}"
@@ -113,7 +114,7 @@ def _write_records(folder, tasks, overrides) -> None:
     channels["vote"] = np.where(right, "a", "b")
     first = 0 if split == "slice" else directory.BASE_POSITION
     positions = range(first, first + len(members))
-    name = measurement.name_split(split, 0)
+    name = Split(split, 0).label
     log.append(name, positions, members, right.mean(axis=1), channels)
   log.close()
 

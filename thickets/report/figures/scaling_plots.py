@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib import ticker
 
 from thickets.analysis import claims
-from thickets.analysis.scaling import Estimate, Point
+from thickets.analysis.intervals import Estimate
+from thickets.analysis.scaling import LadderPoint
 from thickets.report.figures.style import (
   BASE,
   CHOSEN,
@@ -31,7 +32,7 @@ _LEVELS = (
 _MARKS = {"markersize": 4, "linewidth": 1.1, "capsize": 2, "elinewidth": 0.8}
 
 
-def plot_ladder(path: pathlib.Path, points: Sequence[Point]) -> None:
+def plot_ladder(path: pathlib.Path, points: Sequence[LadderPoint]) -> None:
   """Density, discordance and gains against size, and density against loss.
 
   Args:
@@ -89,7 +90,7 @@ def plot_ladder(path: pathlib.Path, points: Sequence[Point]) -> None:
 
 
 def plot_manners(
-  path: pathlib.Path, points: Sequence[Point], several: str, one: str
+  path: pathlib.Path, points: Sequence[LadderPoint], several: str, one: str
 ) -> None:
   """Vote gain and density against base accuracy, by diversity of the text.
 
@@ -199,7 +200,7 @@ def plot_budgets(
   save_figure(fig, path)
 
 
-def _size(point: Point) -> float:
+def _size(point: LadderPoint) -> float:
   return float(point.num_weights)
 
 
@@ -299,7 +300,7 @@ def _nearest_share(rows, size, share) -> Mapping[str, Any]:
   )
 
 
-def _count(points: Sequence[Point]) -> str:
+def _count(points: Sequence[LadderPoint]) -> str:
   """What the points are of, and how many."""
   first = next(iter(points[-1].tasks.values()))
   members = {row["num_members"] for row in first["density"]}

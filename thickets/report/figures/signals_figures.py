@@ -17,7 +17,7 @@ def draw(config, batch, members, scores, judged, results, folder) -> None:
     batch: the prompts of judging.
     members: [P] the population.
     scores: [P] on the prompts of selection.
-    judged: a `signals_results.Judged`.
+    judged: a `signals_results.JudgedPredictions`.
     results: the contents of `results.json`.
     folder: the `directory.Run`.
   """
@@ -34,7 +34,7 @@ def draw(config, batch, members, scores, judged, results, folder) -> None:
   x = signals.GRID_START + signals.GRID_STEP * np.arange(
     task.context + task.horizon
   )
-  chosen = judged.of(judged.choice.chosen[:primary_k])
+  chosen = judged.of(judged.plan.chosen[:primary_k])
   signals_plots.plot_roll_outs(
     folder.figure_path("roll_outs.png"),
     x_context=x[: task.context],
@@ -42,7 +42,7 @@ def draw(config, batch, members, scores, judged, results, folder) -> None:
     x_target=x[task.context :],
     target_QT=judged.target[:num_rows],
     base_QT=judged.base[:num_rows],
-    random_PQT=judged.of(judged.choice.shown)[:, :num_rows],
+    random_PQT=judged.of(judged.plan.shown)[:, :num_rows],
     chosen_KQT=chosen[:, :num_rows],
     ensemble_QT=ensemble.mean_ensemble(chosen)[:num_rows],
   )
