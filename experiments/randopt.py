@@ -26,7 +26,7 @@ from thickets.models import transformer
 from thickets.perturbation import describe_kind
 from thickets.report.figures import randopt_plots
 from thickets.runs import directory
-from thickets.search import population, randopt, selection
+from thickets.search import answers, population, randopt, selection
 
 # The reported K is not among them: it is chosen before the judging is seen.
 _EXTENDABLE = (
@@ -127,14 +127,12 @@ def summarise(config, task, examples, folder, chosen, dev) -> dict[str, Any]:
     config.consistency.temperatures, dev
   )
   judged = Judged(
-    base=randopt_results.read_answers(
-      folder, "judge", [directory.BASE_POSITION]
-    ),
-    chosen=randopt_results.read_answers(folder, "judge", chosen),
-    random=randopt_results.read_answers(folder, "judge", range(len(chosen))),
+    base=answers.read_answers(folder, "judge", [directory.BASE_POSITION]),
+    chosen=answers.read_answers(folder, "judge", chosen),
+    random=answers.read_answers(folder, "judge", range(len(chosen))),
     samples=None
     if temperature is None
-    else randopt_results.read_answers(
+    else answers.read_answers(
       folder,
       self_consistency.name_split("judge", temperature),
       range(len(chosen)),
@@ -144,7 +142,7 @@ def summarise(config, task, examples, folder, chosen, dev) -> dict[str, Any]:
   return randopt_results.summarise_run(
     members,
     folder.scores("select", range(len(members))),
-    randopt_results.read_answers(folder, "select", [directory.BASE_POSITION]),
+    answers.read_answers(folder, "select", [directory.BASE_POSITION]),
     [int(position) for position in chosen],
     judged,
     top_k=config.ensemble.also,

@@ -5,7 +5,6 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -14,8 +13,11 @@ import numpy as np
 
 from experiments import launch
 from thickets.errors import UserError
-from thickets.generation import generator, grading, language_evaluator, prompts
-from thickets.generation.generator import Decoding
+from thickets.generation import grading, language_evaluator, prompts
+from thickets.generation.batching import Batching
+from thickets.generation.decoding import Decoding
+from thickets.generation.generator import Generator
+from thickets.generation.grading import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.generation.sampling import GREEDY, Sampling
 from thickets.models import hub
@@ -175,9 +177,7 @@ def make_subject(
   for indices in map(examples.indices, SPLITS):
     # Now, and not after hours of search.
     if indices:
-      generator.check_prompts(
-        [tokens[i] for i in indices], model.config, subject.decoding
-      )
+      subject.decoding.check_prompts([tokens[i] for i in indices], model.config)
   return subject
 
 
@@ -213,7 +213,7 @@ def make_decoding(
 def make_evaluator(
   config: ml_collections.ConfigDict,
   subject: Subject,
-  grader: Any,
+  started: Grading,
   *,
   decoding: Decoding | None = None,
   key: Any = None,
@@ -223,23 +223,21 @@ def make_evaluator(
   Args:
     config: of the run.
     subject: from `load_subject`.
-    grader: from `start_grading`.
+    started: from `start_grading`.
     decoding: the subject's by default.
     key: of the responses, unless greedy.
   """
   decoding = subject.decoding if decoding is None else decoding
-  return LanguageEvaluator(
+  generator = Generator(
     subject.model.config,
     decoding,
-    grader.host_fn,
-    executor=grader.executor,
-    kind=make_kind(config),
     mesh=make_mesh(config),
-    lanes=config.compute.lanes or None,
-    rows=config.compute.rows or None,
-    key=key,
+    batching=Batching(
+      lanes=config.compute.lanes or None, rows=config.compute.rows or None
+    ),
     detokenize=hub.make_detokenizer(subject.model.tokenizer),
   )
+  return LanguageEvaluator(generator, started, kind=make_kind(config), key=key)
 
 
 def make_kind(config: ml_collections.ConfigDict) -> Gaussian:
@@ -247,18 +245,9 @@ def make_kind(config: ml_collections.ConfigDict) -> Gaussian:
   return Gaussian(config.population.include, config.population.exclude)
 
 
-@dataclasses.dataclass(frozen=True)
-class _InThread:
-  """Grades in a thread of this process, in place of `grading.Workers`."""
-
-  host_fn: grading.Grader
-  executor: None = None
-
-
-@contextlib.contextmanager
 def start_grading(
   config: ml_collections.ConfigDict, *subjects: Subject
-) -> Iterator[Any]:
+) -> contextlib.AbstractContextManager[Grading]:
   """Starts what grades: worker processes, or a thread for none.
 
   Args:
@@ -275,11 +264,7 @@ def start_grading(
     keep_responses=config.log_responses,
     num_threads=max(subject.task.num_threads for subject in subjects),
   )
-  if not config.compute.num_workers:
-    yield _InThread(grader)
-    return
-  with grading.Workers(grader, config.compute.num_workers) as workers:
-    yield workers
+  return grading.start_grading(grader, config.compute.num_workers)
 
 
 def make_key(config: ml_collections.ConfigDict, purpose: int) -> jax.Array:

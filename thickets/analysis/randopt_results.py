@@ -8,11 +8,11 @@ response it stands; `strict` demands the form that the prompt asked for as well.
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from thickets.analysis import intervals
 from thickets.members import Member
@@ -36,21 +36,6 @@ class Judged:
   random: Answers
   samples: Answers | None = None
   temperature: float | None = None
-
-
-def read_answers(
-  folder: Any, split: str, positions: Iterable[int] | Int[np.ndarray, " K"]
-) -> Answers:
-  """Reads answers back from a run's log.
-
-  Args:
-    folder: a `directory.Run`.
-    split: name of the prompts.
-    positions: [K] of the respondents, by rank.
-  """
-  return Answers.stack(
-    folder.record(split, int(position)).channels() for position in positions
-  )
 
 
 def summarise_run(

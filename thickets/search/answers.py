@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from absl import logging
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from thickets.search import ensemble
 
@@ -88,3 +89,36 @@ class Answers:
         " coarse.",
         num_verdicts - num_votes,
       )
+
+
+@runtime_checkable
+class AnswerRecord(Protocol):
+  """What one member answered, such as a `record_log.Record`."""
+
+  def channels(self) -> Mapping[str, np.ndarray]:
+    """Reads the channels [Q, ...] back."""
+    ...
+
+
+@runtime_checkable
+class AnswerLog(Protocol):
+  """Where answers are read from, such as a `directory.Run`."""
+
+  def record(self, split: str, position: int) -> AnswerRecord:
+    """The record of the member at a position of the population."""
+    ...
+
+
+def read_answers(
+  run: AnswerLog, split: str, positions: Iterable[int] | Int[np.ndarray, " K"]
+) -> Answers:
+  """Reads answers back from the log of a run.
+
+  Args:
+    run: the run directory.
+    split: the name of the prompts in the log.
+    positions: [K] positions of the respondents in the population, by rank.
+  """
+  return Answers.stack(
+    run.record(split, int(position)).channels() for position in positions
+  )
