@@ -17,7 +17,7 @@ import ml_collections
 from absl import app, flags
 from ml_collections import config_flags
 
-from thickets import naming
+from thickets import errors
 from thickets.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to run.")
@@ -159,7 +159,7 @@ def check_keys(
   for key in config:
     name = f"{path}{key}"
     if key not in reference:
-      near = naming.nearest(key, list(reference), count=1)
+      near = errors.nearest(key, list(reference), count=1)
       problems.append(f"{name} is no config key. Nearest: {path}{near}.")
       continue
     value, model = config[key], reference[key]
@@ -211,7 +211,7 @@ def check_choices(
   """Checks that words are known, and names the nearest of those that are."""
   return [
     f"{name} must be one of {sorted(known)}, got {_get(config, name)!r}."
-    f" Nearest: {naming.nearest(_get(config, name), list(known), count=1)}."
+    f" Nearest: {errors.nearest(_get(config, name), list(known), count=1)}."
     for name, known in choices.items()
     if _get(config, name) not in known
   ]

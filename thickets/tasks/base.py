@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from thickets import naming
+from thickets import errors
 from thickets.errors import UserError
 
 # The longest vote key, so that a log of votes stays small; a longer one is
@@ -149,7 +149,7 @@ class Task:
       UserError: if there is none of that name.
     """
     if rules not in self.graders:
-      near = naming.nearest(rules, list(self.graders))
+      near = errors.nearest(rules, list(self.graders))
       raise UserError(
         f"task.rules must be a rule set of {self.name}, got {rules!r}."
         f" There are: {near}."

@@ -6,7 +6,7 @@ import importlib.util
 import pathlib
 import sys
 
-from thickets import naming
+from thickets import errors
 from thickets.errors import UserError
 from thickets.tasks.base import GradeFn, Task
 
@@ -44,7 +44,7 @@ def load(name: str) -> Task:
     return drills[name]
   raise UserError(
     f"task.name must be a task or a Python file that defines TASK, got"
-    f" {name!r}. Nearest: {naming.nearest(name, names())}. All:"
+    f" {name!r}. Nearest: {errors.nearest(name, names())}. All:"
     f" {', '.join(names())}."
   )
 

@@ -31,7 +31,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from thickets import naming
+from thickets import errors
 from thickets.errors import UserError
 from thickets.tasks import base
 from thickets.tasks.base import Example, Grade, Task
@@ -122,7 +122,7 @@ def _check_family(name: str) -> str:
   if family not in exercises.FAMILIES:
     raise UserError(
       f"name must be a family of drills, got {name!r}. Nearest:"
-      f" {naming.nearest(family, list(exercises.FAMILIES), count=3)}."
+      f" {errors.nearest(family, list(exercises.FAMILIES), count=3)}."
     )
   return family
 
