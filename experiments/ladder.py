@@ -16,7 +16,7 @@ import numpy as np
 from absl import flags, logging
 
 from experiments import launch, measure, pretrain
-from thickets import naming
+from thickets import errors
 from thickets.errors import UserError
 from thickets.models import byte_tokenizer, hub
 from thickets.runs import directory
@@ -128,7 +128,7 @@ def _choose_rungs(config, only) -> list[str]:
   if only not in config.rungs:
     raise UserError(
       f"--rung must be one of {list(config.rungs)}, got {only!r}. Nearest:"
-      f" {naming.nearest(only, list(config.rungs), count=1)}."
+      f" {errors.nearest(only, list(config.rungs), count=1)}."
     )
   return [only]
 

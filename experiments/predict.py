@@ -21,6 +21,8 @@ from experiments import launch
 from experiments.launch import saved_experts
 from thickets.errors import UserError
 from thickets.generation import grading, language_evaluator, prompts
+from thickets.generation.generator import Generator
+from thickets.generation.grading import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.models import hub
 from thickets.runs.experts import Experts
@@ -84,11 +86,13 @@ def _respond(
   ]
   detokenize = hub.make_detokenizer(model.tokenizer)
   evaluator = LanguageEvaluator(
-    model.config,
-    saved_experts.read_decoding(fields["decoding"]),
-    lambda *_: {},  # Graded later, where all the votes are together.
+    Generator(
+      model.config,
+      saved_experts.read_decoding(fields["decoding"]),
+      detokenize=detokenize,
+    ),
+    Grading(lambda *_: {}),  # Graded later, where all the votes are together.
     kind=experts.kind,
-    detokenize=detokenize,
   )
   batch = language_evaluator.make_batch(tokens)
   base, batch = evaluator.place(model.params, batch, k)

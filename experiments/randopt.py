@@ -12,14 +12,14 @@ from experiments import launch
 from experiments.launch import specs
 from experiments.launch.specs import RandOptSpec
 from thickets.analysis import randopt_results
-from thickets.generation import self_consistency
 from thickets.generation import subject as subject_lib
+from thickets.generation.self_consistency import SelfConsistency
 from thickets.report import randopt_table
 from thickets.report.figures import randopt_plots
 from thickets.runs import directory
 from thickets.runs.clock import Clock
 from thickets.runs.json_files import JsonObject
-from thickets.search import randopt, selection
+from thickets.search import answers, randopt, selection
 
 FLAGS = launch.BinaryFlags(
   __doc__,
@@ -64,14 +64,14 @@ def run(spec: RandOptSpec, workdir: str) -> JsonObject:
       randopt.save_experts(
         search, chosen, scores, primary_k=spec.ensemble.top_k
       )
-      sampled = self_consistency.SampledBase(
-        run,
-        subject.base.params,
+      consistency = SelfConsistency(
         subject_lib.make_sampler(subject, grading, spec.consistency, spec.seed),
+        run,
+        subject.model.params,
         subject.batches,
       )
-      temperature, dev = sampled.choose_temperature(
-        spec.consistency.temperatures, count=spec.ensemble.top_k
+      temperature, dev = consistency.choose_temperature(
+        spec.consistency.temperatures, spec.ensemble.top_k
       )
       clock.lap("dev_s")
       # The first members as well, as they were drawn, whatever they scored.
@@ -82,21 +82,23 @@ def run(spec: RandOptSpec, workdir: str) -> JsonObject:
       randopt.check_base(run, "judge")
       clock.lap("judge_s")
       if temperature is not None:
-        sampled.sample("judge", temperature, len(chosen))
+        consistency.sample("judge", temperature, len(chosen))
       clock.lap("consistency_s")
     results = randopt_results.summarise_randopt(
-      run,
-      randopt_results.read_judged(run, chosen, temperature),
       search.members,
-      chosen,
-      ensemble=spec.ensemble,
+      scores,
+      answers.read_answers(run, "select", [directory.BASE_POSITION]),
+      chosen.tolist(),
+      randopt_results.read_judged(run, chosen, temperature),
+      top_k=spec.ensemble.also,
+      primary_k=spec.ensemble.top_k,
       dev=dev,
       note=subject.describe_baseline(),
     ) | {"data": subject.splits.origin}
-    randopt_plots.draw_randopt(run, search.members, scores, results)
+    randopt_plots.draw_randopt(run.workdir, search.members, scores, results)
     clock.lap("figures_s")
     randopt.finish_run(
-      run, results, clock, evaluator.compile_s + sampled.evaluator.compile_s
+      run, results, clock, evaluator.compile_s + consistency.compile_s
     )
   return results
 

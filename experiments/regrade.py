@@ -12,7 +12,6 @@ import dataclasses
 import pathlib
 
 import ml_collections
-import numpy as np
 from absl import flags, logging
 
 from experiments import launch
@@ -20,12 +19,14 @@ from experiments.launch import specs
 from experiments.launch.specs import RandOptSpec
 from thickets.analysis import randopt_results
 from thickets.errors import UserError
+from thickets.generation import self_consistency
 from thickets.generation import subject as subject_lib
 from thickets.generation.regrading import Regraded
 from thickets.report import randopt_table
 from thickets.runs import directory, json_files
 from thickets.runs.directory import Run
 from thickets.runs.json_files import JsonObject
+from thickets.search import answers
 from thickets.tasks.grader import TaskGrader
 from thickets.tasks.splits import Splits
 
@@ -67,17 +68,20 @@ def run(
   ) as run:
     _check_data(run, examples)
     grader = TaskGrader(spec.task.name, rules, examples.examples)
-    temperature = randopt_results.choose_temperature(
+    temperature = self_consistency.choose_temperature(
       spec.consistency.temperatures, dev
     )
+    everything = range(spec.population.size)
     results = randopt_results.summarise_randopt(
-      run,
+      spec.population.sample(),
+      run.scores("select", everything),
+      answers.read_answers(run, "select", [directory.BASE_POSITION]),
+      chosen,
       randopt_results.read_judged(
         Regraded(run, grader, examples, task.num_threads), chosen, temperature
       ),
-      spec.population.sample(),
-      chosen,
-      ensemble=spec.ensemble,
+      top_k=spec.ensemble.also,
+      primary_k=spec.ensemble.top_k,
       dev=dev,
       note=task.describe_baseline(examples.select, examples.judge),
     )
@@ -106,16 +110,13 @@ def _read_spec(workdir: str) -> RandOptSpec:
 
 def _read_choice(
   workdir: pathlib.Path, size: int
-) -> tuple[np.ndarray, list[JsonObject]]:
+) -> tuple[list[int], list[JsonObject]]:
   """Positions of the chosen members, and the table of temperatures."""
   try:
     results = json_files.read_json(workdir / "results.json")
     if results["population"]["size"] != size:  # From before it was enlarged.
       raise ValueError(f"it has not reached {size} members")
-    return (
-      np.array([row["position"] for row in results["chosen"]]),
-      results["dev"],
-    )
+    return [row["position"] for row in results["chosen"]], results["dev"]
   except (OSError, ValueError, KeyError) as error:
     raise UserError(
       f"--workdir must hold a finished run with results.json, got {workdir}"

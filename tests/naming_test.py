@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
+from golden import logical_tensors
 
 from thickets import naming
 
@@ -47,13 +48,13 @@ class TensorNamesTest(parameterized.TestCase):
       naming.tensor_names(_tree(), stacked=["layers", prefix])
 
 
-class LogicalTensorsTest(parameterized.TestCase):
+class SliceNamesTest(parameterized.TestCase):
   def test_slices_of_two_stacking_axes(self):
     leaf = np.arange(24).reshape(2, 3, 4)
     names = naming.slice_names("blocks.{}.experts.{}.w", leaf)
     self.assertEqual(names.shape, (2, 3))
     tensors = dict(
-      naming.logical_tensors({"w": leaf}, {"w": "blocks.{}.experts.{}.w"})
+      logical_tensors.list_tensors({"w": leaf}, {"w": "blocks.{}.experts.{}.w"})
     )
     self.assertLen(tensors, 6)
     np.testing.assert_array_equal(tensors["blocks.1.experts.2.w"], leaf[1, 2])
@@ -64,7 +65,7 @@ class LogicalTensorsTest(parameterized.TestCase):
 
   def test_braces_in_a_key(self):
     # Only a pair of them stands for an axis, and no key may hold that.
-    (name, _), *_ = naming.logical_tensors({"a{b}": np.ones(2)})
+    (name, _), *_ = logical_tensors.list_tensors({"a{b}": np.ones(2)})
     self.assertEqual(name, "a{b}")
     with self.assertRaisesRegex(ValueError, "braces, got 'w{}'"):
       naming.tensor_names({"w{}": np.ones(2)})
@@ -127,11 +128,18 @@ class SelectNamesTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, "got none of 24. Narrow exclude"):
       naming.select_names(self.NAMES, ("*.mlp",), ("layers.*",))
 
-  def test_nearest_lists_the_nearest_first(self):
-    self.assertEqual(
-      naming.nearest("gausian", ["low_rank", "gaussian"]), "gaussian"
-    )
-    self.assertEqual(naming.nearest("?", ["b", "a"]), "a, b")
+  def test_matches_are_logged_every_time(self):
+    for _ in range(2):
+      with self.assertLogs(level="INFO") as logs:
+        naming.log_matches(self.NAMES, ("*.mlp", "*.norm"), ("layers.3.*",))
+      self.assertEqual(
+        [record.getMessage() for record in logs.records],
+        [
+          "pattern '*.mlp' (include) matches 12 of 24 tensors",
+          "pattern '*.norm' (include) matches 12 of 24 tensors",
+          "pattern 'layers.3.*' (exclude) matches 2 of 24 tensors",
+        ],
+      )
 
 
 class IdentifyTest(parameterized.TestCase):

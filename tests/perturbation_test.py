@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
+from golden import logical_tensors
 from jax.sharding import NamedSharding, PartitionSpec
 
 from thickets import naming, noise
@@ -265,7 +266,9 @@ class FilterTest(parameterized.TestCase):
       perturb(PARAMS, MEMBER, names=NAMES),
       PARAMS,
     ]
-    got, free, base = (dict(naming.logical_tensors(t, NAMES)) for t in trees)
+    got, free, base = (
+      dict(logical_tensors.list_tensors(t, NAMES)) for t in trees
+    )
     for name in base:
       self.assertEqual(
         _bits(got[name]), _bits(free[name] if name in expected else base[name])

@@ -1,4 +1,4 @@
-"""Logical names of tensors: what noise, filters and identities are addressed by.
+"""Logical names of tensors, by which noise, filters and identities go.
 
 A *logical tensor* is one unstacked tensor, such as `layers.3.mlp.up_proj`. A
 leaf of a parameter tree holds one of them, or a stack of them along its leading
@@ -7,8 +7,6 @@ each `{}` in a template stands for the index along one leading axis, so
 `layers.{}.mlp.up_proj` names every slice of a leaf stacked over layers.
 """
 
-import collections
-import difflib
 import fnmatch
 import functools
 import hashlib
@@ -22,17 +20,22 @@ import numpy as np
 from absl import logging
 
 from thickets import noise
-from thickets.errors import UserError
+from thickets.errors import UserError, nearest, shorten
 
-Params = Any  # A nested dict of arrays.
-Names = Any  # A tree of the same structure, of templates.
+# A nested dict of arrays; not a type of its own, since JAX puts other things into
+# its leaves while it transforms a tree.
+Params = Any
+# A tree of the same structure, with a name template at every leaf.
+Names = Any
+
+_NUM_SHOWN = 6  # Words of a list that a message shows.
 
 
 def tensor_names(base: Params, *, stacked: Sequence[str] = ()) -> Names:
   """Returns the tree of name templates that the paths of `base` suggest.
 
   Args:
-    base: nested dict of arrays.
+    base: a nested dict of arrays.
     stacked: dotted prefixes, such as "layers", below which every leaf is a
       stack along its first axis; the index goes behind the prefix.
 
@@ -45,7 +48,7 @@ def tensor_names(base: Params, *, stacked: Sequence[str] = ()) -> Names:
   """
   unused = set(stacked)
 
-  def name(path, _):
+  def name(path: Any, _: Any) -> str:
     dotted = _dotted(path)
     if "{}" in dotted:
       raise ValueError(
@@ -62,7 +65,7 @@ def tensor_names(base: Params, *, stacked: Sequence[str] = ()) -> Names:
   if unused:
     raise ValueError(
       f"stacked must list prefixes of leaves, got {sorted(unused)} with nothing"
-      f" below. The tree has {_shorten(_paths(base))}."
+      f" below. The tree has {shorten(_paths(base), _NUM_SHOWN)}."
     )
   return names
 
@@ -71,6 +74,10 @@ def named_leaves(
   base: Params, names: Names | None = None
 ) -> list[tuple[str, Any]]:
   """Pairs every leaf of `base` with its template, in tree order.
+
+  Args:
+    base: a nested dict of arrays.
+    names: the tree of templates, `tensor_names(base)` by default.
 
   Raises:
     ValueError: if the trees differ in structure, a leaf has fewer axes than its
@@ -82,7 +89,7 @@ def named_leaves(
   if structure != base_structure:
     raise ValueError(
       "names must be a tree like the parameters, with a template at every leaf;"
-      f" got {_shorten(_paths(names))} for parameters {_shorten(_paths(base))}."
+      f" got {shorten(_paths(names), _NUM_SHOWN)} for parameters {shorten(_paths(base), _NUM_SHOWN)}."
     )
   pairs = list(zip(templates, leaves, strict=True))
   _check_distinct(
@@ -95,7 +102,7 @@ def slice_names(template: str, leaf: Any) -> np.ndarray:
   """The logical names inside a leaf, shaped like its stacking axes.
 
   Args:
-    template: the leaf's template with S >= 0 braces.
+    template: the template of the leaf, with S >= 0 pairs of braces.
     leaf: an array of at least S axes.
 
   Returns:
@@ -114,18 +121,14 @@ def slice_names(template: str, leaf: Any) -> np.ndarray:
   return np.array(flat).reshape(shape)
 
 
-def logical_tensors(
-  base: Params, names: Names | None = None
-) -> Iterator[tuple[str, Any]]:
-  """Yields (logical name, array) for every tensor, slices of stacks included."""
-  for name, leaf, index in _places(base, names):
-    yield name, leaf[index] if index else leaf
-
-
 def identify(base: Params, names: Names | None = None) -> str:
   """Returns the identity of a base: a hash over names, dtypes, shapes and bytes.
 
   Stacked and unstacked layouts of the same weights have the same identity.
+
+  Args:
+    base: a nested dict of arrays.
+    names: the tree of templates, `tensor_names(base)` by default.
 
   Returns:
     SHA-256 in hexadecimal.
@@ -142,13 +145,13 @@ def identify(base: Params, names: Names | None = None) -> str:
 
 
 def hash_names(base: Params, names: Names | None = None) -> str:
-  """A short hash over the logical names, which noise is addressed by."""
+  """A short hash over the logical names, by which noise is addressed."""
   text = "|".join(sorted(name for name, _, _ in _places(base, names)))
   return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def list_dtypes(base: Params) -> list[str]:
-  """The dtypes that a base is held in, which may differ from the stored ones."""
+  """The dtypes in which a base is held, which may differ from the stored ones."""
   return sorted({jnp.result_type(leaf).name for leaf in jax.tree.leaves(base)})
 
 
@@ -164,26 +167,8 @@ def select_names(
   Raises:
     UserError: if a pattern matches nothing, or nothing is left.
   """
-  matches = collections.OrderedDict()
-  for pattern in (*include, *exclude):
-    matches[pattern] = frozenset(fnmatch.filter(names, pattern))
-    if not matches[pattern]:
-      raise UserError(
-        f"A pattern must match at least one tensor, got {pattern!r}. Nearest:"
-        f" {nearest(pattern, names)}."
-      )
-    logging.info(
-      "pattern %r (%s) matches %d of %d tensors",
-      pattern,
-      "include" if pattern in include else "exclude",
-      len(matches[pattern]),
-      len(names),
-    )
-  chosen = (
-    frozenset()
-    .union(*(matches[p] for p in include))
-    .difference(*(matches[p] for p in exclude))
-  )
+  included = frozenset().union(*(_match(p, names) for p in include))
+  chosen = included.difference(*(_match(p, names) for p in exclude))
   if not chosen:
     raise UserError(
       f"include={list(include)} without exclude={list(exclude)} must leave at"
@@ -192,13 +177,38 @@ def select_names(
   return chosen
 
 
-def nearest(word: str, known: Sequence[str], *, count: int = 5) -> str:
-  """The known words nearest to `word`, for error messages."""
-  close = difflib.get_close_matches(word, known, n=count, cutoff=0.3)
-  return ", ".join(close or sorted(known)[:count])
+def log_matches(
+  names: tuple[str, ...], include: tuple[str, ...], exclude: tuple[str, ...]
+) -> None:
+  """Logs how many of the names each pattern matches.
+
+  Raises:
+    UserError: if a pattern matches nothing.
+  """
+  for role, patterns in (("include", include), ("exclude", exclude)):
+    for pattern in patterns:
+      logging.info(
+        "pattern %r (%s) matches %d of %d tensors",
+        pattern,
+        role,
+        len(_match(pattern, names)),
+        len(names),
+      )
 
 
-def _places(base, names) -> Iterator[tuple[str, Any, tuple[int, ...]]]:
+def _match(pattern: str, names: Sequence[str]) -> frozenset[str]:
+  matched = frozenset(fnmatch.filter(names, pattern))
+  if not matched:
+    raise UserError(
+      f"A pattern must match at least one tensor, got {pattern!r}. Nearest:"
+      f" {nearest(pattern, names)}."
+    )
+  return matched
+
+
+def _places(
+  base: Params, names: Names | None
+) -> Iterator[tuple[str, Any, tuple[int, ...]]]:
   """(Logical name, leaf, index of the slice) of every tensor."""
   for template, leaf in named_leaves(base, names):
     slices = slice_names(template, leaf)
@@ -208,7 +218,8 @@ def _places(base, names) -> Iterator[tuple[str, Any, tuple[int, ...]]]:
 
 @functools.lru_cache(maxsize=64)
 def _check_distinct(leaves: tuple[tuple[str, tuple[int, ...]], ...]) -> None:
-  owners = {}
+  """Refuses (template, shape of the stack) pairs that share a name or a hash."""
+  owners: dict[int, str] = {}
   for template, shape in leaves:
     placeholder = np.empty((*shape, 0), np.bool_)
     for name in slice_names(template, placeholder).reshape(-1):
@@ -231,14 +242,9 @@ def _stack_shape(template: str, leaf: Any) -> tuple[int, ...]:
   return tuple(np.shape(leaf)[:num_axes])
 
 
-def _dotted(path) -> str:
+def _dotted(path: Any) -> str:
   return jax.tree_util.keystr(path, simple=True, separator=".")
 
 
 def _paths(tree: Any) -> list[str]:
   return [_dotted(p) for p, _ in jax.tree_util.tree_leaves_with_path(tree)]
-
-
-def _shorten(words: Sequence[str], count: int = 6) -> str:
-  shown = ", ".join(words[:count])
-  return f"{shown}, … ({len(words)} in all)" if len(words) > count else shown

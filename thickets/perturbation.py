@@ -21,7 +21,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float32, UInt32
 
-from thickets import naming, noise
+from thickets import errors, naming, noise
 from thickets.errors import UserError
 from thickets.members import Member, MemberArrays
 from thickets.naming import Names, Params
@@ -106,7 +106,7 @@ def kind_from_json(fields: dict[str, Any]) -> Kind:
   if name not in _KINDS:
     raise ValueError(
       f"kind must be one of {list(kind_names())}, got {name!r}. Nearest:"
-      f" {naming.nearest(str(name), kind_names())}."
+      f" {errors.nearest(str(name), kind_names())}."
     )
   known = {field.name for field in dataclasses.fields(_KINDS[name])}
   if unknown := sorted(set(fields) - known):
@@ -187,6 +187,8 @@ def describe_kind(
 ) -> dict[str, int]:
   """Counts the tensors and weights of `base` and those that take part.
 
+  Logs how many tensors each pattern of the kind matches.
+
   Returns:
     `num_tensors`, `num_weights`, `num_perturbed_tensors` and
     `num_perturbed_weights`.
@@ -198,9 +200,10 @@ def describe_kind(
     "num_perturbed_tensors": 0,
     "num_perturbed_weights": 0,
   }
-  for (template, leaf), mask in zip(
-    pairs, find_participants(kind, pairs), strict=True
-  ):
+  taking_part = find_participants(kind, pairs)
+  slices = _perturbable_slices(pairs)
+  naming.log_matches(_join_names(slices), kind.include, kind.exclude)
+  for (template, leaf), mask in zip(pairs, taking_part, strict=True):
     counts["num_tensors"] += naming.slice_names(template, leaf).size
     counts["num_weights"] += int(np.size(leaf))
     counts["num_perturbed_tensors"] += int(mask.sum())
@@ -212,13 +215,8 @@ def describe_kind(
 
 def find_participants(kind: Kind, pairs) -> list[np.ndarray]:
   """For each leaf, which of its slices take part, shaped like its stack."""
-  slices = [
-    naming.slice_names(template, leaf)
-    if _is_perturbable(template, leaf)
-    else np.array([], str)
-    for template, leaf in pairs
-  ]
-  every_name = tuple(name for names in slices for name in names.reshape(-1))
+  slices = _perturbable_slices(pairs)
+  every_name = _join_names(slices)
   if not every_name:
     raise UserError(
       "The base must have a tensor of floating-point numbers to perturb, got"
@@ -227,6 +225,20 @@ def find_participants(kind: Kind, pairs) -> list[np.ndarray]:
   chosen = naming.select_names(every_name, kind.include, kind.exclude)
   is_chosen = np.vectorize(chosen.__contains__, otypes=[np.bool_])
   return [is_chosen(names) for names in slices]
+
+
+def _perturbable_slices(pairs) -> list[np.ndarray]:
+  """The names of each leaf's slices; none where its dtype cannot be perturbed."""
+  return [
+    naming.slice_names(template, leaf)
+    if _is_perturbable(template, leaf)
+    else np.array([], str)
+    for template, leaf in pairs
+  ]
+
+
+def _join_names(slices: Sequence[np.ndarray]) -> tuple[str, ...]:
+  return tuple(name for names in slices for name in names.reshape(-1))
 
 
 def _is_perturbable(template: str, leaf: Any) -> bool:

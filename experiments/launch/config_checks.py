@@ -8,7 +8,7 @@ from typing import Any
 
 import ml_collections
 
-from thickets import naming
+from thickets import errors
 from thickets.errors import UserError
 
 
@@ -26,7 +26,7 @@ def check_keys(
   for key in config:
     name = f"{path}{key}"
     if key not in reference:
-      near = naming.nearest(key, list(reference), count=1)
+      near = errors.nearest(key, list(reference), count=1)
       problems.append(f"{name} is no config key. Nearest: {path}{near}.")
       continue
     value, model = config[key], reference[key]
@@ -93,7 +93,7 @@ def check_choices(
   """Checks that words are known, and names the nearest of those that are."""
   return [
     f"{name} must be one of {sorted(known)}, got {_get(config, name)!r}."
-    f" Nearest: {naming.nearest(_get(config, name), list(known), count=1)}."
+    f" Nearest: {errors.nearest(_get(config, name), list(known), count=1)}."
     for name, known in choices.items()
     if _get(config, name) not in known
   ]

@@ -15,7 +15,7 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from thickets import naming
+from thickets import errors
 from thickets.errors import UserError
 
 _OVERRIDE = re.compile("--?config[.]([^=]*)")
@@ -194,7 +194,7 @@ class BinaryFlags:
     name = word.lstrip("-").partition("=")[0]
     if not len(self.values):
       return f"{self._program} takes no flags, got --{name}."
-    near = naming.nearest(
+    near = errors.nearest(
       name, [f"--{known}" for known in self.values], count=1
     )
     return (
@@ -236,7 +236,7 @@ class BinaryFlags:
               part if isinstance(part, ml_collections.ConfigDict) else ()
             )
           ]
-          near = naming.nearest(f"--config.{path}{key}", known, count=1)
+          near = errors.nearest(f"--config.{path}{key}", known, count=1)
           raise UserError(
             f"--config has no key {name!r}."
             + (f" Nearest: {near}." if known else "")

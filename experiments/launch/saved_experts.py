@@ -6,7 +6,7 @@ from absl import flags
 
 from experiments import launch
 from thickets.errors import UserError
-from thickets.generation.generator import Decoding
+from thickets.generation.decoding import Decoding
 from thickets.generation.sampling import Sampling
 from thickets.models import hub, transformer
 from thickets.runs import experts

@@ -58,7 +58,8 @@ def run(spec: SignalsSpec, workdir: str) -> JsonObject:
     clock.lap("scoring_s")
     choice = signals_results.plan_judging(
       scores,
-      ensemble=spec.ensemble,
+      top_k=spec.ensemble.sizes,
+      primary_k=spec.ensemble.top_k,
       populations=spec.populations,
       num_blocks=_NUM_BLOCKS,
       num_random=_NUM_RANDOM,

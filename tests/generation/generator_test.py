@@ -19,14 +19,19 @@ from absl.testing import parameterized
 from golden import transformer_cases as cases
 
 from thickets.errors import UserError
+from thickets.generation import batching as batching_lib
 from thickets.generation import decode_step
-from thickets.generation import generator as generator_lib
 from thickets.generation import programs as programs_lib
-from thickets.generation.generator import Decoding, Generator
-from thickets.generation.sampling import Sampling
+from thickets.generation.batching import Batching
+from thickets.generation.decode_step import DecodeSpec, Prompts
+from thickets.generation.decoding import Decoding
+from thickets.generation.generator import Generator
+from thickets.generation.sampling import GREEDY, RowSampling, Sampling
 from thickets.members import Member
 from thickets.models import config as config_lib
-from thickets.models import layout, transformer
+from thickets.models import layout as layout_lib
+from thickets.models import transformer
+from thickets.models.layout import Layout
 from thickets.perturbation import perturb
 from thickets.search import meshes
 
@@ -136,15 +141,15 @@ def spy(generator, name):
 class OracleTest(Comparison):
   @parameterized.parameters(
     # A window shorter than the prefix, two segments, layers scanned.
-    ("olmo3", 18, True, 1, 11, 5),
+    ("olmo3", 18, Layout.STACKED, 1, 11, 5),
     # Learned positions, prompts spread over the devices, one segment.
-    ("gpt2", 18, False, 8, 8, None),
+    ("gpt2", 18, Layout.APART, 8, 8, None),
   )
   # Eight rows of eight tokens are read in blocks of three rows, which overlap.
   @mock.patch.object(programs_lib, "CPU_BLOCK_TOKENS", 24)
   @pytest.mark.slow
   def test_a_shared_prefix_is_read_once(
-    self, name, prefix, is_stacked, num_devices, num_steps, segment
+    self, name, prefix, layout, num_devices, num_steps, segment
   ):
     config, params, apply = _model(name)
     prompts = make_prompts((3, 8, 1, 6, 2, 7, 5, 8), prefix=prefix)
@@ -152,8 +157,8 @@ class OracleTest(Comparison):
       config,
       Decoding(num_steps),
       mesh=meshes.make_mesh(jax.devices()[:num_devices]),
-      segment=segment,
-      is_stacked=is_stacked,
+      batching=Batching(segment=segment),
+      layout=layout,
     )
     with (
       spy(generator, "run_prefix") as runs,
@@ -163,7 +168,9 @@ class OracleTest(Comparison):
     (((_, tokens), _),) = runs.call_args_list
     self.assertEqual(list(tokens), prompts[0][:prefix])
     (call,) = fill.call_args_list
-    self.assertEqual(call.args[2].shape, (num_devices, 8 // num_devices, 8))
+    self.assertEqual(
+      call.args[1].tokens.shape, (num_devices, 8 // num_devices, 8)
+    )
     expected = expect(apply, params, prompts, num_steps)
     self.assert_follows(responses, expected)
     self.assertGreater(len(np.unique(expected.tokens)), 12)
@@ -186,7 +193,7 @@ class OracleTest(Comparison):
     ([[1] * 20 + [2], [1] * 20 + [3], [5] + [1] * 20], 0),
   )
   def test_find_prefix(self, prompts, length):
-    self.assertEqual(generator_lib.find_prefix(prompts), length)
+    self.assertEqual(batching_lib.find_prefix(prompts), length)
 
 
 class FinishingTest(Comparison):
@@ -207,10 +214,10 @@ class FinishingTest(Comparison):
     tokens = cls.expected.tokens
     cls.stop_tokens = (int(tokens[0, 0]), int(tokens[1, 3]), int(tokens[2, 9]))
     cls.config = config
-    cls.generator = cls._make(segment=5)
+    cls.generator = cls._make(5)
 
   @classmethod
-  def _make(cls, stop_strings=(), **options):
+  def _make(cls, segment, stop_strings=()):
     """A generator; what it compiles does not depend on these options."""
     generator = Generator(
       cls.config,
@@ -221,9 +228,9 @@ class FinishingTest(Comparison):
         num_tokens=cls.NUM_TOKENS,
       ),
       mesh=one_device(),
-      is_stacked=False,
+      batching=Batching(segment=segment),
+      layout=Layout.APART,
       detokenize=_detokenize,
-      **options,
     )
     if hasattr(cls, "generator"):
       generator.programs = cls.generator.programs
@@ -244,7 +251,7 @@ class FinishingTest(Comparison):
 
   @parameterized.parameters(5, 15)
   def test_rows_end_by_themselves_or_run_out(self, segment):
-    generator = self._make(segment=segment)
+    generator = self._make(segment)
     responses = generator.generate(self.params, self.prompts)
     self.assert_follows(responses, self.expected, is_end=self._is_end)
 
@@ -257,34 +264,36 @@ class FinishingTest(Comparison):
 
   @parameterized.parameters(([1], None), ([3, 1, 4, 6, 7, 5], 3))
   def test_company_leaves_rows_alone(self, rows, at_once):
-    responses = self._make(segment=15).generate(
-      self.params, [self.prompts[row] for row in rows], rows=at_once
+    responses = self._make(15).generate(
+      self.params,
+      [self.prompts[row] for row in rows],
+      batching=Batching(rows=at_once, segment=15),
     )
     self.assert_follows(responses, self.expected, rows, self._is_end)
 
   def test_finished_rows_leave_and_compilations_are_few(self):
     compiled = self.generator.programs.compiled
     self.generator.generate(self.params, self.prompts)
-    before = compiled.num_compilations
+    num_compilations = compiled.num_compilations
     with (
       spy(self.generator, "run_segment") as segments,
       spy(self.generator, "regroup") as regroups,
     ):
       self.generator.generate(self.params, self.prompts)
-    self.assertEqual(compiled.num_compilations, before)
+    self.assertEqual(compiled.num_compilations, num_compilations)
     lengths = np.array(
       [cut(tokens, self._is_end)[0] for tokens in self.expected.tokens]
     )
     sizes = [int(np.ceil(fraction * 8)) for fraction in ROW_FRACTIONS]
     for call, begin in zip(segments.call_args_list, (1, 6, 11), strict=True):
-      *_, active = call.args
+      _, before, active = call.args
       needed = int(np.sum(lengths > begin))
       self.assertEqual(active.sum(), needed)
       fitting = min(size for size in sizes if size >= needed)
       self.assertEqual(active.shape, (1, fitting))
-      memory = jax.tree.leaves(call.args[2].memory)[0]
-      # Memory for what was read and this segment, no more.
-      self.assertEqual(memory.shape[-2], 8 + begin + 4)
+      keys = jax.tree.leaves(before.kv_cache)[0]
+      # Slots for what was read and this segment, no more.
+      self.assertEqual(keys.shape[-2], 8 + begin + 4)
     self.assertLess(fitting, 8)
     self.assertLessEqual(regroups.call_count, segments.call_count)
 
@@ -335,7 +344,7 @@ class FinishingTest(Comparison):
     ends = [cut(tokens, is_end)[0] for tokens in self.expected.tokens]
     self.assertEqual((ends[first], ends[second], ends[both]), (7, 9, last))
     for segment in (5, 15):
-      generator = self._make(tuple(stops), segment=segment)
+      generator = self._make(segment, tuple(stops))
       responses = generator.generate(self.params, self.prompts)
       self.assert_follows(responses, self.expected, is_end=is_end)
 
@@ -357,7 +366,11 @@ class SampledTest(Comparison):
       9, Sampling(temperature=2.0, top_k=30, top_p=0.9), num_tokens=80
     )
     cls.generator = Generator(
-      config, cls.decoding, mesh=one_device(), is_stacked=False, segment=4
+      config,
+      cls.decoding,
+      mesh=one_device(),
+      batching=Batching(segment=4),
+      layout=Layout.APART,
     )
     cls.responses = cls.generator.generate(cls.params, cls.prompts, cls.keys)
 
@@ -381,8 +394,8 @@ class SampledTest(Comparison):
       _model("qwen3")[0],
       self.decoding,
       mesh=one_device(),
-      is_stacked=False,
-      segment=8,
+      batching=Batching(segment=8),
+      layout=Layout.APART,
     )
     alone = generator.generate(self.params, self.prompts[3:4], self.keys[3:4])
     self.assert_rows(alone, [3])
@@ -408,8 +421,8 @@ class SampledTest(Comparison):
       _model("qwen3")[0],
       Decoding(9, num_tokens=80),
       mesh=one_device(),
-      is_stacked=False,
-      segment=4,
+      batching=Batching(segment=4),
+      layout=Layout.APART,
     ).generate(self.params, self.prompts)
     np.testing.assert_array_equal(responses.tokens[::2], greedy.tokens[::2])
 
@@ -451,18 +464,18 @@ class MembersTest(Comparison):
   def _place(self, mesh):
     """All members' weights over both axes of a mesh."""
     return jax.device_put(
-      layout.stack_members(self.params),
-      layout.member_shardings(transformer.shardings(self.config, mesh)),
+      layout_lib.stack_weights(self.params),
+      layout_lib.member_shardings(transformer.shardings(self.config, mesh)),
     )
 
   @parameterized.parameters(
-    (1, False, 0, 6),
+    (1, Layout.APART, 0, 6),
     # Two members in a group, halved weights, and a prefix.
-    (2, True, 17, 6),
+    (2, Layout.STACKED, 17, 6),
   )
   @pytest.mark.slow
   def test_every_member_generates_as_it_would_alone(
-    self, num_model, is_stacked, prefix, num_steps
+    self, num_model, layout, prefix, num_steps
   ):
     mesh = meshes.make_mesh(model=num_model)
     prompts = make_prompts((3, 8, 1), prefix=prefix)
@@ -470,16 +483,13 @@ class MembersTest(Comparison):
       self.config,
       Decoding(num_steps),
       mesh=mesh,
-      is_stacked=is_stacked,
+      layout=layout,
     )
     responses = generator.generate_members(self._place(mesh), prompts)
     self.assertEqual(responses.tokens.shape, (8, 3, num_steps))
     for member, params in enumerate(self.params):
-      alone = generator_lib.Responses(
-        responses.tokens[member],
-        responses.lengths[member],
-        responses.log_probs[member],
-        responses.stopped[member],
+      alone = jax.tree.map(
+        lambda field, member=member: field[member], responses
       )
       expected = expect(_model("qwen3")[2], params, prompts, num_steps)
       self.assert_follows(alone, expected)
@@ -533,7 +543,7 @@ class RefusalTest(parameterized.TestCase):
 
   def test_prompts_that_just_fit_are_not_refused(self):
     config = _model("qwen3")[0]
-    generator_lib.check_prompts([[0], [95] * 124], config, Decoding(4))
+    Decoding(4).check_prompts([[0], [95] * 124], config)
 
   def test_sampling_without_keys(self):
     config, params, _ = _model("qwen3")
@@ -582,40 +592,29 @@ class SizeTest(parameterized.TestCase):
     """Lengths of the programs of a model with two kinds of layers, as text."""
     fields = cases.CASES["olmo3"] | {"num_hidden_layers": num_layers}
     config = config_lib.parse_config(fields)
-    options = {"num_tokens": 97, "is_stacked": True}
+    spec = DecodeSpec(config, GREEDY, (), 97, Layout.STACKED)
     params = transformer.abstract_params(config, jnp.float32)
     shape = jax.ShapeDtypeStruct
     rows, scalar = shape((4,), jnp.int32), shape((), jnp.int32)
     prefix = jax.eval_shape(
-      functools.partial(decode_step.run_prefix, config, is_stacked=True),
+      functools.partial(decode_step.run_prefix, spec),
       params,
       shape((20,), jnp.int32),
     )
     prefill = functools.partial(
-      decode_step.prefill,
-      config,
-      generator_lib.GREEDY,
-      num_slots=20,
-      block=2,
-      **options,
+      decode_step.prefill, spec, num_slots=20, block_rows=2
     )
-    texts = (
+    prompts = Prompts(
       shape((4, 8), jnp.int32),
       rows,
-      shape((4, 2), jnp.uint32),
-      shape((4,), jnp.float32),
+      RowSampling(shape((4, 2), jnp.uint32), shape((4,), jnp.float32)),
     )
-    state = jax.eval_shape(prefill, params, prefix, *texts)
-
-    def step(params, *arguments):
-      return decode_step.step(
-        config, generator_lib.GREEDY, params, *arguments, num_tokens=97
-      )
-
+    state = jax.eval_shape(prefill, params, prefix, prompts)
+    step = functools.partial(decode_step.step, spec)
     apply = functools.partial(transformer.apply, config)
     lowered = (
-      jax.jit(prefill).lower(params, prefix, *texts),
+      jax.jit(prefill).lower(params, prefix, prompts),
       jax.jit(step).lower(params, prefix, state, scalar, scalar),
-      jax.jit(apply).lower(params, texts[0]),
+      jax.jit(apply).lower(params, prompts.tokens),
     )
     return [len(program.as_text()) for program in lowered]

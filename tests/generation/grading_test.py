@@ -18,6 +18,7 @@ import pytest
 from absl.testing import parameterized
 
 from thickets.generation import grading
+from thickets.generation.decoding import Responses
 from thickets.runs import record_log
 from thickets.tasks import base
 from thickets.tasks.base import Example
@@ -78,12 +79,12 @@ class GradeTextsTest(parameterized.TestCase):
 
 def _part(tokens):
   tokens = np.array(tokens, np.int32)
-  return {
-    "tokens": tokens,
-    "lengths": np.full(len(tokens), tokens.shape[1]),
-    "stopped": np.zeros(len(tokens), bool),
-    "log_probs": np.zeros(tokens.shape, np.float32),
-  }
+  return Responses(
+    tokens=tokens,
+    lengths=np.full(len(tokens), tokens.shape[1]),
+    stopped=np.zeros(len(tokens), bool),
+    log_probs=np.zeros(tokens.shape, np.float32),
+  )
 
 
 class ResponsesTest(parameterized.TestCase):
@@ -136,10 +137,10 @@ class WorkersTest(parameterized.TestCase):
   def test_workers_end_with_a_parent_that_was_killed(self):
     script = """
       import multiprocessing, sys, time
-      from thickets import grading
+      from thickets.generation import grading
       if __name__ == "__main__":
-        with grading.Workers(grading.Grader(str, len), 2) as workers:
-          workers.executor.submit(len, "").result()
+        with grading.start_grading(grading.Grader(str, len), 2) as started:
+          started.executor.submit(len, "").result()
           for process in multiprocessing.active_children():
             print(process.pid, flush=True)
           print(flush=True)

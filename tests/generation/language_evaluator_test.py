@@ -13,12 +13,17 @@ from absl.testing import parameterized
 from golden import transformer_cases as cases
 
 from thickets.errors import UserError
-from thickets.generation import generator as generator_lib
 from thickets.generation import grading, language_evaluator, memory_plan
+from thickets.generation.batching import Batching
+from thickets.generation.decoding import Decoding, Responses
+from thickets.generation.generator import Generator
+from thickets.generation.grading import Grading
 from thickets.generation.member_weights import Rebuilder
 from thickets.generation.sampling import Sampling
 from thickets.members import BASE, Member, stack_members
-from thickets.models import layout, transformer
+from thickets.models import layout as layout_lib
+from thickets.models import transformer
+from thickets.models.layout import Layout
 from thickets.perturbation import Gaussian, perturb
 from thickets.search import engine, meshes, population, selection
 from thickets.search.compiled import Programs
@@ -49,15 +54,15 @@ def _prompts(count=5):
   return [rng.integers(0, vocab, 3 + 2 * n).tolist() for n in range(count)]
 
 
-def _evaluator(mesh=None, **options):
-  decoding = options.pop("decoding", generator_lib.Decoding(6))
-  return language_evaluator.LanguageEvaluator(
+def _evaluator(mesh=None, *, decoding=None, started=None, key=None, **counts):
+  generator = Generator(
     _model().config,
-    decoding,
-    options.pop("host_fn", grading.Grader(detokenize, grade)),
+    decoding or Decoding(6),
     mesh=mesh,
-    **options,
+    batching=Batching(**counts),
   )
+  started = started or Grading(grading.Grader(detokenize, grade))
+  return language_evaluator.LanguageEvaluator(generator, started, key=key)
 
 
 @functools.lru_cache
@@ -65,9 +70,7 @@ def _expected(num_members):
   """Responses of members, each alone on one device."""
   mesh = meshes.make_mesh(jax.devices()[:1])
   config, params = _model().config, _model().params
-  generator = generator_lib.Generator(
-    config, generator_lib.Decoding(6), mesh=mesh
-  )
+  generator = Generator(config, Decoding(6), mesh=mesh)
   names = transformer.tensor_names(params)
   said = []
   for member in (*_members(num_members), BASE):
@@ -133,7 +136,7 @@ class LanguageEvaluatorTest(parameterized.TestCase):
         programs, "prefill", wraps=programs.prefill
       ) as prefill:
         channels = _score(evaluator, _members(5), batch, width)
-      read = [call.args[2].shape[1] for call in prefill.call_args_list]
+      read = [call.args[1].tokens.shape[1] for call in prefill.call_args_list]
       self.assertLessEqual(max(read), rows)
       np.testing.assert_array_equal(channels["first"], _expected(10)[:5, :, 0])
 
@@ -162,14 +165,13 @@ class LanguageEvaluatorTest(parameterized.TestCase):
     batch = language_evaluator.make_batch(_prompts())
     here = _score(_evaluator(), _members(8), batch, 8)
     grader = grading.Grader(detokenize, grade)
-    with grading.Workers(grader, 1) as workers:
-      evaluator = _evaluator(host_fn=workers.host_fn, executor=workers.executor)
-      there = _score(evaluator, _members(8), batch, 8)
+    with grading.start_grading(grader, 1) as started:
+      there = _score(_evaluator(started=started), _members(8), batch, 8)
     for name, values in here.items():
       np.testing.assert_array_equal(there[name], values)
 
   def test_samples_depend_on_key_member_and_example_alone(self):
-    decoding = generator_lib.Decoding(2, sampling=Sampling(1.0))
+    decoding = Decoding(2, sampling=Sampling(1.0))
     mesh = meshes.make_mesh(jax.devices()[:1])
 
     evaluator = _evaluator(mesh, decoding=decoding, key=jax.random.key(0))
@@ -225,7 +227,7 @@ class LanguageEvaluatorTest(parameterized.TestCase):
 
   def test_refuses_sampling_without_a_key(self):
     with self.assertRaisesRegex(UserError, "Pass key"):
-      _evaluator(decoding=generator_lib.Decoding(6, sampling=Sampling(1.0)))
+      _evaluator(decoding=Decoding(6, sampling=Sampling(1.0)))
 
 
 class GraderTest(parameterized.TestCase):
@@ -238,22 +240,22 @@ class GraderTest(parameterized.TestCase):
     (lambda index, text: {"score": 1.0, "length": 3}, "the response's own"),
   )
   def test_refuses_wrong_channels(self, wrong, message):
-    part = {
-      "tokens": np.ones((2, 3), np.int32),
-      "lengths": np.array([2, 1]),
-      "stopped": np.array([True, False]),
-      "log_probs": np.zeros((2, 3), np.float32),
-    }
+    part = Responses(
+      tokens=np.ones((2, 3), np.int32),
+      lengths=np.array([2, 1]),
+      stopped=np.array([True, False]),
+      log_probs=np.zeros((2, 3), np.float32),
+    )
     with self.assertRaisesRegex(ValueError, message):
       grading.Grader(detokenize, wrong)(part, {"index": np.array([0, 1])})
 
   def test_grades_tokens_up_to_the_length(self):
-    part = {
-      "tokens": np.array([[5, 6, -1], [7, -1, -1]], np.int32),
-      "lengths": np.array([2, 1]),
-      "stopped": np.array([True, False]),
-      "log_probs": np.zeros((2, 3), np.float32),
-    }
+    part = Responses(
+      tokens=np.array([[5, 6, -1], [7, -1, -1]], np.int32),
+      lengths=np.array([2, 1]),
+      stopped=np.array([True, False]),
+      log_probs=np.zeros((2, 3), np.float32),
+    )
     said = []
 
     def record(index, text):
@@ -268,41 +270,38 @@ class GraderTest(parameterized.TestCase):
     np.testing.assert_array_equal(channels["stopped"], [True, False])
 
   def test_a_member_of_nan_has_failed(self):
-    part = {
-      "tokens": np.ones((2, 2), np.int32),
-      "lengths": np.array([2, 2]),
-      "stopped": np.array([False, False]),
-      "log_probs": np.array([[-1, -2], [-1, np.nan]], np.float32),
-    }
+    part = Responses(
+      tokens=np.ones((2, 2), np.int32),
+      lengths=np.array([2, 2]),
+      stopped=np.array([False, False]),
+      log_probs=np.array([[-1, -2], [-1, np.nan]], np.float32),
+    )
     grader = grading.Grader(detokenize, lambda index, text: {"score": 1})
     channels = grader(part, {"index": np.array([0, 1])})
     np.testing.assert_array_equal(channels["score"], [1, np.nan])
 
 
 class RebuilderTest(parameterized.TestCase):
-  def _rebuilder(self, mesh, is_stacked=True):
+  def _rebuilder(self, mesh, layout=Layout.STACKED):
     config, params = _model().config, _model().params
     shardings = transformer.shardings(config, mesh)
     base = jax.device_put(params, shardings)
-    return base, Rebuilder(
-      config, Gaussian(), mesh, Programs(), is_stacked=is_stacked
-    )
+    return base, Rebuilder(config, Gaussian(), mesh, Programs(), layout)
 
-  @parameterized.parameters(({"model": 2}, True), ({}, False))
+  @parameterized.parameters(({"model": 2}, Layout.STACKED), ({}, Layout.APART))
   @pytest.mark.slow
-  def test_weights_have_the_bits_of_one_device(self, mesh, is_stacked):
+  def test_weights_have_the_bits_of_one_device(self, mesh, layout):
     mesh = meshes.make_mesh(**mesh)
-    base, rebuilder = self._rebuilder(mesh, is_stacked)
+    base, rebuilder = self._rebuilder(mesh, layout)
     members = _members(8)
     names = transformer.tensor_names(base)
     expected = [perturb(_model().params, m, names=names) for m in members]
-    if not is_stacked:
-      expected = [layout.take_apart(params) for params in expected]
+    expected = [layout.arrange(params) for params in expected]
     many = rebuilder.rebuild_many(base, stack_members(members))
     jax.tree.map(
       np.testing.assert_array_equal,
       jax.device_get(many),
-      jax.device_get(layout.stack_members(expected)),
+      jax.device_get(layout_lib.stack_weights(expected)),
     )
     one = rebuilder.rebuild_one(base, members[5])
     jax.tree.map(
@@ -353,13 +352,16 @@ class ImportTest(parameterized.TestCase):
     )
     code = (
       f"import sys; sys.modules.update(dict.fromkeys({absent!r}))\n"
-      "import thickets.generation.language_evaluator, thickets.generation.generator, thickets.search.engine\n"
+      "import thickets.generation.generator, thickets.search.engine\n"
+      "import thickets.generation.language_evaluator\n"
       "import experiments.benchmark, configs.benchmark_language\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=_ROOT)
 
-  @parameterized.parameters("population", "perturb", "randopt")
+  @parameterized.parameters(
+    "search/engine", "search/population", "search/randopt", "perturbation"
+  )
   def test_the_core_knows_no_language_models(self, module):
     text = (_ROOT / "thickets" / f"{module}.py").read_text(encoding="utf-8")
-    for word in ("language", "decode", "models", "token"):
+    for word in ("language", "generation", "models", "token"):
       self.assertNotRegex(text, rf"import .*{word}|from .*{word}")

@@ -10,6 +10,8 @@ from golden import transformer_cases as cases
 from configs import benchmark_language
 from thickets.errors import UserError
 from thickets.generation import memory_plan
+from thickets.generation.batching import Batching
+from thickets.generation.memory_plan import Workload
 from thickets.models import config as config_lib
 from thickets.models import memory
 from thickets.search import meshes
@@ -30,13 +32,14 @@ _LARGE = benchmark_language.get_config("qwen2_5_3b").model.to_dict() | {
 def _plan(size, config, *, model=1, dtype=jnp.bfloat16, **options):
   """A plan for devices of `size` bytes."""
   mesh = meshes.make_mesh(jax.devices()[:model], model=model)
-  options = {
-    "num_prompts": 200,
-    "prompt_tokens": 60,
-    "new_tokens": 40,
-  } | options
+  workload = Workload(
+    num_prompts=options.pop("num_prompts", 200),
+    prompt_tokens=options.pop("prompt_tokens", 60),
+    new_tokens=options.pop("new_tokens", 40),
+  )
+  asked = Batching(**options)
   with mock.patch.object(memory, "device_size_bytes", lambda _: size):
-    return memory_plan.plan_memory(config, dtype, mesh, **options)
+    return memory_plan.plan_memory(config, dtype, mesh, workload, asked)
 
 
 class PlanTest(parameterized.TestCase):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from thickets.errors import UserError
 from thickets.generation import sampling
-from thickets.generation.sampling import Sampling
+from thickets.generation.sampling import RowSampling, Sampling
 
 NUM_TOKENS = 12
 LOGITS = hypothesis.extra.numpy.arrays(
@@ -28,7 +28,14 @@ LOGITS = hypothesis.extra.numpy.arrays(
 
 @functools.partial(jax.jit, static_argnames=("how", "num_tokens"))
 def _choose(logits, keys, step, *, how, num_tokens=NUM_TOKENS):
-  return sampling.choose_tokens(logits, keys, step, how, num_tokens=num_tokens)
+  temperatures = jnp.full(logits.shape[:1], how.temperature)
+  return sampling.choose_tokens(
+    logits,
+    RowSampling(keys, temperatures),
+    step,
+    how,
+    num_tokens=num_tokens,
+  )
 
 
 def _keys(seed, count):

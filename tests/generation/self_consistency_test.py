@@ -10,11 +10,13 @@ from absl.testing import parameterized
 from golden import transformer_cases as cases
 
 from thickets.generation import (
-  generator,
   grading,
   language_evaluator,
   self_consistency,
 )
+from thickets.generation.decoding import Decoding
+from thickets.generation.generator import Generator
+from thickets.generation.grading import Grading
 from thickets.generation.sampling import Sampling
 from thickets.members import Member
 from thickets.search import engine, meshes
@@ -35,10 +37,12 @@ def grade(index, text):
 @functools.lru_cache
 def _evaluator():
   return language_evaluator.LanguageEvaluator(
-    _model().config,
-    generator.Decoding(NUM_TOKENS, sampling=Sampling(1.0)),
-    grading.Grader(lambda ids: " ".join(map(str, ids)), grade),
-    mesh=meshes.make_mesh(jax.devices()[:1]),
+    Generator(
+      _model().config,
+      Decoding(NUM_TOKENS, sampling=Sampling(1.0)),
+      mesh=meshes.make_mesh(jax.devices()[:1]),
+    ),
+    Grading(grading.Grader(lambda ids: " ".join(map(str, ids)), grade)),
     key=jax.random.key(0),
   )
 

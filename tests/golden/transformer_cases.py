@@ -176,13 +176,12 @@ def make_prompt(fields):
 def make_model(name="qwen2", dtype=np.float32, tokenizer=None, **changes):
   """The model of a case, with the weights of its golden values."""
   fields = CASES[name] | changes
-  params = jax.tree.map(
-    lambda leaf: jnp.asarray(leaf).astype(dtype), make_params(fields)
-  )
+  params = jax.tree.map(lambda leaf: leaf.astype(dtype), make_params(fields))
   return hub.Model(
     config=config_lib.parse_config(fields),
-    params=params,
+    params=jax.tree.map(jnp.asarray, params),
     tokenizer=tokenizer,
+    # Of arrays on the host, which need no programs to be sliced.
     identity=naming.identify(params, transformer.tensor_names(params)),
     revision=None,
     source="test",

@@ -1,4 +1,4 @@
-"""Tests of attention: a NumPy oracle over pieces of memory, and the memory."""
+"""Tests of attention: a NumPy oracle over pieces of a text, and the KV cache."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import numpy as np
 from absl.testing import parameterized
 
 from thickets.models import attention
+from thickets.models.layout import Layout
 
 ROWS, STEPS, HEAD_DIM = 3, 4, 6
 
@@ -36,7 +37,7 @@ class AttendTest(parameterized.TestCase):
   @parameterized.product(
     heads=[(4, 4), (4, 2), (6, 1)], pieces=["own", "shared", "both"]
   )
-  def test_pieces_are_one_memory(self, heads, pieces):
+  def test_pieces_are_one_text(self, heads, pieces):
     num_heads, num_kv_heads = heads
     rng = np.random.default_rng(0)
     shared = [_draw(rng, num_kv_heads, 7, HEAD_DIM) for _ in range(2)]
@@ -90,18 +91,18 @@ class SeeTest(parameterized.TestCase):
       self.assertEqual(bool(visible[row, q, k]), key in reach, (row, q, k))
 
 
-class MemoryTest(parameterized.TestCase):
-  @parameterized.parameters(False, True)
-  def test_what_was_written_is_read_and_nothing_else_changes(self, stacked):
+class KVCacheTest(parameterized.TestCase):
+  @parameterized.parameters(*Layout)
+  def test_what_was_written_is_read_and_nothing_else_changes(self, layout):
     rng = np.random.default_rng(0)
     shape = (2, 4, 3, 8, HEAD_DIM)
-    memory = attention.make_memory(shape, jnp.float32, stacked=stacked)
+    cache = attention.make_kv_cache(shape, jnp.float32, layout)
     key, value = (jnp.asarray(_draw(rng, 2, 3, 3, HEAD_DIM)) for _ in range(2))
-    layer = jnp.int32(1) if stacked else 1
-    memory = attention.write(memory, layer, key, value, row=1, slot=4)
-    for untouched in attention.read(memory, 0 * layer):
+    layer = jnp.int32(1) if layout is Layout.STACKED else 1
+    cache = attention.write(cache, layer, key, value, row=1, slot=4)
+    for untouched in attention.read(cache, 0 * layer):
       np.testing.assert_array_equal(untouched, np.zeros(shape[1:]))
-    written = zip(attention.read(memory, layer), (key, value), strict=True)
+    written = zip(attention.read(cache, layer), (key, value), strict=True)
     for found, part in written:
       expected = np.zeros(shape[1:], np.float32)
       expected[1:3, :, 4:7] = part.transpose(0, 2, 1, 3)

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 from absl.testing import parameterized
+from golden import logical_tensors
 from golden import transformer_cases as cases
 
-from thickets import naming
 from thickets.errors import UserError
 from thickets.models import checkpoint, transformer
 from thickets.models import config as config_lib
@@ -104,7 +104,7 @@ class CheckpointTest(parameterized.TestCase):
       names = transformer.tensor_names(params)
       shapes = {
         name: tensor.shape
-        for name, tensor in naming.logical_tensors(params, names)
+        for name, tensor in logical_tensors.list_tensors(params, names)
       }
       config = config_lib.parse_config(fields)
       self.assertEqual(shapes, checkpoint.logical_shapes(config))

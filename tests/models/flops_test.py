@@ -60,10 +60,10 @@ class FlopsTest(parameterized.TestCase):
       sliding_window=3,
       max_window_layers=1,
     )
-    memory = flops.step_bytes(config, jnp.float32, 1, 5) - flops.weight_bytes(
+    kv_cache = flops.step_bytes(config, jnp.float32, 1, 5) - flops.weight_bytes(
       config, jnp.float32
     )
-    self.assertEqual(memory, 4 * 2 * 2 * 2 * (5 + 3))
+    self.assertEqual(kv_cache, 4 * 2 * 2 * 2 * (5 + 3))
 
   def test_prefill_and_decode_add_up_token_by_token(self):
     config = _config()
@@ -79,20 +79,20 @@ class FlopsTest(parameterized.TestCase):
     )
 
   @parameterized.parameters((jnp.bfloat16, 2), (jnp.float32, 4))
-  def test_a_step_reads_weights_once_and_every_rows_memory(self, dtype, size):
+  def test_a_step_reads_weights_once_and_every_rows_kv_cache(self, dtype, size):
     config = _config()
     weights = size * (_LAYER_WEIGHTS + 10 * 8)
     self.assertEqual(flops.weight_bytes(config, dtype), weights)
     # Keys and values of two heads of two channels.
-    memory = size * 2 * 2 * 2 * 6
-    self.assertEqual(flops.memory_bytes(config, dtype, 6), memory)
+    kv_cache = size * 2 * 2 * 2 * 6
+    self.assertEqual(flops.kv_cache_bytes(config, dtype, 6), kv_cache)
     self.assertEqual(
-      flops.step_bytes(config, dtype, 5, 6), weights + 5 * memory
+      flops.step_bytes(config, dtype, 5, 6), weights + 5 * kv_cache
     )
 
   @parameterized.parameters(*cases.CASES)
   def test_every_family_has_finite_counts(self, name):
-    config = cases.make_model(name).config
+    config = config_lib.parse_config(cases.CASES[name])
     self.assertGreater(flops.decode_flops(config, 2, 8, 8), 0)
     self.assertGreater(
       flops.prefill_bytes(config, jnp.bfloat16, 64, 8),

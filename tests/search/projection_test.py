@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl.testing import parameterized
+from golden import logical_tensors
 
 from thickets import naming, noise
 from thickets.errors import UserError
@@ -65,7 +66,7 @@ def _draw_all(seed):
   """Noise of the members and two directions by tensor, flat, from `perturb`."""
   zeros = {
     name: jnp.zeros(x.shape)
-    for name, x in naming.logical_tensors(_real(), NAMES)
+    for name, x in logical_tensors.list_tensors(_real(), NAMES)
     if name != "steps"
   }
   moved = jax.jit(jax.vmap(perturb, in_axes=(None, 0)))(
@@ -142,7 +143,7 @@ class ProjectMembersTest(parameterized.TestCase):
     stacked = project_members(_real(), MEMBERS, seed=9, names=NAMES)
     alone = {
       name: jax.ShapeDtypeStruct(x.shape, x.dtype)
-      for name, x in naming.logical_tensors(_real(), NAMES)
+      for name, x in logical_tensors.list_tensors(_real(), NAMES)
     }
     unstacked = project_members(alone, MEMBERS, seed=9)
     for got in (stacked, unstacked):
@@ -236,7 +237,7 @@ class RelativeNormTest(parameterized.TestCase):
     base = _real()
     tensors = {
       name: x.reshape(-1)
-      for name, x in naming.logical_tensors(base, NAMES)
+      for name, x in logical_tensors.list_tensors(base, NAMES)
       if name != "steps"
     }
     weights = _flatten(tensors, kind)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,10 @@ from jaxtyping import Bool, Float, Int
 
 from thickets.analysis import intervals
 from thickets.members import Member
-from thickets.search.answers import Answers
+from thickets.runs.directory import BASE_POSITION
+from thickets.runs.split_labels import Split
+from thickets.search import answers
+from thickets.search.answers import Answers, AnswerSource
 
 _UNITS = (
   "select_score and judge_score are mean scores of the task; judge and gain are"
@@ -49,18 +52,29 @@ class JudgedAnswers:
   temperature: float | None = None
 
 
-def read_answers(
-  folder: Any, split: str, positions: Iterable[int] | Int[np.ndarray, " K"]
-) -> Answers:
-  """Reads answers back from a run's log.
+def read_judged(
+  source: AnswerSource,
+  chosen: Sequence[int] | Int[np.ndarray, " K"],
+  temperature: float | None,
+) -> JudgedAnswers:
+  """Reads everybody's answers to the prompts of judging.
 
   Args:
-    folder: a `directory.Run`.
-    split: name of the prompts.
-    positions: [K] of the respondents, by rank.
+    source: the open run directory, or what regrades one.
+    chosen: [K] positions of the chosen members, by rank.
+    temperature: at which the base was sampled; None if it was not.
   """
-  return Answers.stack(
-    folder.record(split, int(position)).channels() for position in positions
+  first = range(len(chosen))
+  samples = None
+  if temperature is not None:
+    label = Split("judge", temperature=temperature).label
+    samples = answers.read_answers(source, label, first)
+  return JudgedAnswers(
+    base=answers.read_answers(source, "judge", [BASE_POSITION]),
+    chosen=answers.read_answers(source, "judge", chosen),
+    random=answers.read_answers(source, "judge", first),
+    samples=samples,
+    temperature=temperature,
   )
 
 

@@ -1,164 +1,192 @@
-"""The host half of decoding: batches of rows, segments, and who goes on."""
+"""The host half of decoding: batches of rows, segments, and which rows go on."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
+import jax
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
-from thickets.generation.decode_step import NO_TOKEN
-from thickets.generation.programs import DecodePrograms
-from thickets.naming import Params
+from thickets.errors import UserError
+from thickets.generation.decode_step import NO_TOKEN, Prompts
+from thickets.generation.decoding import Decoding, Responses
+from thickets.generation.programs import DecodePrograms, Weights
+from thickets.generation.sampling import RowSampling
+
+# Maps token ids to their text.
+Detokenize = Callable[[Sequence[int]], str]
 
 _ROW_FRACTIONS = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 8)
 _MIN_SEGMENT = 32
 _MIN_WIDTH = 8
+_MIN_PREFIX = 16  # Tokens; a shorter one is not worth a program of its own.
 
 
-class DecodeLoop:
-  """One call of a generator: what was generated so far, for [P, Q] rows.
+@dataclasses.dataclass(frozen=True)
+class Batching:
+  """How much is computed at the same time; None leaves it to be found.
 
-  Rows are computed in groups [G, B]: a group per member, or, where there is one
-  model, a group per share of the prompts.
+  Attributes:
+    lanes: members that one group of devices rebuilds and runs at once.
+    rows: prompts that each of them continues at once.
+    block: prompt tokens that each of them reads at once.
+    segment: steps between two droppings of finished rows; where None, a quarter
+      of the tokens so far, and at least 32.
+
+  Raises:
+    UserError: if one is below 1.
   """
+
+  lanes: int | None = None
+  rows: int | None = None
+  block: int | None = None
+  segment: int | None = None
+
+  def __post_init__(self):
+    for field in dataclasses.fields(self):
+      count = getattr(self, field.name)
+      if count is not None and count < 1:
+        raise UserError(f"{field.name} must be at least 1, got {count}.")
+
+
+def continue_prompts(
+  programs: DecodePrograms,
+  weights: Weights,
+  prompts: Sequence[Sequence[int]],
+  sampling: RowSampling,
+  decoding: Decoding,
+  batching: Batching,
+  detokenize: Detokenize | None,
+) -> Responses:
+  """Continues all prompts, with one model or with each of P members.
+
+  Rows are computed in groups [G, B]: a group for each member, or, where there is
+  one model, a group for each share of the prompts.
+
+  Args:
+    programs: the compiled programs.
+    weights: of one model, or of P members.
+    prompts: [Q] token ids of each prompt.
+    sampling: [P, Q] NumPy arrays of the key and the temperature of each
+      response; P is 1 for one model.
+    decoding: when a response ends.
+    batching: how much is computed at once.
+    detokenize: maps token ids to their text; needed for stop strings.
+
+  Returns:
+    [P, Q, T] what was generated.
+  """
+  prefix_length = find_prefix(prompts)
+  if prefix_length:
+    prefix = programs.run_prefix(weights, prompts[0][:prefix_length])
+    weights = dataclasses.replace(weights, prefix=prefix)
+  rests = [prompt[prefix_length:] for prompt in prompts]
+  transcript = _Transcript(sampling.temperatures.shape, decoding, detokenize)
+  # Those of similar length together, so that little is padding.
+  order = sorted(range(len(rests)), key=lambda prompt: -len(rests[prompt]))
+  for seats in _assign_seats(
+    order, weights.num_members, programs.num_slots, batching.rows
+  ):
+    padded = _pad(rests, sampling, seats)
+    segments = _plan_segments(
+      prefix_length + padded.tokens.shape[2],
+      decoding.max_new_tokens - 1,  # The first token needs no segment.
+      batching.segment,
+    )
+    _continue_batch(
+      programs,
+      weights,
+      padded,
+      seats,
+      transcript,
+      segments=list(segments),
+      block=batching.block,
+    )
+  return transcript.read()
+
+
+def find_prefix(prompts: Sequence[Sequence[int]]) -> int:
+  """How many first tokens all prompts share, leaving each at least one.
+
+  Short prefixes, and that of a single prompt, count as none.
+  """
+  if len(prompts) < 2:
+    return 0
+  first, last = min(prompts), max(prompts)  # The two that differ soonest.
+  most = min(len(prompt) for prompt in prompts) - 1
+  length = 0
+  while length < most and first[length] == last[length]:
+    length += 1
+  return length if length >= _MIN_PREFIX else 0
+
+
+def round_width(width: int) -> int:
+  """The next of four prompt widths per octave, so that few programs differ."""
+  multiple = max(_MIN_WIDTH, 2 ** (width.bit_length() - 3))
+  return -(-width // multiple) * multiple
+
+
+@dataclasses.dataclass(frozen=True)
+class _Seats:
+  """Which response each row [G, B] continues.
+
+  Attributes:
+    members: [G, B] the member whose response it is.
+    prompts: [G, B] the prompt that it answers; -1 where a row only fills up.
+    num_rows: rows of a group when the batch is full; groups shrink to fractions
+      of it.
+  """
+
+  members: Int[np.ndarray, "G B"]
+  prompts: Int[np.ndarray, "G B"]
+  num_rows: int
+
+  def take(self, kept_GC: Int[np.ndarray, "G C"]) -> "_Seats":
+    """The seats at some positions of each group."""
+    members, prompts = (
+      np.take_along_axis(seats, kept_GC, axis=1)
+      for seats in (self.members, self.prompts)
+    )
+    return _Seats(members, prompts, self.num_rows)
+
+
+class _Transcript:
+  """What was generated so far, [P, Q, T]."""
 
   def __init__(
     self,
-    programs: DecodePrograms,
-    decoding: Any,
-    params: Params,
-    prompts: Sequence[Sequence[int]],
-    keys: np.ndarray,
-    temperatures: np.ndarray,
-    *,
-    num_members: int | None,
-    prefix_length: int,
-    rows: int | None,
-    block: int | None,
-    segment: int | None,
-    detokenize: Callable[[Sequence[int]], str] | None,
+    shape: tuple[int, ...],
+    decoding: Decoding,
+    detokenize: Detokenize | None,
   ):
-    self._programs, self._decoding = programs, decoding
-    self._segment, self._detokenize = segment, detokenize
-    self._params, self._is_shared = params, num_members is None
-    self._num_groups = num_members or self._programs.num_slots
-    self._prompts = prompts
-    most = len(prompts)
-    if self._is_shared:  # A group has a share of the prompts only.
-      most = -(-most // self._num_groups)
-    self._num_rows = most if rows is None else min(rows, most)
-    self._block = block
-    num_members = num_members or 1
-    shape = (num_members, len(prompts), self._decoding.max_new_tokens)
-    self._tokens = np.full(shape, NO_TOKEN, np.int32)
-    self._log_probs = np.zeros(shape, np.float32)
-    self._stopped = np.zeros(shape[:2], np.bool_)
-    self._keys, self._temperatures = keys, temperatures
-    self._prefix_length = prefix_length
-    self._prefix = None
-    if self._prefix_length:
-      self._prefix = self._programs.run_prefix(
-        params, prompts[0][: self._prefix_length], is_shared=self._is_shared
-      )
+    self._decoding, self._detokenize = decoding, detokenize
+    whole = (*shape, decoding.max_new_tokens)
+    self._tokens = np.full(whole, NO_TOKEN, np.int32)
+    self._log_probs = np.zeros(whole, np.float32)
+    self._stopped = np.zeros(shape, np.bool_)
 
-  def finish(self) -> tuple[np.ndarray, ...]:
-    """Continues all prompts; returns the fields of `Responses`."""
-    # Those of similar length together, so that little is padding.
-    order = sorted(range(len(self._prompts)), key=lambda i: -self._length(i))
-    width = self._num_rows * (self._num_groups if self._is_shared else 1)
-    for start in range(0, len(order), width):
-      self._continue(self._deal(order[start : start + width]))
+  def read(self) -> Responses:
+    """The responses."""
     lengths = np.sum(self._tokens != NO_TOKEN, axis=-1)
-    return self._tokens, lengths, self._log_probs, self._stopped
+    return Responses(self._tokens, lengths, self._log_probs, self._stopped)
 
-  def _length(self, prompt):
-    return len(self._prompts[prompt]) - self._prefix_length
+  def find_active(self, seats: _Seats) -> Bool[np.ndarray, "G B"]:
+    """Which rows go on."""
+    stopped = self._stopped[seats.members, seats.prompts]
+    return (seats.prompts >= 0) & ~stopped
 
-  def _deal(self, batch):
-    """Rows of each group as prompt indices [G, B], -1 where there is none."""
-    most = -(-len(batch) // self._num_groups) if self._is_shared else len(batch)
-    ids_GB = np.full((self._num_groups, _fit_rows(most, self._num_rows)), -1)
-    for group in range(self._num_groups):
-      share = batch[group :: self._num_groups] if self._is_shared else batch
-      ids_GB[group, : len(share)] = share
-    return ids_GB
-
-  def _continue(self, ids_GB):
-    """Generates for a batch, a segment at a time."""
-    prompts_GBT, starts_GB = self._pad(ids_GB)
-    segments = list(self._plan(prompts_GBT.shape[2]))
-    slot = prompts_GBT.shape[2]
-    members_GB = self._members(ids_GB)
-    rows = self._programs.prefill(
-      self._params,
-      self._prefix,
-      prompts_GBT,
-      starts_GB,
-      self._keys[members_GB, ids_GB],
-      self._temperatures[members_GB, ids_GB],
-      num_slots=slot + (segments[0] if segments else 0),
-      block=self._block,
-      is_shared=self._is_shared,
-    )
-    self._record(ids_GB, 0, rows.tokens[..., None], rows.log_probs[..., None])
-    index = 1
-    for number, num_steps in enumerate(segments):
-      active_GB = self._find_active(ids_GB)
-      if not active_GB.any():
-        break
-      kept_GC = _keep_rows(active_GB, self._num_rows)
-      if number or kept_GC.shape != active_GB.shape:
-        rows = self._programs.regroup(rows, kept_GC, num_slots=slot + num_steps)
-        ids_GB = np.take_along_axis(ids_GB, kept_GC, axis=1)
-      rows, tokens_GBS, log_probs_GBS = self._programs.run_segment(
-        self._params,
-        self._prefix,
-        rows,
-        self._find_active(ids_GB),
-        slot=slot,
-        index=index,
-        num_steps=num_steps,
-        is_shared=self._is_shared,
-      )
-      self._record(ids_GB, index, tokens_GBS, log_probs_GBS)
-      slot, index = slot + num_steps, index + num_steps
-
-  def _pad(self, ids_GB):
-    """Prompts [G, B, T] without the prefix, on the left padded, and starts."""
-    width = max(self._length(i) for i in ids_GB.reshape(-1) if i >= 0)
-    width = round_width(width)
-    prompts_GBT = np.zeros((*ids_GB.shape, width), np.int32)
-    starts_GB = np.full(ids_GB.shape, width - 1, np.int32)
-    for place in np.ndindex(*ids_GB.shape):
-      if ids_GB[place] >= 0:
-        prompt = self._prompts[ids_GB[place]][self._prefix_length :]
-        starts_GB[place] = width - len(prompt)
-        prompts_GBT[place][starts_GB[place] :] = prompt
-    return prompts_GBT, starts_GB
-
-  def _plan(self, num_slots: int) -> Iterator[int]:
-    """Steps of each segment; the first token needs none."""
-    left = self._decoding.max_new_tokens - 1
-    while left:
-      default = max(_MIN_SEGMENT, (self._prefix_length + num_slots) // 4)
-      num_steps = min(default if self._segment is None else self._segment, left)
-      yield num_steps
-      left, num_slots = left - num_steps, num_slots + num_steps
-
-  def _members(self, ids_GB):
-    """The member of each row [G, B]."""
-    groups = np.zeros(1, int) if self._is_shared else np.arange(len(ids_GB))
-    return np.broadcast_to(groups[:, None], ids_GB.shape)
-
-  def _find_active(self, ids_GB):
-    """Which rows [G, B] go on."""
-    return (ids_GB >= 0) & ~self._stopped[self._members(ids_GB), ids_GB]
-
-  def _record(self, ids_GB, index, tokens_GBS, log_probs_GBS):
-    """Keeps what a program generated from position `index` on."""
-    is_active = self._find_active(ids_GB)
+  def record(
+    self,
+    seats: _Seats,
+    index: int,
+    tokens_GBS: Int[jax.Array, "G B S"],
+    log_probs_GBS: Float[jax.Array, "G B S"],
+  ) -> None:
+    """Keeps what a program generated from position `index` of responses on."""
+    is_active = self.find_active(seats)
     tokens_RS = np.asarray(tokens_GBS)[is_active]
-    members, prompts = self._members(ids_GB)[is_active], ids_GB[is_active]
+    members, prompts = seats.members[is_active], seats.prompts[is_active]
     steps = slice(index, index + tokens_RS.shape[1])
     self._tokens[members, prompts, steps] = tokens_RS
     self._log_probs[members, prompts, steps] = np.asarray(log_probs_GBS)[
@@ -168,29 +196,131 @@ class DecodeLoop:
       tokens_RS, self._decoding.stop_tokens
     ).any(axis=1)
     if self._decoding.stop_strings:
-      for row in zip(members, prompts, strict=True):
-        self._cut_at_string(row, index)
+      for response in zip(members, prompts, strict=True):
+        self._cut_at_string(response, index)
 
-  def _cut_at_string(self, row, index):
-    """Ends a row with the token, from `index` on, that completes a string."""
-    tokens = self._tokens[row]
+  def _cut_at_string(self, response: tuple[int, int], index: int) -> None:
+    """Ends it with the token, from `index` on, that completes a stop string."""
+    assert self._detokenize is not None
+    detokenize = self._detokenize
+    tokens = self._tokens[response]
     length = int(np.sum(tokens != NO_TOKEN))
 
-    def has_string(length):
-      text = self._detokenize(tokens[:length].tolist())
+    def has_string(length: int) -> bool:
+      text = detokenize(tokens[:length].tolist())
       return any(stop in text for stop in self._decoding.stop_strings)
 
     if has_string(length):
       end = next(n for n in range(index + 1, length + 1) if has_string(n))
-      self._tokens[row][end:] = NO_TOKEN
-      self._log_probs[row][end:] = 0
-      self._stopped[row] = True
+      self._tokens[response][end:] = NO_TOKEN
+      self._log_probs[response][end:] = 0
+      self._stopped[response] = True
 
 
-def round_width(width: int) -> int:
-  """The next of four prompt widths per octave, so that few programs differ."""
-  multiple = max(_MIN_WIDTH, 2 ** (width.bit_length() - 3))
-  return -(-width // multiple) * multiple
+def _assign_seats(
+  order: Sequence[int],
+  num_members: int | None,
+  num_slots: int,
+  most_rows: int | None,
+) -> Iterator[_Seats]:
+  """Yields the seats of one batch of rows after the other.
+
+  Args:
+    order: [Q] the prompts, the longest first.
+    num_members: how many members answer all of them, one for each group; None
+      where one model answers, and the prompts are dealt out to the groups.
+    num_slots: how many groups there are for one model.
+    most_rows: rows of a group at most; None for all.
+  """
+  if num_members is None:
+    members = [0] * num_slots
+    hands = [order[group::num_slots] for group in range(num_slots)]
+  else:
+    members = list(range(num_members))
+    hands = [order] * num_members
+  most = len(hands[0])  # The first is dealt no fewer than the others.
+  num_rows = most if most_rows is None else min(most_rows, most)
+  for start in range(0, most, num_rows):
+    shares = [hand[start : start + num_rows] for hand in hands]
+    prompts_GB = np.full((len(shares), _fit_rows(len(shares[0]), num_rows)), -1)
+    for group, share in enumerate(shares):
+      prompts_GB[group, : len(share)] = share
+    members_GB = np.broadcast_to(np.array(members)[:, None], prompts_GB.shape)
+    yield _Seats(members_GB, prompts_GB, num_rows)
+
+
+def _pad(
+  prompts: Sequence[Sequence[int]], sampling: RowSampling, seats: _Seats
+) -> Prompts:
+  """The prompts [G, B, T] of a batch, padded on the left."""
+  seated = seats.prompts
+  width = round_width(max(len(prompts[p]) for p in seated.flat if p >= 0))
+  tokens_GBT = np.zeros((*seated.shape, width), np.int32)
+  starts_GB = np.full(seated.shape, width - 1, np.int32)
+  for place in np.ndindex(*seated.shape):
+    if seated[place] >= 0:
+      prompt = prompts[seated[place]]
+      starts_GB[place] = width - len(prompt)
+      tokens_GBT[place][starts_GB[place] :] = prompt
+  return Prompts(
+    tokens_GBT,
+    starts_GB,
+    jax.tree.map(lambda array: array[seats.members, seated], sampling),
+  )
+
+
+def _plan_segments(
+  num_tokens: int, num_steps: int, segment: int | None
+) -> Iterator[int]:
+  """Yields how many steps each segment has.
+
+  Args:
+    num_tokens: how many tokens are read before the first.
+    num_steps: how many steps there are in all.
+    segment: how many steps a segment has, None to find it.
+  """
+  while num_steps:
+    default = max(_MIN_SEGMENT, num_tokens // 4)
+    steps = min(default if segment is None else segment, num_steps)
+    yield steps
+    num_tokens, num_steps = num_tokens + steps, num_steps - steps
+
+
+def _continue_batch(
+  programs: DecodePrograms,
+  weights: Weights,
+  prompts: Prompts,
+  seats: _Seats,
+  transcript: _Transcript,
+  *,
+  segments: Sequence[int],
+  block: int | None,
+) -> None:
+  """Generates for a batch of rows, a segment at a time."""
+  slot = prompts.tokens.shape[2]
+  rows = programs.prefill(
+    weights, prompts, num_slots=slot + sum(segments[:1]), block=block
+  )
+  transcript.record(seats, 0, rows.tokens[..., None], rows.log_probs[..., None])
+  index = 1
+  for number, num_steps in enumerate(segments):
+    active_GB = transcript.find_active(seats)
+    if not active_GB.any():
+      break
+    kept_GC = _keep_rows(active_GB, seats.num_rows)
+    if number or kept_GC.shape != active_GB.shape:
+      rows = programs.regroup(rows, kept_GC, num_slots=slot + num_steps)
+      seats = seats.take(kept_GC)
+    rows, tokens_GBS, log_probs_GBS = programs.run_segment(
+      weights,
+      rows,
+      transcript.find_active(seats),
+      slot=slot,
+      index=index,
+      num_steps=num_steps,
+    )
+    transcript.record(seats, index, tokens_GBS, log_probs_GBS)
+    slot, index = slot + num_steps, index + num_steps
 
 
 def _fit_rows(needed: int, num_rows: int) -> int:
@@ -199,8 +329,10 @@ def _fit_rows(needed: int, num_rows: int) -> int:
   return min(size for size in sizes if size >= needed)
 
 
-def _keep_rows(active_GB: np.ndarray, num_rows: int) -> np.ndarray:
-  """Positions [G, C] of the rows to keep: the active ones, and some to fill."""
+def _keep_rows(
+  active_GB: Bool[np.ndarray, "G B"], num_rows: int
+) -> Int[np.ndarray, "G C"]:
+  """Positions of the rows to keep: the active ones, and some to fill up."""
   size = _fit_rows(int(active_GB.sum(axis=1).max()), num_rows)
   if size >= active_GB.shape[1]:
     return np.broadcast_to(np.arange(active_GB.shape[1]), active_GB.shape)

@@ -1,29 +1,66 @@
 """The device half of decoding: pure functions for one group of rows.
 
-A *row* is a prompt being continued. Prompts are padded on the left, so that all
-rows write their next token to the same *slot* of memory. A *prefix* that all
-prompts share has a memory of its own, without a row axis.
+A *row* is a prompt that is being continued. Prompts are padded on the left, so
+that all rows write their next token to the same *slot* of the KV cache. A
+*prefix* that all prompts share has a KV cache of its own, without a row axis.
 
-`decode` maps these functions over groups (members, or shares of the prompts) and
-compiles them.
+`programs` maps these functions over groups (members, or shares of the prompts)
+and compiles them.
 """
 
+import dataclasses
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from thickets.generation import sampling
-from thickets.generation.sampling import Sampling
-from thickets.models import attention, layout, transformer
-from thickets.models.attention import Memory
+from thickets.generation.sampling import RowSampling, Sampling
+from thickets.models import attention, transformer
+from thickets.models.attention import KVCache
 from thickets.models.config import TransformerConfig
+from thickets.models.layout import Layout
 from thickets.naming import Params
 
-NO_TOKEN = -1
+NO_TOKEN = -1  # Stands behind the end of a response.
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodeSpec:
+  """What is compiled into the programs of a generator, and fixed for its life.
+
+  Attributes:
+    config: the architecture of its models.
+    sampling: how tokens are chosen.
+    stop_tokens: ids of the tokens that end a row.
+    num_tokens: how many tokens exist; rows of the embedding beyond them are
+      never chosen.
+    layout: how layers lie in the weights and in the KV cache while decoding.
+  """
+
+  config: TransformerConfig
+  sampling: Sampling
+  stop_tokens: tuple[int, ...]
+  num_tokens: int
+  layout: Layout
+
+
+@flax.struct.dataclass
+class Prompts:
+  """Prompts that become rows.
+
+  Attributes:
+    tokens: [B, T] token ids behind the shared prefix, padded on the left.
+    starts: [B] the first column that is not padding.
+    sampling: the key and the temperature of each row.
+  """
+
+  tokens: Any  # Not only arrays, while JAX transforms the tree.
+  starts: Any
+  sampling: RowSampling
 
 
 @flax.struct.dataclass
@@ -31,179 +68,146 @@ class Rows:
   """Rows that are being continued.
 
   Attributes:
-    memory: their keys and values, [L, B, h, T, d] or [B, h, T, d] per layer.
-    tokens: [B] the last token of each, which is not in memory yet.
-    log_probs: [B] of that token.
-    starts: [B] the first slot that is not padding.
-    keys: [B, 2] data of its random key; without meaning when greedy.
-    temperatures: [B] likewise.
+    kv_cache: keys and values of each row behind the shared prefix.
+    tokens: [B] the last token of each row, which the KV cache lacks so far.
+    log_probs: [B] the log-probability of that token.
+    starts: [B] the first slot of the KV cache that is not padding.
+    sampling: the key and the temperature of each row.
   """
 
-  memory: Any  # Not only arrays, while JAX transforms the tree.
+  kv_cache: Any  # Not only arrays, while JAX transforms the tree.
   tokens: Any
   log_probs: Any
   starts: Any
-  keys: Any
-  temperatures: Any
+  sampling: RowSampling
 
 
 def run_prefix(
-  config: TransformerConfig,
-  params: Params,
-  tokens: Int[Array, " T"],
-  *,
-  is_stacked: bool,
-) -> Memory:
-  """The memory of a prefix: keys and values [L, h, T, d] of its tokens."""
-  params = params if is_stacked else layout.take_apart(params)
-  num_tokens = tokens.shape[0]
-  shape = (config.num_layers, 1, config.num_kv_heads, num_tokens)
-  dtype = params["embed_tokens"].dtype
-  memory = attention.make_memory(
-    (*shape, config.head_dim), dtype, stacked=is_stacked
-  )
+  spec: DecodeSpec, params: Params, tokens: Int[Array, " T"]
+) -> KVCache:
+  """The KV cache [L, h, T, d] of a prefix of T tokens."""
+  params = spec.layout.arrange(params)
+  cache = _make_kv_cache(spec, params, num_rows=1, num_slots=tokens.shape[0])
   starts = jnp.zeros((1,), jnp.int32)
-  _, memory = _read(config, params, None, memory, tokens[None], starts, 0)
+  _, cache = _read(spec, params, None, cache, tokens[None], starts, 0)
   # The axis of the single row goes.
-  return jax.tree.map(lambda leaf: leaf.squeeze(-4), memory)
+  return jax.tree.map(lambda leaf: leaf.squeeze(-4), cache)
 
 
 def prefill(
-  config: TransformerConfig,
-  how: Sampling,
+  spec: DecodeSpec,
   params: Params,
-  prefix: Memory | None,
-  prompts: Int[Array, "B T"],
-  starts: Int[Array, " B"],
-  keys: Array,
-  temperatures: Array,
+  prefix: KVCache | None,
+  prompts: Prompts,
   *,
   num_slots: int,
-  block: int,
-  num_tokens: int,
-  is_stacked: bool,
+  block_rows: int,
 ) -> Rows:
   """Reads the prompts and chooses each row's first token.
 
   Args:
-    config: of the model.
-    how: the tokens are chosen.
-    params: of one member.
-    prefix: as from `run_prefix`; the prompts follow it.
-    prompts: padded on the left.
-    starts: the first slot of each row that is not padding.
-    keys: of the rows.
-    temperatures: [B] of the rows; these, not that of `how`, count.
-    num_slots: memory to make room for, at least T.
-    block: rows that are read at once, so that activations stay small.
-    num_tokens: tokens that exist.
-    is_stacked: layout of the memory, and whether layers are scanned.
+    spec: what the program is compiled for.
+    params: the weights of one member, layers stacked or laid out as in `spec`.
+    prefix: the KV cache of the tokens that all prompts begin with, from
+      `run_prefix`; None where there are none.
+    prompts: [B, T] the prompts behind the prefix.
+    num_slots: tokens that the KV cache has room for, at least T.
+    block_rows: rows that are read at once, so that activations stay small.
 
   Returns:
-    The rows with their first token.
+    The B rows with their first token.
   """
-  params = params if is_stacked else layout.take_apart(params)
-  num_rows = prompts.shape[0]
-  dtype = params["embed_tokens"].dtype
-  shape = (config.num_layers, num_rows, config.num_kv_heads, num_slots)
-  memory = attention.make_memory(
-    (*shape, config.head_dim), dtype, stacked=is_stacked
-  )
+  params = spec.layout.arrange(params)
+  num_rows = prompts.tokens.shape[0]
+  cache = _make_kv_cache(spec, params, num_rows=num_rows, num_slots=num_slots)
 
   def read_block(index, carry):
-    memory, last = carry
+    cache, last = carry
     # The last block may overlap the one before; it writes the same values.
-    row = jnp.minimum(index * block, num_rows - block)
-    tokens = lax.dynamic_slice_in_dim(prompts, row, block)
-    block_starts = lax.dynamic_slice_in_dim(starts, row, block)
-    x, memory = _read(config, params, prefix, memory, tokens, block_starts, row)
+    row = jnp.minimum(index * block_rows, num_rows - block_rows)
+    tokens, starts = (
+      lax.dynamic_slice_in_dim(array, row, block_rows)
+      for array in (prompts.tokens, prompts.starts)
+    )
+    x, cache = _read(spec, params, prefix, cache, tokens, starts, row)
     last = lax.dynamic_update_slice_in_dim(last, x[:, -1], row, 0)
-    return memory, last
+    return cache, last
 
-  num_blocks = -(-num_rows // block)
-  last = jnp.zeros((num_rows, config.width), dtype)
-  memory, last = lax.fori_loop(0, num_blocks, read_block, (memory, last))
-  logits = transformer.unembed(config, params, last)
-  tokens, log_probs = sampling.choose_tokens(
-    logits,
-    keys,
-    jnp.int32(0),
-    how,
-    num_tokens=num_tokens,
-    temperatures=temperatures,
+  num_blocks = -(-num_rows // block_rows)
+  last = jnp.zeros((num_rows, spec.config.width), params["embed_tokens"].dtype)
+  cache, last = lax.fori_loop(0, num_blocks, read_block, (cache, last))
+  tokens, log_probs = _choose_tokens(
+    spec, params, last, prompts.sampling, jnp.int32(0)
   )
-  return Rows(memory, tokens, log_probs, starts, keys, temperatures)
+  return Rows(cache, tokens, log_probs, prompts.starts, prompts.sampling)
 
 
 def step(
-  config: TransformerConfig,
-  how: Sampling,
+  spec: DecodeSpec,
   params: Params,
-  prefix: Memory | None,
+  prefix: KVCache | None,
   rows: Rows,
   slot: Int[Array, ""],
   index: Int[Array, ""],
-  *,
-  num_tokens: int,
 ) -> Rows:
   """Feeds every row's last token and chooses the next.
 
   Args:
-    config: of the model.
-    how: the tokens are chosen.
-    params: of one member, layers as the memory is: stacked or apart.
-    prefix: as from `run_prefix`.
-    rows: B of them.
-    slot: where the last tokens go.
+    spec: what the program is compiled for.
+    params: the weights of one member, layers laid out as in the KV cache.
+    prefix: the KV cache of the tokens that all prompts begin with, or None.
+    rows: the B rows.
+    slot: the slot of the KV cache that the last tokens are written to.
     index: position of the next token in the response.
-    num_tokens: tokens that exist.
   """
-  positions = _prefix_length(prefix) + slot - rows.starts[:, None]
-  x = transformer.embed(config, params, rows.tokens[:, None], positions)
-  slots = jax.tree.leaves(rows.memory)[0].shape[-2]
+  offset = _prefix_length(prefix)
+  positions = offset + slot - rows.starts[:, None]
+  x = transformer.embed(spec.config, params, rows.tokens[:, None], positions)
+  slots = jax.tree.leaves(rows.kv_cache)[0].shape[-2]
   contexts = transformer.make_contexts(
-    config,
+    spec.config,
     positions,
     _key_positions(prefix, rows.starts, slots),
-    num_positions=_prefix_length(prefix) + slots,
+    num_positions=offset + slots,
   )
 
-  def attend(memory, layer, context, query, key, value):
-    memory = attention.write(memory, layer, key, value, row=0, slot=slot)
-    pieces = [(*attention.read(memory, layer), context.visible[-1])]
+  def attend(cache, layer, context, query, key, value):
+    cache = attention.write(cache, layer, key, value, row=0, slot=slot)
+    pieces = [(*attention.read(cache, layer), context.visible[-1])]
     if prefix is not None:
       pieces.insert(0, (*attention.read(prefix, layer), context.visible[0]))
-    return attention.attend(query, pieces), memory
+    return attention.attend(query, pieces), cache
 
-  x, memory = transformer.run_layers(
-    config, params["layers"], x, contexts, attend, rows.memory
+  x, cache = transformer.run_layers(
+    spec.config, params["layers"], x, contexts, attend, rows.kv_cache
   )
-  logits = transformer.unembed(config, params, x[:, 0])
-  tokens, log_probs = sampling.choose_tokens(
-    logits,
-    rows.keys,
-    index,
-    how,
-    num_tokens=num_tokens,
-    temperatures=rows.temperatures,
+  tokens, log_probs = _choose_tokens(
+    spec, params, x[:, 0], rows.sampling, index
   )
-  return rows.replace(memory=memory, tokens=tokens, log_probs=log_probs)
+  return rows.replace(kv_cache=cache, tokens=tokens, log_probs=log_probs)
 
 
 def regroup(rows: Rows, kept: Int[Array, " C"], *, num_slots: int) -> Rows:
-  """Keeps the rows at positions `kept`, with room for `num_slots` tokens."""
+  """Keeps some rows, and makes room in their KV cache.
 
-  def keep_memory(leaf):
+  Args:
+    rows: the B rows.
+    kept: [C] positions of the rows to keep, each below B.
+    num_slots: tokens that the KV cache has room for afterwards, no fewer than
+      before.
+  """
+
+  def keep_slots(leaf):
     leaf = jnp.take(leaf, kept, axis=leaf.ndim - 4, mode="clip")
     missing = num_slots - leaf.shape[-2]
     return jnp.pad(leaf, [(0, 0)] * (leaf.ndim - 2) + [(0, missing), (0, 0)])
 
-  memory = jax.tree.map(keep_memory, rows.memory)
+  cache = jax.tree.map(keep_slots, rows.kv_cache)
   rest = jax.tree.map(
     lambda leaf: jnp.take(leaf, kept, axis=0, mode="clip"),
-    rows.replace(memory=()),
+    rows.replace(kv_cache=()),
   )
-  return rest.replace(memory=memory)
+  return rest.replace(kv_cache=cache)
 
 
 def is_stopped(
@@ -216,38 +220,77 @@ def is_stopped(
   return stopped
 
 
-def _read(config, params, prefix, memory, tokens, starts, row):
-  """Reads tokens [b, T] of rows from `row` on into the memory's first slots."""
-  num_slots = tokens.shape[1]
-  positions = _prefix_length(prefix) + jnp.arange(num_slots)[None]
-  positions = jnp.where(
-    jnp.arange(num_slots)[None] >= starts[:, None],
-    positions - starts[:, None],
-    -1,
-  )
-  x = transformer.embed(config, params, tokens, jnp.maximum(positions, 0))
-  contexts = transformer.make_contexts(
-    config,
-    positions,
-    _key_positions(prefix, starts, num_slots),
-    num_positions=_prefix_length(prefix) + num_slots,
+def _make_kv_cache(
+  spec: DecodeSpec, params: Params, *, num_rows: int, num_slots: int
+) -> KVCache:
+  config = spec.config
+  return attention.make_kv_cache(
+    (
+      config.num_layers,
+      num_rows,
+      config.num_kv_heads,
+      num_slots,
+      config.head_dim,
+    ),
+    params["embed_tokens"].dtype,
+    spec.layout,
   )
 
-  def attend(memory, layer, context, query, key, value):
-    memory = attention.write(memory, layer, key, value, row=row, slot=0)
+
+def _choose_tokens(
+  spec: DecodeSpec,
+  params: Params,
+  x: Float[Array, "B D"],
+  rows: RowSampling,
+  index: Int[Array, ""],
+) -> tuple[Int[Array, " B"], Float[Array, " B"]]:
+  """Chooses the tokens behind the outputs of the last layer."""
+  logits = transformer.unembed(spec.config, params, x)
+  return sampling.choose_tokens(
+    logits, rows, index, spec.sampling, num_tokens=spec.num_tokens
+  )
+
+
+def _read(
+  spec: DecodeSpec,
+  params: Params,
+  prefix: KVCache | None,
+  cache: KVCache,
+  tokens: Int[Array, "B T"],
+  starts: Int[Array, " B"],
+  row: int | Int[Array, ""],
+) -> tuple[Float[Array, "B T D"], KVCache]:
+  """Reads tokens of the rows from `row` on into the cache's first T slots."""
+  offset, num_slots = _prefix_length(prefix), tokens.shape[1]
+  slots = jnp.arange(num_slots)[None]
+  positions = jnp.where(
+    slots >= starts[:, None], offset + slots - starts[:, None], -1
+  )
+  x = transformer.embed(spec.config, params, tokens, jnp.maximum(positions, 0))
+  contexts = transformer.make_contexts(
+    spec.config,
+    positions,
+    _key_positions(prefix, starts, num_slots),
+    num_positions=offset + num_slots,
+  )
+
+  def attend(cache, layer, context, query, key, value):
+    cache = attention.write(cache, layer, key, value, row=row, slot=0)
     own = (key.transpose(0, 2, 1, 3), value.transpose(0, 2, 1, 3))
     pieces = [(*own, context.visible[-1])]
     if prefix is not None:
       pieces.insert(0, (*attention.read(prefix, layer), context.visible[0]))
-    return attention.attend(query, pieces), memory
+    return attention.attend(query, pieces), cache
 
   return transformer.run_layers(
-    config, params["layers"], x, contexts, attend, memory
+    spec.config, params["layers"], x, contexts, attend, cache
   )
 
 
-def _key_positions(prefix, starts, num_slots):
-  """Positions of the tokens in each piece of memory; -1 for padding."""
+def _key_positions(
+  prefix: KVCache | None, starts: Int[Array, " B"], num_slots: int
+) -> tuple[Int[Array, "B _"], ...]:
+  """Positions of the tokens in the prefix and in the rows; -1 for padding."""
   offset = _prefix_length(prefix)
   slots = jnp.arange(num_slots)[None]
   own = jnp.where(
@@ -259,5 +302,5 @@ def _key_positions(prefix, starts, num_slots):
   return shared, own
 
 
-def _prefix_length(prefix):
+def _prefix_length(prefix: KVCache | None) -> int:
   return 0 if prefix is None else jax.tree.leaves(prefix)[0].shape[-2]

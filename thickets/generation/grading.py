@@ -1,22 +1,26 @@
 """The host half of scoring generated text: detokenise and grade, in workers.
 
-A worker process gets the grader once, when it starts. It must be a module's
-function or an object that pickles, since workers are started afresh (a process
-that runs JAX cannot be forked).
+A worker process gets the grader once, when it starts. The grader must pickle,
+since workers are started afresh: a process that runs JAX cannot be forked.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Int
+
+from thickets.generation.batching import Detokenize
+from thickets.generation.decoding import Responses
+from thickets.search.evaluator import Channels
 
 _RESPONSE = ("response", "response_bytes")
 
@@ -30,57 +34,96 @@ class Grader:
   """Grades all responses of one member.
 
   Attributes:
-    detokenize: maps ids to text.
-    grade: maps an example's index and a response to channels.
+    detokenize: maps token ids to their text.
+    grade: maps an example's index and the text of a response to channels.
     keep_responses: whether the texts become a channel as well, from which
       `read_responses` gets them back, so that a log can be graded anew.
-    num_threads: responses graded at once, for a `grade` that waits for other
-      processes.
+    num_threads: how many responses are graded at once, for a `grade` that waits
+      for other processes.
   """
 
-  detokenize: Callable[[Sequence[int]], str]
+  detokenize: Detokenize
   grade: Grade
   keep_responses: bool = False
   num_threads: int = 1
 
-  def __call__(self, part: Mapping[str, Any], batch: Any) -> dict[str, Any]:
+  def __call__(
+    self, responses: Responses, batch: Mapping[str, np.ndarray]
+  ) -> Channels:
     """Maps one member's responses to channels [Q].
 
     Args:
-      part: the fields of `generator.Responses`, [Q, ...] each.
-      batch: with the examples' `index` [Q].
+      responses: [Q, T] the responses.
+      batch: the prompts, with the examples' `index` [Q].
 
     Returns:
-      What `grade` gives, and `length` and `stopped`, and `response` where the
+      The channels of `grade`, `length` and `stopped`, and `response` where the
       texts are kept; the score is NaN where the model's logits were not finite.
     """
-    texts = read_texts(self.detokenize, part["tokens"], part["lengths"])
+    texts = read_texts(self.detokenize, responses.tokens, responses.lengths)
     channels = grade_texts(
       self.grade, batch["index"], texts, num_threads=self.num_threads
     )
     if self.keep_responses:
       channels |= pack_responses(texts)
     # A member whose logits are not numbers has failed, whatever it said.
-    has_failed = ~np.isfinite(part["log_probs"]).all(axis=1)
+    has_failed = ~np.isfinite(responses.log_probs).all(axis=1)
     score = np.where(has_failed, np.nan, channels["score"])
     return channels | {
       "score": score,
-      "length": part["lengths"],
-      "stopped": part["stopped"],
+      "length": responses.lengths,
+      "stopped": responses.stopped,
     }
 
 
-def read_texts(
-  detokenize: Callable[[Sequence[int]], str],
-  tokens: Shaped[Any, "Q T"],
-  lengths: Shaped[Any, " Q"],
-) -> list[str]:
-  """[Q] texts of responses.
+@dataclasses.dataclass(frozen=True)
+class Grading:
+  """What grades members, and where.
+
+  Attributes:
+    host_fn: maps one member's responses [Q, T] and the batch of prompts to
+      channels [Q]; it pickles if `executor` has processes.
+    executor: runs it; None for a thread of this process.
+  """
+
+  host_fn: Callable[[Responses, Mapping[str, np.ndarray]], Channels]
+  executor: concurrent.futures.Executor | None = None
+
+
+@contextlib.contextmanager
+def start_grading(grader: Grader, num_workers: int) -> Iterator[Grading]:
+  """Starts processes that grade while the device generates, and ends them.
 
   Args:
-    detokenize: maps ids to text.
-    tokens: [Q, T] ids.
-    lengths: [Q] how many of them count.
+    grader: sent to every process once.
+    num_workers: how many processes; with 0 a thread of this process grades.
+  """
+  if not num_workers:
+    yield Grading(grader)
+    return
+  with concurrent.futures.ProcessPoolExecutor(
+    num_workers,
+    mp_context=multiprocessing.get_context("spawn"),
+    initializer=_start_worker,
+    initargs=(grader,),
+  ) as executor:
+    try:
+      yield Grading(_grade_in_worker, executor)
+    finally:
+      executor.shutdown(cancel_futures=True)
+
+
+def read_texts(
+  detokenize: Detokenize,
+  tokens: Int[np.ndarray, "Q T"],
+  lengths: Int[np.ndarray, " Q"],
+) -> list[str]:
+  """The texts [Q] of responses.
+
+  Args:
+    detokenize: maps token ids to their text.
+    tokens: [Q, T] token ids of the responses.
+    lengths: [Q] how many tokens of each response count.
   """
   return [
     detokenize(row[:length].tolist())
@@ -90,7 +133,7 @@ def read_texts(
 
 def grade_texts(
   grade: Grade,
-  indices: Iterable[Any],
+  indices: Iterable[int | np.integer],
   texts: Sequence[str],
   *,
   num_threads: int = 1,
@@ -98,18 +141,18 @@ def grade_texts(
   """Grades responses; returns channels [Q].
 
   Args:
-    grade: maps an example's index and a response to channels.
+    grade: maps an example's index and the text of a response to channels.
     indices: [Q] which example each response answers.
-    texts: [Q] the responses.
-    num_threads: responses graded at once.
+    texts: [Q] the texts of the responses.
+    num_threads: how many responses are graded at once.
   """
-  indices = [int(index) for index in indices]
+  examples = [int(index) for index in indices]
   if num_threads > 1:
     with concurrent.futures.ThreadPoolExecutor(num_threads) as threads:
-      rows = list(threads.map(grade, indices, texts))
+      rows = list(threads.map(grade, examples, texts))
   else:
-    rows = list(map(grade, indices, texts))
-  for index, row in zip(indices, rows, strict=True):
+    rows = list(map(grade, examples, texts))
+  for index, row in zip(examples, rows, strict=True):
     _check_channels(row, rows[0], index)
   return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
@@ -137,51 +180,36 @@ def read_responses(channels: Mapping[str, np.ndarray]) -> list[str]:
   ]
 
 
-class Workers:
-  """Processes that grade while the device generates.
-
-  A context manager; `executor` and `host_fn` are what `staged.staged` takes.
-
-  Args:
-    grader: sent to every worker once.
-    num_workers: processes.
-  """
-
-  def __init__(self, grader: Grader, num_workers: int):
-    self.executor = concurrent.futures.ProcessPoolExecutor(
-      num_workers,
-      mp_context=multiprocessing.get_context("spawn"),
-      initializer=_remember,
-      initargs=(grader,),
-    )
-    self.host_fn = _grade_remembered
-
-  def __enter__(self) -> Workers:
-    return self
-
-  def __exit__(self, *_) -> None:
-    self.executor.shutdown(cancel_futures=True)
+# The grader of a worker process. It is global because a pool's initialiser and
+# its tasks share nothing else: sending the grader, with all its examples, with
+# each task would cost more than most grading.
+_worker_grader: Grader | None = None
 
 
-_remembered: list[Grader] = []  # Of a worker process.
-
-
-def _remember(grader):
-  _remembered[:] = [grader]
+def _start_worker(grader: Grader) -> None:
+  global _worker_grader
+  _worker_grader = grader
   threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _end_with_parent():
+def _end_with_parent() -> None:
   """A parent that is killed cannot end its workers, which would wait forever."""
-  multiprocessing.parent_process().join()
+  parent = multiprocessing.parent_process()
+  assert parent is not None
+  parent.join()
   os._exit(1)
 
 
-def _grade_remembered(part, batch):
-  return _remembered[0](part, batch)
+def _grade_in_worker(
+  responses: Responses, batch: Mapping[str, np.ndarray]
+) -> Channels:
+  assert _worker_grader is not None
+  return _worker_grader(responses, batch)
 
 
-def _check_channels(row, first, index):
+def _check_channels(
+  row: Mapping[str, Any], first: Mapping[str, Any], index: int
+) -> None:
   if "score" not in row:
     raise ValueError(
       f"grade must return a channel named score, got {sorted(row)} for example"

@@ -1,34 +1,37 @@
 """The evaluator for populations of language models.
 
 A member's weights are rebuilt on the device, in the buffers of the member before
-it, so that there are the base and one copy per lane. It answers all
-prompts; what it said is graded on the host while the next members generate.
+it, so that there are the base and one copy per lane. It answers all prompts; its
+responses are graded on the host while the next members generate.
 """
 
-import concurrent.futures
-import dataclasses
 import hashlib
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray
 
 from thickets.errors import UserError
-from thickets.generation import generator, memory_plan
+from thickets.generation import memory_plan
+from thickets.generation.batching import Batching
 from thickets.generation.decode_step import NO_TOKEN
-from thickets.generation.generator import Decoding, Generator, Responses
+from thickets.generation.decoding import Responses
+from thickets.generation.generator import Generator
+from thickets.generation.grading import Grading
 from thickets.generation.member_weights import Rebuilder
-from thickets.generation.memory_plan import Plan
-from thickets.members import Member, stack_members
-from thickets.models import transformer
-from thickets.models.config import TransformerConfig
+from thickets.generation.memory_plan import Workload
+from thickets.members import Member, MemberArrays, stack_members
 from thickets.naming import Params
 from thickets.perturbation import Gaussian, Kind
-from thickets.search import meshes, staged
+from thickets.search import staged
+from thickets.search.evaluator import Handle
+
+# The arrays of prompts by name, [Q, ...] each; see `make_batch`.
+PromptBatch = Mapping[str, np.ndarray]
+
+_MANY_PROMPTS = 2**20  # More than fit into any memory at once.
 
 
 def make_batch(
@@ -37,11 +40,12 @@ def make_batch(
   """Makes the batch of an evaluator.
 
   Args:
-    prompts: [Q] token ids of each.
-    indices: [Q] which example of the grader each is, 0 to Q - 1 by default.
+    prompts: [Q] token ids of each prompt.
+    indices: [Q] which example of the grader each prompt belongs to, 0 to Q - 1
+      by default.
 
   Returns:
-    `tokens` [Q, T], `NO_TOKEN` behind the end, and `index` [Q].
+    `tokens` [Q, T], `NO_TOKEN` behind the end of a prompt, and `index` [Q].
 
   Raises:
     UserError: if there are no prompts, or not an index for each.
@@ -61,75 +65,47 @@ def make_batch(
   return {"tokens": tokens, "index": np.asarray(indices, np.int32)}
 
 
-_MANY_PROMPTS = 2**20  # More than fit into any memory at once.
-
-
 class LanguageEvaluator:
-  """An `Evaluator` of members by what they generate.
+  """An `Evaluator` of members by their responses to prompts.
 
   Args:
-    config: of the model.
-    decoding: how responses are generated.
-    host_fn: grades one member's responses: a `grading.Grader`, or the `host_fn`
-      of `grading.Workers`.
-    executor: of `grading.Workers`; in one thread of this process by default.
+    generator: generates the responses, on its mesh and with its batching; lanes
+      and rows that the batching leaves open are found from memory.
+    grading: grades them, from `grading.start_grading`.
     kind: how noise is drawn, `Gaussian()` by default.
-    mesh: as from `meshes.make_mesh`, over all local devices by default.
-    lanes: members at once on each group of devices, found from memory by
-      default.
-    rows: prompts at once of each member, found from memory by default.
-    key: of the responses, unless greedy. A response depends on the key, the
-      member, the example's index, and the `sample` [Q] that the batch may hold.
-      A batch may also hold `temperature` [Q], in place of the decoding's.
-    detokenize: maps ids to text; needed for stop strings.
-    segment: as of `generator.Generator`.
-    is_stacked: likewise.
+    key: the random key of all responses, not needed if greedy. A response
+      depends on the key, the member, the example's index, and the number of the
+      `sample` [Q] that the batch may hold. A batch may also hold `temperature`
+      [Q], in place of that of the decoding.
 
   Attributes:
-    generator: what generates; it counts its compilations.
+    generator: the generator, which counts its compilations.
+
+  Raises:
+    UserError: if the decoding samples and there is no key.
   """
 
   def __init__(
     self,
-    config: TransformerConfig,
-    decoding: Decoding,
-    host_fn: Callable[[Any, Any], dict[str, Any]],
+    generator: Generator,
+    grading: Grading,
     *,
-    executor: concurrent.futures.Executor | None = None,
     kind: Kind | None = None,
-    mesh: Mesh | None = None,
-    lanes: int | None = None,
-    rows: int | None = None,
     key: PRNGKeyArray | None = None,
-    detokenize: Callable[[Sequence[int]], str] | None = None,
-    segment: int | None = None,
-    is_stacked: bool | None = None,
   ):
-    if not decoding.sampling.is_greedy and key is None:
+    if not generator.decoding.sampling.is_greedy and key is None:
       raise UserError("Sampling needs a key, got none. Pass key.")
-    generator.check_counts(lanes=lanes, rows=rows)
-    self._config, self._decoding = config, decoding
-    self._plans: dict[Any, Plan] = {}
-    self._mesh = meshes.make_mesh() if mesh is None else mesh
-    self._slots = self._mesh.shape["population"]
-    self._lanes, self._rows, self._key = lanes, rows, key
-    self._shardings = transformer.shardings(config, self._mesh)
-    self.generator = Generator(
-      config,
-      decoding,
-      mesh=self._mesh,
-      segment=segment,
-      is_stacked=is_stacked,
-      detokenize=detokenize,
-    )
+    self.generator, self._key = generator, key
+    self._plans: dict[tuple[np.dtype, Workload], Batching] = {}
+    self._num_slots = generator.programs.num_slots
     self._rebuilder = Rebuilder(
-      config,
+      generator.config,
       Gaussian() if kind is None else kind,
-      self._mesh,
-      self.generator.programs.compiled,
-      is_stacked=self.generator.is_stacked,
+      generator.mesh,
+      generator.programs.compiled,
+      generator.layout,
     )
-    self._staged = staged.staged(self._respond, host_fn, executor=executor)
+    self._queue = staged.GradingQueue(grading.host_fn, grading.executor)
 
   @property
   def compile_s(self) -> float:
@@ -137,96 +113,140 @@ class LanguageEvaluator:
     return self.generator.programs.compiled.compile_s
 
   def place(
-    self, base: Params, batch: Any, num_members: int
-  ) -> tuple[Params, Any]:
+    self, base: Params, batch: PromptBatch, num_members: int
+  ) -> tuple[Params, PromptBatch]:
     """Divides the base over the mesh axis `model`, once checked that it fits.
 
     Raises:
       UserError: if prompts cannot be continued or memory is short.
     """
+    del num_members  # However many there are, as many as fit are run at once.
     prompts = _read_prompts(batch)
-    generator.check_prompts(prompts, self._config, self._decoding)
+    self.generator.decoding.check_prompts(prompts, self.generator.config)
     self._plan(base, prompts)
-    return jax.tree.map(generator.place_weight, base, self._shardings), batch
+    return self.generator.place(base), batch
 
-  def __call__(
-    self, base: Params, members: Sequence[Member], batch: Any
-  ) -> Any:
-    """Generates for the members, and queues their grading."""
-    return self._staged(base, members, batch)
-
-  def find_width(self, base: Params, batch: Any, num_members: int) -> int:
-    """A chunk width: all groups of devices with all their lanes."""
+  def find_width(
+    self, base: Params, batch: PromptBatch, num_members: int
+  ) -> int:
+    """Members to a chunk: all groups of devices with all their lanes."""
     plan = self._plan(base, _read_prompts(batch))
-    return min(num_members, plan.lanes * self._slots)
+    return min(num_members, _count(plan.lanes) * self._num_slots)
 
-  def find_rows(self, base: Params, batch: Any) -> int:
+  def find_rows(self, base: Params, batch: PromptBatch) -> int:
     """Prompts that all groups of devices continue at once for the base.
 
     As many as memory holds, however few the batch has.
     """
     prompts = _read_prompts(batch)
     plan = self._plan(base, prompts, num_prompts=_MANY_PROMPTS)
-    return plan.rows * self._slots
+    return _count(plan.rows) * self._num_slots
+
+  def __call__(
+    self, base: Params, members: Sequence[Member], batch: PromptBatch
+  ) -> Handle:
+    """Generates for the members, and queues the grading of their responses."""
+    responses = self.respond(base, members, batch)
+    return self._queue.submit(responses, len(members), batch)
 
   def respond(
-    self, base: Params, members: Sequence[Member], batch: Any
+    self, base: Params, members: Sequence[Member], batch: PromptBatch
   ) -> Responses:
-    """What members say, [P, Q, ...], for a base from `place`."""
-    return Responses(**self._respond(base, stack_members(members), batch))
+    """The responses of members to prompts.
 
-  def _respond(self, base, members, batch) -> dict[str, np.ndarray]:
-    """The device half: fields of `Responses` [P, Q, ...]."""
+    Args:
+      base: the base's weights, from `place`.
+      members: the P members.
+      batch: the Q prompts, as from `make_batch`.
+
+    Returns:
+      [P, Q, T] what they generate.
+    """
     prompts = _read_prompts(batch)
     plan = self._plan(base, prompts)
-    keys = self._keys(members, batch)
-    options = {
-      "temperatures": batch.get("temperature"),
-      "rows": plan.rows,
-      "block": plan.block,
-    }
-    num_members, num_terms = members.seeds.shape
-    # No more lanes than there are members for.
-    lanes = min(plan.lanes, _next_power(-(-num_members // self._slots)))
-    width = lanes * self._slots
-    parts = []
-    if num_members < self._slots or num_terms == 0:
+    stacked = stack_members(members)
+    keys = self._make_keys(stacked, batch)
+    num_terms = stacked.seeds.shape[1]
+    if len(members) < self._num_slots or num_terms == 0:
       # Fewer members than devices: the prompts are spread instead.
-      for row in range(num_members):
-        member = jax.tree.map(lambda field, row=row: field[row], members)
-        params = base
-        if num_terms:
-          params = self._rebuilder.rebuild_one(base, member)
-        row_keys = None if keys is None else keys[row]
-        said = self.generator.generate(params, prompts, row_keys, **options)
-        parts.append({k: v[None] for k, v in _fields(said).items()})
+      parts = self._respond_one_by_one(
+        base, stacked, prompts, keys, batch.get("temperature"), plan
+      )
     else:
-      fill = np.arange(math.ceil(num_members / width) * width) % num_members
-      for rows in fill.reshape(-1, width):
-        some = jax.tree.map(lambda field, rows=rows: field[rows], members)
-        params = self._rebuilder.rebuild_many(base, some)
-        some_keys = None if keys is None else keys[rows]
-        said = self.generator.generate_members(
-          params, prompts, some_keys, **options
-        )
-        parts.append(_fields(said))
-    return {
-      name: np.concatenate([part[name] for part in parts])[:num_members]
-      for name in parts[0]
-    }
+      parts = self._respond_together(
+        base, stacked, prompts, keys, batch.get("temperature"), plan
+      )
+    return jax.tree.map(
+      lambda *fields: np.concatenate(fields)[: len(members)], *parts
+    )
 
-  def _keys(self, members, batch):
-    """Keys [P, Q] of the responses, None when greedy."""
-    if self._decoding.sampling.is_greedy:
+  def _respond_one_by_one(
+    self,
+    base: Params,
+    members: MemberArrays,
+    prompts: Sequence[Sequence[int]],
+    keys: jax.Array | None,
+    temperatures: np.ndarray | None,
+    plan: Batching,
+  ) -> list[Responses]:
+    """The responses [1, Q, T] of each member, which all devices compute."""
+    num_members, num_terms = members.seeds.shape
+    parts = []
+    for row in range(num_members):
+      params = base
+      if num_terms:
+        member = jax.tree.map(lambda field, row=row: field[row], members)
+        params = self._rebuilder.rebuild_one(base, member)
+      responses = self.generator.generate(
+        params,
+        prompts,
+        None if keys is None else keys[row],
+        temperatures=temperatures,
+        batching=plan,
+      )
+      parts.append(jax.tree.map(lambda field: field[None], responses))
+    return parts
+
+  def _respond_together(
+    self,
+    base: Params,
+    members: MemberArrays,
+    prompts: Sequence[Sequence[int]],
+    keys: jax.Array | None,
+    temperatures: np.ndarray | None,
+    plan: Batching,
+  ) -> list[Responses]:
+    """The responses of all lanes of all devices, one round after the other.
+
+    The last round is filled up with members whose responses do not count.
+    """
+    num_members = len(members.seeds)
+    # No more lanes than there are members for.
+    most = _next_power(-(-num_members // self._num_slots))
+    width = min(_count(plan.lanes), most) * self._num_slots
+    filled = np.arange(math.ceil(num_members / width) * width) % num_members
+    parts = []
+    for rows in filled.reshape(-1, width):
+      some = jax.tree.map(lambda field, rows=rows: field[rows], members)
+      parts.append(
+        self.generator.generate_members(
+          self._rebuilder.rebuild_many(base, some),
+          prompts,
+          None if keys is None else keys[rows],
+          temperatures=temperatures,
+          batching=plan,
+        )
+      )
+    return parts
+
+  def _make_keys(
+    self, members: MemberArrays, batch: PromptBatch
+  ) -> jax.Array | None:
+    """The keys [P, Q] of the responses, None when greedy."""
+    if self.generator.decoding.sampling.is_greedy:
       return None
     hashes = np.array(
-      [
-        _hash_member(seeds, sigmas)
-        for seeds, sigmas in zip(
-          members.seeds, members.coefficients, strict=True
-        )
-      ],
-      np.uint32,
+      [_hash_member(*terms) for terms in zip(*members, strict=True)], np.uint32
     )
     fold = jax.random.fold_in
     member_keys = jax.vmap(fold, (None, 0))(self._key, hashes)
@@ -238,42 +258,46 @@ class LanguageEvaluator:
       keys = jax.vmap(jax.vmap(fold), (0, None))(keys, samples)
     return keys
 
-  def _plan(self, base, prompts, num_prompts=None) -> Plan:
-    """The plan for such prompts, made once: every chunk asks for it."""
+  def _plan(
+    self,
+    base: Params,
+    prompts: Sequence[Sequence[int]],
+    num_prompts: int | None = None,
+  ) -> Batching:
+    """The batching of such prompts, found once: every chunk asks for it."""
     dtype = base["embed_tokens"].dtype
-    longest = max(len(prompt) for prompt in prompts)
-    sizes = num_prompts or len(prompts), longest
-    if (dtype, sizes) not in self._plans:
-      self._plans[dtype, sizes] = memory_plan.plan_memory(
-        self._config,
+    workload = Workload(
+      num_prompts or len(prompts),
+      max(len(prompt) for prompt in prompts),
+      self.generator.decoding.max_new_tokens,
+    )
+    if (dtype, workload) not in self._plans:
+      self._plans[dtype, workload] = memory_plan.plan_memory(
+        self.generator.config,
         dtype,
-        self._mesh,
-        num_prompts=sizes[0],
-        prompt_tokens=sizes[1],
-        new_tokens=self._decoding.max_new_tokens,
-        lanes=self._lanes,
-        rows=self._rows,
+        self.generator.mesh,
+        workload,
+        self.generator.batching,
       )
-    return self._plans[dtype, sizes]
+    return self._plans[dtype, workload]
 
 
 def _next_power(count: int) -> int:
   return 2 ** (count - 1).bit_length()
 
 
-def _read_prompts(batch) -> list[list[int]]:
+def _count(found: int | None) -> int:
+  """A count of a plan, where none is left open."""
+  assert found is not None
+  return found
+
+
+def _read_prompts(batch: PromptBatch) -> list[list[int]]:
   return [row[row != NO_TOKEN].tolist() for row in np.asarray(batch["tokens"])]
 
 
-def _fields(responses) -> dict[str, np.ndarray]:
-  return {
-    field.name: getattr(responses, field.name)
-    for field in dataclasses.fields(responses)
-  }
-
-
-def _hash_member(seeds, sigmas) -> int:
+def _hash_member(seeds: np.ndarray, coefficients: np.ndarray) -> int:
   """32 bits that differ between members; terms of no weight do not count."""
-  counted = sigmas != 0
-  words = seeds[counted].tobytes() + sigmas[counted].tobytes()
+  counted = coefficients != 0
+  words = seeds[counted].tobytes() + coefficients[counted].tobytes()
   return int.from_bytes(hashlib.blake2b(words, digest_size=4).digest(), "big")

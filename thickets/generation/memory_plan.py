@@ -1,12 +1,13 @@
 """How much of a population of language models fits into memory at once."""
 
 import dataclasses
-from typing import Any
 
 from jax.sharding import Mesh
+from jax.typing import DTypeLike
 
 from thickets.errors import UserError
 from thickets.generation import programs
+from thickets.generation.batching import Batching
 from thickets.models import flops
 from thickets.models import memory as memory_lib
 from thickets.models.config import TransformerConfig
@@ -20,31 +21,27 @@ _LOGIT_COPIES = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-  """How much is computed at the same time.
+class Workload:
+  """What every member has to do.
 
   Attributes:
-    lanes: members that one group of devices rebuilds and runs at once.
-    rows: prompts that each continues at once.
-    block: prompt tokens that each reads at once.
+    num_prompts: how many prompts it continues.
+    prompt_tokens: how many tokens the longest prompt has.
+    new_tokens: how many tokens the longest response has.
   """
 
-  lanes: int
-  rows: int
-  block: int
+  num_prompts: int
+  prompt_tokens: int
+  new_tokens: int
 
 
 def plan_memory(
   config: TransformerConfig,
-  dtype: Any,
+  dtype: DTypeLike,
   mesh: Mesh,
-  *,
-  num_prompts: int,
-  prompt_tokens: int,
-  new_tokens: int,
-  lanes: int | None = None,
-  rows: int | None = None,
-) -> Plan:
+  workload: Workload,
+  asked: Batching,
+) -> Batching:
   """Finds how many members and prompts fit into memory at once.
 
   On CPU a member has a core to itself, and more of them push each other out of
@@ -52,14 +49,15 @@ def plan_memory(
   ones one, with as many prompts as there is room for.
 
   Args:
-    config: of the model.
-    dtype: of weights and memory.
-    mesh: with axes `population` and `model`.
-    num_prompts: Q.
-    prompt_tokens: of the longest prompt.
-    new_tokens: of the longest response.
-    lanes: as asked for, None to find it.
-    rows: likewise; fewer if they do not fit.
+    config: the architecture of the members.
+    dtype: the dtype of their weights and KV caches.
+    mesh: the devices, with axes `population` and `model`.
+    workload: the prompts and responses of each member.
+    asked: lanes and rows as the user wants them, None to find them; there are
+      fewer rows if not all of them fit.
+
+  Returns:
+    `asked` with lanes, rows and block found.
 
   Raises:
     UserError: if the base, one member and one row do not fit.
@@ -67,43 +65,74 @@ def plan_memory(
   # Of the size, not of what is free now: a resumed run must find the same.
   size = memory_lib.device_size_bytes(mesh.devices.flat[0])
   if size is None:
-    rows = min(rows or _CPU_ROWS, num_prompts)
-    return Plan(lanes or 1, rows, programs.CPU_BLOCK_TOKENS)
+    return dataclasses.replace(
+      asked,
+      lanes=asked.lanes or 1,
+      rows=min(asked.rows or _CPU_ROWS, workload.num_prompts),
+      block=programs.CPU_BLOCK_TOKENS,
+    )
   size *= _MEMORY_FRAC
   leaves = memory_lib.leaf_bytes(config, dtype, mesh)
   # While they are rebuilt, a stack of layers may be held a second time.
   base, copy = sum(leaves), sum(leaves) + max(leaves)
-  num_model = mesh.shape["model"]
-  kv_split = num_model if config.num_kv_heads % num_model == 0 else 1
-  # Twice, since rows are copied when some are dropped.
-  memory = flops.memory_bytes(config, dtype, prompt_tokens + new_tokens)
-  row = 2 * memory / kv_split + _LOGIT_COPIES * 4 * config.vocab_size
-  free = (size - base) / (lanes or 1) - copy  # Of one lane.
-
-  block = programs.ACCELERATOR_BLOCK_TOKENS
-  while block > prompt_tokens and _block(
-    config, dtype, block, prompt_tokens
-  ) > (_BLOCK_FRAC * free * num_model):
-    block //= 2
-  block = max(block, prompt_tokens)  # A row at least.
-  fixed = _block(config, dtype, block, prompt_tokens) / num_model
-  fitting = int((free - fixed) // row)
+  row = _row_bytes(config, dtype, mesh, workload)
+  free = (size - base) / (asked.lanes or 1) - copy  # Of one lane.
+  block, block_bytes = _find_block(config, dtype, mesh, workload, free)
+  fitting = int((free - block_bytes) // row)
   if fitting < 1:
-    needed = base + (lanes or 1) * (copy + fixed + row)
+    lanes = asked.lanes or 1
+    needed = base + lanes * (copy + block_bytes + row)
     raise UserError(
-      f"The base and {lanes or 1} members with a prompt each must fit into a"
+      f"The base and {lanes} members with a prompt each must fit into a"
       f" device, which needs {needed / 2**30:.3g} GiB, got"
       f" {size / 2**30:.3g} GiB. Use more devices on the mesh axis `model`, or"
       " a smaller dtype."
     )
-  rows = min(rows or fitting, fitting, num_prompts)
+  rows = min(asked.rows or fitting, fitting, workload.num_prompts)
+  lanes = asked.lanes
   if lanes is None:
-    most = (size - base) / (copy + fixed + rows * row)
+    most = (size - base) / (copy + block_bytes + rows * row)
     most = min(most, _MAX_LANES_TIMES_ROWS / rows)
     lanes = 2 ** (max(1, int(most)).bit_length() - 1)
-  return Plan(lanes, rows, block)
+  return dataclasses.replace(asked, lanes=lanes, rows=rows, block=block)
 
 
-def _block(config, dtype, block, prompt_tokens):
-  """Bytes of reading a block on all devices of a group together."""
-  return flops.prefill_bytes(config, dtype, block, prompt_tokens)
+def _row_bytes(
+  config: TransformerConfig, dtype: DTypeLike, mesh: Mesh, workload: Workload
+) -> float:
+  """Bytes of one row on each device: its KV cache and its logits."""
+  num_model = mesh.shape["model"]
+  kv_split = num_model if config.num_kv_heads % num_model == 0 else 1
+  kv_cache = flops.kv_cache_bytes(
+    config, dtype, workload.prompt_tokens + workload.new_tokens
+  )
+  # Twice, since rows are copied when some are dropped.
+  return 2 * kv_cache / kv_split + _LOGIT_COPIES * 4 * config.vocab_size
+
+
+def _find_block(
+  config: TransformerConfig,
+  dtype: DTypeLike,
+  mesh: Mesh,
+  workload: Workload,
+  free: float,
+) -> tuple[int, float]:
+  """Prompt tokens to read at once, and the bytes that it takes on each device.
+
+  Args:
+    config: the architecture of the members.
+    dtype: the dtype of their activations.
+    mesh: the devices, with axes `population` and `model`.
+    workload: the prompts of each member.
+    free: bytes that the weights leave on each device for one lane.
+  """
+  num_model = mesh.shape["model"]
+  longest = workload.prompt_tokens
+  block = programs.ACCELERATOR_BLOCK_TOKENS
+  while block > longest and (
+    flops.prefill_bytes(config, dtype, block, longest)
+    > _BLOCK_FRAC * free * num_model
+  ):
+    block //= 2
+  block = max(block, longest)  # A row at least.
+  return block, flops.prefill_bytes(config, dtype, block, longest) / num_model

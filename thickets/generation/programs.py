@@ -4,6 +4,7 @@ Arrays of rows are [G, B, ...]: G groups, spread over the mesh axis `population`
 A group has weights of its own (a member), or all share one model's.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,11 +17,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
 from thickets.generation import decode_step
-from thickets.generation.decode_step import NO_TOKEN, Rows
-from thickets.generation.sampling import Sampling
+from thickets.generation.decode_step import NO_TOKEN, DecodeSpec, Prompts, Rows
 from thickets.models import layout
-from thickets.models.attention import Memory
-from thickets.models.config import TransformerConfig
+from thickets.models.attention import KVCache
+from thickets.models.layout import Layout
 from thickets.naming import Params
 from thickets.search.compiled import Programs
 
@@ -28,114 +28,114 @@ from thickets.search.compiled import Programs
 CPU_BLOCK_TOKENS = 2048
 ACCELERATOR_BLOCK_TOKENS = 16384
 
+# Where the groups are in an argument: its axis, None where there is none, or one
+# of the two for each part of a dict.
+Axes = int | None | dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+  """What the groups of rows are computed with: one model, or a member each.
+
+  Attributes:
+    params: the weights of one model that all groups share, or those of P members
+      as from `layout.stack_weights`, one member for each group.
+    num_members: P, or None for one model.
+    prefix: the KV cache of tokens that all prompts begin with, computed with
+      these weights; None where there are none.
+  """
+
+  params: Params
+  num_members: int | None = None
+  prefix: KVCache | None = None
+
+  @property
+  def params_axes(self) -> Axes:
+    """The axis of groups in each part of `params`."""
+    return None if self.num_members is None else layout.member_axes(self.params)
+
+  @property
+  def prefix_axis(self) -> int | None:
+    """The axis of groups in `prefix`."""
+    return None if self.num_members is None else 0
+
 
 class DecodePrograms:
   """Prefix, prefill, segments and regrouping, each compiled once per shape.
 
   Args:
-    config: of the model.
-    sampling: how tokens are chosen.
-    mesh: with axes `population` and `model`.
-    stop_tokens: ids that end a row.
-    num_tokens: tokens that exist, None for all rows of the embedding.
-    is_stacked: whether layers are scanned.
+    spec: what the programs are compiled for.
+    mesh: the devices, with axes `population` and `model`.
 
   Attributes:
     num_slots: size of the mesh axis `population`.
-    compiled: the programs, with their count and seconds.
+    compiled: the programs, with their count and the seconds they took.
   """
 
-  def __init__(
-    self,
-    config: TransformerConfig,
-    sampling: Sampling,
-    mesh: Mesh,
-    *,
-    stop_tokens: Sequence[int],
-    num_tokens: int | None,
-    is_stacked: bool,
-  ):
-    self._config, self._sampling, self._mesh = config, sampling, mesh
-    self._stop_tokens = tuple(stop_tokens)
-    self._num_tokens = num_tokens or config.vocab_size
-    self._is_stacked = is_stacked
-    self.num_slots = mesh.shape["population"]
+  def __init__(self, spec: DecodeSpec, mesh: Mesh):
+    self._spec, self._mesh = spec, mesh
+    self.num_slots: int = mesh.shape["population"]
     self.compiled = Programs()
 
-  def run_prefix(
-    self, params: Params, tokens: Sequence[int], *, is_shared: bool
-  ) -> Memory:
-    """Reads a prefix once per group, or once where the model is shared."""
-    function = functools.partial(
-      decode_step.run_prefix, self._config, is_stacked=self._is_stacked
-    )
-    tokens = self._put(np.asarray(tokens, np.int32))
+  def run_prefix(self, weights: Weights, tokens: Sequence[int]) -> KVCache:
+    """Reads a prefix with the weights of each member, or of the one model."""
     return self._call(
       "prefix",
-      _over_groups(function),
-      (params, tokens),
-      (self._axes(params, is_shared), None),
-      result_axis=None if is_shared else 0,
+      _over_groups(functools.partial(decode_step.run_prefix, self._spec)),
+      (weights.params, self._put(np.asarray(tokens, np.int32))),
+      (weights.params_axes, None),
+      result_axis=weights.prefix_axis,
     )
 
   def prefill(
     self,
-    params: Params,
-    prefix: Memory | None,
-    prompts: Int[np.ndarray, "G B T"],
-    starts: Int[np.ndarray, "G B"],
-    keys: np.ndarray,
-    temperatures: Float[np.ndarray, "G B"],
+    weights: Weights,
+    prompts: Prompts,
     *,
     num_slots: int,
     block: int | None,
-    is_shared: bool,
   ) -> Rows:
-    """Reads the prompts and chooses first tokens; see `decode_step.prefill`."""
-    _, num_rows, width = prompts.shape
+    """Reads the prompts and chooses first tokens; see `decode_step.prefill`.
+
+    Args:
+      weights: of the groups, with the KV cache of their prefix.
+      prompts: [G, B, T] NumPy arrays of the prompts behind the prefix.
+      num_slots: tokens that the KV cache of a row has room for, at least T.
+      block: prompt tokens of a group that are read at once, None to find it.
+    """
+    _, num_rows, width = prompts.tokens.shape
     function = functools.partial(
       decode_step.prefill,
-      self._config,
-      self._sampling,
+      self._spec,
       num_slots=num_slots,
-      block=self._block_rows(num_rows, width, block),
-      num_tokens=self._num_tokens,
-      is_stacked=self._is_stacked,
+      block_rows=self._block_rows(num_rows, width, block),
     )
-    arrays = [
-      self._put(array, "population")
-      for array in (prompts, starts, keys, temperatures)
-    ]
     return self._call(
       ("prefill", num_slots, block),
       _over_groups(function),
-      (params, prefix, *arrays),
-      (self._axes(params, is_shared), None if is_shared else 0, 0, 0, 0, 0),
+      (weights.params, weights.prefix, self._put(prompts, "population")),
+      (weights.params_axes, weights.prefix_axis, 0),
     )
 
   def run_segment(
     self,
-    params: Params,
-    prefix: Memory | None,
+    weights: Weights,
     rows: Rows,
     active: Bool[np.ndarray, "G B"],
     *,
     slot: int,
     index: int,
     num_steps: int,
-    is_shared: bool,
-  ) -> tuple[Rows, Int[Array, "G B S"], Array]:
+  ) -> tuple[Rows, Int[Array, "G B S"], Float[Array, "G B S"]]:
     """Generates up to `num_steps` tokens, until no row is active.
 
     Args:
-      params: weights.
-      prefix: memory of the prefix.
-      rows: taken over; do not use them again.
-      active: which rows go on.
-      slot: where the last tokens go in memory.
+      weights: of the groups, with the KV cache of their prefix.
+      rows: [G, B] the rows, whose buffers are taken over: do not use them again.
+      active: [G, B] which rows go on.
+      slot: the slot of the KV cache that the rows' last tokens are written to.
       index: position of the next token in the responses.
-      num_steps: at most so many.
-      is_shared: whether all groups have the same weights.
+      num_steps: S, how many tokens are generated at most.
 
     Returns:
       The rows, the tokens (`NO_TOKEN` for rows that had ended) and their
@@ -143,94 +143,29 @@ class DecodePrograms:
     """
     return self._call(
       ("segment", num_steps),
-      functools.partial(self._segment, num_steps=num_steps),
+      functools.partial(_run_segment, self._spec, num_steps),
       (
-        params,
-        prefix,
+        weights.params,
+        weights.prefix,
         rows,
         self._put(active, "population"),
         self._put(np.int32(slot)),
         self._put(np.int32(index)),
       ),
-      (
-        self._axes(params, is_shared),
-        None if is_shared else 0,
-        0,
-        0,
-        None,
-        None,
-      ),
+      (weights.params_axes, weights.prefix_axis, 0, 0, None, None),
       donate=(2,),
     )
 
   def regroup(
     self, rows: Rows, kept: Int[np.ndarray, "G C"], *, num_slots: int
   ) -> Rows:
-    """Keeps the rows at `kept` of each group, with room for `num_slots`."""
+    """Keeps the rows at `kept` of each group; see `decode_step.regroup`."""
     return self._call(
       ("regroup", num_slots),
       _over_groups(functools.partial(decode_step.regroup, num_slots=num_slots)),
       (rows, self._put(kept.astype(np.int32), "population")),
       (0, 0),
     )
-
-  def _segment(
-    self,
-    num_groups,
-    axes,
-    params,
-    prefix,
-    rows,
-    active,
-    slot,
-    index,
-    *,
-    num_steps,
-  ):
-    """A segment of the groups of one device; axis G is there if there are many."""
-    step = functools.partial(
-      decode_step.step,
-      self._config,
-      self._sampling,
-      num_tokens=self._num_tokens,
-    )
-    # Layers are taken apart once for all steps.
-    arrange = (lambda tree: tree) if self._is_stacked else layout.take_apart
-    if num_groups > 1:
-      arrange = jax.vmap(
-        arrange, (axes[0],), axes[0] if self._is_stacked else 0
-      )
-      params = arrange(params)
-      params_axes = layout.member_axes(params)
-      step = jax.vmap(step, in_axes=(params_axes, axes[1], 0, None, None))
-    else:
-      params = arrange(params)
-
-    def is_going(carry):
-      count, _, active, _, _ = carry
-      return (count < num_steps) & jnp.any(active)
-
-    def advance(carry):
-      count, rows, active, tokens, log_probs = carry
-      rows = step(params, prefix, rows, slot + count, index + count)
-      write = functools.partial(
-        lax.dynamic_update_index_in_dim, index=count, axis=-1
-      )
-      tokens = write(tokens, jnp.where(active, rows.tokens, NO_TOKEN))
-      log_probs = write(log_probs, jnp.where(active, rows.log_probs, 0.0))
-      active &= ~decode_step.is_stopped(rows.tokens, self._stop_tokens)
-      return count + 1, rows, active, tokens, log_probs
-
-    shape = (*active.shape, num_steps)
-    carry = (
-      jnp.int32(0),
-      rows,
-      active,
-      jnp.full(shape, NO_TOKEN, jnp.int32),
-      jnp.zeros(shape, jnp.float32),
-    )
-    _, rows, _, tokens, log_probs = lax.while_loop(is_going, advance, carry)
-    return rows, tokens, log_probs
 
   def _block_rows(self, num_rows: int, width: int, block: int | None) -> int:
     """Rows to read at once, in blocks of about equal size."""
@@ -240,26 +175,29 @@ class DecodePrograms:
     num_blocks = max(1, -(-num_rows * width // block))
     return -(-num_rows // min(num_blocks, num_rows))
 
-  def _put(self, array, *axes):
-    return jax.device_put(
-      array, NamedSharding(self._mesh, PartitionSpec(*axes))
-    )
+  def _put(self, tree: Any, *axes: str) -> Any:
+    return jax.device_put(tree, NamedSharding(self._mesh, PartitionSpec(*axes)))
 
-  def _axes(self, params, is_shared):
-    """Where the axis of groups is in weights; None where there is none."""
-    return None if is_shared else layout.member_axes(params)
-
-  def _call(self, name, function, arguments, axes, *, result_axis=0, donate=()):
+  def _call(
+    self,
+    name: Any,
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    axes: tuple[Axes, ...],
+    *,
+    result_axis: int | None = 0,
+    donate: tuple[int, ...] = (),
+  ) -> Any:
     """Runs a function of one device's groups on all devices.
 
     Args:
-      name: of the function, and of what it closes over.
+      name: names the function and everything static that it closes over.
       function: takes the number of groups, `axes`, and the arguments; these come
         without an axis of groups where there is one group.
       arguments: trees of arrays.
-      axes: of the groups in each argument, as for `jax.vmap`; None for none.
-      result_axis: of the groups in the result.
-      donate: as for `jax.jit`.
+      axes: where the groups are in each argument, as for `jax.vmap`.
+      result_axis: the axis of the groups in the result, None for none.
+      donate: positions of the arguments whose buffers the result may take.
     """
 
     def on_device(*arguments):
@@ -275,8 +213,8 @@ class DecodePrograms:
     mapped = jax.shard_map(
       on_device,
       mesh=self._mesh,
-      in_specs=tuple(map(_spec, axes)),
-      out_specs=_spec(result_axis),
+      in_specs=tuple(map(_partition, axes)),
+      out_specs=_partition(result_axis),
       axis_names={"population"},
       check_vma=False,
     )
@@ -284,6 +222,68 @@ class DecodePrograms:
       (name, str(axes)), mapped, arguments, donate=donate
     )
     return program(*arguments)
+
+
+def _run_segment(
+  spec: DecodeSpec,
+  num_steps: int,
+  num_groups: int,
+  axes: tuple[Axes, ...],
+  params: Params,
+  prefix: KVCache | None,
+  rows: Rows,
+  *state: Array,
+) -> tuple[Rows, Array, Array]:
+  """A segment of one device's groups; axis G is there if there are several.
+
+  Args:
+    spec: what the program is compiled for.
+    num_steps: S, how many tokens are generated at most.
+    num_groups: G.
+    axes: where the groups are in what follows.
+    params: the weights of the groups.
+    prefix: the KV cache of their prefix, or None.
+    rows: [G, B] the rows.
+    *state: [G, B] which rows are active, the slot of the KV cache to write to,
+      and the position of the next token in the responses.
+  """
+  active, slot, index = state
+  step = functools.partial(decode_step.step, spec)
+  # Layers are taken apart once for all steps.
+  arrange = spec.layout.arrange
+  if num_groups > 1:
+    to_axes = axes[0] if spec.layout is Layout.STACKED else 0
+    params = jax.vmap(arrange, (axes[0],), to_axes)(params)
+    params_axes = layout.member_axes(params)
+    step = jax.vmap(step, in_axes=(params_axes, axes[1], 0, None, None))
+  else:
+    params = arrange(params)
+
+  def is_going(carry):
+    count, _, active, _, _ = carry
+    return (count < num_steps) & jnp.any(active)
+
+  def advance(carry):
+    count, rows, active, tokens, log_probs = carry
+    rows = step(params, prefix, rows, slot + count, index + count)
+    write = functools.partial(
+      lax.dynamic_update_index_in_dim, index=count, axis=-1
+    )
+    tokens = write(tokens, jnp.where(active, rows.tokens, NO_TOKEN))
+    log_probs = write(log_probs, jnp.where(active, rows.log_probs, 0.0))
+    active &= ~decode_step.is_stopped(rows.tokens, spec.stop_tokens)
+    return count + 1, rows, active, tokens, log_probs
+
+  shape = (*active.shape, num_steps)
+  carry = (
+    jnp.int32(0),
+    rows,
+    active,
+    jnp.full(shape, NO_TOKEN, jnp.int32),
+    jnp.zeros(shape, jnp.float32),
+  )
+  _, rows, _, tokens, log_probs = lax.while_loop(is_going, advance, carry)
+  return rows, tokens, log_probs
 
 
 def _over_groups(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -297,16 +297,16 @@ def _over_groups(function: Callable[..., Any]) -> Callable[..., Any]:
   return mapped
 
 
-def _spec(axes):
+def _partition(axes: Axes) -> Any:
   """How an argument is divided: its axis of groups over `population`."""
   if isinstance(axes, dict):
-    return {name: _spec(axis) for name, axis in axes.items()}
+    return {name: _partition(axis) for name, axis in axes.items()}
   if axes is None:
     return PartitionSpec()
   return PartitionSpec(*(None,) * axes, "population")
 
 
-def _squeeze(tree, axes):
+def _squeeze(tree: Any, axes: Axes) -> Any:
   """Takes away the axis of the only group."""
   if isinstance(axes, dict):
     return {name: _squeeze(tree[name], axis) for name, axis in axes.items()}
@@ -315,7 +315,7 @@ def _squeeze(tree, axes):
   return jax.tree.map(lambda leaf: jnp.squeeze(leaf, axes), tree)
 
 
-def _count_groups(arguments, axes):
+def _count_groups(arguments: Sequence[Any], axes: Sequence[Axes]) -> int:
   """Groups of this device, from the first argument that has them."""
   for argument, axis in zip(arguments, axes, strict=True):
     if axis is not None and jax.tree.leaves(argument):

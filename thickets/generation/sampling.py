@@ -1,12 +1,14 @@
 """How the next token is chosen from logits.
 
-Every row has a key of its own, so that what it says depends on its prompt and
+Every row has a key of its own, so that its response depends on its prompt and
 its key, and not on the rows that it is computed with.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -20,11 +22,11 @@ class Sampling:
   """Greedy at temperature 0, else a draw from the warped distribution.
 
   Attributes:
-    temperature: divides the logits.
-    top_k: keep the k most likely tokens (all that tie with the last of them);
-      0 keeps all.
-    top_p: then keep the most likely tokens whose shares reach p together (all
-      that tie with the last of them); 1 keeps all.
+    temperature: divides the logits, at least 0.
+    top_k: keeps the k most likely tokens, and all that tie with the last of
+      them; 0 keeps every token.
+    top_p: then keeps the fewest most likely tokens whose shares reach p
+      together, and all that tie with the last of them; 1 keeps every token.
 
   Raises:
     UserError: if a value is out of range.
@@ -57,30 +59,44 @@ class Sampling:
 GREEDY = Sampling()
 
 
+@flax.struct.dataclass
+class RowSampling:
+  """What the draws of each row depend on; without meaning when greedy.
+
+  A row's key and temperature are data of a call, so that programs serve all.
+
+  Attributes:
+    keys: [..., 2] uint32 data of each row's random key.
+    temperatures: [...] each row's temperature, above 0, which counts in place
+      of that of `Sampling`.
+  """
+
+  keys: Any  # Not only arrays, while JAX transforms the tree.
+  temperatures: Any
+
+
 def choose_tokens(
   logits: Float[Array, "B V"],
-  keys: Any,
+  rows: RowSampling,
   step: Int[Array, ""],
   sampling: Sampling,
   *,
   num_tokens: int,
-  temperatures: Any = None,
 ) -> tuple[Int[Array, " B"], Float[Array, " B"]]:
   """Chooses a token per row.
 
   Args:
-    logits: in float32.
-    keys: [B, 2] data of a key per row; not used when greedy.
-    step: position in the response; each step of a row has randomness of its
-      own.
-    sampling: how to choose.
-    num_tokens: tokens that exist; rows of the embedding beyond are never
-      chosen.
-    temperatures: [B] in place of the one of `sampling`, unless it is greedy.
+    logits: [B, V] logits of the next token, in float32.
+    rows: the key and the temperature of each of the B rows.
+    step: position of the next token in its response; each step of a row has
+      randomness of its own.
+    sampling: how to choose, except for the temperature above 0.
+    num_tokens: how many tokens exist; rows of the embedding beyond them are
+      never chosen.
 
   Returns:
-    Tokens [B], and [B] their log-probabilities under the model itself: at
-    temperature 1, before top-k and top-p, among the tokens that exist.
+    [B] tokens, and [B] their log-probabilities under the model: at temperature
+    1, before top-k and top-p, among the tokens that exist.
   """
   if num_tokens < logits.shape[1]:
     exists = jnp.arange(logits.shape[1]) < num_tokens
@@ -88,11 +104,9 @@ def choose_tokens(
   if sampling.is_greedy:
     tokens = _argmax(logits, num_tokens)
   else:
-    if temperatures is None:
-      temperatures = jnp.full(logits.shape[:1], sampling.temperature)
-    warped = _warp(logits, temperatures.astype(jnp.float32), sampling)
+    warped = _warp(logits, rows.temperatures.astype(jnp.float32), sampling)
     step_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(
-      jax.random.wrap_key_data(keys), step
+      jax.random.wrap_key_data(rows.keys), step
     )
     tokens = jax.vmap(jax.random.categorical)(step_keys, warped)
     tokens = jnp.minimum(tokens.astype(jnp.int32), num_tokens - 1)
@@ -133,15 +147,19 @@ def _warp(
   return logits
 
 
-def _keep_top(logits: Float[Array, "B V"], is_enough) -> Float[Array, "B V"]:
+def _keep_top(
+  logits: Float[Array, "B V"],
+  is_enough: Callable[[Bool[Array, "B V"]], Bool[Array, " B"]],
+) -> Float[Array, "B V"]:
   """Keeps the fewest largest logits that are enough, and their ties.
 
   Finds the threshold by bisection over the 32 bits of a float's order, which
   needs no sorting and is exact.
 
   Args:
-    logits: -inf where removed already.
-    is_enough: maps a mask [B, V] of kept tokens to [B]; monotone.
+    logits: [B, V] logits, -inf where a token was removed before.
+    is_enough: maps a mask [B, V] of kept tokens to [B] whether they are enough;
+      more tokens are enough as well.
   """
   order = _order(logits)
 

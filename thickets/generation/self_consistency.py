@@ -1,7 +1,7 @@
-"""Self-consistency: the base answers several times and votes with itself.
+"""Self-consistency: the base answers several times, and its answers vote.
 
-The comparison that RandOpt has to bear: as many responses to each prompt as the
-ensemble gives, but all of the base, at a temperature above zero.
+RandOpt has to bear the comparison with it: as many responses to each prompt as
+the ensemble gives, but all of the base, at a temperature above zero.
 
 Reference: Wang et al. (2023), "Self-Consistency Improves Chain of Thought
   Reasoning in Language Models".
@@ -13,63 +13,75 @@ from typing import Any
 
 import numpy as np
 
-from thickets.analysis import randopt_results
 from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.members import BASE, Member
 from thickets.naming import Params
 from thickets.runs import directory
+from thickets.runs.json_files import JsonObject
 from thickets.runs.split_labels import Split
 from thickets.search import engine
-from thickets.search.evaluator import Batch, Handle
+from thickets.search.answers import read_answers
+from thickets.search.evaluator import Batch, Channels, Handle
 
 
 class SelfConsistency:
-  """Samples the base on the splits of a run, as far as its log lacks them.
+  """Samples responses of the base, as far as the log of a run lacks them.
 
   Args:
-    evaluator: that samples; one for all temperatures, which are data to its
-      programs.
-    folder: the run directory.
-    base: the weights.
-    batches: prompts by split.
-
-  Attributes:
-    evaluator: as given.
+    evaluator: generates the samples; one serves all temperatures, which are data
+      to its programs.
+    run: the open run directory.
+    base: the base's weights.
+    batches: the prompts by split.
   """
 
   def __init__(
     self,
     evaluator: LanguageEvaluator,
-    folder: directory.Run,
+    run: directory.Run,
     base: Params,
     batches: Mapping[str, Batch],
   ):
-    self.evaluator = evaluator
-    self._folder, self._base, self._batches = folder, base, batches
+    self._evaluator = evaluator
+    self._run, self._base, self._batches = run, base, batches
 
-  def sample(self, split: str, temperature: float | int, count: int) -> None:
-    """Has the base answer a split `count` times."""
-    samples = Samples(self.evaluator, temperature)
+  @property
+  def compile_s(self) -> float:
+    """Seconds spent on compilation so far."""
+    return self._evaluator.compile_s
+
+  def sample(self, split: str, temperature: float, count: int) -> None:
+    """Samples `count` responses of the base to each prompt of a split."""
+    samples = Samples(self._evaluator, temperature)
     batch = self._batches[split]
     engine.evaluate_members(
-      self._folder,
+      self._run,
       samples,
       self._base,
       name_samples(count),
       batch,
-      split=name_split(split, temperature),
+      split=Split(split, temperature=temperature).label,
       width=samples.find_width(self._base, batch, count),
     )
 
   def compare(
-    self, split: str, temperatures: Sequence[float | int], count: int
-  ) -> list[dict[str, Any]]:
-    """How the base votes with itself at several temperatures, as JSON values."""
+    self, split: str, temperatures: Sequence[float], count: int
+  ) -> list[JsonObject]:
+    """Has the base vote with itself at several temperatures.
+
+    Args:
+      split: the name of the prompts.
+      temperatures: the temperatures, each above 0.
+      count: how many responses to each prompt vote.
+
+    Returns:
+      The accuracy of the vote at each temperature, as JSON values.
+    """
     rows = []
     for temperature in temperatures:
       self.sample(split, temperature, count)
-      answers = randopt_results.read_answers(
-        self._folder, name_split(split, temperature), range(count)
+      answers = read_answers(
+        self._run, Split(split, temperature=temperature).label, range(count)
       )
       rows.append(
         {
@@ -82,24 +94,42 @@ class SelfConsistency:
     return rows
 
 
+  def choose_temperature(
+    self, temperatures: Sequence[float], count: int
+  ) -> tuple[float | None, list[JsonObject]]:
+    """Chooses a temperature on `dev`, where there are several.
+
+    Args:
+      temperatures: the temperatures to choose from.
+      count: how many responses to each prompt vote.
+
+    Returns:
+      The temperature, None where there is none to choose from, and the table of
+      `compare`, empty where there was no choice.
+    """
+    compared = []
+    if len(temperatures) > 1:
+      compared = self.compare("dev", temperatures, count)
+    return choose_temperature(temperatures, compared), compared
+
+
 def choose_temperature(
-  temperatures: Sequence[float | int], compared: Sequence[Mapping[str, Any]]
-) -> float | int | None:
-  """The temperature of the highest accuracy, the lowest of those at a tie.
+  temperatures: Sequence[float], compared: Sequence[Mapping[str, Any]]
+) -> float | None:
+  """The temperature of the highest accuracy, the lowest of those that tie.
 
   Args:
-    temperatures: that there are to choose from.
-    compared: rows of `SelfConsistency.compare`; none where there is no choice.
+    temperatures: the temperatures to choose from.
+    compared: what `SelfConsistency.compare` returned for them; nothing where
+      there is at most one.
+
+  Returns:
+    The temperature, None where there is none to choose from.
   """
   if not compared:
     return temperatures[0] if temperatures else None
   best = min(compared, key=lambda row: (-row["accuracy"], row["temperature"]))
   return best["temperature"]
-
-
-def name_split(split: str, temperature: float | int) -> str:
-  """The label in the log of a split that samples of the base answered."""
-  return Split(split, temperature=temperature).label
 
 
 def name_samples(count: int) -> list[Member]:
@@ -115,28 +145,33 @@ class Samples:
   """An `Evaluator` of the base's samples, as `name_samples` names them.
 
   Attributes:
-    evaluator: that samples.
-    temperature: of the samples, above zero.
+    evaluator: generates the samples.
+    temperature: the temperature of the samples, above zero.
   """
 
   evaluator: LanguageEvaluator
-  temperature: float | int
+  temperature: float
+
+  @property
+  def compile_s(self) -> float:
+    """Seconds that the evaluator has spent on compilation so far."""
+    return self.evaluator.compile_s
 
   def place(
     self, base: Params, batch: Batch, num_members: int
   ) -> tuple[Params, Batch]:
-    """As of the evaluator."""
+    """Puts the base where it will be used; see `LanguageEvaluator.place`."""
     return self.evaluator.place(base, batch, num_members)
 
-  def find_width(self, base: Params, batch: Batch, count: int) -> int:
-    """How many samples are generated at once: as many as memory has rows for."""
+  def find_width(self, base: Params, batch: Batch, num_members: int) -> int:
+    """Samples to a chunk: as many as there is memory for."""
     rows = self.evaluator.find_rows(base, batch)
-    return max(1, min(count, rows // len(batch["index"])))
+    return max(1, min(num_members, rows // len(batch["index"])))
 
   def __call__(
     self, base: Params, members: Sequence[Member], batch: Batch
   ) -> Handle:
-    """Generates a sample for each member at once, and queues the grading."""
+    """Generates all samples at once, and queues the grading."""
     if any(member.sigma for member in members):
       raise ValueError(f"A sample must have sigma 0, got {members}.")
     num_prompts, count = len(batch["index"]), len(members)
@@ -154,12 +189,12 @@ class Samples:
 
 @dataclasses.dataclass(frozen=True)
 class _Divided:
-  """Waits for one member's channels and divides them among samples."""
+  """Waits for the base's channels [1, P * Q], and divides them among P samples."""
 
   handle: Handle
   count: int
 
-  def result(self):
+  def result(self) -> Channels:
     return {
       name: channel[0].reshape(self.count, -1, *channel.shape[2:])
       for name, channel in self.handle.result().items()

@@ -17,8 +17,10 @@ from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray
 
 from thickets.errors import UserError
-from thickets.generation import generator, grading, language_evaluator, prompts
-from thickets.generation.generator import Decoding
+from thickets.generation import grading, language_evaluator, prompts
+from thickets.generation.batching import Batching
+from thickets.generation.decoding import Decoding
+from thickets.generation.generator import Generator
 from thickets.generation.grading import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.generation.sampling import GREEDY, Sampling
@@ -26,6 +28,7 @@ from thickets.generation.specs import (
   AnsweringSpec,
   ComputeSpec,
   ModelSpec,
+  SelfConsistencySpec,
   TaskSpec,
 )
 from thickets.models import hub, transformer
@@ -38,6 +41,7 @@ from thickets.tasks.base import Task
 from thickets.tasks.grader import SeveralGraders, TaskGrader
 
 SPLITS = ("select", "dev", "judge")
+_SAMPLES = 0  # The purpose of a key: responses of self-consistency.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,13 +110,7 @@ class Subject:
 
   def describe_baseline(self) -> str:
     """What answers without reading the question reach; "" if it is not known."""
-    if self.task.baseline is None:
-      return ""
-    answer, accuracy = self.task.baseline(self.splits.select, self.splits.judge)
-    return (
-      f"Without reading the question: {answer}, the most frequent of"
-      f" select, is right on {accuracy:.1%} of judge."
-    )
+    return self.task.describe_baseline(self.splits.select, self.splits.judge)
 
 
 def load_subject(
@@ -204,9 +202,7 @@ def make_subject(
   for chosen in indices.values():
     # Now, and not after hours of search.
     if chosen:
-      generator.check_prompts(
-        [tokens[i] for i in chosen], model.config, decoding
-      )
+      decoding.check_prompts([tokens[i] for i in chosen], model.config)
   return Subject(
     model=model,
     spec=spec,
@@ -284,17 +280,37 @@ def make_evaluator(
     key: the key of the responses, unless they are greedy.
   """
   compute = subject.answering.compute
-  return LanguageEvaluator(
+  generator = Generator(
     subject.model.config,
     dataclasses.replace(subject.decoding, sampling=sampling),
-    started.host_fn,
-    executor=started.executor,
-    kind=subject.answering.kind,
     mesh=make_mesh(compute),
-    lanes=compute.lanes,
-    rows=compute.rows,
-    key=key,
+    batching=Batching(lanes=compute.lanes, rows=compute.rows),
     detokenize=hub.make_detokenizer(subject.model.tokenizer),
+  )
+  return LanguageEvaluator(
+    generator, started, kind=subject.answering.kind, key=key
+  )
+
+
+def make_sampler(
+  subject: Subject,
+  started: Grading,
+  consistency: SelfConsistencySpec,
+  seed: int,
+) -> LanguageEvaluator:
+  """Makes what samples the base, at temperatures that the batch says.
+
+  Args:
+    subject: the model and its task.
+    started: what grades, from `start_grading`.
+    consistency: how tokens are drawn.
+    seed: the root seed of the run.
+  """
+  return make_evaluator(
+    subject,
+    started,
+    Sampling(1.0, consistency.top_k, consistency.top_p),
+    jax.random.fold_in(jax.random.key(seed), _SAMPLES),
   )
 
 

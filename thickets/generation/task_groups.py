@@ -8,7 +8,7 @@ import numpy as np
 
 from thickets.generation import subject as subject_lib
 from thickets.generation.decode_step import NO_TOKEN
-from thickets.generation.generator import Decoding
+from thickets.generation.decoding import Decoding
 from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.generation.specs import AnsweringSpec, TaskSpec
 from thickets.generation.subject import Subject

@@ -1,27 +1,40 @@
-"""Attention over pieces of memory, and the memory of a generating model.
+"""Attention over pieces of a text, and the KV cache of a generating model.
 
-A *memory* holds the keys and values of tokens that were seen: one pair of arrays
-[L, B, h, T, d] (layers stacked, to be scanned over) or a pair of tuples of L
-arrays [B, h, T, d] (layers apart). The latter is read without a copy; the former
-compiles in a time that does not grow with depth. Heads stand before tokens, so
-that a head's memory is one matrix.
+A *KV cache* holds the keys and values of the tokens that were read. Heads stand
+before tokens in it, so that the keys of one head are one matrix.
 """
 
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
-# A memory: (keys, values), each an array [L, B, h, T, d] or L arrays.
-Memory = tuple[Any, Any]
+from thickets.models.layout import Layout
 
 _MASKED = -1e30  # Finite, so that a row that sees nothing makes no NaN.
 
 
-def precision(dtype: Any) -> lax.Precision | None:
-  """That of products: of float32 no less, which accelerators would round."""
+class KVCache(NamedTuple):
+  """Keys and values of the tokens that were read, as a pytree.
+
+  Each is an array [L, B, h, T, d] where layers are stacked, and a tuple of L
+  arrays [B, h, T, d] where they are apart (see `layout.Layout`). The cache of a
+  prefix that all rows share lacks the axis B.
+  """
+
+  keys: Array | tuple[Array, ...]
+  values: Array | tuple[Array, ...]
+
+
+def precision(dtype: DTypeLike) -> lax.Precision | None:
+  """The precision of matrix products of this dtype.
+
+  Products of float32 keep all their bits, which accelerators would round by
+  default.
+  """
   return lax.Precision.HIGHEST if dtype == jnp.float32 else None
 
 
@@ -32,18 +45,19 @@ def attend(
   """Softmax attention over the tokens of all pieces together.
 
   Args:
-    query: rotated queries.
-    pieces: (keys, values, visible) each; keys and values are [B, h, T, d], or
-      [h, T, d] where all rows share them; visible [B, S, T] says which query
-      sees which token.
+    query: [B, S, H, d] queries, rotated by their positions.
+    pieces: (keys, values, visible) of each piece; keys and values are
+      [B, h, T, d], or [h, T, d] where all rows share them; visible [B, S, T]
+      says which query sees which token.
 
   Returns:
-    The mixed values; scores and their softmax are computed in float32.
+    [B, S, H, d] the mixed values, in the dtype of `query`; attention scores and
+    their softmax are computed in float32.
   """
   rows, steps, num_heads, head_dim = query.shape
   num_kv_heads = pieces[0][0].shape[-3]
   group = num_heads // num_kv_heads
-  # [B, h, G * S, d]: the queries that read the same head's memory.
+  # [B, h, G * S, d]: the queries that read the same head's keys and values.
   grouped = query.reshape(rows, steps, num_kv_heads, group, head_dim)
   grouped = grouped.transpose(0, 2, 3, 1, 4).reshape(
     rows, num_kv_heads, group * steps, head_dim
@@ -89,9 +103,10 @@ def see(
   """Which tokens a query sees: none after it, none beyond its window.
 
   Args:
-    query_positions: positions in the text.
-    key_positions: likewise; a negative one is padding, and not seen.
-    window: number of positions seen, None for all.
+    query_positions: [B, S] position of each query in its text.
+    key_positions: [B, T] position of each key in its text; a negative one marks
+      padding, which no query sees.
+    window: how many positions a query sees, its own included; None for all.
   """
   query, key = query_positions[:, :, None], key_positions[:, None, :]
   visible = (key <= query) & (key >= 0)
@@ -100,29 +115,44 @@ def see(
   return visible
 
 
-def make_memory(
-  shape: tuple[int, int, int, int, int], dtype: Any, *, stacked: bool
-) -> Memory:
-  """An empty memory of (layers, rows, heads, tokens, head_dim)."""
+def make_kv_cache(
+  shape: tuple[int, int, int, int, int], dtype: DTypeLike, layout: Layout
+) -> KVCache:
+  """Makes an empty KV cache.
+
+  Args:
+    shape: (layers, rows, heads of keys and values, tokens, width of a head).
+    dtype: the dtype of keys and values.
+    layout: whether its layers are stacked or apart.
+  """
 
   def make():
-    if stacked:
+    if layout is Layout.STACKED:
       return jnp.zeros(shape, dtype)
     return tuple(jnp.zeros(shape[1:], dtype) for _ in range(shape[0]))
 
-  return make(), make()
+  return KVCache(make(), make())
 
 
 def write(
-  memory: Memory,
+  cache: KVCache,
   layer: int | Int[Array, ""],
   key: Float[Array, "B S h d"],
   value: Float[Array, "B S h d"],
   *,
   row: int | Int[Array, ""],
   slot: int | Int[Array, ""],
-) -> Memory:
-  """Returns the memory with the tokens at (rows from `row`, slots from `slot`)."""
+) -> KVCache:
+  """Returns the cache with S more tokens of B rows in one of its layers.
+
+  Args:
+    cache: the KV cache; it is not changed itself.
+    layer: which layer computed the keys and values.
+    key: [B, S, h, d] their keys.
+    value: [B, S, h, d] their values.
+    row: the first of the B rows of the cache to write to.
+    slot: the first of the S token slots of the cache to write to.
+  """
 
   def update(whole, part):
     part = part.transpose(0, 2, 1, 3)
@@ -131,14 +161,17 @@ def write(
       return (*whole[:layer], updated, *whole[layer + 1 :])
     return lax.dynamic_update_slice(whole, part[None], (layer, row, 0, slot, 0))
 
-  return update(memory[0], key), update(memory[1], value)
+  return KVCache(update(cache.keys, key), update(cache.values, value))
 
 
-def read(memory: Memory, layer: int | Int[Array, ""]) -> tuple[Array, Array]:
-  """Keys and values [B, h, T, d] (or [h, T, d]) of one layer."""
-  if isinstance(memory[0], tuple):
-    return memory[0][layer], memory[1][layer]
-  return tuple(
-    lax.dynamic_index_in_dim(whole, layer, 0, keepdims=False)
-    for whole in memory
-  )
+def read(
+  cache: KVCache, layer: int | Int[Array, ""]
+) -> tuple[Float[Array, "*B h T d"], Float[Array, "*B h T d"]]:
+  """The keys and the values of one layer."""
+
+  def take(whole):
+    if isinstance(whole, tuple):
+      return whole[layer]
+    return lax.dynamic_index_in_dim(whole, layer, 0, keepdims=False)
+
+  return take(cache.keys), take(cache.values)

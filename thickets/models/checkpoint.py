@@ -14,20 +14,21 @@ import math
 import os
 import pathlib
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from thickets import naming
-from thickets.errors import UserError
+from thickets.errors import UserError, shorten
 from thickets.models import transformer
 from thickets.models.config import TransformerConfig
 from thickets.naming import Params
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+
+_NUM_SHOWN = 4  # Words of a list that a message shows.
 
 _DTYPES = {
   "BF16": np.dtype(jnp.bfloat16),
@@ -160,7 +161,7 @@ class Checkpoint:
     if missing:
       raise UserError(
         f"The weights in {directory} must have every tensor of the model, got"
-        f" none for {_shorten(missing)}. Fetch the files again, or correct"
+        f" none for {shorten(missing, _NUM_SHOWN)}. Fetch the files again, or correct"
         " config.json."
       )
     self._check_unused(config, stored, used)
@@ -189,7 +190,7 @@ class Checkpoint:
     if unknown:
       raise UserError(
         f"Weights must be those of a {config.family} model, got unexpected"
-        f" {_shorten(unknown)}. Correct config.json, or remove them."
+        f" {shorten(unknown, _NUM_SHOWN)}. Correct config.json, or remove them."
       )
 
   def _check_head(self, head):
@@ -211,7 +212,7 @@ def write_weights(
   config: TransformerConfig,
   params: Params,
   *,
-  max_shard_bytes: int | float,
+  max_shard_bytes: float,
 ) -> None:
   """Writes weights as `transformers` reads them, holding one shard at a time.
 
@@ -318,7 +319,7 @@ def find_files(directory: pathlib.Path) -> list[str]:
     found = sorted(path.name for path in directory.iterdir())
     raise UserError(
       f"{directory} must have {WEIGHTS_FILE}, or shards with {INDEX_FILE}, got"
-      f" {_shorten(found) or 'nothing'}. Other formats are not read: load and"
+      f" {shorten(found, _NUM_SHOWN) or 'nothing'}. Other formats are not read: load and"
       " save the model with transformers."
     )
   files = read_index(index)
@@ -326,7 +327,7 @@ def find_files(directory: pathlib.Path) -> list[str]:
   if missing:
     raise UserError(
       f"{index} lists {len(files)} files, but {len(missing)} must still be"
-      f" fetched: {_shorten(missing)}."
+      f" fetched: {shorten(missing, _NUM_SHOWN)}."
     )
   return files
 
@@ -386,8 +387,3 @@ def _check_tensor(stored: _Stored, shape: tuple[int, ...]) -> None:
       f" {sorted(_DTYPES)}, got {stored.dtype}. Convert the model with"
       " transformers."
     )
-
-
-def _shorten(words: Sequence[str], count: int = 4) -> str:
-  shown = ", ".join(words[:count])
-  return f"{shown}, … ({len(words)} in all)" if len(words) > count else shown

@@ -6,7 +6,6 @@ noise is addressed as others store it.
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -14,6 +13,7 @@ from jax import lax
 from jaxtyping import Array
 
 from thickets.models import attention, rope
+from thickets.models.attention import KVCache
 from thickets.models.config import TransformerConfig
 
 _ACTIVATIONS = {
@@ -24,8 +24,9 @@ _ACTIVATIONS = {
   "relu": nn.relu,
 }
 
-# Maps (memory, layer, context, query, key, value) to (mixed values, memory).
-Attend = Callable[..., tuple[Array, Any]]
+# Maps (cache, layer, context, query, key, value) to the values that the query
+# mixes and the KV cache afterwards; the cache may be None where none is kept.
+Attend = Callable[..., tuple[Array, KVCache | None]]
 
 
 class _Module(nn.Module):
@@ -96,7 +97,7 @@ class Attention(_Module):
     if context.cosines is not None:
       query = rope.rotate(query, context.cosines, context.sines)
       key = rope.rotate(key, context.cosines, context.sines)
-    mixed, memory = attend(context, query, key, value)
+    mixed, cache = attend(context, query, key, value)
     y = self._linear(
       "o_proj",
       mixed.reshape(*x.shape[:2], -1),
@@ -104,7 +105,7 @@ class Attention(_Module):
       axes=(None, "heads"),
       has_bias=config.has_output_bias,
     )
-    return y, memory
+    return y, cache
 
   def _heads(self, name, x, num_heads, axis):
     """Projects to heads [B, S, H, d], and norms them where the model does."""
@@ -163,15 +164,15 @@ class Layer(_Module):
     self_attn = Attention(self.config, name="self_attn")
     mlp = MLP(self.config, name="mlp")
     if self.config.has_post_norm:
-      y, memory = self_attn(x, context, attend)
+      y, cache = self_attn(x, context, attend)
       x = x + self._norm("post_attention_layernorm", y)
       x = x + self._norm("post_feedforward_layernorm", mlp(x))
     else:
       y = self._norm("input_layernorm", x)
-      y, memory = self_attn(y, context, attend)
+      y, cache = self_attn(y, context, attend)
       x = x + y
       x = x + mlp(self._norm("post_attention_layernorm", x))
-    return x, memory
+    return x, cache
 
 
 class Ends(_Module):

@@ -1,11 +1,11 @@
 """How the weights of layers and members lie in arrays.
 
-Layers are *stacked*, leaves [L, ...], to be scanned over; or *apart*, a tuple of L
-trees, to be compiled one by one. Weights of members [P, ...] have their axis first,
-save those of stacked layers, [L, P, ...]: a scan over layers of many members would
-otherwise transpose all their weights first.
+Weights of members [P, ...] have their axis first, save those of stacked layers,
+[L, P, ...]: a scan over layers of many members would otherwise transpose all
+their weights first.
 """
 
+import enum
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,9 +15,45 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from thickets.naming import Params
 
+# Up to so many layers are compiled one by one while decoding: each reads its
+# weights and KV cache in place, where a scan copies them out of their stacks.
+_MAX_APART = 8
+
+
+class Layout(enum.Enum):
+  """How the layers of a model lie in its weights and in its KV cache.
+
+  Attributes:
+    STACKED: leaves [L, ...], which are scanned over: compilation takes the same
+      time for any number of layers. Weights are stored like this.
+    APART: a tuple of L trees, each of which is compiled.
+  """
+
+  STACKED = "stacked"
+  APART = "apart"
+
+  @classmethod
+  def for_depth(cls, num_layers: int) -> "Layout":
+    """The layout that decodes fastest without compiling for long."""
+    return cls.STACKED if num_layers > _MAX_APART else cls.APART
+
+  def arrange(self, params: Params) -> Params:
+    """Lays out weights whose layers are stacked, or lie like this already."""
+    return take_apart(params) if self is Layout.APART else params
+
+  def arrange_shardings(self, shardings: Params, num_layers: int) -> Params:
+    """The shardings of arranged weights, from those of stacked ones."""
+    if self is Layout.STACKED:
+      return shardings
+    layer = jax.tree.map(
+      lambda s: NamedSharding(s.mesh, PartitionSpec(*s.spec[1:])),
+      shardings["layers"],
+    )
+    return {**shardings, "layers": (layer,) * num_layers}
+
 
 def is_apart(params: Params) -> bool:
-  """Whether the layers of a tree like the weights are apart."""
+  """Whether the layers of weights, or of a tree like them, are apart."""
   return isinstance(params["layers"], tuple)
 
 
@@ -33,15 +69,6 @@ def take_apart(params: Params) -> Params:
   return {**params, "layers": layers}
 
 
-def apart_shardings(shardings: Any, num_layers: int) -> Any:
-  """Shardings of weights whose layers are apart."""
-  layer = jax.tree.map(
-    lambda s: NamedSharding(s.mesh, PartitionSpec(*s.spec[1:])),
-    shardings["layers"],
-  )
-  return {**shardings, "layers": (layer,) * num_layers}
-
-
 def member_axes(params: Params) -> dict[str, int]:
   """The axis of members in each part of the weights, as a tree prefix."""
   return {
@@ -49,11 +76,15 @@ def member_axes(params: Params) -> dict[str, int]:
   }
 
 
-def member_shardings(shardings: Any) -> Any:
-  """Shardings of members' weights, spread over the axis `population`."""
+def member_shardings(shardings: Params) -> Params:
+  """Shardings of members' weights, spread over the mesh axis `population`.
 
-  def spread(sharding, axis):
-    spec = list(sharding.spec)
+  Args:
+    shardings: the sharding of each leaf of one member's weights.
+  """
+
+  def spread(sharding: NamedSharding, axis: int) -> NamedSharding:
+    spec: list[Any] = list(sharding.spec)
     spec.insert(axis, "population")
     return NamedSharding(sharding.mesh, PartitionSpec(*spec))
 
@@ -63,8 +94,12 @@ def member_shardings(shardings: Any) -> Any:
   }
 
 
-def stack_members(members: Sequence[Params]) -> Params:
-  """Stacks the weights of members, as `generator.Generator` takes them."""
+def stack_weights(members: Sequence[Params]) -> Params:
+  """Stacks the weights of members, as `Generator.generate_members` takes them.
+
+  Args:
+    members: [P] the weights of each member.
+  """
   return {
     name: jax.tree.map(
       lambda *leaves, axis=axis: jnp.stack(leaves, axis),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 
-from thickets import naming
+from thickets import errors
 from thickets.errors import UserError
 
 INITIALISERS = {
@@ -62,6 +62,6 @@ def make_mlp(*, width: int, depth: int, init: str) -> MLP:
   if init not in INITIALISERS:
     raise UserError(
       f"init must be one of {sorted(INITIALISERS)}, got {init!r}. Nearest:"
-      f" {naming.nearest(init, list(INITIALISERS), count=1)}."
+      f" {errors.nearest(init, list(INITIALISERS), count=1)}."
     )
   return MLP(features=(width,) * (depth - 1), kernel_init=INITIALISERS[init])

@@ -1,8 +1,8 @@
 """The decoder-only transformer of the families that people load.
 
 Its weights are a nested dict; layers are stacked along the first axis of every
-leaf below `layers`. `apply` is for whole texts; `decode` generates with the parts
-(`make_contexts`, `embed`, `run_layers`, `unembed`) and a memory of its own.
+leaf below `layers`. `apply` is for whole texts; `generation` continues texts with
+the parts (`make_contexts`, `embed`, `run_layers`, `unembed`) and a KV cache.
 """
 
 import functools
@@ -16,10 +16,12 @@ import jax.numpy as jnp
 from absl import logging
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from thickets import naming
 from thickets.models import attention
+from thickets.models.attention import KVCache
 from thickets.models.config import LayerKind, TransformerConfig
 from thickets.models.layers import Attend, Ends, Layer
 from thickets.naming import Names, Params
@@ -38,9 +40,10 @@ class Context:
   """What the layers of one kind share at one call.
 
   Attributes:
-    cosines: [B, S, d / 2] of the rotary angles, None for learned positions.
-    sines: likewise.
-    visible: one [B, S, T] per piece of memory: which query sees which token.
+    cosines: [B, S, d / 2] cosines of the rotary angles, None where positions
+      are learned.
+    sines: [B, S, d / 2] sines of the same angles.
+    visible: [B, S, T] for each piece of the text: which query sees which token.
   """
 
   cosines: Any
@@ -58,14 +61,15 @@ def make_contexts(
   """What each kind of layer needs to know about the positions at hand.
 
   Args:
-    config: of the model.
-    positions: of the tokens that are fed.
-    key_positions: for each piece of memory, [B, T]; negative for padding.
-    num_positions: static bound of all positions.
+    config: the architecture.
+    positions: [B, S] position of each token that is fed; negative for padding,
+      whose results are never read.
+    key_positions: [B, T] for each piece of the text: the position of each token
+      that may be seen; negative for padding.
+    num_positions: a static bound above all positions.
   """
 
   def make(kind: LayerKind) -> Context:
-    # Padding stands at negative positions; its results are never read.
     angles = (None, None)
     if kind.rope is not None:
       angles = kind.rope.angles(positions, num_positions)
@@ -85,31 +89,35 @@ def run_layers(
   x: Float[Array, "B S D"],
   contexts: tuple[Context, ...],
   attend: Attend,
-  memory: Any,
-) -> tuple[Float[Array, "B S D"], Any]:
-  """Runs all layers, handing `memory` from one to the next.
+  cache: KVCache | None,
+) -> tuple[Float[Array, "B S D"], KVCache | None]:
+  """Runs all layers, handing the KV cache from one to the next.
 
   Args:
-    config: of the model.
-    layers: weights, stacked (then one layer is compiled and scanned) or a tuple
-      of layers (then each is compiled, and none is copied out of the stack).
-    x: embedded tokens.
-    contexts: one per kind of layer.
+    config: the architecture.
+    layers: the layers' weights, stacked (then one layer is compiled and scanned)
+      or a tuple of layers (then each is compiled, and none is copied out of the
+      stack).
+    x: [B, S, D] embedded tokens.
+    contexts: what each kind of layer knows about the positions.
     attend: see `Attend`.
-    memory: what `attend` reads and writes.
+    cache: what `attend` reads and writes; None where it needs none.
+
+  Returns:
+    [B, S, D] the output of the last layer, and the KV cache afterwards.
   """
   module = Layer(config)
 
-  def run(layer, params, context, x, memory):
+  def run(layer, params, context, x, cache):
     return module.apply(
-      {"params": params}, x, context, functools.partial(attend, memory, layer)
+      {"params": params}, x, context, functools.partial(attend, cache, layer)
     )
 
   if isinstance(layers, tuple):
     for layer, params in enumerate(layers):
       context = contexts[config.layer_kinds[layer]]
-      x, memory = run(layer, params, context, x, memory)
-    return x, memory
+      x, cache = run(layer, params, context, x, cache)
+    return x, cache
 
   stacked_contexts = jax.tree.map(lambda *leaves: jnp.stack(leaves), *contexts)
 
@@ -122,8 +130,8 @@ def run_layers(
 
   indices = jnp.arange(config.num_layers)
   kinds = jnp.asarray(config.layer_kinds)
-  (x, memory), _ = lax.scan(step, (x, memory), (indices, kinds, layers))
-  return x, memory
+  (x, cache), _ = lax.scan(step, (x, cache), (indices, kinds, layers))
+  return x, cache
 
 
 def embed(config, params, tokens, positions):
@@ -158,26 +166,29 @@ def apply(
   x = embed(config, params, tokens, positions)
   contexts = make_contexts(config, positions, (positions,), num_positions=steps)
 
-  def attend(memory, layer, context, query, key, value):
+  def attend(cache, layer, context, query, key, value):
     del layer
     piece = (_heads_first(key), _heads_first(value), context.visible[0])
-    return attention.attend(query, [piece]), memory
+    return attention.attend(query, [piece]), cache
 
   x, _ = run_layers(config, params["layers"], x, contexts, attend, None)
   return unembed(config, params, x)
 
 
 def init(
-  config: TransformerConfig, key: PRNGKeyArray, dtype: Any = jnp.float32
+  config: TransformerConfig, key: PRNGKeyArray, dtype: DTypeLike = jnp.float32
 ) -> Params:
   """Random weights: normal matrices, norms of one, biases of zero."""
   params = nn.meta.unbox(_init_boxed(config, key))
   return jax.tree.map(lambda leaf: leaf.astype(dtype), params)
 
 
-def abstract_params(config: TransformerConfig, dtype: Any) -> Params:
-  """The tree of weights as shapes, without weights."""
-  return jax.eval_shape(lambda: init(config, jax.random.key(0), dtype))
+def abstract_params(config: TransformerConfig, dtype: DTypeLike) -> Params:
+  """The tree of weights as shapes and a dtype, without weights."""
+  return jax.tree.map(
+    lambda leaf: jax.ShapeDtypeStruct(leaf.shape, dtype),
+    nn.meta.unbox(_boxed_shapes(config)),
+  )
 
 
 def shardings(config: TransformerConfig, mesh: Mesh) -> Params:
@@ -204,7 +215,6 @@ def shardings(config: TransformerConfig, mesh: Mesh) -> Params:
   mesh_axes = {
     axis: name for axis, name in MESH_AXES.items() if axis not in whole
   }
-  boxed = jax.eval_shape(lambda: _init_boxed(config, jax.random.key(0)))
 
   def place(path, box):
     axes = tuple(mesh_axes.get(axis) for axis in box.names)
@@ -213,7 +223,9 @@ def shardings(config: TransformerConfig, mesh: Mesh) -> Params:
       mesh, PartitionSpec(*((None,) if is_stacked else ()), *axes)
     )
 
-  return jax.tree_util.tree_map_with_path(place, boxed, is_leaf=_is_box)
+  return jax.tree_util.tree_map_with_path(
+    place, _boxed_shapes(config), is_leaf=_is_box
+  )
 
 
 def tensor_names(params: Params) -> Names:
@@ -227,7 +239,14 @@ def count_params(config: TransformerConfig) -> int:
   return sum(math.prod(leaf.shape) for leaf in shapes)
 
 
-def _init_boxed(config, key):
+@functools.lru_cache(maxsize=64)
+def _boxed_shapes(config: TransformerConfig) -> Params:
+  """Shapes and logical axes of the weights, kept since tracing them is slow."""
+  return jax.eval_shape(lambda: _init_boxed(config, jax.random.key(0)))
+
+
+def _init_boxed(config: TransformerConfig, key: PRNGKeyArray) -> Params:
+  """Weights in float32, each in a box with its logical axes."""
   ends_key, layers_key = jax.random.split(key)
   tokens = jnp.zeros((1, 1), jnp.int32)
   x = jnp.zeros((1, 1, config.width))

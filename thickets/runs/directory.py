@@ -135,6 +135,10 @@ class Run:
     """The record of one member (or `BASE_POSITION`) on one split."""
     return self._records[split, position]
 
+  def channels(self, split: str, position: int) -> dict[str, np.ndarray]:
+    """Channels [Q, ...] of one member on one split, read from the log."""
+    return self.record(split, position).channels()
+
   def scores(
     self, split: str, positions: Sequence[int]
   ) -> Float[np.ndarray, " P"]:

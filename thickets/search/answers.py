@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from absl import logging
@@ -82,6 +83,32 @@ class Answers:
         " coarse.",
         num_verdicts - num_votes,
       )
+
+
+@runtime_checkable
+class AnswerSource(Protocol):
+  """Where answers are read from, such as a `directory.Run`."""
+
+  def channels(self, split: str, position: int) -> Mapping[str, np.ndarray]:
+    """Channels [Q, ...] of the member at a position of the population."""
+    ...
+
+
+def read_answers(
+  source: AnswerSource,
+  split: str,
+  positions: Iterable[int] | Int[np.ndarray, " K"],
+) -> Answers:
+  """Reads the answers of several respondents.
+
+  Args:
+    source: the open run directory, or what regrades one.
+    split: the name of the prompts in the log.
+    positions: [K] positions of the respondents in the population, by rank.
+  """
+  return Answers.stack(
+    source.channels(split, int(position)) for position in positions
+  )
 
 
 def judge_winners(

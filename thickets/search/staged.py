@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from thickets.members import MemberArrays, stack_members
+from thickets.members import Member, MemberArrays, stack_members
 from thickets.naming import Params
-from thickets.search.evaluator import Batch
+from thickets.search.evaluator import Batch, Channels, Handle
+
+# Maps one member's part of the device's outputs, as NumPy arrays, and the batch
+# to channels [Q, ...].
+HostFn = Callable[[Any, Batch], Channels]
 
 
 def staged(
   device_fn: Callable[[Params, MemberArrays, Batch], Any],
-  host_fn: Callable[[Any, Batch], dict[str, Any]],
+  host_fn: HostFn,
   *,
   executor: concurrent.futures.Executor | None = None,
 ) -> Staged:
@@ -29,33 +33,44 @@ def staged(
     device_fn: maps (base, members, batch) to a tree of arrays [P, ...]; the
       members' fields are NumPy arrays [P, R]. It may dispatch several programs
       and need not wait for the last of them.
-    host_fn: maps one member's part of that tree, as NumPy arrays, and the batch
-      to channels [Q, ...]. Must be picklable if `executor` has processes.
+    host_fn: grades one member's part of that tree. It must be picklable if
+      `executor` has processes.
     executor: where host halves run; by default in one thread of this process.
       The caller shuts it down.
   """
-  return Staged(device_fn, host_fn, executor)
+  return Staged(device_fn, GradingQueue(host_fn, executor))
 
 
-class Staged:
-  """An `Evaluator` whose results are made on the host from device outputs."""
+class GradingQueue:
+  """Grades on the host what devices have been asked for, as it arrives.
 
-  def __init__(self, device_fn, host_fn, executor):
-    self._device_fn, self._host_fn = device_fn, host_fn
-    self._executor = executor
+  Args:
+    host_fn: grades one member's outputs. It must be picklable if `executor` has
+      processes.
+    executor: where members are graded; by default in one thread of this
+      process. The caller shuts it down.
+  """
+
+  def __init__(
+    self, host_fn: HostFn, executor: concurrent.futures.Executor | None = None
+  ):
+    self._host_fn, self._executor = host_fn, executor
     # Waits for the device, so that neither the caller nor a worker has to.
     self._fetcher = concurrent.futures.ThreadPoolExecutor(max_workers=1)
 
-  def place(self, base, batch, num_members):
-    """Leaves everything where the device half expects it."""
-    del num_members
-    return base, batch
+  def submit(self, outputs: Any, num_members: int, batch: Batch) -> Handle:
+    """Queues the grading of some members.
 
-  def __call__(self, base, members, batch):
-    """Starts the device half, and queues the host halves behind it."""
-    outputs = self._device_fn(base, stack_members(members), batch)
+    Args:
+      outputs: a tree of arrays [P, ...], which the device may still compute.
+      num_members: P.
+      batch: the prompts that the members answered.
+
+    Returns:
+      A handle of channels [P, Q, ...].
+    """
     return _StagedHandle(
-      self._fetcher.submit(self._grade, outputs, len(members), batch)
+      self._fetcher.submit(self._grade, outputs, num_members, batch)
     )
 
   def _grade(self, outputs, num_members, batch):
@@ -70,13 +85,38 @@ class Staged:
     return [self._executor.submit(self._host_fn, part, batch) for part in parts]
 
 
+class Staged:
+  """An `Evaluator` whose results are made on the host from device outputs."""
+
+  def __init__(
+    self,
+    device_fn: Callable[[Params, MemberArrays, Batch], Any],
+    queue: GradingQueue,
+  ):
+    self._device_fn, self._queue = device_fn, queue
+
+  def place(
+    self, base: Params, batch: Batch, num_members: int
+  ) -> tuple[Params, Batch]:
+    """Leaves everything where the device half expects it."""
+    del num_members
+    return base, batch
+
+  def __call__(
+    self, base: Params, members: Sequence[Member], batch: Batch
+  ) -> Handle:
+    """Starts the device half, and queues the host halves behind it."""
+    outputs = self._device_fn(base, stack_members(members), batch)
+    return self._queue.submit(outputs, len(members), batch)
+
+
 class _StagedHandle:
   """Waits for the host halves of a chunk."""
 
-  def __init__(self, fetched):
+  def __init__(self, fetched: concurrent.futures.Future):
     self._fetched = fetched
 
-  def result(self):
+  def result(self) -> Channels:
     rows = [
       row.result() if isinstance(row, concurrent.futures.Future) else row
       for row in self._fetched.result()

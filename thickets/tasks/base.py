@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from thickets import naming
+from thickets import errors
 from thickets.errors import UserError
 
 # The longest vote key, so that a log of votes stays small; a longer one is
@@ -145,6 +145,26 @@ class Task:
   baseline: Baseline | None = None
   version: int = 1
 
+  def describe_baseline(
+    self, select: Sequence[Example], judge: Sequence[Example]
+  ) -> str:
+    """What answers without reading the question reach, in one sentence.
+
+    Args:
+      select: the examples that the answer is chosen on.
+      judge: the examples that it is judged on.
+
+    Returns:
+      The sentence, "" where the task has no such baseline.
+    """
+    if self.baseline is None:
+      return ""
+    answer, accuracy = self.baseline(select, judge)
+    return (
+      f"Without reading the question: {answer}, the most frequent of"
+      f" select, is right on {accuracy:.1%} of judge."
+    )
+
   def grader(self, rules: str) -> GradeFn:
     """The grader of a rule set.
 
@@ -152,7 +172,7 @@ class Task:
       UserError: if there is none of that name.
     """
     if rules not in self.graders:
-      near = naming.nearest(rules, list(self.graders))
+      near = errors.nearest(rules, list(self.graders))
       raise UserError(
         f"task.rules must be a rule set of {self.name}, got {rules!r}."
         f" There are: {near}."

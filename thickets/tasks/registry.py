@@ -7,7 +7,7 @@ import pathlib
 import sys
 from collections.abc import Mapping
 
-from thickets import naming
+from thickets import errors
 from thickets.errors import UserError
 from thickets.tasks.base import GradeFn, Task
 
@@ -45,7 +45,7 @@ def load_task(name: str) -> Task:
     return drills[name]
   raise UserError(
     f"task.name must be a task or a Python file that defines TASK, got"
-    f" {name!r}. Nearest: {naming.nearest(name, names())}. All:"
+    f" {name!r}. Nearest: {errors.nearest(name, names())}. All:"
     f" {', '.join(names())}."
   )
 

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from thickets import naming
+from thickets import errors
 from thickets.errors import UserError
 from thickets.naming import Params
 
@@ -227,7 +227,7 @@ def check_family(name: str, field: str = "family") -> None:
   if name not in SIGNAL_FAMILIES:
     raise UserError(
       f"{field} must be a signal family, got {name!r}. Nearest:"
-      f" {naming.nearest(name, list(SIGNAL_FAMILIES), count=3)}."
+      f" {errors.nearest(name, list(SIGNAL_FAMILIES), count=3)}."
     )
 
 

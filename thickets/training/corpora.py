@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from thickets import naming
+from thickets import errors
 from thickets.errors import UserError
 from thickets.tasks.drills import held_out
 from thickets.tasks.drills.families import DRILL_FAMILIES
@@ -129,7 +129,7 @@ def _check(
     if name not in known:
       raise UserError(
         f"{field} must name what there is, got {name!r}. Nearest:"
-        f" {naming.nearest(name, list(known), count=3)}."
+        f" {errors.nearest(name, list(known), count=3)}."
       )
     if not 0 <= frequency < math.inf:
       raise UserError(

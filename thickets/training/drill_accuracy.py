@@ -5,7 +5,8 @@ from typing import Any, TypedDict
 
 from thickets.analysis import intervals
 from thickets.generation import grading, prompts
-from thickets.generation.generator import Decoding, Generator
+from thickets.generation.decoding import Decoding
+from thickets.generation.generator import Generator
 from thickets.models import hub
 from thickets.models.config import TransformerConfig
 from thickets.naming import Params

@@ -4,10 +4,12 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float
 from matplotlib import ticker
 
+from thickets.members import Member
 from thickets.report.figures.style import (
   BASE,
   add_legend,
@@ -23,6 +25,29 @@ _CURVES = {
   "random": ("vote of K random members", _RANDOM),
   "samples": ("self-consistency of the base", _SAMPLES),
 }
+
+
+def draw_randopt(
+  workdir: pathlib.Path,
+  members: Sequence[Member],
+  scores: Float[np.ndarray, " P"],
+  results: Mapping[str, Any],
+) -> None:
+  """Draws the figures of a run into its directory, as the first process.
+
+  Args:
+    workdir: the run directory.
+    members: [P] the population.
+    scores: [P] mean scores on the prompts of selection.
+    results: the contents of `results.json`.
+  """
+  if jax.process_index():
+    return
+  folder = workdir / "figures"
+  sigmas = np.array([member.sigma for member in members])
+  plot_scores(folder / "scores.png", sigmas, scores, results)
+  plot_curves(folder / "vote.png", results)
+  plot_selection(folder / "selection.png", results)
 
 
 def plot_scores(

@@ -10,7 +10,7 @@ trained on. What is held out depends on no seed.
 import functools
 import hashlib
 
-from thickets import naming
+from thickets import errors
 from thickets.errors import UserError
 from thickets.tasks.base import Row
 from thickets.tasks.drills.exercises import Exercise, is_held_out
@@ -90,7 +90,7 @@ def _check_family(name: str) -> str:
   if family not in DRILL_FAMILIES:
     raise UserError(
       f"name must be a family of drills, got {name!r}. Nearest:"
-      f" {naming.nearest(family, list(DRILL_FAMILIES), count=3)}."
+      f" {errors.nearest(family, list(DRILL_FAMILIES), count=3)}."
     )
   return family
 
