@@ -36,7 +36,7 @@ def draw(config, batch, members, scores, judged, results, folder) -> None:
   )
   chosen = judged.of(judged.plan.chosen[:primary_k])
   signals_plots.plot_roll_outs(
-    folder.figure_path("roll_outs.png"),
+    folder.workdir / "figures" / "roll_outs.png",
     x_context=x[: task.context],
     context_QC=np.asarray(batch["context"])[:num_rows],
     x_target=x[task.context :],
@@ -47,20 +47,20 @@ def draw(config, batch, members, scores, judged, results, folder) -> None:
     ensemble_QT=ensemble.mean_ensemble(chosen)[:num_rows],
   )
   signals_plots.plot_bars(
-    folder.figure_path("bars.png"),
+    folder.workdir / "figures" / "bars.png",
     results["table"],
     title=f"{setting}: {judging}, N={len(members)}",
   )
   errors = -scores
   sigmas = np.array([member.sigma for member in members])
   signals_plots.plot_score_histogram(
-    folder.figure_path("histogram.png"),
+    folder.workdir / "figures" / "histogram.png",
     {float(sigma): errors[sigmas == sigma] for sigma in np.unique(sigmas)},
     -judged.base_select_score,
     title=f"{setting}: {selecting}",
   )
   signals_plots.plot_curves(
-    folder.figure_path("curves.png"),
+    folder.workdir / "figures" / "curves.png",
     results["ensemble_by_k"],
     results["ensemble_by_n"],
     base=results["table"][0]["judge_mse"],
