@@ -15,12 +15,15 @@ import ml_collections
 import numpy as np
 from absl import flags, logging
 
-from experiments import launch, measure, pretrain
+from experiments import launch, measure
+from experiments.launch import pretraining
 from thickets import naming
 from thickets.errors import UserError
 from thickets.models import byte_tokenizer, hub
 from thickets.runs import directory
-from thickets.training import train
+from thickets.training import corpora, train
+from thickets.training.pretraining import stage_path
+from thickets.training.pretraining_spec import PretrainingSpec
 
 _RUNG = flags.DEFINE_string("rung", None, "The only rung to climb.")
 _LOSS_BATCHES = 32
@@ -30,7 +33,7 @@ def main(_) -> None:
   """Reads the flags, trains, measures."""
   with launch.ending_well():
     config = launch.read_config()
-    validate(config)
+    specs = make_specs(config)
     rungs = _choose_rungs(config, _RUNG.value)
     launch.start_devices()
     # The stages of a rung share their programs.
@@ -39,31 +42,51 @@ def main(_) -> None:
       str(pathlib.Path(launch.WORKDIR.value) / "cache"),
     )
     for name in rungs:
-      climb(config, name, launch.WORKDIR.value)
+      climb(config, name, specs[name], launch.WORKDIR.value)
     print(f"The measurements are in {launch.WORKDIR.value}.")
 
 
-def validate(config: ml_collections.ConfigDict) -> None:
-  """Raises a UserError for what is wrong with any rung, before device work."""
+def make_specs(
+  config: ml_collections.ConfigDict,
+) -> dict[str, PretrainingSpec]:
+  """Makes the pretraining of each rung.
+
+  Raises:
+    UserError: for what is wrong with any rung, or with the measurement.
+  """
   for key in ("rungs", "pretrain", "measure", "folder", "last_stage_only"):
     if key not in config:
       raise UserError(f"{key} is missing from the config.")
   measure.validate(config.measure)
-  for name in config.rungs:
-    pretrain.validate(make_pretrain(config, name))
+  return {
+    name: pretraining.make_spec(make_pretrain(config, name))
+    for name in config.rungs
+  }
 
 
-def climb(config: ml_collections.ConfigDict, name: str, workdir: str) -> None:
-  """Pretrains one rung, and measures its stages."""
+def climb(
+  config: ml_collections.ConfigDict,
+  name: str,
+  spec: PretrainingSpec,
+  workdir: str,
+) -> None:
+  """Pretrains one rung, and measures its stages.
+
+  Args:
+    config: the ladder.
+    name: key of the rung in `config.rungs`.
+    spec: the pretraining of the rung.
+    workdir: folder of all rungs.
+  """
   folder = directory.make_workdir(workdir) / name
-  settings = make_pretrain(config, name)
+  fields = launch.to_json(make_pretrain(config, name))
   if not (folder / "pretrain" / "results.json").exists():
-    pretrain.run(settings, str(folder / "pretrain"))
+    pretraining.run(spec, fields, folder / "pretrain")
   else:
-    directory.check_config(folder / "pretrain", launch.to_json(settings))
+    directory.check_config(folder / "pretrain", fields)
   if not (folder / "stages.json").exists():
-    _measure_losses(settings, folder)
-  stages = settings.schedule.stages
+    _measure_losses(spec, config.rungs[name].manners, folder)
+  stages = spec.schedule.stages
   for step in stages[-1:] if config.last_stage_only else stages:
     where = folder / config.folder / f"{step:06d}"
     if not (where / "results.json").exists():
@@ -90,18 +113,22 @@ def make_pretrain(
 def _make_measure(config, folder, step) -> ml_collections.ConfigDict:
   settings = config.measure.copy_and_resolve_references()
   with settings.unlocked():
-    settings.model.name = str(pretrain.name_stage(folder / "pretrain", step))
+    settings.model.name = str(stage_path(folder / "pretrain", step))
   return settings
 
 
-def _measure_losses(settings, folder: pathlib.Path) -> None:
-  """Losses of the stages on text that no training has drawn."""
+def _measure_losses(
+  spec: PretrainingSpec, manners: str, folder: pathlib.Path
+) -> None:
+  """Measures the losses of the stages on text that no training has drawn."""
   tokenizer = byte_tokenizer.make_tokenizer()
-  texts = pretrain.make_corpus(settings, tokenizer, seed=settings.seed + 1)
-  batches = [texts.batch(step) for step in range(_LOSS_BATCHES)]
+  batches = [
+    corpora.write_batch(tokenizer, spec.corpus, seed=spec.seed + 1, step=step)
+    for step in range(_LOSS_BATCHES)
+  ]
   stages, loss_fn = {}, None
-  for step in settings.schedule.stages:
-    model = hub.load(str(pretrain.name_stage(folder / "pretrain", step)))
+  for step in spec.schedule.stages:
+    model = hub.load(str(stage_path(folder / "pretrain", step)))
     loss_fn = loss_fn or jax.jit(train.make_loss(model.config))
     losses = [float(loss_fn(model.params, batch)) for batch in batches]
     stages[str(step)] = {
@@ -112,11 +139,9 @@ def _measure_losses(settings, folder: pathlib.Path) -> None:
     folder / "stages.json",
     {
       "units": "nats per token of an answer; of a question as the corpus weighs",
-      "num_tokens": _LOSS_BATCHES
-      * settings.corpus.rows
-      * settings.corpus.length,
+      "num_tokens": _LOSS_BATCHES * spec.corpus.rows * spec.corpus.length,
       "num_weights": sum(leaf.size for leaf in jax.tree.leaves(model.params)),
-      "manners": settings.corpus.manners,
+      "manners": manners,
       "stages": stages,
     },
   )
