@@ -12,21 +12,18 @@ import pathlib
 
 import jax
 import ml_collections
-import numpy as np
 from absl import flags, logging
 
 from experiments import launch, measure
 from experiments.launch import pretraining
 from thickets import naming
 from thickets.errors import UserError
-from thickets.models import byte_tokenizer, hub
 from thickets.runs import directory
-from thickets.training import corpora, train
+from thickets.training import stage_losses
 from thickets.training.pretraining import stage_path
 from thickets.training.pretraining_spec import PretrainingSpec
 
 _RUNG = flags.DEFINE_string("rung", None, "The only rung to climb.")
-_LOSS_BATCHES = 32
 
 
 def main(_) -> None:
@@ -85,7 +82,12 @@ def climb(
   else:
     directory.check_config(folder / "pretrain", fields)
   if not (folder / "stages.json").exists():
-    _measure_losses(spec, config.rungs[name].manners, folder)
+    losses = stage_losses.measure_losses(spec, folder / "pretrain")
+    stages = {
+      "manners": config.rungs[name].manners,
+      "stages": losses.pop("stages"),
+    }
+    directory.write_json(folder / "stages.json", losses | stages)
   stages = spec.schedule.stages
   for step in stages[-1:] if config.last_stage_only else stages:
     where = folder / config.folder / f"{step:06d}"
@@ -115,36 +117,6 @@ def _make_measure(config, folder, step) -> ml_collections.ConfigDict:
   with settings.unlocked():
     settings.model.name = str(stage_path(folder / "pretrain", step))
   return settings
-
-
-def _measure_losses(
-  spec: PretrainingSpec, manners: str, folder: pathlib.Path
-) -> None:
-  """Measures the losses of the stages on text that no training has drawn."""
-  tokenizer = byte_tokenizer.make_tokenizer()
-  batches = [
-    corpora.write_batch(tokenizer, spec.corpus, seed=spec.seed + 1, step=step)
-    for step in range(_LOSS_BATCHES)
-  ]
-  stages, loss_fn = {}, None
-  for step in spec.schedule.stages:
-    model = hub.load(str(stage_path(folder / "pretrain", step)))
-    loss_fn = loss_fn or jax.jit(train.make_loss(model.config))
-    losses = [float(loss_fn(model.params, batch)) for batch in batches]
-    stages[str(step)] = {
-      "loss": float(np.mean(losses)),
-      "standard_error": float(np.std(losses, ddof=1) / len(losses) ** 0.5),
-    }
-  directory.write_json(
-    folder / "stages.json",
-    {
-      "units": "nats per token of an answer; of a question as the corpus weighs",
-      "num_tokens": _LOSS_BATCHES * spec.corpus.rows * spec.corpus.length,
-      "num_weights": sum(leaf.size for leaf in jax.tree.leaves(model.params)),
-      "manners": manners,
-      "stages": stages,
-    },
-  )
 
 
 def _choose_rungs(config, only) -> list[str]:
