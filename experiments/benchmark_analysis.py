@@ -24,7 +24,7 @@ from thickets.analysis import neighbourhood, synthetic
 from thickets.analysis.measurement import Measurement, TaskScores
 from thickets.analysis.neighbourhood import Settings
 from thickets.members import Member
-from thickets.runs import directory, environment
+from thickets.runs import environment, json_files
 from thickets.search.answers import Answers
 
 _MEMBERS = flags.DEFINE_integer("members", 5000, "N, over all sigmas.")
@@ -72,7 +72,7 @@ def main(_) -> None:
       "environment": environment.describe(),
     }
     if launch.OUT.value:
-      directory.write_json(pathlib.Path(launch.OUT.value), results)
+      json_files.write_json(pathlib.Path(launch.OUT.value), results)
     print(json.dumps({k: results[k] for k in ("size", *found)}, indent=2))
 
 

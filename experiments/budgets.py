@@ -20,7 +20,7 @@ from thickets.analysis import votes
 from thickets.analysis.measurement import TaskScores
 from thickets.errors import UserError
 from thickets.report.figures import scaling_plots
-from thickets.runs import directory
+from thickets.runs import json_files
 
 _DRAWS = flags.DEFINE_integer("draws", 30, "Populations drawn of each size.")
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> None:
         base=results[name]["base"],
       )
       print(f"{name}: base {results[name]['base']:.3f}, {_best(results[name])}")
-    directory.write_json(
+    json_files.write_json(
       out / "budgets.json",
       {"units": "shares of the judging prompts", "tasks": results},
     )

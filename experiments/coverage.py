@@ -88,10 +88,12 @@ SCENARIOS = {
     "members answer much as the base does",
   ),
   "hard": Scenario(
-    SyntheticPopulation(NormalGains(0.01, 0.02), base_accuracy=0.12), "base at 12 %"
+    SyntheticPopulation(NormalGains(0.01, 0.02), base_accuracy=0.12),
+    "base at 12 %",
   ),
   "easy": Scenario(
-    SyntheticPopulation(NormalGains(0.01, 0.025), base_accuracy=0.85), "base at 85 %"
+    SyntheticPopulation(NormalGains(0.01, 0.025), base_accuracy=0.85),
+    "base at 85 %",
   ),
   "copies": Scenario(
     SyntheticPopulation(NormalGains(0.01, 0.04), copies=0.3),
@@ -101,14 +103,19 @@ SCENARIOS = {
   "few_members": Scenario(
     SyntheticPopulation(NormalGains(0.0, 0.04)), "50 members", num_members=50
   ),
-  "rare": Scenario(SyntheticPopulation(NormalGains(-0.05, 0.04)), "experts are rare"),
+  "rare": Scenario(
+    SyntheticPopulation(NormalGains(-0.05, 0.04)), "experts are rare"
+  ),
   "tight": Scenario(
     SyntheticPopulation(NormalGains(0.02, 0.025), coupling=0.3),
     "gains no wider than the shared shift",
     (),
   ),
   "few_prompts": Scenario(
-    SyntheticPopulation(NormalGains(0.0, 0.04)), "40 prompts", (), num_prompts=40
+    SyntheticPopulation(NormalGains(0.0, 0.04)),
+    "40 prompts",
+    (),
+    num_prompts=40,
   ),
   "answering_atom": Scenario(
     SyntheticPopulation(_ATOM),
@@ -118,7 +125,9 @@ SCENARIOS = {
   "no_gain": Scenario(
     SyntheticPopulation(NormalGains(0.0, 0.0)), "no member has a true gain", ()
   ),
-  "two_humps": Scenario(SyntheticPopulation(_TWO), "two separate kinds of members", ()),
+  "two_humps": Scenario(
+    SyntheticPopulation(_TWO), "two separate kinds of members", ()
+  ),
   "skewed": Scenario(
     SyntheticPopulation(SkewedGains(-0.04, 0.04), base_accuracy=0.3),
     "exponential gains above -0.04",

@@ -29,7 +29,7 @@ from thickets.analysis import (
   specialists,
 )
 from thickets.analysis.rank_correlation import Column
-from thickets.runs import directory
+from thickets.runs import json_files
 
 _QUANTILES = (0.025, 0.975)
 
@@ -115,7 +115,7 @@ def main(_) -> None:
     row["seconds"] = time.perf_counter() - start
     rows.append(row)
     logging.info("%s", row)
-  directory.write_json(
+  json_files.write_json(
     pathlib.Path(flags.FLAGS.output),
     {
       "units": "coverage: share of runs, with Wilson's 95 % interval",

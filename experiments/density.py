@@ -18,7 +18,7 @@ from thickets.report.figures import (
   density_plots,
   diversity_plots,
 )
-from thickets.runs import directory
+from thickets.runs import json_files
 
 
 def main(argv: Sequence[str]) -> None:
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
     measurement = measured_runs.read_runs(workdirs)
     out = measured_runs.find_out(workdirs)
     found = neighbourhood.analyse(measurement, settings)
-    directory.write_json(out / "density.json", found.to_json())
+    json_files.write_json(out / "density.json", found.to_json())
     draw(found, out / "figures")
     print(format_analysis(found))
     print(f"density.json and figures are in {out}.")

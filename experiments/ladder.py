@@ -12,63 +12,103 @@ import pathlib
 
 import jax
 import ml_collections
-import numpy as np
 from absl import flags, logging
 
-from experiments import launch, measure, pretrain
+from experiments import launch
+from experiments.launch import measuring, pretraining
+from experiments.launch.specs import read_measure
 from thickets import errors
 from thickets.errors import UserError
-from thickets.models import byte_tokenizer, hub
-from thickets.runs import directory
-from thickets.training import train
+from thickets.runs import directory, json_files
+from thickets.runs.run_config import RunConfig
+from thickets.training import stage_losses
+from thickets.training.pretraining import stage_path
+from thickets.training.pretraining_spec import PretrainingSpec
 
-_RUNG = flags.DEFINE_string("rung", None, "The only rung to climb.")
-_LOSS_BATCHES = 32
+FLAGS = launch.BinaryFlags(
+  __doc__,
+  "python -m experiments.ladder --config=configs/ladder.py"
+  " --workdir=runs/ladder",
+)
+FLAGS.define_config()
+FLAGS.define_workdir()
+FLAGS.define_cluster()
+_RUNG = flags.DEFINE_string(
+  "rung",
+  None,
+  "The only rung to climb; all by default.",
+  flag_values=FLAGS.values,
+)
 
 
-def main(_) -> None:
+def main(_: list[str]) -> None:
   """Reads the flags, trains, measures."""
-  with launch.ending_well():
-    config = launch.read_config()
-    validate(config)
-    rungs = _choose_rungs(config, _RUNG.value)
-    launch.start_devices()
-    # The stages of a rung share their programs.
-    jax.config.update(
-      "jax_compilation_cache_dir",
-      str(pathlib.Path(launch.WORKDIR.value) / "cache"),
-    )
-    for name in rungs:
-      climb(config, name, launch.WORKDIR.value)
-    print(f"The measurements are in {launch.WORKDIR.value}.")
+  workdir = FLAGS.workdir
+  config = FLAGS.config
+  specs = make_specs(config)
+  rungs = _choose_rungs(config, _RUNG.value)
+  launch.start_devices(FLAGS)
+  # The stages of a rung share their programs.
+  jax.config.update(
+    "jax_compilation_cache_dir", str(pathlib.Path(workdir) / "cache")
+  )
+  for name in rungs:
+    climb(config, name, specs[name], workdir)
+  print(f"The measurements are in {workdir}.")
 
 
-def validate(config: ml_collections.ConfigDict) -> None:
-  """Raises a UserError for what is wrong with any rung, before device work."""
+def make_specs(
+  config: ml_collections.ConfigDict,
+) -> dict[str, PretrainingSpec]:
+  """Makes the pretraining of each rung.
+
+  Raises:
+    UserError: for what is wrong with any rung, or with the measurement.
+  """
   for key in ("rungs", "pretrain", "measure", "folder", "last_stage_only"):
     if key not in config:
       raise UserError(f"{key} is missing from the config.")
-  measure.validate(config.measure)
-  for name in config.rungs:
-    pretrain.validate(make_pretrain(config, name))
+  read_measure(config.measure)  # Before any training.
+  return {
+    name: pretraining.make_spec(make_pretrain(config, name))
+    for name in config.rungs
+  }
 
 
-def climb(config: ml_collections.ConfigDict, name: str, workdir: str) -> None:
-  """Pretrains one rung, and measures its stages."""
+def climb(
+  config: ml_collections.ConfigDict,
+  name: str,
+  spec: PretrainingSpec,
+  workdir: str,
+) -> None:
+  """Pretrains one rung, and measures its stages.
+
+  Args:
+    config: the ladder.
+    name: key of the rung in `config.rungs`.
+    spec: the pretraining of the rung.
+    workdir: folder of all rungs.
+  """
   folder = directory.make_workdir(workdir) / name
-  settings = make_pretrain(config, name)
+  fields = launch.to_json(make_pretrain(config, name))
   if not (folder / "pretrain" / "results.json").exists():
-    pretrain.run(settings, str(folder / "pretrain"))
+    pretraining.run(spec, fields, folder / "pretrain")
   else:
-    directory.check_config(folder / "pretrain", launch.to_json(settings))
+    RunConfig(fields).check(folder / "pretrain")
   if not (folder / "stages.json").exists():
-    _measure_losses(settings, folder)
-  stages = settings.schedule.stages
+    losses = stage_losses.measure_losses(spec, folder / "pretrain")
+    stages = {
+      "manners": config.rungs[name].manners,
+      "stages": losses.pop("stages"),
+    }
+    json_files.write_json(folder / "stages.json", losses | stages)
+  stages = spec.schedule.stages
   for step in stages[-1:] if config.last_stage_only else stages:
     where = folder / config.folder / f"{step:06d}"
     if not (where / "results.json").exists():
       logging.info("%s after %d steps", name, step)
-      measure.run(_make_measure(config, folder, step), str(where))
+      settings = _make_measure(config, folder, step)
+      measuring.run(read_measure(settings), str(where))
 
 
 def make_pretrain(
@@ -90,36 +130,8 @@ def make_pretrain(
 def _make_measure(config, folder, step) -> ml_collections.ConfigDict:
   settings = config.measure.copy_and_resolve_references()
   with settings.unlocked():
-    settings.model.name = str(pretrain.name_stage(folder / "pretrain", step))
+    settings.model.name = str(stage_path(folder / "pretrain", step))
   return settings
-
-
-def _measure_losses(settings, folder: pathlib.Path) -> None:
-  """Losses of the stages on text that no training has drawn."""
-  tokenizer = byte_tokenizer.make_tokenizer()
-  texts = pretrain.make_corpus(settings, tokenizer, seed=settings.seed + 1)
-  batches = [texts.batch(step) for step in range(_LOSS_BATCHES)]
-  stages, loss_fn = {}, None
-  for step in settings.schedule.stages:
-    model = hub.load(str(pretrain.name_stage(folder / "pretrain", step)))
-    loss_fn = loss_fn or jax.jit(train.make_loss(model.config))
-    losses = [float(loss_fn(model.params, batch)) for batch in batches]
-    stages[str(step)] = {
-      "loss": float(np.mean(losses)),
-      "standard_error": float(np.std(losses, ddof=1) / len(losses) ** 0.5),
-    }
-  directory.write_json(
-    folder / "stages.json",
-    {
-      "units": "nats per token of an answer; of a question as the corpus weighs",
-      "num_tokens": _LOSS_BATCHES
-      * settings.corpus.rows
-      * settings.corpus.length,
-      "num_weights": sum(leaf.size for leaf in jax.tree.leaves(model.params)),
-      "manners": settings.corpus.manners,
-      "stages": stages,
-    },
-  )
 
 
 def _choose_rungs(config, only) -> list[str]:
@@ -134,4 +146,4 @@ def _choose_rungs(config, only) -> list[str]:
 
 
 if __name__ == "__main__":
-  launch.run(main)
+  launch.run(main, FLAGS)

@@ -21,7 +21,7 @@ from thickets.analysis import interpolation, landscape, measurement
 from thickets.analysis.landscape import Landscape
 from thickets.errors import UserError
 from thickets.report.figures import composite_plots, landscape_plots
-from thickets.runs import directory
+from thickets.runs import json_files
 
 _COMPOSITE = flags.DEFINE_list(
   "composite", [], "Three tasks for red, green and blue; the first by default."
@@ -102,7 +102,7 @@ def run(
         sigmas=rings,
       )
     _draw_composite(figures / "composite_slice.png", seen, composite)
-  directory.write_json(out / "landscape.json", results)
+  json_files.write_json(out / "landscape.json", results)
   return results
 
 

@@ -21,7 +21,7 @@ from experiments.launch import estimator_flags, measured_runs
 from thickets.analysis import measurement, neighbourhood
 from thickets.errors import UserError
 from thickets.report import run_files
-from thickets.runs import directory
+from thickets.runs import directory, json_files
 
 try:
   from thickets.report.html import report
@@ -130,7 +130,7 @@ def _complete(found) -> list[str]:
       measurement.read_measurement(found.workdir),
       estimator_flags.read_settings(),
     )
-    directory.write_json(found.workdir / "density.json", made.to_json())
+    json_files.write_json(found.workdir / "density.json", made.to_json())
     density.draw(made, figures)
   if found.landscape is None:
     if _has_plane(found):

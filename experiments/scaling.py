@@ -18,7 +18,7 @@ from experiments.launch import estimator_flags, measured_runs
 from thickets.analysis import claims, scaling
 from thickets.errors import UserError
 from thickets.report.figures import scaling_plots
-from thickets.runs import directory
+from thickets.runs import json_files
 
 _TOP_K = flags.DEFINE_integer("top_k", 16, "Members of an ensemble.")
 _MEASURED = flags.DEFINE_string(
@@ -58,7 +58,7 @@ def main(argv: Sequence[str]) -> None:
       "manners": compared,
       "points": [point.to_json() for point in points],
     }
-    directory.write_json(out / "ladder.json", results)
+    json_files.write_json(out / "ladder.json", results)
     scaling_plots.plot_ladder(out / "figures" / "ladder.png", points)
     if compared:
       scaling_plots.plot_manners(

@@ -11,7 +11,7 @@ hub library.
 
 from experiments import launch
 from experiments.benchmark import language, signals
-from thickets.runs import directory, environment
+from thickets.runs import directory, environment, json_files
 
 _SUBJECTS = {"language": language, "signals": signals}
 
@@ -30,7 +30,7 @@ def main(_) -> None:
     figures = subject.measure(config)
     figures["config"] = launch.to_json(config)
     figures["environment"] = environment.describe()
-    directory.write_json(workdir / "benchmark.json", figures)
+    json_files.write_json(workdir / "benchmark.json", figures)
     for name, value in figures.items():
       if not isinstance(value, dict):
         print(f"{name:24} {value:.4g}")

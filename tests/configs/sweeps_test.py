@@ -9,7 +9,7 @@ from absl.testing import parameterized
 
 from configs import signals_approximation, signals_generalization, sweeps
 from experiments import launch, signals, sweep
-from thickets.runs import directory
+from thickets.runs import json_files
 
 A = sweeps.axis("a", (1, 2))
 B = sweeps.axis("b.c", "xyz")
@@ -140,8 +140,8 @@ class SummaryTest(parameterized.TestCase):
     table.append({"role": "median", "select_mse": median})
     share = {"better_than_base": {"frac": 0.25}}
     results = {"table": table, "population": share}
-    directory.write_json(folder / "results.json", results)
-    directory.write_json(
+    json_files.write_json(folder / "results.json", results)
+    json_files.write_json(
       folder / "config.json", {"config": launch.to_json(config)}
     )
     return folder

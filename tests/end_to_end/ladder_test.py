@@ -12,10 +12,10 @@ from absl.testing import parameterized
 
 from configs import ladder as settings
 from experiments import ladder as binary
-from experiments import pretrain
 from thickets.analysis import measurement
 from thickets.errors import UserError
 from thickets.models import hub
+from thickets.training.pretraining import stage_path
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 class ConfigTest(parameterized.TestCase):
   @parameterized.parameters("", "smoke")
   def test_the_variants_pass(self, variant):
-    binary.validate(settings.get_config(variant))
+    binary.make_specs(settings.get_config(variant))
 
   def test_it_is_the_ladder_that_was_asked_for(self):
     """Six sizes over two orders of magnitude, and five stages of each."""
@@ -91,7 +91,7 @@ class ClimbTest(parameterized.TestCase):
     self.assertGreater(content["num_weights"], 0)
     identities = set()
     for step in stages:
-      model = hub.load(str(pretrain.name_stage(rung / "pretrain", step)))
+      model = hub.load(str(stage_path(rung / "pretrain", step)))
       found = measurement.read_measurement(rung / "measure" / f"{step:06d}")
       self.assertEqual(found.base_identity, model.identity)
       identities.add(model.identity)

@@ -161,7 +161,9 @@ class FamiliesTest(parameterized.TestCase):
     self.assertFalse(signals.is_single(family))
 
   def test_every_family_is_tested(self):
-    mixtures = {name for name in signals.SIGNAL_FAMILIES if name.startswith("mixed")}
+    mixtures = {
+      name for name in signals.SIGNAL_FAMILIES if name.startswith("mixed")
+    }
     self.assertEqual(
       set(signals.SIGNAL_FAMILIES),
       {*SINGLE, *FORMULAS, *mixtures, "sinusoid_and_squarewave"},

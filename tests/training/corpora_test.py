@@ -38,11 +38,9 @@ def _reloaded():
     return hub.load_tokenizer(folder)
 
 
-def _corpus(**changes):
-  settings = {"seed": 0, "rows": 6, "length": 90} | changes
-  return corpora.Corpus(
-    _tokenizer(), settings.pop("mixture", MIXTURE), **settings
-  )
+def _write_batch(step, *, seed=0, **changes):
+  corpus = corpora.CorpusSpec(MIXTURE, **{"rows": 6, "length": 90} | changes)
+  return corpora.write_batch(_tokenizer(), corpus, seed=seed, step=step)
 
 
 class TokenizerTest(parameterized.TestCase):
@@ -95,7 +93,7 @@ class CorpusTest(parameterized.TestCase):
   def test_rows_hold_exercises_that_are_not_held_out_and_their_answers(self):
     count = collections.Counter()
     for step in range(3):
-      for tokens, _, is_whole in self.texts(_corpus().batch(step)):
+      for tokens, _, is_whole in self.texts(_write_batch(step)):
         if not is_whole:
           continue
         self.assertEqual(tokens[-1], _tokenizer().eos_token_id)
@@ -118,7 +116,7 @@ class CorpusTest(parameterized.TestCase):
     self.assertGreater(min(count["addition"], count["countdown3"]), 5)
 
   def test_questions_have_a_weight_of_their_own(self):
-    batch = _corpus(question_weight=0.25).batch(0)
+    batch = _write_batch(0, question_weight=0.25)
     question_mark = _tokenizer().encode("?")[-1]
     for tokens, weights, _ in self.texts(batch):
       # A row's first token is not predicted.
@@ -129,13 +127,12 @@ class CorpusTest(parameterized.TestCase):
       np.testing.assert_array_equal(weights[split:], 1.0)
 
   def test_a_batch_depends_on_seed_and_step_only(self):
-    texts = _corpus()
-    batches = [texts.batch(step) for step in (0, 1, 2)]
+    batches = [_write_batch(step) for step in (0, 1, 2)]
     for step in (2, 0, 1):
-      for name, values in _corpus().batch(step).items():
+      for name, values in _write_batch(step).items():
         np.testing.assert_array_equal(values, batches[step][name])
     seen = [batch["tokens"].tobytes() for batch in batches]
-    self.assertLen({*seen, _corpus(seed=1).batch(0)["tokens"].tobytes()}, 4)
+    self.assertLen({*seen, _write_batch(0, seed=1)["tokens"].tobytes()}, 4)
     self.assertEqual(batches[0]["tokens"].shape, (6, 91))
     self.assertEqual(batches[0]["weights"].shape, (6, 90))
 

@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from thickets.errors import UserError
 from thickets.members import Member
-from thickets.runs import environment, json_files, record_log, run_config
+from thickets.runs import environment, json_files, record_log
 from thickets.runs.json_files import JsonObject
 from thickets.runs.record_log import Record, RecordLog
 from thickets.runs.run_config import RunConfig

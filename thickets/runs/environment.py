@@ -1,6 +1,7 @@
 """The machine and the code that a run was made with."""
 
 import contextlib
+import importlib.metadata
 import pathlib
 import platform
 import subprocess
@@ -9,13 +10,11 @@ from typing import Any
 import jax
 import numpy as np
 
-import thickets
-
 
 def library_versions() -> dict[str, str]:
   """The versions that a member's weights and scores may depend on."""
   return {
-    "thickets": thickets.__version__,
+    "thickets": importlib.metadata.version("thickets"),
     "jax": jax.__version__,
     "numpy": np.__version__,
     "python": platform.python_version(),

@@ -61,6 +61,12 @@ class RunConfig:
         + ". Choose another workdir, or the values it was made with."
       )
 
+  def save(self, workdir: pathlib.Path, environment: JsonObject) -> None:
+    """Writes config.json: the configuration, and the machine and the code."""
+    json_files.write_json(
+      workdir / _NAME, {"config": self.fields, "environment": environment}
+    )
+
 
 def read_config(path: pathlib.Path) -> JsonObject:
   """Reads the configuration out of a run's config.json.
@@ -75,13 +81,3 @@ def read_config(path: pathlib.Path) -> JsonObject:
       f"{path} is corrupt ({error}). Delete the run, or restore the file."
     ) from error
   return fields
-
-
-def save_config(
-  workdir: pathlib.Path, config: RunConfig, environment: JsonObject
-) -> None:
-  """Writes config.json: the configuration, and the machine and the code."""
-  json_files.write_json(
-    workdir / _NAME,
-    {"config": config.fields, "environment": environment},
-  )

@@ -26,7 +26,9 @@ from thickets import errors
 from thickets.errors import UserError
 from thickets.naming import Params
 
-SignalBatch = dict[str, Float[Array, "Q T"]]  # `context` [Q, C] and `target` [Q, T].
+SignalBatch = dict[
+  str, Float[Array, "Q T"]
+]  # `context` [Q, C] and `target` [Q, T].
 ApplyFn = Callable[[Params, Float[Array, "Q C"]], Float[Array, " Q"]]
 
 SPLITS = ("select", "dev", "judge")
@@ -259,7 +261,12 @@ def sample_signals(
   )
 
   def sample(signal_key):
-    return signal(_RandomParameters(jax.random.uniform(signal_key, (_RandomParameters.NUM,))), x)
+    return signal(
+      _RandomParameters(
+        jax.random.uniform(signal_key, (_RandomParameters.NUM,))
+      ),
+      x,
+    )
 
   return jax.vmap(sample)(keys)
 

@@ -181,7 +181,9 @@ def _load_tables(task, sizes, train, test, revision, seed):
   )
 
 
-def _distinct(task: Task, table: DataTable, seen: set[str]) -> Iterator[Example]:
+def _distinct(
+  task: Task, table: DataTable, seen: set[str]
+) -> Iterator[Example]:
   """Examples whose prompts were not seen before, in any table."""
   num_repeated = 0
   try:

@@ -1,4 +1,4 @@
-"""Rows of tokens for pretraining, written by procedure and addressed by step."""
+"""Rows of tokens for pretraining, written by a procedure, addressed by step."""
 
 import dataclasses
 import math
@@ -8,41 +8,53 @@ from typing import Any
 import numpy as np
 
 from thickets import errors
-from thickets.errors import UserError
 from thickets.tasks.drills import held_out
 from thickets.tasks.drills.families import DRILL_FAMILIES
 from thickets.tasks.drills.stable_random import StableRandom
+from thickets.training import spec_checks
 
 TokenBatch = dict[str, np.ndarray]
+Frequencies = Mapping[str, float]  # Relative to each other, by name.
+
+MANNERS = ("several", "one")
 
 
 @dataclasses.dataclass(frozen=True)
 class Mixture:
-  """What a corpus of drills is made of.
+  """How often each family of drills occurs, and each manner of answering it.
 
   Attributes:
     families: relative frequency of each family.
-    manners: relative frequency of each manner, by family; manners that are not
-      named do not occur, and a family that is not named has all, alike often.
+    manners: relative frequency of each manner, by family. Manners that are not
+      named do not occur; in a family that is not named, all manners occur with
+      equal frequency.
 
   Raises:
-    UserError: if a family or manner is unknown, or a frequency is negative.
+    SpecError: if a family or manner is unknown, or a frequency is negative.
   """
 
-  families: Mapping[str, float | int]
-  manners: Mapping[str, Mapping[str, float | int]] = dataclasses.field(
-    default_factory=dict
-  )
+  families: Frequencies
+  manners: Mapping[str, Frequencies] = dataclasses.field(default_factory=dict)
 
   def __post_init__(self):
     known = DRILL_FAMILIES
-    _check("mixture.families", self.families, known)
+    problems = _check_frequencies("corpus.families", self.families, known)
     for name, manners in self.manners.items():
-      _check("mixture.manners", {name: 1}, known)
-      _check(f"mixture.manners.{name}", manners, known[name].manners)
+      if name in known:
+        problems += _check_frequencies(
+          f"corpus.manners.{name}", manners, known[name].manners
+        )
+      else:
+        problems.append(_name_nearest("corpus.manners", name, known))
+    spec_checks.refuse(problems)
+
+  @property
+  def shown(self) -> list[str]:
+    """The families that occur in the text."""
+    return [name for name, often in self.families.items() if often]
 
   def write(self, draw: StableRandom) -> tuple[str, str]:
-    """A question and one of its answers."""
+    """Writes a question and one of its answers."""
     name = _pick(draw, self.families)
     exercise = held_out.sample_training(name, draw)
     manners = DRILL_FAMILIES[name].manners
@@ -50,90 +62,142 @@ class Mixture:
     return exercise.question, manners[manner](draw, exercise)
 
 
-class Corpus:
-  """Batches of rows packed with exercises, one behind the other.
-
-  A row begins with a whole exercise, as a prompt does; its last one is cut off.
-  The batch of a step depends on the seed and the step only.
+def make_mixture(
+  families: Frequencies, manners: str, countdown: Frequencies
+) -> Mixture:
+  """Makes the mixture that the settings of a corpus describe.
 
   Args:
-    tokenizer: of `transformers`, with a beginning and an end.
-    mixture: of the exercises.
-    seed: of all draws.
-    rows: of a batch, B.
-    length: tokens that are predicted in each row, T.
-    question_weight: weight of a question's tokens in the loss; an answer's have
-      weight 1.
+    families: relative frequency of each family.
+    manners: "several" to answer each family in several manners, or "one" to
+      give the answer and nothing else.
+    countdown: relative frequency of each manner of answering a countdown, where
+      there are several; other families use all of theirs equally often.
+
+  Raises:
+    SpecError: if a name is unknown, or a frequency is negative.
+  """
+  problems = [
+    *_check_frequencies("corpus.families", families, DRILL_FAMILIES),
+    *spec_checks.check_choice("corpus.manners", manners, MANNERS),
+  ]
+  for name, often in countdown.items():
+    problems += spec_checks.check_range(f"corpus.countdown.{name}", often, 0)
+  spec_checks.refuse(problems)
+  if manners == "one":  # The first manner is the answer and nothing else.
+    chosen = {
+      name: {next(iter(DRILL_FAMILIES[name].manners)): 1}
+      for name in families
+      if name in DRILL_FAMILIES
+    }
+  else:
+    chosen = {
+      name: dict(countdown) for name in families if name.startswith("countdown")
+    }
+  return Mixture(dict(families), chosen)
+
+
+@dataclasses.dataclass(frozen=True)
+class CorpusSpec:
+  """The text that a model is pretrained on.
+
+  Attributes:
+    mixture: what the text consists of.
+    rows: B, rows in a batch.
+    length: T, tokens that are predicted in each row.
+    question_weight: weight in the loss of each token of a question; a token of
+      an answer has weight 1.
+
+  Raises:
+    SpecError: if a number is out of range.
   """
 
-  def __init__(
-    self,
-    tokenizer: Any,
-    mixture: Mixture,
-    *,
-    seed: int,
-    rows: int,
-    length: int,
-    question_weight: float | int = 1.0,
-  ):
-    self._tokenizer = tokenizer
-    self._mixture, self._seed = mixture, seed
-    self._rows, self._length = rows, length
-    self._question_weight = question_weight
+  mixture: Mixture
+  rows: int
+  length: int
+  question_weight: float = 1.0
 
-  def batch(self, step: int) -> TokenBatch:
-    """`tokens` [B, T + 1], and `weights` [B, T] of those that are predicted."""
-    draw = StableRandom(f"corpus/{self._seed}/{step}")
-    width = self._length + 1
-    tokens = np.zeros((self._rows, width), np.int32)
-    weights = np.zeros((self._rows, width), np.float32)
-    for row in range(self._rows):
-      end = 0
-      while end < width:
-        question, answer = self._mixture.write(draw)
-        question = self._encode_question(question)
-        text = [*question, *self._encode_answer(answer)]
-        part = text[: width - end]
-        tokens[row, end : end + len(part)] = part
-        weights[row, end : end + len(part)] = 1.0
-        weights[row, end : end + len(question)] = self._question_weight
-        end += len(text)
-    return {"tokens": tokens, "weights": weights[:, 1:]}
-
-  def _encode_question(self, question: str) -> list[int]:
-    return [self._tokenizer.bos_token_id, *self._ids(question)]
-
-  def _encode_answer(self, answer: str) -> list[int]:
-    return [*self._ids(answer), self._tokenizer.eos_token_id]
-
-  def _ids(self, text):
-    # The inner tokenizer takes a tenth of the outer one's time.
-    inner = self._tokenizer.backend_tokenizer
-    return inner.encode(text, add_special_tokens=False).ids
+  def __post_init__(self):
+    spec_checks.refuse(
+      [
+        *spec_checks.check_range("corpus.rows", self.rows, 1),
+        *spec_checks.check_range("corpus.length", self.length, 1),
+        *spec_checks.check_range(
+          "corpus.question_weight", self.question_weight, 0
+        ),
+      ]
+    )
 
 
-def _pick(draw: StableRandom, frequencies: Mapping[str, float | int]) -> str:
-  """A name, as often as its frequency says."""
+def write_batch(
+  tokenizer: Any, corpus: CorpusSpec, *, seed: int, step: int
+) -> TokenBatch:
+  """Writes the rows of one step, packed with exercises, one after the other.
+
+  A row begins with a whole exercise, as a prompt does; its last one is cut off.
+
+  Args:
+    tokenizer: of `transformers`, with tokens for the beginning and the end.
+    corpus: what to write.
+    seed: names the text; another seed draws other exercises.
+    step: number of the batch, from 0.
+
+  Returns:
+    `tokens` [B, T + 1] of int32, and `weights` [B, T] of float32: how much the
+    prediction of each token after the first counts.
+  """
+  draw = StableRandom(f"corpus/{seed}/{step}")
+  width = corpus.length + 1
+  tokens = np.zeros((corpus.rows, width), np.int32)
+  weights = np.zeros((corpus.rows, width), np.float32)
+  for row in range(corpus.rows):
+    end = 0
+    while end < width:
+      question, answer = corpus.mixture.write(draw)
+      asked = [tokenizer.bos_token_id, *_encode(tokenizer, question)]
+      text = [*asked, *_encode(tokenizer, answer), tokenizer.eos_token_id]
+      part = text[: width - end]
+      tokens[row, end : end + len(part)] = part
+      weights[row, end : end + len(part)] = 1.0
+      weights[row, end : end + len(asked)] = corpus.question_weight
+      end += len(text)
+  return {"tokens": tokens, "weights": weights[:, 1:]}
+
+
+def _encode(tokenizer, text: str) -> list[int]:
+  # The inner tokenizer takes a tenth of the outer one's time.
+  inner = tokenizer.backend_tokenizer
+  return inner.encode(text, add_special_tokens=False).ids
+
+
+def _pick(draw: StableRandom, frequencies: Frequencies) -> str:
+  """Draws a name with the probability that its frequency gives it."""
   at = draw.uniform() * sum(frequencies.values())
   for name, frequency in frequencies.items():
     at -= frequency
     if at < 0:
       return name
-  return name  # Where rounding ate the rest.
+  return name  # If rounding ate the rest.
 
 
-def _check(
-  field: str, frequencies: Mapping[str, float | int], known: Iterable[str]
-) -> None:
+def _check_frequencies(
+  field: str, frequencies: Frequencies, known: Iterable[str]
+) -> list[str]:
+  problems = []
   for name, frequency in frequencies.items():
     if name not in known:
-      raise UserError(
-        f"{field} must name what there is, got {name!r}. Nearest:"
-        f" {errors.nearest(name, list(known), count=3)}."
-      )
-    if not 0 <= frequency < math.inf:
-      raise UserError(
+      problems.append(_name_nearest(field, name, known))
+    elif not 0 <= frequency < math.inf:
+      problems.append(
         f"{field}.{name} must be a frequency of at least 0, got {frequency}."
       )
-  if not sum(frequencies.values()):
-    raise UserError(f"{field} must have a frequency above 0, got none.")
+  if not problems and not sum(frequencies.values()):
+    problems.append(f"{field} must have a frequency above 0, got none.")
+  return problems
+
+
+def _name_nearest(field: str, name: str, known: Iterable[str]) -> str:
+  return (
+    f"{field} must name what there is, got {name!r}. Nearest:"
+    f" {errors.nearest(name, list(known), count=3)}."
+  )

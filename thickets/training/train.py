@@ -29,7 +29,8 @@ from thickets.errors import UserError
 from thickets.models import transformer
 from thickets.models.config import TransformerConfig
 from thickets.naming import Params
-from thickets.runs import directory as directory_lib
+from thickets.runs import base_checkpoint
+from thickets.training import spec_checks
 
 HostBatch = Mapping[str, np.ndarray]
 LossFn = Callable[[Params, Any], Float[Array, ""]]
@@ -38,16 +39,16 @@ Report = Callable[[int, dict[str, float], Params], None]
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-  """When things happen, in steps.
+  """When a training saves and reports, in steps.
 
   Attributes:
-    num_steps: of the whole training.
-    save_every: between two checkpoints; the last step is saved in any case.
-    report_every: between two reports; likewise.
-    stages: steps that are reported in any case.
+    num_steps: length of the training.
+    save_every: steps between two checkpoints; the last step is always saved.
+    report_every: steps between two reports; the last step is always reported.
+    stages: further steps that are reported, from 0 to `num_steps`.
 
   Raises:
-    UserError: if a number is below 1, or a stage is not within the training.
+    SpecError: if a number is below 1, or a stage lies outside of the training.
   """
 
   num_steps: int
@@ -56,19 +57,21 @@ class Schedule:
   stages: tuple[int, ...] = ()
 
   def __post_init__(self):
+    problems = []
     for name in ("num_steps", "save_every", "report_every"):
-      if getattr(self, name) < 1:
-        raise UserError(
-          f"{name} must be at least 1, got {getattr(self, name)}."
-        )
-    for stage in self.stages:
-      if not 0 <= stage <= self.num_steps:
-        raise UserError(
-          f"stages must be within 0 and num_steps={self.num_steps}, got {stage}."
-        )
+      problems += spec_checks.check_range(
+        f"schedule.{name}", getattr(self, name), 1
+      )
+    problems += [
+      f"schedule.stages must be within 0 and num_steps={self.num_steps}, got"
+      f" {stage}."
+      for stage in self.stages
+      if not 0 <= stage <= self.num_steps
+    ]
+    spec_checks.refuse(problems)
 
   def is_reported(self, step: int) -> bool:
-    """Whether there is a report after so many steps."""
+    """Whether this number of finished steps is reported."""
     return (
       step % self.report_every == 0
       or step in self.stages
@@ -76,7 +79,7 @@ class Schedule:
     )
 
   def is_saved(self, step: int) -> bool:
-    """Whether there is a checkpoint after so many steps."""
+    """Whether a checkpoint is saved after this number of steps."""
     return step % self.save_every == 0 or step == self.num_steps
 
 
@@ -88,17 +91,17 @@ def make_optimizer(
   weight_decay: float,
   clip: float = 1.0,
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
-  """AdamW with a linear warm-up and a cosine to a tenth of the peak.
+  """Makes AdamW with a linear warm-up and a cosine decay to a tenth.
 
   Args:
     peak: the largest learning rate.
-    num_steps: of the whole training.
-    warmup: steps until the peak.
-    weight_decay: of matrices; norms and biases do not decay.
-    clip: the largest norm of the gradients of all weights.
+    num_steps: length of the training, in steps.
+    warmup: steps until the learning rate reaches its peak.
+    weight_decay: decay of matrices; norms and biases do not decay.
+    clip: the largest norm of the gradients of all weights together.
 
   Returns:
-    The optimizer, and the learning rate by step.
+    The optimizer, and a function from a step to its learning rate.
   """
   rate = optax.warmup_cosine_decay_schedule(
     0.0, peak, warmup, num_steps, end_value=peak / 10
@@ -110,14 +113,15 @@ def make_optimizer(
 
 
 def make_loss(config: TransformerConfig) -> LossFn:
-  """The mean cross-entropy of the next token, by the weights of a batch.
+  """Makes the loss of a language model: the weighted mean cross-entropy.
 
   Args:
-    config: of the model.
+    config: shape of the model.
 
   Returns:
-    A function of (params, batch) with `tokens` [B, T + 1] and `weights` [B, T];
-    in nats per token of weight 1.
+    A function of (params, batch), where the batch holds `tokens` [B, T + 1] and
+    `weights` [B, T] of the tokens that are predicted. The loss is in nats per
+    token of weight 1.
   """
 
   def loss_fn(params, batch):
@@ -143,19 +147,20 @@ def train(
 ) -> Params:
   """Trains from `params`, or from the last checkpoint in a directory.
 
-  Rows of a batch are spread over as many local devices as divide them.
+  The rows of a batch are spread over as many local devices as divide them.
 
   Args:
-    params: where a fresh training starts.
-    loss_fn: maps (params, batch) to the loss to minimise.
-    make_batch: maps a step, from 0, to its batch; called in a thread, one step
+    params: weights that a fresh training starts from.
+    loss_fn: maps (params, batch) to the loss that is minimised.
+    make_batch: maps a step, from 0, to its batch; it runs in a thread, one step
       ahead.
-    optimizer: of `params`.
+    optimizer: changes `params` by their gradients.
     schedule: when to save and to report.
-    directory: of the checkpoints, made if it is missing.
-    report: called with the number of finished steps, the mean `loss` and the
-      `steps_per_s` since the last call (compilation included), and the weights,
-      which it must copy to keep: the next step takes their buffers.
+    directory: where the checkpoints are; it is made if it is missing.
+    report: called with the number of finished steps; the mean `loss` and the
+      `steps_per_s` since the last report, compilation included; and the
+      weights, which it must copy to keep, since the next step takes their
+      buffers.
 
   Returns:
     The weights after the last step.
@@ -164,14 +169,7 @@ def train(
     UserError: if the loss is not finite, or checkpoints are of another model.
   """
   whole, spread = _shardings(make_batch(0))
-
-  @functools.partial(jax.jit, donate_argnums=0)
-  def take_step(state, batch):
-    params, moments = state
-    loss, gradients = jax.value_and_grad(loss_fn)(params, batch)
-    updates, moments = optimizer.update(gradients, moments, params)
-    return (optax.apply_updates(params, updates), moments), loss
-
+  take_step = _make_step(loss_fn, optimizer)
   with _open(directory) as manager, _Ahead(make_batch) as batches:
     # A copy, since a step takes the buffers of the one before.
     state = jax.tree.map(jnp.array, (params, optimizer.init(params)))
@@ -192,9 +190,24 @@ def train(
         report(done, metrics, state[0])
         losses, start = [], time.perf_counter()
       if schedule.is_saved(done):
-        _check_loss(float(loss), done)  # What diverged is not kept.
+        _check_loss(float(loss), done)  # A diverged state is not kept.
         _save(manager, done, state)
   return state[0]
+
+
+def _make_step(
+  loss_fn: LossFn, optimizer: optax.GradientTransformation
+) -> Callable[[Any, Any], tuple[Any, Float[Array, ""]]]:
+  """Compiles one step from (weights, moments) and a batch to the next state."""
+
+  @functools.partial(jax.jit, donate_argnums=0)
+  def take_step(state, batch):
+    params, moments = state
+    loss, gradients = jax.value_and_grad(loss_fn)(params, batch)
+    updates, moments = optimizer.update(gradients, moments, params)
+    return (optax.apply_updates(params, updates), moments), loss
+
+  return take_step
 
 
 class _Ahead:
@@ -225,18 +238,18 @@ def _open(directory) -> Iterator[ocp.CheckpointManager]:
     max_to_keep=2, create=True, enable_async_checkpointing=False
   )
   path = pathlib.Path(directory).absolute()
-  with directory_lib.quietly():
+  with base_checkpoint.silence_orbax():
     manager = ocp.CheckpointManager(path, options=options)
   try:
     yield manager
   finally:
-    with directory_lib.quietly():
+    with base_checkpoint.silence_orbax():
       manager.close()
 
 
 def _save(manager, step, state) -> None:
   """On return the checkpoint is complete, before that it is absent."""
-  with directory_lib.quietly():
+  with base_checkpoint.silence_orbax():
     manager.save(step, args=ocp.args.StandardSave(jax.device_get(state)))
 
 
@@ -246,7 +259,7 @@ def _restore(manager, state) -> tuple[int, Any]:
   if last is None:
     return 0, state
   try:
-    with directory_lib.quietly():
+    with base_checkpoint.silence_orbax():
       return last, manager.restore(last, args=ocp.args.StandardRestore(state))
   except (OSError, ValueError, KeyError) as error:
     reason = str(error).strip().splitlines()[0][:200]

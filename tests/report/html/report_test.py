@@ -33,7 +33,7 @@ from thickets.report import tables as tables_lib
 from thickets.report.html import captions, density_charts, plane_charts, report
 from thickets.report.html import page as page_lib
 from thickets.report.tables import Table
-from thickets.runs import directory, record_log
+from thickets.runs import directory, json_files, record_log
 from thickets.runs.split_labels import Split
 
 TASKS = ("drills/sums", "drills/words")
@@ -67,7 +67,7 @@ def make_run(folder: pathlib.Path, tasks=TASKS, **overrides) -> pathlib.Path:
   environment = {"commit": "abc1234", "versions": {"jax": "0.10.0"}}
   environment |= {"num_devices": 2, "platform": "cpu", "device_kind": "cpu"}
   folder.mkdir(parents=True)
-  directory.write_json(
+  json_files.write_json(
     folder / "config.json", {"config": config, "environment": environment}
   )
   _write_records(folder, tasks, overrides)
@@ -78,7 +78,7 @@ def make_run(folder: pathlib.Path, tasks=TASKS, **overrides) -> pathlib.Path:
   results = {"num_prompts": 10, "base": 0.4, "by_sigma": levels}
   content = {"num_members": 8, "relative_norms": {"0.01": 0.1, "0.02": 0.2}}
   content["tasks"] = dict.fromkeys(tasks, results)
-  directory.write_json(folder / "results.json", content)
+  json_files.write_json(folder / "results.json", content)
   (folder / "figures").mkdir()
   (folder / "figures" / "density.png").write_bytes(_PIXEL)
   return folder
@@ -126,7 +126,7 @@ def analyse(folder: pathlib.Path) -> pathlib.Path:
   for old, new in zip(TASKS, run_files.read_run(folder).tasks, strict=True):
     text = text.replace(json.dumps(old), json.dumps(new))
   for name, content in json.loads(text).items():
-    directory.write_json(folder / name, content)
+    json_files.write_json(folder / name, content)
   return folder
 
 
@@ -308,7 +308,7 @@ class PageTest(_Folder):
     folder = analyse(make_run(self.folder() / "run"))
     self.assertNotIn("Delete density.json", render(folder))
     results = json.loads((folder / "results.json").read_text("utf-8"))
-    directory.write_json(folder / "results.json", results | {"num_members": 9})
+    json_files.write_json(folder / "results.json", results | {"num_members": 9})
     self.assertIn(
       "density.json holds 8 members, and results.json 9", render(folder)
     )
@@ -475,7 +475,7 @@ class FilesTest(_Folder):
 
   def test_other_binaries(self):
     folder = make_run(self.folder() / "run")
-    directory.write_json(folder / "results.json", {"losses": []})
+    json_files.write_json(folder / "results.json", {"losses": []})
     self.assert_refused("/run must hold a run of .*the keys losses", folder)
 
   def test_damaged_analysis(self):
@@ -502,7 +502,7 @@ class FilesTest(_Folder):
     shared = self.folder()
     one, two = make_run(shared / "a"), make_run(shared / "b")
     results = {"ensemble_by_n": [], "population": {"size": 8}}
-    directory.write_json(two / "results.json", results)
+    json_files.write_json(two / "results.json", results)
     self.assert_refused("measure .*/a. and signals .*/b", one, two)
 
 

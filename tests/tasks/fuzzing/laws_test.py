@@ -7,8 +7,7 @@ import pytest
 from absl.testing import parameterized
 
 from thickets.tasks import base, registry
-from thickets.tasks.fuzzing import attacks as attacks_lib
-from thickets.tasks.fuzzing import laws
+from thickets.tasks.fuzzing import attacks, laws
 
 NUM_ATTACKS = 250  # For each question and rule set.
 _PATIENCE = 30  # A grader that hangs still shows.
@@ -22,38 +21,37 @@ FAST = [
 
 def _attack(name, count):
   task = registry.load_task(name)
-  for question, judges in laws.judges(task, patience=_PATIENCE):
-    attacks = itertools.chain(
-      attacks_lib.handmade(question),
-      itertools.islice(attacks_lib.fuzz(question, f"test {name}"), count),
-    )
-    for attack in attacks:
-      for judge in judges:
-        judge.grade(attack)
-    yield question, judges
+  for question, checkers in laws.make_checkers(task, patience=_PATIENCE):
+    for attack in itertools.chain(
+      attacks.handmade(question),
+      itertools.islice(attacks.fuzz(question, f"test {name}"), count),
+    ):
+      for checker in checkers:
+        checker.grade(attack)
+    yield question, checkers
 
 
 class FuzzTest(parameterized.TestCase):
   @parameterized.named_parameters(*FAST)
   def test_graders_hold_their_laws(self, name):
-    for _, judges in _attack(name, NUM_ATTACKS):
-      for judge in judges:
-        self.assertEqual(judge.violations, [])
+    for _, checkers in _attack(name, NUM_ATTACKS):
+      for checker in checkers:
+        self.assertEqual(checker.violations, [])
 
   @pytest.mark.slow
   def test_slow_graders_hold_their_laws(self):
     for name in SLOW:
-      for _, judges in _attack(name, 30):
-        for judge in judges:
-          self.assertEqual(judge.violations, [])
+      for _, checkers in _attack(name, 30):
+        for checker in checkers:
+          self.assertEqual(checker.violations, [])
 
   @parameterized.named_parameters(*FAST)
   def test_right_responses_are_lenient(self, name):
-    for question, judges in laws.judges(registry.load_task(name)):
+    for question, checkers in laws.make_checkers(registry.load_task(name)):
       for text in question.right:
-        for judge in judges:
-          if judge.rules == "standard":
-            grade = judge.task.grader("standard")(judge.example, text)
+        for checker in checkers:
+          if checker.rules == "standard":
+            grade = checker.task.grader("standard")(checker.example, text)
             self.assertTrue(grade.lenient, text)
 
 
@@ -109,7 +107,7 @@ def _slow(example, response):
   return base.Grade(0.0, False, False, None, False)
 
 
-class JudgeTest(parameterized.TestCase):
+class LawCheckerTest(parameterized.TestCase):
   @parameterized.parameters(
     (_raise, "raised RecursionError"),
     (_credit_all, "a wrong answer must not be credited"),
@@ -124,18 +122,18 @@ class JudgeTest(parameterized.TestCase):
     (_slow, r"took 1\.1. s"),
   )
   def test_finds_graders_that_break_laws(self, grade, law):
-    question, (judge,) = next(laws.judges(_task(grade)))
-    for attack in attacks_lib.handmade(question):
-      judge.grade(attack)
-    self.assertRegex("\n".join(judge.violations), law)
+    question, (checker,) = next(laws.make_checkers(_task(grade)))
+    for attack in attacks.handmade(question):
+      checker.grade(attack)
+    self.assertRegex("\n".join(checker.violations), law)
 
   def test_attacks_depend_on_the_seed_alone(self):
-    question, _ = next(laws.judges(registry.load_task("countdown")))
+    question, _ = next(laws.make_checkers(registry.load_task("countdown")))
 
     def texts(seed, count):
       return [
         attack.text
-        for attack in itertools.islice(attacks_lib.fuzz(question, seed), count)
+        for attack in itertools.islice(attacks.fuzz(question, seed), count)
       ]
 
     self.assertEqual(texts("a", 50), texts("a", 60)[:50])

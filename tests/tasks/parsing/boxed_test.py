@@ -348,7 +348,9 @@ class DataTest(parameterized.TestCase):
     if not file.exists():
       self.skipTest(f"No data in {DATA}.")
     rows = [json.loads(line) for line in file.read_text().splitlines()]
-    return [(registry.load_task(name).make_example(row, 0), row) for row in rows]
+    return [
+      (registry.load_task(name).make_example(row, 0), row) for row in rows
+    ]
 
   @parameterized.parameters("math500", "olympiadbench")
   def test_all_references_are_right(self, name):

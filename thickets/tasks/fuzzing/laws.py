@@ -1,7 +1,7 @@
-"""The laws that every grader holds, whatever the response.
+"""The laws that every grader keeps, whatever the response.
 
-Tests try them on a sample of hostile responses, `experiments/fuzz_graders.py`
-on as many as asked.
+Tests try them on a sample of hostile responses, `experiments.fuzz_graders` on as
+many as one asks for.
 """
 
 import contextlib
@@ -12,37 +12,36 @@ from collections.abc import Iterator
 from typing import Any
 
 from thickets.tasks import base
-from thickets.tasks.fuzzing import questions as questions_lib
 from thickets.tasks.fuzzing.attacks import Attack
-from thickets.tasks.fuzzing.questions import Question
+from thickets.tasks.fuzzing.questions import QUESTIONS, Question
 
-MAX_SECONDS = 1.0  # For one response.
-# Of tasks that run what a response holds until a time limit of their own.
+MAX_SECONDS = 1.0  # To grade one response.
+# For tasks that run a response until a time limit of their own.
 MAX_SECONDS_OF = {"mbpp": 60.0}
-SCORES = {("countdown", "paper"): (0.0, 1.1)}  # All others' are in [0, 1].
-# Rules of the authors that credit wrong answers by their design.
+SCORES = {("countdown", "paper"): (0.0, 1.1)}  # All others are in [0, 1].
+# Rules of the authors that credit wrong answers by design.
 UNSOUND = {("rocstories", "paper")}
 
 
 @dataclasses.dataclass
-class Judge:
-  """Grades attacks on one question by one rule set and holds the laws.
+class LawChecker:
+  """Grades attacks on one question by one rule set, and checks the laws.
 
   Attributes:
-    task: whose grader.
-    rules: of its rule sets.
-    example: the question.
-    patience: times the limit that one response may take; tests are patient,
-      since their machine may be busy.
-    slowest: seconds, and the kind of the attack.
-    num_graded: attacks so far.
-    violations: what was broken, as text.
+    task: the task whose grader is checked.
+    rules: name of the rule set.
+    example: the question that is attacked.
+    patience: factor on the time that one response may take; large in tests,
+      whose machine may be busy.
+    slowest: seconds that the slowest grading took, and the kind of its attack.
+    num_graded: number of attacks so far.
+    violations: one text for each law that was broken.
   """
 
   task: base.Task
   rules: str
   example: base.Example
-  patience: float | int = 1
+  patience: float = 1
   slowest: tuple[float, str] = (0.0, "")
   num_graded: int = 0
   violations: list[str] = dataclasses.field(default_factory=list)
@@ -51,7 +50,7 @@ class Judge:
     self._is_vote_right: dict[str, bool] = {}
 
   def grade(self, attack: Attack) -> None:
-    """Grades one and notes which laws it broke."""
+    """Grades one attack, and notes the laws that the grade breaks."""
     self.num_graded += 1
     start = time.perf_counter()
     try:
@@ -67,7 +66,7 @@ class Judge:
     for broken in self._broken_laws(attack, grade):
       self._note(attack, f"{broken}: {grade}")
 
-  def _broken_laws(self, attack, grade):
+  def _broken_laws(self, attack: Attack, grade: Any) -> Iterator[str]:
     if problem := _malformed(grade):
       yield problem
       return
@@ -93,7 +92,7 @@ class Judge:
     if attack.is_wrong and is_credited and is_sound:
       yield "a wrong answer must not be credited"
 
-  def _note(self, attack, problem):
+  def _note(self, attack: Attack, problem: str) -> None:
     self.violations.append(
       f"{self.task.name} {self.rules} {attack.kind}: {problem} for"
       f" {attack.text[:200]!a} ({len(attack.text)} characters)"
@@ -120,32 +119,38 @@ def _malformed(grade: Any) -> str | None:
   return None
 
 
-def judges(
-  task: base.Task, *, patience: float | int = 1
-) -> Iterator[tuple[Question, list[Judge]]]:
-  """Each question of a task with a judge for each rule set.
+def make_checkers(
+  task: base.Task, *, patience: float = 1
+) -> Iterator[tuple[Question, list[LawChecker]]]:
+  """Makes a checker for each rule set, question by question.
 
-  Graders have graded something before: some start a process once.
+  Each grader grades something first, since some start a process once.
 
   Args:
-    task: whose graders.
-    patience: of the judges.
+    task: the task whose graders are checked.
+    patience: factor on the time that one response may take.
+
+  Yields:
+    A question of the task, and its checkers in the order of the rule sets.
 
   Raises:
     ValueError: if there are no questions for the task.
   """
-  questions = questions_lib.QUESTIONS.get(task.name, ())
+  questions = QUESTIONS.get(task.name, ())
   if not questions:
     raise ValueError(
-      f"hostile_questions must have questions for {task.name}, got none. Add a"
+      f"fuzzing.questions must have questions for {task.name}, got none. Add a"
       " row that was made by hand."
     )
   for number, question in enumerate(questions):
     example = task.make_example(question.row, number)
     for grade in task.graders.values():
-      with contextlib.suppress(Exception):  # Judges note what is raised.
+      with contextlib.suppress(Exception):  # Checkers note what is raised.
         grade(example, "\\boxed{0}")
     yield (
       question,
-      [Judge(task, rules, example, patience) for rules in sorted(task.graders)],
+      [
+        LawChecker(task, rules, example, patience)
+        for rules in sorted(task.graders)
+      ],
     )
