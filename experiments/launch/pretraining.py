@@ -10,7 +10,10 @@ import ml_collections
 from configs import pretrain as reference
 from experiments import launch
 from thickets.errors import UserError
-from thickets.runs import environment, json_files
+from thickets.runs import directory, environment, json_files
+from thickets.runs.clock import Clock
+from thickets.runs.json_files import JsonObject
+from thickets.runs.run_config import RunConfig
 from thickets.training import corpora, pretraining, pretraining_spec
 from thickets.training.pretraining_spec import (
   DevSpec,

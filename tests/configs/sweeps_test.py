@@ -8,7 +8,8 @@ import tempfile
 from absl.testing import parameterized
 
 from configs import signals_approximation, signals_generalization, sweeps
-from experiments import launch, signals, sweep
+from experiments import launch, sweep
+from experiments.launch import signals_specs
 from thickets.runs import json_files
 
 A = sweeps.axis("a", (1, 2))
@@ -66,7 +67,7 @@ class CommittedTest(parameterized.TestCase):
     configs = [c for g in _configs(module, variant).values() for c in g]
     self.assertLen(configs, size)
     for config in configs:
-      signals.validate(config)
+      signals_specs.read_signals(config)
 
   def test_approximation_is_the_papers(self):
     groups = _configs(signals_approximation)

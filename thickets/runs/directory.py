@@ -97,7 +97,7 @@ class Run:
   def save_config(self) -> None:
     """Writes config.json, as the process that is the first."""
     if jax.process_index() == 0:
-      run_config.save_config(self.workdir, self._config, environment.describe())
+      self._config.save(self.workdir, environment.describe())
 
   def refresh(self) -> None:
     """Reads the records of all processes.
