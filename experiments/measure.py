@@ -22,7 +22,7 @@ from configs import randopt as all_keys
 from experiments import launch
 from experiments.launch import language
 from experiments.launch.language import Subject
-from thickets.analysis import landscape, measurement
+from thickets.analysis import landscape, measurement, planes
 from thickets.analysis.measurement import name_split
 from thickets.generation.decode_step import NO_TOKEN
 from thickets.models import transformer
@@ -31,7 +31,6 @@ from thickets.search import engine, population, projection, randopt
 from thickets.search.population import PopulationSpec
 
 UNITS = ("absolute", "relative")
-PROJECTION = "projection.json"
 _SPLITS = ("select", "dev")
 _EXTENDABLE = (
   "population.size",
@@ -339,7 +338,7 @@ def _project(config, folder, members, model) -> None:
     names=transformer.tensor_names(model.params),
   )
   folder.save_json(
-    PROJECTION,
+    planes.PROJECTION,
     {
       "units": "of the weights; axes are orthonormal directions",
       "seed": found.seed,

@@ -153,8 +153,15 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> dict[str, Any]:
     )
     if jax.process_index() == 0:
       found.save_experts(choice.chosen, scores, primary_k=config.ensemble.top_k)
-      signals_figures.draw(
-        config, splits["judge"], found.members, scores, judged, results, folder
+      signals_figures.draw_signals(
+        folder.workdir / "figures",
+        results,
+        judged,
+        context=np.asarray(splits["judge"]["context"]),
+        sigmas=np.array([member.sigma for member in found.members]),
+        scores=scores,
+        setting=_describe_setting(config),
+        is_single=signals.is_single(config.task.family),
       )
       clock.lap("figures_s")
       compile_s = selecting.compile_s + judging.compile_s
@@ -180,6 +187,15 @@ def _choose(config, scores) -> signals_results.Choice:
     populations=config.ensemble.populations,
     num_blocks=_NUM_BLOCKS,
     num_random=_NUM_RANDOM,
+  )
+
+
+def _describe_setting(config) -> str:
+  """Says what the base was trained on, and what it is asked."""
+  settings = config.pretraining
+  return (
+    f"{settings.family if settings.num_steps else 'untrained'} →"
+    f" {config.task.family}"
   )
 
 

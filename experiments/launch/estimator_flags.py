@@ -1,6 +1,7 @@
-"""The flags of the binaries that run all estimators."""
+"""The flags of the binaries that run all estimators, read and written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import flags, logging
 
@@ -8,34 +9,45 @@ from thickets.analysis.neighbourhood import Settings
 from thickets.errors import UserError
 
 _MARGINS = flags.DEFINE_list(
-  "margins", ["0", "0.02", "0.05"], "Absolute margins, in score."
+  "margins",
+  ["0", "0.02", "0.05"],
+  "Smallest gains that make an expert, in score.",
 )
 _RATIOS = flags.DEFINE_list(
-  "ratios", [], "Relative margins: score over the base's, such as 1.05."
+  "ratios",
+  [],
+  "Relative margins: a member's score over the base's score, such as 1.05.",
 )
 _SCORE_RANGE = flags.DEFINE_list(
   "score_range",
   ["0", "1"],
-  "Least and largest score; 0,1.1 for countdown under the authors' rules.",
+  "Least and largest score of the tasks; 0,1.1 for countdown under the authors'"
+  " rules.",
 )
 _TOP_SHARE = flags.DEFINE_float(
-  "top_share", 0.1, "K/N of ensembles and of sets of best members."
+  "top_share",
+  0.1,
+  "Share K/N of the members that vote, and that count as the best ones.",
 )
-_RESAMPLES = flags.DEFINE_integer("resamples", 1000, "Of each bootstrap.")
-_SEED = flags.DEFINE_integer("resampling_seed", 0, "Of every draw.")
+_RESAMPLES = flags.DEFINE_integer(
+  "resamples", 1000, "Number of draws of each bootstrap."
+)
+_SEED = flags.DEFINE_integer(
+  "resampling_seed", 0, "Seed of all bootstraps and random splits."
+)
 
 
 def read_settings() -> Settings:
-  """What the flags ask to be measured.
+  """Returns what the flags ask to be measured.
 
   Raises:
-    UserError: if one of them cannot be.
+    UserError: if the value of a flag is out of its range.
   """
   if _RESAMPLES.value < 1:
     raise UserError(f"--resamples must be at least 1, got {_RESAMPLES.value}.")
   if _RESAMPLES.value < 100:
     logging.warning(
-      "--resamples=%d is too few for intervals to be trusted; it tries out.",
+      "--resamples=%d is too few for trustworthy intervals; use it to try things out.",
       _RESAMPLES.value,
     )
   score_range = _read_numbers("score_range", _SCORE_RANGE.value)
@@ -58,5 +70,38 @@ def _read_numbers(name: str, texts: Sequence[str]) -> tuple[float, ...]:
     return tuple(float(text) for text in texts)
   except ValueError as error:
     raise UserError(
-      f"--{name} must be numbers with commas between, got {','.join(texts)}."
+      f"--{name} must be numbers separated by commas, got {','.join(texts)}."
     ) from error
+
+
+def format_settings(settings: Mapping[str, Any]) -> str:
+  """Writes the flags that ask for an analysis that was made earlier.
+
+  Args:
+    settings: what was measured, as density.json holds it.
+
+  Returns:
+    A flag for each value that is not the default, each after a blank.
+  """
+  values = {
+    "margins": settings["margins"],
+    "ratios": settings["ratios"],
+    "top_share": settings["top_share"],
+    "resamples": settings["num_resamples"],
+    "resampling_seed": settings["seed"],
+  }
+  return "".join(
+    f" --{name}={_format_value(value)}"
+    for name, value in values.items()
+    if _format_value(value) != _format_value(_read_default(name))
+  )
+
+
+def _read_default(name: str) -> float | list[float]:
+  value = flags.FLAGS[name].default
+  return [*map(float, value)] if isinstance(value, list) else value
+
+
+def _format_value(value: float | list[float]) -> str:
+  values = value if isinstance(value, list) else [value]
+  return ",".join(f"{number:g}" for number in values)
