@@ -98,7 +98,7 @@ def format_settings(settings: Mapping[str, Any]) -> str:
 
 
 def _read_default(name: str) -> float | list[float]:
-  value = flags.FLAGS[name].default
+  value: Any = flags.FLAGS[name].default
   return [*map(float, value)] if isinstance(value, list) else value
 
 

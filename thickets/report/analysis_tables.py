@@ -35,7 +35,7 @@ def tabulate_density(density: Mapping[str, Any]) -> TextTable:
       )
   levels = {found["level"] for found in density["densities"].values()}
   return TextTable(
-    f"Density in % of members, with {' or '.join(f'{v:.0%}' for v in levels)}"
+    f"Density in % of members, with {' or '.join(f'{100 * v:g} %' for v in levels)}"
     " intervals (of the null: the central range). Margins in points; base: score"
     " in %.",
     (

@@ -68,7 +68,7 @@ class DensityPlotsTest(drawing.DrawingTestCase):
     titles = [ax.get_title() for ax in fig.axes[:3]]
     self.assertEqual(titles[0], "a, sigma 0.01\nn=20, 30 prompts")
     self.assertEqual(titles[1], "a, sigma 0.1\nn=20 (1 failed), 30 prompts")
-    self.assertIn("95% intervals", fig.axes[0].get_ylabel())
+    self.assertIn("95 % intervals", fig.axes[0].get_ylabel())
     (legend,) = fig.legends
     self.assertLen(legend.texts, 4)
     self.assertEqual(self.caption.topic, "Density")

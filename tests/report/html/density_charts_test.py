@@ -26,7 +26,7 @@ class DensityChartsTest(parameterized.TestCase):
     ):
       self.assertIn(words, plain["text"][0].replace("<br>", " "))
     layout = chart.figures["t"]["layout"]
-    self.assertIn("90% intervals", layout["yaxis"]["title"]["text"])
+    self.assertIn("90 % intervals", layout["yaxis"]["title"]["text"])
     checked = [c.value for c in chart.boxes if c.checked]
     self.assertEqual(checked, ["plain", "corrected"])
     dashes = {line["line"]["dash"] for line in lines.values()}

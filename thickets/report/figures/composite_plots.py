@@ -25,10 +25,20 @@ from thickets.report.figures.landscape_plots import (
   mark_base,
   mark_best,
 )
-from thickets.report.figures.style import add_legend, make_panels, save_figure
+from thickets.report.figures.style import (
+  Style,
+  add_legend,
+  make_panels,
+  save_figure,
+)
 
 _CHANNELS = ("red", "green", "blue")
-_POINTS = {"s": 16, "edgecolors": "black", "linewidths": 0.3, "zorder": 3}
+_POINTS: Style = {
+  "s": 16,
+  "edgecolors": "black",
+  "linewidths": 0.3,
+  "zorder": 3,
+}
 
 _RGB = (
   "coloured by three tasks at once: red, green and blue are brighter where a task's"
@@ -199,9 +209,10 @@ def _list_colours(landscapes: Sequence[Landscape]) -> list[patches.Patch]:
     is_better = [bool(code >> place & 1) for place in range(3)]
     who = " + ".join(n for n, yes in zip(names, is_better, strict=True) if yes)
     # The others' channels stay half bright: as the base.
+    red, green, blue = (1.0 if yes else 0.5 for yes in is_better)
     handles.append(
       patches.Patch(
-        facecolor=tuple(1.0 if yes else 0.5 for yes in is_better),
+        facecolor=(red, green, blue),
         edgecolor="black",
         label="better on all" if code == 7 else f"better on {who}",
       )

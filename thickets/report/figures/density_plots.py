@@ -12,10 +12,15 @@ from matplotlib.figure import Figure
 from thickets.analysis.density import Density
 from thickets.errors import UserError
 from thickets.report.figures.captions import Caption, Topic
-from thickets.report.figures.style import add_legend, make_panels, save_figure
+from thickets.report.figures.style import (
+  Style,
+  add_legend,
+  make_panels,
+  save_figure,
+)
 
 # Line styles and markers too, so that the curves differ in greyscale.
-_CURVES = {
+_CURVES: dict[str, tuple[str, Style]] = {
   "corrected": (
     "corrected: new prompts",
     {"color": "#1f5fa8", "linestyle": "-", "marker": "o"},
@@ -73,7 +78,9 @@ def plot_density(path: pathlib.Path, densities: Mapping[str, Density]) -> None:
       title = f"{name}, sigma {found.sigmas[s]:g}\n{_size(found, [s])}"
       ax.set_title(title, fontsize="medium")
       ax.set(xlabel="margin m, points", ylim=(-3, 103))
-    row[0].set_ylabel(f"density, % of members\n({found.level:.0%} intervals)")
+    row[0].set_ylabel(
+      f"density, % of members\n({100 * found.level:g} % intervals)"
+    )
   _finish(fig, axes, path, _AGAINST_MARGIN)
 
 
@@ -105,7 +112,7 @@ def plot_density_by_sigma(
     ax.set_title(title, fontsize="medium")
     ax.set(
       xlabel="sigma, in the units of the weights",
-      ylabel=f"density, % of members\n({found.level:.0%} intervals)",
+      ylabel=f"density, % of members\n({100 * found.level:g} % intervals)",
       ylim=(-3, 103),
     )
     if np.all(found.sigmas > 0):
@@ -138,7 +145,7 @@ def _draw_curves(ax: Axes, x, found: Density, place) -> None:
     if len(np.atleast_1d(at)) > 1 and (opacity := _BANDS.get(name)):
       low, high = ends.T
       ax.fill_between(at, low, high, color=style["color"], alpha=opacity, lw=0)
-      edge = {key: style[key] for key in ("color", "linestyle")}
+      edge: Style = {key: style[key] for key in ("color", "linestyle")}
       ax.plot(at, ends, **edge, linewidth=0.6)
     else:
       ax.vlines(at, *ends.T, color=style["color"], linewidth=1.2)

@@ -14,7 +14,12 @@ from thickets.analysis.clusters import Embedding
 from thickets.analysis.diversity import Discordance
 from thickets.analysis.specialists import Overlap, RankLines
 from thickets.report.figures.captions import Caption, Topic
-from thickets.report.figures.style import add_legend, make_panel, save_figure
+from thickets.report.figures.style import (
+  Style,
+  add_legend,
+  make_panel,
+  save_figure,
+)
 
 _COLOURS = (
   "#1f5fa8",
@@ -210,7 +215,7 @@ def plot_discordance(
   ax.axhline(1, color="0.6", linewidth=0.8, linestyle=(0, (5, 3)))
   ax.axhline(bound, color="black", linewidth=1.0, linestyle="-.")
   right = len(results) - 0.45
-  note = {"ha": "right", "va": "bottom", "fontsize": "x-small"}
+  note: Style = {"ha": "right", "va": "bottom", "fontsize": "x-small"}
   ax.text(right, bound, f"bound M/(M-1) = {bound:.2f}", **note)
   ax.text(right, 1, "unrelated", **note)
   ax.set_xticks(
@@ -340,8 +345,10 @@ def _draw_task_axes(ax: Axes, embedding: Embedding) -> None:
       (0, 0),
       arrowprops={"arrowstyle": "->", "color": "black", "linewidth": 0.9},
     )
+    x, y = 1.08 * end
     ax.text(
-      *(1.08 * end),
+      x,
+      y,
       name,
       fontsize="x-small",
       ha="left" if end[0] >= 0 else "right",

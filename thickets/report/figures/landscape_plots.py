@@ -19,15 +19,30 @@ from thickets.analysis.interpolation import Explained
 from thickets.analysis.landscape import Landscape
 from thickets.errors import UserError
 from thickets.report.figures.captions import Caption, Topic
-from thickets.report.figures.style import add_legend, make_panel, save_figure
+from thickets.report.figures.style import (
+  Style,
+  add_legend,
+  make_panel,
+  save_figure,
+)
 
 _COLOURS = "cividis"
 _RESOLUTION = 161  # Places to a side of an interpolated background.
-_EDGE = {"markeredgecolor": "black", "linestyle": "", "zorder": 5}
-BASE_MARK = {"color": "black", "marker": "P", "markersize": 9, **_EDGE}
-BEST_MARK = {"color": "white", "marker": "*", "markersize": 14, **_EDGE}
-_FAILED = {"color": "#c0392b", "marker": "x", "markersize": 5, "linestyle": ""}
-_RING = {"color": "black", "linestyle": "--", "linewidth": 1.3, "zorder": 4}
+_EDGE: Style = {"markeredgecolor": "black", "linestyle": "", "zorder": 5}
+BASE_MARK: Style = {"color": "black", "marker": "P", "markersize": 9, **_EDGE}
+BEST_MARK: Style = {"color": "white", "marker": "*", "markersize": 14, **_EDGE}
+_FAILED: Style = {
+  "color": "#c0392b",
+  "marker": "x",
+  "markersize": 5,
+  "linestyle": "",
+}
+_RING: Style = {
+  "color": "black",
+  "linestyle": "--",
+  "linewidth": 1.3,
+  "zorder": 4,
+}
 
 
 def plot_slice(
@@ -48,13 +63,14 @@ def plot_slice(
     UserError: if the members do not form a grid.
   """
   x, y, shown = _grid(landscape)
-  fig, ax = make_panel(6.8, 5.9)
+  fig, ax = make_panel(6.8, 6.2)
   norm = _norm(shown)
   mesh = ax.pcolormesh(x, y, shown, cmap=_COLOURS, norm=norm, shading="nearest")
   bar = fig.colorbar(mesh, ax=ax, label=landscape.unit, extend="both")
-  levels = ticker.MaxNLocator(8).tick_values(-norm.vmax, norm.vmax)
-  levels = levels[np.abs(levels) <= norm.vmax]
-  bar.set_ticks(levels)
+  limit = colour_limit(shown)
+  levels = np.asarray(ticker.MaxNLocator(8).tick_values(-limit, limit))
+  levels = levels[np.abs(levels) <= limit]
+  bar.set_ticks(levels.tolist())
   _draw_contours(ax, x, y, shown, levels)
   _draw_rings(ax, sigmas, "as far out as a member at σ")
   for sigma in sigmas:

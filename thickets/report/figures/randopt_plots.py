@@ -11,14 +11,15 @@ from matplotlib import ticker
 from thickets.report.figures.captions import Caption, Topic
 from thickets.report.figures.style import (
   BASE,
+  Style,
   add_legend,
   make_panel,
   save_figure,
 )
 
-_VOTE = {"color": "#a87c00", "linestyle": "-", "marker": "o"}
-_RANDOM = {"color": "#e9967a", "linestyle": "--", "marker": "s"}
-_SAMPLES = {"color": "#1f5fa8", "linestyle": ":", "marker": "^"}
+_VOTE: Style = {"color": "#a87c00", "linestyle": "-", "marker": "o"}
+_RANDOM: Style = {"color": "#e9967a", "linestyle": "--", "marker": "s"}
+_SAMPLES: Style = {"color": "#1f5fa8", "linestyle": ":", "marker": "^"}
 _CURVES = {
   "vote": ("vote of the best K members", _VOTE),
   "random": ("vote of K random members", _RANDOM),
@@ -80,7 +81,7 @@ def plot_scores(
         place + 0.3,
         color="black",
         linewidth=1.4,
-        label=None if ax.collections else "mean of members",
+        label="" if ax.collections else "mean of members",
       )
   base = 100 * results["population"]["base_score"]
   ax.axhline(base, **BASE, label=f"base {base:.1f}")

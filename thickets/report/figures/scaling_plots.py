@@ -16,19 +16,20 @@ from thickets.report.figures.style import (
   CHOSEN,
   ENSEMBLE,
   TRUTH,
+  Style,
   add_legend,
   make_panels,
   save_figure,
 )
 
 # Told apart in greyscale by marker and line style.
-LEVELS = (
+LEVELS: tuple[Style, ...] = (
   {"color": "#1f5fa8", "marker": "o", "linestyle": "-"},
   {"color": "#c0392b", "marker": "s", "linestyle": "--"},
   {"color": "#2c2c2c", "marker": "^", "linestyle": ":"},
   {"color": "#d4a017", "marker": "D", "linestyle": "-."},
 )
-ERROR_BARS = {
+ERROR_BARS: Style = {
   "markersize": 4,
   "linewidth": 1.1,
   "capsize": 2,

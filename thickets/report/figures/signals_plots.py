@@ -177,7 +177,7 @@ def plot_score_histogram(
   )
   shown = everything[np.isfinite(everything) & (everything > 0)]
   low, high = (shown.min(), shown.max()) if shown.size else (0.1, 1.0)
-  bins = np.geomspace(low * 0.95, high * 1.05, 50)
+  bins = np.geomspace(low * 0.95, high * 1.05, 50).tolist()
   hatches = ("", "//", "..", "xx")
   for index, (sigma, errors) in enumerate(sorted(errors_by_sigma.items())):
     fits = np.isfinite(errors) & (errors > 0)
@@ -229,7 +229,11 @@ def plot_curves(
   _draw_by_n(right, by_n, primary_k)
   for ax in (left, right):
     ax.set(xscale="log", yscale="log")
-    ax.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    for axis in (ax.xaxis, ax.yaxis):
+      # Plain numbers, and few of them, however short the axis is.
+      axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 3, 5)))
+      axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+      axis.set_minor_formatter(ticker.NullFormatter())
     if base is not None:
       ax.axhline(base, **BASE, label=f"base {base:.3g}")
       add_legend(ax)

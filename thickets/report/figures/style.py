@@ -5,6 +5,7 @@ Figures are legible in greyscale and for the colour-blind.
 
 import os
 import pathlib
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -13,16 +14,19 @@ from matplotlib.figure import Figure
 
 from thickets.report.figures.captions import Caption
 
+# Keyword arguments of matplotlib's functions that draw.
+Style = dict[str, Any]
+
 DPI = 150  # Of the PNG files, in pixels per inch.
 
 # The paper's colours, told apart by line style and width as well.
-BASE = {"color": "black", "linestyle": "--", "linewidth": 1.6}
-MEMBER = {"color": "#e9967a", "linewidth": 0.7, "alpha": 0.6}
-CHOSEN = {"color": "#c0392b", "linewidth": 0.9, "alpha": 0.9}
-ENSEMBLE = {"color": "#d4a017", "linewidth": 2.6}
-TRUTH = {"color": "#1f5fa8", "linewidth": 1.8, "linestyle": (0, (1, 1))}
+BASE: Style = {"color": "black", "linestyle": "--", "linewidth": 1.6}
+MEMBER: Style = {"color": "#e9967a", "linewidth": 0.7, "alpha": 0.6}
+CHOSEN: Style = {"color": "#c0392b", "linewidth": 0.9, "alpha": 0.9}
+ENSEMBLE: Style = {"color": "#d4a017", "linewidth": 2.6}
+TRUTH: Style = {"color": "#1f5fa8", "linewidth": 1.8, "linestyle": (0, (1, 1))}
 
-_STYLE = {
+_SETTINGS: dict[Any, Any] = {
   "axes.spines.right": False,
   "axes.spines.top": False,
   "axes.titlesize": "medium",
@@ -56,12 +60,12 @@ def make_panels(
   Returns:
     The figure, and its panels as an array [rows, columns].
   """
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(_SETTINGS):
     fig = Figure(figsize=(width, height), layout="constrained")
     return fig, fig.subplots(rows, columns, squeeze=False)
 
 
-def add_legend(target: Axes | Figure, **options: object) -> None:
+def add_legend(target: Axes | Figure, **options: Any) -> None:
   """Adds a small legend without a frame to a panel or to a whole figure.
 
   Args:
@@ -87,7 +91,7 @@ def save_figure(fig: Figure, path: pathlib.Path, caption: Caption) -> None:
   """
   path.parent.mkdir(parents=True, exist_ok=True)
   temporary = path.with_name(f".{path.name}.{os.getpid()}")
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(_SETTINGS):
     fig.savefig(
       temporary, dpi=DPI, format="png", metadata=caption.to_metadata()
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from thickets.analysis.density import ESTIMANDS
 from thickets.report import analysis_tables, run_kinds
 from thickets.report.html import density_charts, facts
 from thickets.report.html.page import Chapter, Section
@@ -44,7 +43,7 @@ def compare_runs(found: Sequence[RunFiles]) -> Chapter:
       Section(
         "Densities",
         ["Each line shows one of these estimates, for one run at one sigma:"],
-        terms=[*ESTIMANDS.items()],
+        terms=density_charts.list_estimates(),
         charts=[chart] if chart else [],
         tables=analysis_tables.compare_densities(densities),
       )

@@ -13,7 +13,8 @@ from thickets.report import tables
 from thickets.report.html import chart
 from thickets.report.html.chart import Chart, CheckBox
 
-# As in the figures of `density_plots`: name, _, dashes, marker, shown first.
+# As in the figures of `density_plots`: name, label, dashes, marker, whether its
+# box is ticked when the page opens.
 _ESTIMATES = (
   ("plain", "plain: these prompts", "dash", "square", True),
   ("corrected", "corrected: new prompts", "solid", "circle", True),
@@ -30,6 +31,11 @@ _COLOURS = (
 
 
 _WIDTH = 46  # Of a hover text, in characters.
+
+
+def list_estimates() -> list[tuple[str, str]]:
+  """Returns the estimates that the charts and tables show, with what they are."""
+  return [(name, ESTIMANDS[name]) for name, *_ in _ESTIMATES]
 
 
 def chart_density(density: Mapping[str, Any]) -> Chart:
@@ -59,7 +65,7 @@ def chart_density(density: Mapping[str, Any]) -> Chart:
     "Bars are the intervals, those of the null its central range; lines of one"
     " margin are drawn side by side. Point at a marker for its numbers; the table"
     " below holds them too.",
-    (*_list_estimates(), *chart.list_sigmas([*places])),
+    (*_list_boxes(), *chart.list_sigmas([*places])),
     figures,
   )
 
@@ -100,7 +106,7 @@ def compare_densities(runs: Mapping[str, Mapping[str, Any]]) -> Chart | None:
     " the intervals; lines of one margin are drawn side by side. Point at a"
     " marker for its numbers; the table below holds them too.",
     (
-      *_list_estimates(("corrected",)),
+      *_list_boxes(("corrected",)),
       *(CheckBox("run", name, name) for name in runs),
     ),
     figures,
@@ -119,7 +125,7 @@ class _Line:
   is_open: bool = False
 
 
-def _list_estimates(checked: Sequence[str] | None = None) -> list[CheckBox]:
+def _list_boxes(checked: Sequence[str] | None = None) -> list[CheckBox]:
   return [
     CheckBox(
       "estimate", name, label, first if checked is None else name in checked
@@ -136,7 +142,8 @@ def _draw_densities(lines: Sequence[_Line], level: float) -> dict[str, Any]:
       figure.add_trace(_draw_estimate(line, style))
   figure.update_xaxes(title_text="margin m, points of score")
   figure.update_yaxes(
-    title_text=f"density, % of members ({level:.0%} intervals)", range=[-3, 103]
+    title_text=f"density, % of members ({100 * level:g} % intervals)",
+    range=[-3, 103],
   )
   figure.update_layout(height=460, hovermode="closest")
   # By which the page puts the lines that are seen side by side, so that bars of

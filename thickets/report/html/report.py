@@ -10,7 +10,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thickets.analysis.density import ESTIMANDS
 from thickets.report import analysis_tables, tables
 from thickets.report.figures.captions import Topic, read_caption
 from thickets.report.html import comparison, density_charts, facts, plane_charts
@@ -129,7 +128,7 @@ def _describe_density(
         "Four estimates stand side by side, because each answers a different"
         " question:"
       ],
-      terms=[*ESTIMANDS.items()],
+      terms=density_charts.list_estimates(),
       charts=[density_charts.chart_density(density)],
       tables=[analysis_tables.tabulate_density(density)],
       pictures=pictures.pop(Topic.DENSITY, []),
