@@ -69,8 +69,8 @@ def _tabulate_accuracies(results: Mapping[str, Any]) -> TextTable:
     for row in results["table"]
   )
   header = (
-    *("who answers", "responses", "score, select", "score, judge"),
-    *("right", "95 % interval", "over base", "95 % interval"),
+    *("who answers", "responses", "score on select", "score on judge"),
+    *("right", "95 % interval", "gain over base", "95 % interval"),
   )
   return TextTable(
     f"Accuracy in % of {results['num_judge']} prompts that took no part in"
@@ -111,7 +111,7 @@ def _tabulate_population(results: Mapping[str, Any]) -> TextTable:
     f" {tables.format_percent(curse['judge_score'])} on unseen prompts.",
     (
       *("sigma", "members", "failed", "mean", "best"),
-      *("better than the base: count, %", "95 % interval"),
+      *("better than the base (count: %)", "95 % interval"),
     ),
     levels,
   )

@@ -110,5 +110,5 @@ class RandoptPlotsTest(drawing.DrawingTestCase):
     np.testing.assert_array_equal(diagonal[:, 0], diagonal[:, 1])
     self.assertEqual(
       drawing.read_legend(ax),
-      ["random members", "chosen members", "base", "as promised"],
+      ["random members", "chosen members", "base", "same score"],
     )

@@ -172,7 +172,7 @@ def plot_clusters(
     xlabel=f"first component, {first:.0f} % of the variance",
     ylabel=f"second component, {second:.0f} %",
     title=(
-      f"{verdict}: best silhouette {best:.2f}, of clouds up to {null:.2f}\n"
+      f"{verdict}: best silhouette {best:.2f}; shapeless clouds reach {null:.2f}\n"
       f"n = {len(embedding.members)} members"
       f"{_say_failed(embedding.num_failed)}"
     ),

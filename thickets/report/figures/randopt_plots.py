@@ -159,7 +159,7 @@ def plot_selection(path: pathlib.Path, results: Mapping[str, Any]) -> None:
   )
   limits = [*ax.get_xlim(), *ax.get_ylim()]
   ends = (min(limits), max(limits))
-  ax.plot(ends, ends, color="0.6", linewidth=0.8, zorder=0, label="as promised")
+  ax.plot(ends, ends, color="0.6", linewidth=0.8, zorder=0, label="same score")
   ax.set(
     xlabel=f"score on the {results['num_select']} prompts of selection, %",
     ylabel=f"score on {results['num_judge']} unseen prompts, %",
