@@ -2,13 +2,13 @@
 
     python -m experiments.budgets WORKDIR [--out=DIR]
 
-Of a run of `experiments.measure`, all of whose members answered the prompts of
-`select` and of `dev`. Writes budgets.json and a figure for each task; smaller
-budgets are resampled from the records, no model is needed.
+The run must be one of `experiments.measure`, all of whose members answered the
+prompts of `select` and of `dev`. Writes budgets.json and a figure for each task.
+Smaller budgets are resampled from the records; no model is needed.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,45 +19,66 @@ from experiments.launch import measured_runs
 from thickets.analysis import votes
 from thickets.analysis.measurement import TaskScores
 from thickets.errors import UserError
-from thickets.report.figures import scaling_plots
+from thickets.report.figures import budget_plots, style
 from thickets.runs import json_files
 
-_DRAWS = flags.DEFINE_integer("draws", 30, "Populations drawn of each size.")
+FLAGS = launch.BinaryFlags(
+  __doc__,
+  "python -m experiments.budgets runs/shipped --out=results",
+  arguments="RUN",
+)
+measured_runs.define_out(FLAGS)
+_DRAWS = flags.DEFINE_integer(
+  "draws",
+  30,
+  "Number of populations drawn of each size.",
+  flag_values=FLAGS.values,
+)
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: list[str]) -> None:
   """Reads the flags, resamples, prints the whole run's row."""
-  with launch.ending_plainly():
-    workdirs = measured_runs.read_workdirs(argv)
-    if _DRAWS.value < 2:
-      raise UserError(f"--draws must be at least 2, got {_DRAWS.value}.")
-    measured = measured_runs.read_runs(workdirs)
-    out = measured_runs.find_out(workdirs)
-    results = {}
-    for name, task in measured.tasks.items():
-      results[name] = measure_budgets(task, num_draws=_DRAWS.value)
-      scaling_plots.plot_budgets(
-        out / "figures" / f"budgets_{measured_runs.name_file(name)}.png",
-        results[name]["rows"],
-        task=name,
-        base=results[name]["base"],
-      )
-      print(f"{name}: base {results[name]['base']:.3f}, {_best(results[name])}")
-    json_files.write_json(
-      out / "budgets.json",
-      {"units": "shares of the judging prompts", "tasks": results},
+  workdirs = measured_runs.read_workdirs(argv)
+  if _DRAWS.value < 2:
+    raise UserError(f"--draws must be at least 2, got {_DRAWS.value}.")
+  measured = measured_runs.read_runs(workdirs)
+  out = measured_runs.find_out(FLAGS, workdirs)
+  results = {}
+  for name, task in measured.tasks.items():
+    results[name] = measure_budgets(task, num_draws=_DRAWS.value)
+    budget_plots.plot_budgets(
+      out / "figures" / f"budgets_{style.name_file(name)}.png",
+      results[name]["rows"],
+      task=name,
+      base=results[name]["base"],
     )
-    print(f"budgets.json and figures are in {os.fspath(out)}.")
+    print(
+      f"{name}: base {results[name]['base']:.3f}, {_describe_best(results[name])}"
+    )
+  json_files.write_json(
+    out / "budgets.json",
+    {"units": "shares of the judging prompts", "tasks": results},
+  )
+  print(f"budgets.json and figures are in {os.fspath(out)}.")
 
 
 def measure_budgets(task: TaskScores, *, num_draws: int) -> dict[str, Any]:
-  """The grid over N and K at all prompts of selection, and fewer at full N."""
+  """Measures votes at smaller budgets of one task.
+
+  Args:
+    task: the answers of base and members.
+    num_draws: number of populations drawn of each size.
+
+  Returns:
+    The base's accuracy, and rows for a grid over N and K with all prompts of
+    selection, then for the full N with fewer of them.
+  """
   size, most = len(task.scores), task.num_select
   base = task.base.lenient[0, task.num_select :].astype(np.float64)
-  grid = votes.resample_votes(
+  grid = votes.resample_budgets(
     task, populations=_halve(size, 8), top_k=(1,), num_draws=num_draws
   )
-  fewer = votes.resample_votes(
+  fewer = votes.resample_budgets(
     task,
     populations=(size,),
     num_select=[count for count in _halve(most, 5) if count < most],
@@ -70,15 +91,15 @@ def measure_budgets(task: TaskScores, *, num_draws: int) -> dict[str, Any]:
 
 
 def _halve(size: int, least: int) -> list[int]:
-  """The size and its halves, down to the least, ascending."""
+  """Returns the size and its halves, down to the least, in ascending order."""
   sizes = [size]
   while sizes[-1] // 2 >= least:
     sizes.append(sizes[-1] // 2)
   return sizes[::-1]
 
 
-def _best(results) -> str:
-  """Which of the whole run's ensembles did best, flattered by the choice."""
+def _describe_best(results: Mapping[str, Any]) -> str:
+  """Says which of the whole run's ensembles did best, flattered by the choice."""
   most = max(row["num_select"] for row in results["rows"])
   size = max(row["population"] for row in results["rows"])
   whole = [
@@ -94,4 +115,4 @@ def _best(results) -> str:
 
 
 if __name__ == "__main__":
-  launch.run(main)
+  launch.run(main, FLAGS)

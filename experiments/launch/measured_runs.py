@@ -1,16 +1,21 @@
-"""What the binaries that analyse finished runs share."""
+"""The finished runs that a binary is told to analyse, and where results go."""
 
 import pathlib
 from collections.abc import Sequence
 
-from experiments import launch
+from absl import flags
+
+from experiments.launch.flags import BinaryFlags
 from thickets.analysis import measurement
 from thickets.analysis.measurement import Measurement
 from thickets.errors import UserError
 
 
 def read_workdirs(argv: Sequence[str]) -> list[pathlib.Path]:
-  """The directories that the command names.
+  """Returns the directories of runs that the command names.
+
+  Args:
+    argv: the program's name, then the directories.
 
   Raises:
     UserError: if it names none, or one that is not there.
@@ -20,27 +25,51 @@ def read_workdirs(argv: Sequence[str]) -> list[pathlib.Path]:
     raise UserError("Name the directory of a run, got none.")
   for workdir in workdirs:
     if not workdir.is_dir():
-      raise UserError(f"{workdir} must be the directory of a run; it is none.")
+      raise UserError(f"{workdir} must be the directory of a run; it is not.")
   return workdirs
 
 
+def read_workdir(argv: Sequence[str], *, what: str) -> pathlib.Path:
+  """Returns the one directory that the command names.
+
+  Args:
+    argv: the program's name, then the directory.
+    what: what the directory holds, for messages: a "run" or a "ladder".
+
+  Raises:
+    UserError: if the command names none or several, or one that is not there.
+  """
+  workdirs = read_workdirs(argv)
+  if len(workdirs) > 1:
+    raise UserError(f"Name one {what}, got {len(workdirs)}.")
+  return workdirs[0]
+
+
 def read_runs(workdirs: Sequence[pathlib.Path]) -> Measurement:
-  """One measurement of all runs, which measure different tasks of one base."""
+  """Reads runs that measure different tasks of one base as one measurement."""
   found = [measurement.read_measurement(workdir) for workdir in workdirs]
   return found[0] if len(found) == 1 else measurement.join_measurements(found)
 
 
-def find_out(workdirs: Sequence[pathlib.Path]) -> pathlib.Path:
-  """Where results go, made if it is missing."""
-  out = pathlib.Path(launch.OUT.value) if launch.OUT.value else workdirs[0]
+def define_out(binary: BinaryFlags) -> None:
+  """Declares --out, the directory that results go to."""
+  flags.DEFINE_string(
+    "out",
+    None,
+    "The directory that results go to; by default that of the run.",
+    flag_values=binary.values,
+  )
+
+
+def find_out(
+  binary: BinaryFlags, workdirs: Sequence[pathlib.Path]
+) -> pathlib.Path:
+  """Returns the directory that results go to, and makes it if it is missing.
+
+  Args:
+    binary: with the flag --out.
+    workdirs: the directories of the runs; the first one is the default.
+  """
+  out = pathlib.Path(binary.values["out"].value or workdirs[0])
   (out / "figures").mkdir(parents=True, exist_ok=True)
   return out
-
-
-def name_file(task: str) -> str:
-  """A task's name as a part of a file's."""
-  return (
-    pathlib.PurePath(task).stem
-    if task.endswith(".py")
-    else (task.replace("/", "_"))
-  )

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.launch.specs import MeasureSpec
-from thickets.analysis import landscape, measurement
+from thickets.analysis import landscape, measurement, planes
 from thickets.generation import subject as subject_lib
 from thickets.generation import task_groups
 from thickets.generation.task_groups import TaskGroup
@@ -20,8 +20,6 @@ from thickets.runs.split_labels import SLICE, Split
 from thickets.search import engine, projection, randopt
 from thickets.search.population import PopulationSpec
 from thickets.search.randopt import Evaluation, Search
-
-PROJECTION = "projection.json"
 
 
 def run(spec: MeasureSpec, workdir: str) -> JsonObject:
@@ -154,7 +152,7 @@ def _project(spec: MeasureSpec, search: Search) -> None:
     names=search.base.names,
   )
   search.run.save_json(
-    PROJECTION,
+    planes.PROJECTION,
     {
       "units": "of the weights; axes are orthonormal directions",
       "seed": found.seed,

@@ -83,13 +83,28 @@ def run(spec: SignalsSpec, workdir: str) -> JsonObject:
       search, choice.chosen, scores, primary_k=spec.ensemble.top_k
     )
     if jax.process_index() == 0:
-      signals_figures.draw(
-        spec, batches["judge"], search.members, scores, judged, results, run
+      signals_figures.draw_signals(
+        run.workdir / "figures",
+        results,
+        judged,
+        context=np.asarray(batches["judge"]["context"]),
+        sigmas=np.array([member.sigma for member in search.members]),
+        scores=scores,
+        setting=_describe_setting(spec),
+        is_single=spec.task.is_single,
       )
     clock.lap("figures_s")
     compile_s = select.evaluator.compile_s + judge.evaluator.compile_s
     randopt.finish_run(run, results, clock, compile_s)
   return results
+
+
+def _describe_setting(spec: SignalsSpec) -> str:
+  """Says what the base was trained on, and what it is asked."""
+  trained = (
+    spec.pretraining.family if spec.pretraining.num_steps else "untrained"
+  )
+  return f"{trained} → {spec.task.family}"
 
 
 def _sample_prompts(key, task: SignalsTask):

@@ -243,7 +243,7 @@ class PlotTest(parameterized.TestCase):
       decomposition_plots, "save_figure", side_effect=style.save_figure
     ) as spy:
       decomposition_plots.plot_decomposition(path, parts)
-    (fig, _), _ = spy.call_args
+    (fig, _, _), _ = spy.call_args
     pixels = matplotlib.image.imread(path)
     self.assertGreater(np.ptp(pixels[..., :3]), 0.5)
     (ax,) = fig.axes

@@ -8,13 +8,13 @@ from unittest import mock
 import numpy as np
 from absl.testing import parameterized
 
-from experiments import density as binary
 from thickets.analysis import neighbourhood
 from thickets.analysis.density import solution_density
 from thickets.analysis.measurement import Measurement, TaskScores
 from thickets.analysis.neighbourhood import Settings
 from thickets.errors import UserError
 from thickets.members import Member
+from thickets.report import density_table
 from thickets.search.answers import Answers
 
 QUICK = Settings(
@@ -81,7 +81,7 @@ class AnalyseTest(_AnalysisTestCase):
     self.assertEqual([one["sigma"] for one in plain["diversity"]], [0.1, 0.2])
     self.assertEqual(plain["settings"]["margins"], [0.0, 0.1])
     self.assertEqual(plain["name"], "toy")
-    text = binary.format_analysis(found)
+    text = density_table.format_analysis(found)
     # A header, a row for each density, a note, and a line for each D and regime.
     self.assertLen(text.splitlines(), 1 + 3 * 2 * 2 + 1 + 2 + 3 * 2)
     for task in ("a", "b", "c"):
@@ -273,7 +273,7 @@ class MissingTest(_AnalysisTestCase):
     self.assertEqual(dead.discordance.names, ("a", "c"))
     self.assertEqual(dead.discordance.num_failed, 0)
     self.assertEqual(dead.specialists.num_failed, 15)
-    binary.format_analysis(found)
+    density_table.format_analysis(found)
 
   def test_tasks_on_which_all_score_alike_are_left_out_and_named(self):
     measured = _measure()
@@ -293,7 +293,7 @@ class MissingTest(_AnalysisTestCase):
     self.assertIsNone(one.embedding)
     self.assertEqual(one.specialists.experts[1], 12)
     json.dumps(found.to_json(), allow_nan=False)
-    binary.format_analysis(found)
+    density_table.format_analysis(found)
 
   def test_members_that_hardly_differ_have_no_clusters(self):
     """As of an untrained model: one member of all says something else."""
@@ -308,7 +308,7 @@ class MissingTest(_AnalysisTestCase):
     self.assertIsNone(found.diversity[0].embedding)
     self.assertAlmostEqual(found.diversity[0].discordance.value, 0.0)
     json.dumps(found.to_json(), allow_nan=False)
-    binary.format_analysis(found)
+    density_table.format_analysis(found)
 
   def test_sigmas_of_few_members_are_measured_as_far_as_they_go(self):
     measured = _measure(num_members=5, sigmas=(0.1, 0.1, 0.1, 0.1, 0.2))
@@ -317,4 +317,4 @@ class MissingTest(_AnalysisTestCase):
     self.assertIsNone(found.diversity[1].discordance)
     self.assertEqual(found.diversity[1].specialists.num_members, 1)
     json.dumps(found.to_json(), allow_nan=False)
-    binary.format_analysis(found)
+    density_table.format_analysis(found)

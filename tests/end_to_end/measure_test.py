@@ -20,7 +20,7 @@ from absl.testing import parameterized
 
 from configs import measure as settings
 from experiments import measure as binary
-from thickets.analysis import measurement
+from thickets.analysis import measurement, planes
 from thickets.errors import UserError
 from thickets.runs import record_log
 
@@ -127,7 +127,7 @@ class RunTest(_MeasureTestCase):
     ours, theirs = (_read(w, "results.json") for w in (broken, whole))
     self.assertEqual(ours["tasks"], theirs["tasks"])
     self.assertEqual(
-      *(_read(w, binary.PROJECTION)["coordinates"] for w in (broken, whole))
+      *(_read(w, planes.PROJECTION)["coordinates"] for w in (broken, whole))
     )
 
   def test_the_log_holds_what_was_asked_for(self):
@@ -162,7 +162,7 @@ class RunTest(_MeasureTestCase):
     self.assertStartsWith(_log(workdir).read_bytes(), before)
     found = measurement.read_measurement(workdir)
     self.assertLen(found.members, 14)
-    self.assertLen(_read(workdir, binary.PROJECTION)["coordinates"], 14)
+    self.assertLen(_read(workdir, planes.PROJECTION)["coordinates"], 14)
 
 
 @pytest.mark.slow
@@ -211,7 +211,7 @@ class AnalysisTest(_MeasureTestCase):
       (
         "landscape",
         (workdir, "--composite=drills/sorting,drills/maximum"),
-        "--composite must name three tasks, got 2",
+        "composite must name three tasks, got 2",
       ),
     ):
       out = f"--out={self.folder / 'out'}"

@@ -11,7 +11,7 @@ import tempfile
 import pytest
 from absl.testing import absltest
 from playwright import sync_api
-from report_test import TASKS, make_run
+from report.small_runs import TASKS, make_run
 
 ROOT = pathlib.Path(__file__).parents[2]
 _NAMES = ("chromium", "chromium-browser", "google-chrome")

@@ -1,4 +1,4 @@
-"""The files of finished runs that a report is made of, and what may be compared."""
+"""The files of finished runs of which a report is made, and what may be compared."""
 
 import dataclasses
 import json
@@ -9,33 +9,31 @@ from typing import Any
 
 from thickets.analysis import measurement
 from thickets.errors import UserError
-from thickets.runs import record_log
-
-# Where keys of results.json say which binary wrote it.
-_KINDS = {"measure": "relative_norms", "signals": "ensemble_by_n"} | {
-  "randopt": "winners_curse"
-}
+from thickets.report import run_kinds, saved_analyses
+from thickets.report.run_kinds import RunKind
+from thickets.runs import json_files, record_log
 
 
 @dataclasses.dataclass(frozen=True)
 class RunFiles:
-  """What a report says about a run.
+  """The contents of a finished run's directory, without its records.
 
   Attributes:
-    name: in titles; of several runs that by which they differ.
-    workdir: where the run is.
-    kind: "measure", "randopt" or "signals".
-    config: as it was run.
-    environment: code and machine.
-    header: what the records mean.
-    results: of the run.
-    density: the contents of density.json, None without.
-    landscape: the contents of landscape.json, None without.
+    name: what the run is called in titles; of several runs, the part of their
+      paths in which they differ.
+    workdir: the run's directory.
+    kind: which binary made the run, and how a report treats it.
+    config: the configuration that was run.
+    environment: the code and the machine that ran it.
+    header: what the records mean, as the log says it.
+    results: the contents of results.json.
+    density: the contents of density.json, None if there is no such file.
+    landscape: the contents of landscape.json, None if there is no such file.
   """
 
   name: str
   workdir: pathlib.Path
-  kind: str
+  kind: RunKind
   config: Mapping[str, Any]
   environment: Mapping[str, Any]
   header: Mapping[str, Any]
@@ -45,18 +43,14 @@ class RunFiles:
 
   @property
   def tasks(self) -> Mapping[str, Mapping[str, Any]]:
-    """What the records say about each task, by name."""
+    """Returns what the header says about each task, by the task's name."""
     task = self.header["task"]
     return task["tasks"] if "tasks" in task else {task["name"]: task}
 
   @property
   def num_members(self) -> int:
-    """Of the population, failed ones included."""
-    return (
-      self.results["num_members"]
-      if self.kind == "measure"
-      else self.results["population"]["size"]
-    )
+    """Returns the size of the population, failed members included."""
+    return self.kind.count_members(self.results)
 
 
 def read_run(
@@ -65,26 +59,29 @@ def read_run(
   """Reads the files of a finished run.
 
   Args:
-    workdir: of a run of `experiments.measure`, `randopt` or `signals`.
-    name: in titles; the directory's by default.
+    workdir: the directory of a run of `experiments.measure`, `randopt` or
+      `signals`.
+    name: what to call the run in titles; by default the directory's name.
 
   Raises:
-    UserError: if it is no finished run of one of them; it names the file.
+    UserError: if it does not hold a finished run of one of them; it names the
+      file.
   """
   folder = pathlib.Path(workdir).resolve()
-  saved = measurement.read_run_config(folder)
+  saved = measurement.read_config(folder)
+  config = saved.get("config", {})
+  kind = run_kinds.find_kind(config.get("experiment"), folder / "config.json")
   results = _read_json(folder / "results.json")
   if results is None:
     raise UserError(
       f"{folder} must hold a finished run, got no results.json. Let the run"
       " finish: the same command continues it."
     )
-  kinds = [kind for kind, key in _KINDS.items() if key in results]
-  if not kinds or "config" not in saved:
+  if missing := [key for key in kind.result_keys if key not in results]:
     raise UserError(
-      f"{folder} must hold a run of experiments.measure, randopt or signals, got"
-      " a results.json with the keys"
-      f" {', '.join(sorted(results)[:8])}. Check the path."
+      f"{folder / 'results.json'} must hold what experiments.{kind.name} writes,"
+      f" with the keys {', '.join(missing)}, got the keys"
+      f" {', '.join(sorted(results)[:8])}. Run the command again that made it."
     )
   logs = sorted((folder / "records").glob("*.jsonl"))
   header = next(filter(None, map(record_log.read_header, logs)), None)
@@ -96,21 +93,25 @@ def read_run(
   return RunFiles(
     name=folder.name if name is None else name,
     workdir=folder,
-    kind=kinds[0],
-    config=saved["config"],
+    kind=kind,
+    config=config,
     environment=saved.get("environment", {}),
     header=header,
     results=results,
-    density=_read_json(folder / "density.json"),
-    landscape=_read_json(folder / "landscape.json"),
+    density=_read_json(folder / saved_analyses.DENSITY),
+    landscape=_read_json(folder / saved_analyses.LANDSCAPE),
   )
 
 
 def read_runs(workdirs: Sequence[str | os.PathLike[str]]) -> list[RunFiles]:
-  """Reads runs that are to be compared, named by where they differ.
+  """Reads runs that are to be compared.
+
+  Args:
+    workdirs: the directories of the runs; a single one is allowed.
 
   Raises:
-    UserError: as `read_run`, or if they cannot be compared; it names both.
+    UserError: if one of them cannot be read, see `read_run`, or if two of them
+      cannot be compared; it names both.
   """
   folders = [pathlib.Path(workdir).resolve() for workdir in workdirs]
   for place, folder in enumerate(folders):
@@ -134,11 +135,12 @@ def read_runs(workdirs: Sequence[str | os.PathLike[str]]) -> list[RunFiles]:
 def _check_comparable(found: Sequence[RunFiles]) -> None:
   first = found[0]
   for other in found[1:]:
-    if "signals" in {first.kind, other.kind} and first.kind != other.kind:
+    if first.kind.scores != other.kind.scores:
       raise UserError(
-        f"Runs that are compared must have scores of one kind, got {first.kind}"
-        f" ({first.workdir}) and {other.kind} ({other.workdir}): squared errors"
-        " and shares of right answers. Write a report of each."
+        "Runs that are compared must have scores of one kind, got"
+        f" {first.kind.scores} of a run of {first.kind.name} ({first.workdir})"
+        f" and {other.kind.scores} of a run of {other.kind.name}"
+        f" ({other.workdir}). Write a report of each."
       )
     earlier = [run for run in found if run is not other]
     if not any(set(run.tasks) & set(other.tasks) for run in earlier):
@@ -151,16 +153,16 @@ def _check_comparable(found: Sequence[RunFiles]) -> None:
 
 
 def _check_task(task: str, first: RunFiles, other: RunFiles) -> None:
-  """Refuses scores of one task that mean different things."""
+  """Refuses two runs whose scores of one task mean different things."""
   fields = ("version", "rules", "grader", "family", "horizon", "score")
   one, two = (
     {field: run.tasks[task].get(field) for field in fields}
     for run in (first, other)
   )
-  if differences := record_log.differences(one, two, task):
+  if differences := json_files.find_differences(one, two, task):
     raise UserError(
-      "Runs that are compared must score a task alike, got"
-      f" {'; '.join(differences)} ({first.workdir} and {other.workdir}). Write a"
+      "Runs that are compared must score a task in the same way, got"
+      f" {'; '.join(map(str, differences))} ({first.workdir} and {other.workdir}). Write a"
       " report of each."
     )
 

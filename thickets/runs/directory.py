@@ -157,10 +157,6 @@ class Run:
     """Writes a JSON file of the run, whole or not at all."""
     return json_files.write_json(self.workdir / name, content)
 
-  def figure_path(self, name: str) -> pathlib.Path:
-    """Where a figure of the run belongs."""
-    return self.workdir / "figures" / name
-
   def _log_paths(self) -> list[pathlib.Path]:
     return sorted((self.workdir / "records").glob("*.jsonl"))
 

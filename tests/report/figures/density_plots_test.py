@@ -1,18 +1,14 @@
 """Tests of the density figures: drawn, and of the right numbers."""
 
 import pathlib
-import tempfile
-from unittest import mock
 
-import matplotlib.image
 import numpy as np
-from absl.testing import parameterized
+from report.figures import drawing
 
 from thickets.analysis import density
 from thickets.analysis.synthetic import NormalGains, Population
 from thickets.errors import UserError
 from thickets.report.figures import density_plots
-from thickets.report.figures import style as style_lib
 
 
 def measure(num_levels=2, **settings):
@@ -30,19 +26,8 @@ def measure(num_levels=2, **settings):
   )
 
 
-class DensityPlotsTest(parameterized.TestCase):
-  def draw(self, plot, *args, **kwargs):
-    """Draws, checks that the file is a picture, and returns its figure."""
-    folder = self.enter_context(tempfile.TemporaryDirectory())
-    path = pathlib.Path(folder) / "figures" / "figure.png"
-    save = style_lib.save_figure
-    with mock.patch.object(
-      density_plots, "save_figure", side_effect=save
-    ) as spy:
-      plot(path, *args, **kwargs)
-    (fig, _), _ = spy.call_args
-    self.assertGreater(np.ptp(matplotlib.image.imread(path)[..., :3]), 0.5)
-    return fig
+class DensityPlotsTest(drawing.DrawingTestCase):
+  module = density_plots
 
   def curves(self, ax):
     return {
@@ -83,9 +68,13 @@ class DensityPlotsTest(parameterized.TestCase):
     titles = [ax.get_title() for ax in fig.axes[:3]]
     self.assertEqual(titles[0], "a, sigma 0.01\nn=20, 30 prompts")
     self.assertEqual(titles[1], "a, sigma 0.1\nn=20 (1 failed), 30 prompts")
-    self.assertIn("95% intervals", fig.axes[0].get_ylabel())
+    self.assertIn("95 % intervals", fig.axes[0].get_ylabel())
     (legend,) = fig.legends
     self.assertLen(legend.texts, 4)
+    self.assertEqual(self.caption.topic, "Density")
+    self.assertStartsWith(
+      self.caption.text, "Solution density against the margin"
+    )
 
   def test_curves_differ_without_colour(self):
     curves = self.curves(
@@ -106,6 +95,7 @@ class DensityPlotsTest(parameterized.TestCase):
     self.assertEqual(
       ax.get_title(), "a, margin 5 points\nn=20 each (1 failed), 30 prompts"
     )
+    self.assertIn("Solution density against sigma", self.caption.text)
 
   def test_four_names_fill_two_rows(self):
     found = measure()

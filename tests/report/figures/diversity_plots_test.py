@@ -1,16 +1,12 @@
 """Tests of the figures of diversity: drawn, and of the right numbers."""
 
 import dataclasses
-import pathlib
-import tempfile
-from unittest import mock
 
-import matplotlib.image
 import numpy as np
-from absl.testing import parameterized
+from report.figures import drawing
 
 from thickets.analysis import clusters, diversity, specialists
-from thickets.report.figures import diversity_plots, style
+from thickets.report.figures import diversity_plots
 
 NAMES = ("countdown", "gsm8k", "math")
 
@@ -31,48 +27,46 @@ def _heights(line):
   return np.asarray(line.get_ydata(), np.float64)  # Error bars keep objects.
 
 
-class DiversityPlotsTest(parameterized.TestCase):
-  def draw(self, plot, *args):
-    """Draws, checks that the file is a picture, and returns its panel."""
-    folder = self.enter_context(tempfile.TemporaryDirectory())
-    path = pathlib.Path(folder) / "figure.png"
-    with mock.patch.object(
-      diversity_plots, "save_figure", side_effect=style.save_figure
-    ) as spy:
-      plot(path, *args)
-    (fig, _), _ = spy.call_args
-    pixels = matplotlib.image.imread(path)
-    self.assertGreater(np.ptp(pixels[..., :3]), 0.5)
-    return fig.axes[0]
+class DiversityPlotsTest(drawing.DrawingTestCase):
+  module = diversity_plots
+
+  def draw_panel(self, plot, *args, **options):
+    """Draws, and returns the panel beside which a bar of colours may stand."""
+    return self.draw(plot, *args, **options).axes[0]
 
   def test_correlation(self):
     result = _measure(0, sigma=0.01)
-    ax = self.draw(diversity_plots.plot_correlation, result)
+    ax = self.draw_panel(diversity_plots.plot_correlation, result)
     shown = np.array(ax.images[0].get_array())
     np.testing.assert_allclose(np.diag(shown), result.reliability)
     np.testing.assert_allclose(shown[0, 1:], result.correlation[0, 1:])
     self.assertLen(ax.patches, 3)
     self.assertIn("n = 40 members, sigma = 0.01", ax.get_title())
     self.assertIn(f"D = {result.value:.2f} [", ax.get_title())
+    self.assertEndsWith(self.caption.text, "of the members at sigma 0.01.")
 
   def test_overlap_frames_what_is_not_chance(self):
     rng = np.random.default_rng(0)
     scores = rng.random((200, 3))
     scores[:, 1] = scores[:, 0]
     overlap = specialists.topk_overlap(scores, 20, names=NAMES)
-    ax = self.draw(diversity_plots.plot_overlap, overlap)
+    ax = self.draw_panel(
+      diversity_plots.plot_overlap, overlap, at=" at sigma 1e-05"
+    )
     shown = np.ma.filled(ax.images[0].get_array(), np.nan)
     self.assertEqual(shown[0, 1], 100.0)
     self.assertTrue(np.isnan(np.diag(shown)).all())
     corners = {patch.get_xy() for patch in ax.patches}
     self.assertEqual(corners, {(0.54, -0.46), (-0.46, 0.54)})
     self.assertIn("by chance 10.0 % [", ax.get_title())
+    self.assertEqual(self.caption.topic, "Diversity")
+    self.assertEndsWith(self.caption.text, "of another at sigma 1e-05.")
 
   def test_rank_lines(self):
     scores = np.random.default_rng(0).random((50, 3))
     scores[0] = np.nan
     lines = specialists.rank_lines(scores, names=NAMES, num_lines=20)
-    ax = self.draw(diversity_plots.plot_rank_lines, lines)
+    ax = self.draw_panel(diversity_plots.plot_rank_lines, lines)
     drawn = np.array([line.get_ydata() for line in ax.lines[:20]])
     np.testing.assert_allclose(drawn, 100 * lines.percentiles)
     best = ax.lines[20]
@@ -87,7 +81,7 @@ class DiversityPlotsTest(parameterized.TestCase):
     embedding = clusters.embed_members(
       scores, names=NAMES, most_clusters=3, num_nulls=3
     )
-    ax = self.draw(diversity_plots.plot_clusters, embedding)
+    ax = self.draw_panel(diversity_plots.plot_clusters, embedding)
     labels = [line.get_label() for line in ax.lines]
     self.assertEqual(
       labels, ["strong in gsm8k, n = 60", "strong in countdown, n = 30"]
@@ -114,7 +108,7 @@ class DiversityPlotsTest(parameterized.TestCase):
       ),
       dataclasses.replace(_measure(2), pooled=True),
     ]
-    ax = self.draw(diversity_plots.plot_discordance, results)
+    ax = self.draw_panel(diversity_plots.plot_discordance, results)
     lines = {
       "D": ax.containers[0].lines[0],
       "clean": ax.containers[1].lines[0],
@@ -142,6 +136,6 @@ class DiversityPlotsTest(parameterized.TestCase):
 
   def test_a_pooled_result_alone(self):
     result = dataclasses.replace(_measure(2), pooled=True)
-    ax = self.draw(diversity_plots.plot_discordance, [result])
+    ax = self.draw_panel(diversity_plots.plot_discordance, [result])
     ticks = [label.get_text() for label in ax.get_xticklabels()]
     self.assertEqual(ticks, ["pooled\nn=40"])

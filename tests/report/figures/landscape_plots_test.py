@@ -2,19 +2,18 @@
 
 import dataclasses
 import pathlib
-import tempfile
 from unittest import mock
 
-import matplotlib.image
 import numpy as np
 from absl.testing import parameterized
 from matplotlib import colormaps
+from report.figures import drawing
 
 from thickets.analysis.interpolation import measure_explained
 from thickets.analysis.landscape import make_landscape, slice_members
 from thickets.errors import UserError
 from thickets.members import Member
-from thickets.report.figures import composite_plots, landscape_plots, style
+from thickets.report.figures import composite_plots, landscape_plots
 
 NUM_PROMPTS = 20
 
@@ -42,32 +41,20 @@ def _projection(task="toy", seed=0, failed=2, base=0.5):
   )
 
 
-class _PlotTest(parameterized.TestCase):
-  def draw(self, module, plot, *args, **options):
-    """Draws, checks that the file is a picture, and returns the figure."""
-    folder = self.enter_context(tempfile.TemporaryDirectory())
-    path = pathlib.Path(folder) / "figures" / "figure.png"
-    save = style.save_figure
-    with mock.patch.object(module, "save_figure", side_effect=save) as spy:
-      plot(path, *args, **options)
-    (fig, _), _ = spy.call_args
-    pixels = matplotlib.image.imread(path)
-    np.testing.assert_allclose(
-      pixels.shape[1::-1], fig.get_size_inches() * 150, atol=1
-    )
-    self.assertGreater(np.ptp(pixels[..., :3]), 0.5)
-    return fig
+class _LandscapeTest(drawing.DrawingTestCase):
+  """With coarse backgrounds, which take most of the time otherwise."""
 
-  def labels(self, ax):
-    return [text.get_text() for text in ax.get_legend().texts]
+  module = landscape_plots
+
+  def setUp(self):
+    super().setUp()
+    self.enter_context(mock.patch.object(landscape_plots, "_RESOLUTION", 41))
 
 
-class SliceTest(_PlotTest):
+class SliceTest(_LandscapeTest):
   def test_cells_marks_and_words(self):
     made = _slice()
-    fig = self.draw(
-      landscape_plots, landscape_plots.plot_slice, made, sigmas=(0.01, 0.02)
-    )
+    fig = self.draw(landscape_plots.plot_slice, made, sigmas=(0.01, 0.02))
     ax, bar = fig.axes
     mesh = ax.collections[0]
     np.testing.assert_allclose(
@@ -81,7 +68,7 @@ class SliceTest(_PlotTest):
       np.testing.assert_allclose(got, sigma)
     self.assertEqual([t.get_text() for t in ax.texts], ["σ = 0.01", "σ = 0.02"])
     self.assertEqual(
-      self.labels(ax),
+      drawing.read_legend(ax),
       [
         "as far out as a member at σ",
         "failed (1)",
@@ -93,9 +80,13 @@ class SliceTest(_PlotTest):
     self.assertIn("toy: a slice, 5 × 5 members", title)
     self.assertIn("n = 20 prompts; standard error of one member's gain", title)
     self.assertIn("% of its score (base 50.0 %)", bar.get_ylabel())
+    self.assertEqual(self.caption.topic, "Landscape")
+    self.assertStartsWith(
+      self.caption.text, "A slice through weight space of toy:"
+    )
 
   def test_the_sign_is_in_the_contours(self):
-    fig = self.draw(landscape_plots, landscape_plots.plot_slice, _slice())
+    fig = self.draw(landscape_plots.plot_slice, _slice())
     styles = {}
     for lines in fig.axes[0].collections[1:]:
       (level,) = lines.levels
@@ -112,7 +103,7 @@ class SliceTest(_PlotTest):
     made = _slice()
     for scores in (np.full(25, made.base_score), np.full(25, np.nan)):
       flat = dataclasses.replace(made, scores=scores)
-      self.draw(landscape_plots, landscape_plots.plot_slice, flat)
+      self.draw(landscape_plots.plot_slice, flat)
 
   def test_refuses_what_is_no_grid(self):
     for made in (
@@ -141,11 +132,9 @@ class ColoursTest(parameterized.TestCase):
     self.assertEqual(landscape_plots.colour_limit(rare), 3)
 
 
-class ProjectionTest(_PlotTest):
+class ProjectionTest(_LandscapeTest):
   def draw_projection(self, made, **options):
-    return self.draw(
-      landscape_plots, landscape_plots.plot_projection, made, **options
-    )
+    return self.draw(landscape_plots.plot_projection, made, **options)
 
   def test_members_marks_and_words(self):
     made = _projection()
@@ -175,14 +164,17 @@ class ProjectionTest(_PlotTest):
       f"explains {100 * explained.share:.1f} % of the scores' variance", title
     )
     self.assertIn(f"p = {explained.p_value:.2g}", title)
-    self.assertIn("failed (1)", self.labels(ax))
+    self.assertIn("failed (1)", drawing.read_legend(ax))
+    self.assertStartsWith(
+      self.caption.text, "Members on a random plane of toy, coloured"
+    )
 
   def test_the_background_ends_at_the_hull(self):
     fig = self.draw_projection(_projection())
     (image,) = fig.axes[0].images
     values = np.ma.filled(image.get_array().astype(float), np.nan)
     self.assertTrue(np.isnan(values[0]).all() and np.isnan(values[:, -1]).all())
-    self.assertTrue(np.isfinite(values[80, 80]))
+    self.assertTrue(np.isfinite(values[20, 20]))
 
   def test_says_what_was_not_measured(self):
     made = dataclasses.replace(_projection(), norms=None)
@@ -199,7 +191,9 @@ class ProjectionTest(_PlotTest):
     self.assertIn("score alike", title)
 
 
-class CompositeTest(_PlotTest):
+class CompositeTest(_LandscapeTest):
+  module = composite_plots
+
   def test_channels_by_hand(self):
     made = dataclasses.replace(_projection(), scores=np.linspace(0.4, 0.6, 60))
     values, limit = composite_plots.channel(made)
@@ -215,7 +209,7 @@ class CompositeTest(_PlotTest):
       _projection(name, seed, failed)
       for seed, (name, failed) in enumerate([("a", 2), ("b", 2), ("c", 7)])
     ]
-    fig = self.draw(composite_plots, composite_plots.plot_composite, tasks)
+    fig = self.draw(composite_plots.plot_composite, tasks)
     composite, *rest = fig.axes[:4]
     values = np.stack([composite_plots.channel(t)[0] for t in tasks], axis=1)
     good = ~np.isnan(values).any(axis=1)
@@ -234,6 +228,7 @@ class CompositeTest(_PlotTest):
     texts = [text.get_text() for text in legend.texts]
     self.assertIn("better on a + c", texts)
     self.assertLen(texts, 10)
+    self.assertIn("on a random plane, coloured by three", self.caption.text)
 
   @parameterized.parameters(
     (lambda: [_projection()] * 2, "must be three, .* got 2"),

@@ -1,18 +1,13 @@
 """Tests of the figures of language runs: drawn, and of the right numbers."""
 
 import copy
-import pathlib
-import tempfile
-from unittest import mock
 
-import matplotlib.image
 import numpy as np
-from absl.testing import parameterized
-from language_summary_test import JUDGED, MEMBERS, SCORES, summarise
+from analysis.randopt_results_test import JUDGED, MEMBERS, SCORES, summarise
+from report.figures import drawing
 
 from thickets.analysis.randopt_results import JudgedAnswers
 from thickets.report.figures import randopt_plots
-from thickets.report.figures import style as style_lib
 
 SIGMAS = np.array([member.sigma for member in MEMBERS])
 
@@ -26,30 +21,16 @@ def _lines(ax, **style):
   ]
 
 
-class LanguagePlotsTest(parameterized.TestCase):
-  def draw(self, plot, *args):
-    """Draws, checks that the file is a picture, and returns its panel."""
-    folder = self.enter_context(tempfile.TemporaryDirectory())
-    path = pathlib.Path(folder) / "figures" / "figure.png"
-    save = style_lib.save_figure
-    with mock.patch.object(
-      randopt_plots, "save_figure", side_effect=save
-    ) as spy:
-      plot(path, *args)
-    (fig, _), _ = spy.call_args
-    pixels = matplotlib.image.imread(path)
-    np.testing.assert_allclose(
-      pixels.shape[1::-1], fig.get_size_inches() * 150, atol=1
-    )
-    self.assertGreater(np.ptp(pixels[..., :3]), 0.5)
-    (ax,) = fig.axes
+class RandoptPlotsTest(drawing.DrawingTestCase):
+  module = randopt_plots
+
+  def draw_panel(self, plot, *args):
+    """Draws, and returns the only panel."""
+    (ax,) = self.draw(plot, *args).axes
     return ax
 
-  def legend(self, ax):
-    return [text.get_text() for text in ax.get_legend().texts]
-
   def test_scores(self):
-    ax = self.draw(randopt_plots.plot_scores, SIGMAS, SCORES, summarise())
+    ax = self.draw_panel(randopt_plots.plot_scores, SIGMAS, SCORES, summarise())
     dots = [line.get_ydata().tolist() for line in _lines(ax, marker=".")]
     self.assertEqual(dots, [[50.0], [25.0, 75.0]])  # Percent; NaN left out.
     places = [
@@ -61,7 +42,7 @@ class LanguagePlotsTest(parameterized.TestCase):
     (base,) = _lines(ax, color="black", linestyle="--")
     self.assertEqual(set(base.get_ydata()), {50.0})
     self.assertEqual(
-      self.legend(ax), ["member", "mean of members", "base 50.0"]
+      drawing.read_legend(ax), ["member", "mean of members", "base 50.0"]
     )
     labels = [label.get_text() for label in ax.get_xticklabels()]
     self.assertEqual(labels, ["0.1\nn=2\n1 failed", "0.2\nn=2"])
@@ -70,14 +51,14 @@ class LanguagePlotsTest(parameterized.TestCase):
   def test_scores_of_a_sigma_at_which_all_failed(self):
     scores = np.array([np.nan, np.nan, 0.75, 0.25])
     results = summarise(scores, positions=(2, 3))
-    ax = self.draw(randopt_plots.plot_scores, SIGMAS, scores, results)
+    ax = self.draw_panel(randopt_plots.plot_scores, SIGMAS, scores, results)
     self.assertEqual(
-      self.legend(ax), ["member", "mean of members", "base 50.0"]
+      drawing.read_legend(ax), ["member", "mean of members", "base 50.0"]
     )
 
   def test_curves(self):
     results = summarise()
-    ax = self.draw(randopt_plots.plot_curves, results)
+    ax = self.draw_panel(randopt_plots.plot_curves, results)
     curves = {
       line.get_label(): line.get_xydata().tolist()
       for line in ax.lines
@@ -102,21 +83,23 @@ class LanguagePlotsTest(parameterized.TestCase):
     self.assertEqual(ax.get_xscale(), "log")
     self.assertIn("primary K=2", ax.get_xlabel())
     self.assertIn("4 unseen prompts", ax.get_ylabel())
+    self.assertEqual(self.caption.topic, "Summary")
+    self.assertIn("number of votes K", self.caption.text)
 
   def test_curves_without_self_consistency(self):
     judged = JudgedAnswers(JUDGED.base, JUDGED.chosen, JUDGED.random)
-    ax = self.draw(randopt_plots.plot_curves, summarise(judged=judged))
-    self.assertNotIn("self-consistency of the base", self.legend(ax))
+    ax = self.draw_panel(randopt_plots.plot_curves, summarise(judged=judged))
+    self.assertNotIn("self-consistency of the base", drawing.read_legend(ax))
 
   def test_curves_mark_round_numbers_and_the_last(self):
     results = copy.deepcopy(summarise())
     for name, curve in results["curves"].items():
       results["curves"][name] = curve[:1] * 30
-    ax = self.draw(randopt_plots.plot_curves, results)
+    ax = self.draw_panel(randopt_plots.plot_curves, results)
     self.assertEqual(list(ax.lines[0].get_markevery()), [0, 1, 4, 9, 19, 29])
 
   def test_selection(self):
-    ax = self.draw(randopt_plots.plot_selection, summarise())
+    ax = self.draw_panel(randopt_plots.plot_selection, summarise())
     (chosen,) = _lines(ax, marker="o")
     self.assertEqual(chosen.get_xydata().tolist(), [[75, 25], [50, 50]])
     (random,) = _lines(ax, marker="s")
@@ -126,6 +109,6 @@ class LanguagePlotsTest(parameterized.TestCase):
     diagonal = ax.lines[-1].get_xydata()
     np.testing.assert_array_equal(diagonal[:, 0], diagonal[:, 1])
     self.assertEqual(
-      self.legend(ax),
-      ["random members", "chosen members", "base", "as promised"],
+      drawing.read_legend(ax),
+      ["random members", "chosen members", "base", "same score"],
     )

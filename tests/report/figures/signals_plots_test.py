@@ -1,13 +1,9 @@
 """Tests of the figures: that they are drawn, and of the right numbers."""
 
-import pathlib
-import tempfile
-from unittest import mock
-
 import matplotlib
-import matplotlib.image
 import numpy as np
 from absl.testing import parameterized
+from report.figures import drawing
 
 from thickets.report.figures import signals_plots
 
@@ -61,66 +57,50 @@ def _like(ax, style):
   ]
 
 
-class PlotsTest(parameterized.TestCase):
-  def draw(self, plot, *args, **kwargs):
-    """Draws, checks that the file is a picture, and returns the figure."""
-    folder = self.enter_context(tempfile.TemporaryDirectory())
-    path = pathlib.Path(folder) / "figures" / "figure.png"
-    save = signals_plots.save_figure
-    with mock.patch.object(
-      signals_plots, "save_figure", side_effect=save
-    ) as spy:
-      plot(path, *args, **kwargs)
-    (fig, _), _ = spy.call_args
-    pixels = matplotlib.image.imread(path)
-    np.testing.assert_allclose(
-      pixels.shape[1::-1], fig.get_size_inches() * 150, atol=1
-    )
-    self.assertGreater(np.ptp(pixels[..., :3]), 0.5)
-    return fig
+class SignalsPlotsTest(drawing.DrawingTestCase):
+  module = signals_plots
 
   @parameterized.parameters(1, 3)
   def test_roll_outs(self, num_signals):
     x = np.linspace(-2.5, 4.4, 70)
     draw = lambda *shape: RNG.normal(size=shape)  # noqa: E731
-    arrays = {
-      "context_QC": draw(num_signals, 10),
-      "target_QT": draw(num_signals, 60),
-      "base_QT": draw(num_signals, 60),
-      "random_PQT": draw(4, num_signals, 60),
-      "chosen_KQT": draw(2, num_signals, 60),
-      "ensemble_QT": draw(num_signals, 60),
-    }
-    fig = self.draw(
-      signals_plots.plot_roll_outs, x_context=x[:10], x_target=x[10:], **arrays
+    arrays = signals_plots.RollOuts(
+      x_context=x[:10],
+      context=draw(num_signals, 10),
+      x_target=x[10:],
+      target=draw(num_signals, 60),
+      base=draw(num_signals, 60),
+      random=draw(4, num_signals, 60),
+      chosen=draw(2, num_signals, 60),
+      ensemble=draw(num_signals, 60),
     )
+    fig = self.draw(signals_plots.plot_roll_outs, arrays)
     self.assertLen(fig.axes, 2 * num_signals)
     for row in range(num_signals):
       left, right = fig.axes[2 * row : 2 * row + 2]
       for ax, style, curves_PT in (
-        (left, signals_plots.MEMBER, arrays["random_PQT"][:, row]),
-        (right, signals_plots.CHOSEN, arrays["chosen_KQT"][:, row]),
+        (left, signals_plots.MEMBER, arrays.random[:, row]),
+        (right, signals_plots.CHOSEN, arrays.chosen[:, row]),
+        *((ax, signals_plots.BASE, arrays.base[[row]]) for ax in (left, right)),
         *(
-          (ax, signals_plots.BASE, arrays["base_QT"][[row]])
+          (ax, signals_plots.TRUTH, arrays.target[[row]])
           for ax in (left, right)
         ),
-        *(
-          (ax, signals_plots.TRUTH, arrays["target_QT"][[row]])
-          for ax in (left, right)
-        ),
-        (right, signals_plots.ENSEMBLE, arrays["ensemble_QT"][[row]]),
+        (right, signals_plots.ENSEMBLE, arrays.ensemble[[row]]),
         (left, signals_plots.ENSEMBLE, np.empty((0, 60))),
       ):
         got = [line.get_ydata() for line in _like(ax, style)]
         self.assertLen(got, len(curves_PT))
         np.testing.assert_array_equal(np.reshape(got, (-1, 60)), curves_PT)
       np.testing.assert_array_equal(
-        left.lines[0].get_ydata(), arrays["context_QC"][row]
+        left.lines[0].get_ydata(), arrays.context[row]
       )
     labels = [text.get_text() for text in fig.axes[1].get_legend().texts]
     self.assertEqual(labels, ["best 2 members", "base", "their mean", "truth"])
     labels = [text.get_text() for text in fig.axes[0].get_legend().texts]
     self.assertEqual(labels, ["4 random members", "base", "truth"])
+    self.assertEqual(self.caption.topic, "Summary")
+    self.assertStartsWith(self.caption.text, "Roll-outs of base, members")
 
   def test_bars(self):
     (ax,) = self.draw(signals_plots.plot_bars, ROWS, title="N=9").axes

@@ -9,10 +9,13 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 from matplotlib import lines, patches
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from thickets.analysis import interpolation
 from thickets.analysis.landscape import Landscape
 from thickets.errors import UserError
+from thickets.report.figures.captions import Caption, Topic
 from thickets.report.figures.landscape_plots import (
   BASE_MARK,
   BEST_MARK,
@@ -22,18 +25,41 @@ from thickets.report.figures.landscape_plots import (
   mark_base,
   mark_best,
 )
-from thickets.report.figures.style import add_legend, make_axes, save_figure
+from thickets.report.figures.style import (
+  Style,
+  add_legend,
+  make_panels,
+  save_figure,
+)
 
 _CHANNELS = ("red", "green", "blue")
-_POINTS = {"s": 16, "edgecolors": "black", "linewidths": 0.3, "zorder": 3}
+_POINTS: Style = {
+  "s": 16,
+  "edgecolors": "black",
+  "linewidths": 0.3,
+  "zorder": 3,
+}
+
+_RGB = (
+  "coloured by three tasks at once: red, green and blue are brighter where a task's"
+  " gain is larger; grey is the base."
+)
+_SLICE_CAPTION = Caption(
+  Topic.LANDSCAPE, f"A slice through weight space, {_RGB}"
+)
+_PROJECTION_CAPTION = Caption(
+  Topic.LANDSCAPE,
+  f"Members on a random plane, {_RGB} Places on this plane say nothing about"
+  " neighbours in weight space.",
+)
 
 _LABELS = {  # By whether the members are a slice.
   False: (
-    "noise along a random unit vector, units of a weight",
-    "along a second, at right angles",
+    "noise along a random unit vector, in the units of a weight",
+    "noise along a second one, at right angles to it",
   ),
   True: (
-    "coefficient of the first noise direction, units of a weight",
+    "coefficient of the first noise direction, in the units of a weight",
     "coefficient of the second",
   ),
 }
@@ -42,46 +68,52 @@ _LABELS = {  # By whether the members are a slice.
 def plot_composite(path: pathlib.Path, landscapes: Sequence[Landscape]) -> None:
   """Draws three tasks as the red, green and blue of one picture.
 
-  Beside it every task alone in grey: the channel itself, for those who see no
-  such colours. Members without a score on one of the tasks are left out of the
+  Beside it stands every task alone in grey, for those who cannot tell these
+  colours apart. Members without a score on one of the tasks are left out of the
   composite, and counted.
 
   Args:
-    path: of the PNG file.
-    landscapes: of three tasks, of the same members at the same places.
+    path: the PNG file to write.
+    landscapes: the landscapes of three tasks, with the same members at the same
+      places.
 
   Raises:
     UserError: if there are not three, or their members or places differ.
   """
   _check_same(landscapes)
   values, limits = zip(*map(channel, landscapes), strict=True)
-  fig, axes = make_axes(2, 2, width=9.8, height=8.4)
+  fig, axes = make_panels(2, 2, width=9.8, height=8.4)
   _draw_composite(axes[0, 0], landscapes, np.stack(values, axis=1))
   rest = zip(axes.flat[1:], landscapes, values, limits, _CHANNELS, strict=True)
   for ax, landscape, values_P, limit, name in rest:
     _draw_channel(fig, ax, landscape, values_P, limit, name)
-  axis, _ = make_places(landscapes[0])
-  for ax in axes.flat:
-    ax.set(xlim=axis[[0, -1]], ylim=axis[[0, -1]])
-    ax.set_box_aspect(1)
-    ax.locator_params(nbins=5)
   is_slice = _is_slice(landscapes[0])
-  x_label, y_label = _LABELS[is_slice]
-  for ax in axes[1]:
-    ax.set_xlabel(x_label)
-  for ax in axes[:, 0]:
-    ax.set_ylabel(y_label)
+  _label_axes(axes, landscapes[0], is_slice)
   add_legend(
     fig,
     handles=[*_list_colours(landscapes), *_list_marks()],
     loc="outside lower center",
     ncols=4,
   )
-  save_figure(fig, path)
+  save_figure(fig, path, _SLICE_CAPTION if is_slice else _PROJECTION_CAPTION)
+
+
+def _label_axes(axes: np.ndarray, landscape: Landscape, is_slice: bool) -> None:
+  """Gives all panels [2, 2] the same square, and names its directions."""
+  axis, _ = make_places(landscape)
+  for ax in axes.flat:
+    ax.set(xlim=axis[[0, -1]], ylim=axis[[0, -1]])
+    ax.set_box_aspect(1)
+    ax.locator_params(nbins=5)
+  x_label, y_label = _LABELS[is_slice]
+  for ax in axes[1]:
+    ax.set_xlabel(x_label)
+  for ax in axes[:, 0]:
+    ax.set_ylabel(y_label)
 
 
 def _is_slice(landscape: Landscape) -> bool:
-  """Whether its members lie in the plane, having two terms each."""
+  """Says whether the members lie in the plane: each then has two terms."""
   return all(len(member.terms) == 2 for member in landscape.members)
 
 
@@ -99,7 +131,11 @@ def channel(landscape: Landscape) -> tuple[Float[np.ndarray, " P"], float]:
   return np.clip(0.5 + landscape.shown / (2 * limit), 0, 1), limit
 
 
-def _draw_composite(ax, landscapes, rgb_P3) -> None:
+def _draw_composite(
+  ax: Axes,
+  landscapes: Sequence[Landscape],
+  rgb_P3: Float[np.ndarray, "P 3"],
+) -> None:
   coordinates = landscapes[0].coordinates
   good = ~np.isnan(rgb_P3).any(axis=1)
   axis, places = make_places(landscapes[0])
@@ -130,7 +166,14 @@ def _draw_composite(ax, landscapes, rgb_P3) -> None:
   )
 
 
-def _draw_channel(fig, ax, landscape, values_P, limit, name) -> None:
+def _draw_channel(
+  fig: Figure,
+  ax: Axes,
+  landscape: Landscape,
+  values_P: Float[np.ndarray, " P"],
+  limit: float,
+  name: str,
+) -> None:
   good = ~np.isnan(values_P)
   points = ax.scatter(
     *landscape.coordinates[good].T,
@@ -153,8 +196,8 @@ def _draw_channel(fig, ax, landscape, values_P, limit, name) -> None:
   )
 
 
-def _list_colours(landscapes) -> list[patches.Patch]:
-  """What the colours of a composite mean, where gains are nought or large."""
+def _list_colours(landscapes: Sequence[Landscape]) -> list[patches.Patch]:
+  """Explains the colours of a composite where gains are zero or large."""
   # Without the family's name, which all may share and the panels say in full.
   names = [landscape.task.rpartition("/")[2] for landscape in landscapes]
   handles = [
@@ -166,9 +209,10 @@ def _list_colours(landscapes) -> list[patches.Patch]:
     is_better = [bool(code >> place & 1) for place in range(3)]
     who = " + ".join(n for n, yes in zip(names, is_better, strict=True) if yes)
     # The others' channels stay half bright: as the base.
+    red, green, blue = (1.0 if yes else 0.5 for yes in is_better)
     handles.append(
       patches.Patch(
-        facecolor=tuple(1.0 if yes else 0.5 for yes in is_better),
+        facecolor=(red, green, blue),
         edgecolor="black",
         label="better on all" if code == 7 else f"better on {who}",
       )
@@ -183,7 +227,7 @@ def _list_marks() -> list[lines.Line2D]:
   ]
 
 
-def _check_same(landscapes) -> None:
+def _check_same(landscapes: Sequence[Landscape]) -> None:
   if len(landscapes) != 3:
     raise UserError(
       "landscapes of a composite must be three, one for each of red, green and"

@@ -1,17 +1,19 @@
-"""The figure of what an ensemble's and its members' gains are made of."""
+"""The figure of what the gains of an ensemble and of its members consist of."""
 
 import pathlib
 from collections.abc import Sequence
 
 import matplotlib
+from matplotlib.axes import Axes
 
 from thickets.analysis import decomposition
 from thickets.analysis.decomposition import Decomposition
+from thickets.report.figures.captions import Caption, Topic
 from thickets.report.figures.style import (
   BASE,
   TRUTH,
   add_legend,
-  make_axes,
+  make_panel,
   save_figure,
 )
 
@@ -28,15 +30,18 @@ _NARROW = 0.05  # A part below this share has no room for its number.
 
 
 def plot_decomposition(
-  path: pathlib.Path, parts: Sequence[Decomposition]
+  path: pathlib.Path, parts: Sequence[Decomposition], *, of: str = ""
 ) -> None:
   """Draws the six parts as stacked bars, one per way of answering.
 
   Args:
-    path: of the PNG file.
-    parts: of the same base and prompts; the base's accuracies are marked.
+    path: the PNG file to write.
+    parts: the decompositions to draw, all of the same base and prompts; the
+      base's accuracies are marked.
+    of: which task and members these are, for the caption, such as
+      " of drills/sorting at sigma 0.01".
   """
-  fig, ax = make_axes(1, 1, width=10.0, height=1.3 + 0.5 * len(parts))
+  fig, ax = make_panel(10.0, 1.3 + 0.5 * len(parts))
   with matplotlib.rc_context({"hatch.linewidth": 0.6}):
     for place, one in enumerate(parts):
       _draw_bar(ax, place, one)
@@ -66,10 +71,14 @@ def plot_decomposition(
     loc="upper left",
     bbox_to_anchor=(1, 1),
   )
-  save_figure(fig, path)
+  caption = (
+    f"What the answers of the vote and of single members consist of{of}: kept,"
+    " format, reasoning, regression, lost and both wrong, in % of prompts."
+  )
+  save_figure(fig, path, Caption(Topic.VOTES, caption))
 
 
-def _draw_bar(ax, place, one: Decomposition):
+def _draw_bar(ax: Axes, place: int, one: Decomposition) -> None:
   left = 0.0
   for part in decomposition.PARTS:
     colour, hatch, label = _STYLES[part]

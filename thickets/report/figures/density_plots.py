@@ -6,13 +6,21 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from thickets.analysis.density import Density
 from thickets.errors import UserError
-from thickets.report.figures.style import add_legend, make_axes, save_figure
+from thickets.report.figures.captions import Caption, Topic
+from thickets.report.figures.style import (
+  Style,
+  add_legend,
+  make_panels,
+  save_figure,
+)
 
 # Line styles and markers too, so that the curves differ in greyscale.
-_CURVES = {
+_CURVES: dict[str, tuple[str, Style]] = {
   "corrected": (
     "corrected: new prompts",
     {"color": "#1f5fa8", "linestyle": "-", "marker": "o"},
@@ -33,15 +41,30 @@ _CURVES = {
 _BANDS = {"corrected": 0.2, "null": 0.15}  # Opacity; the others get bars.
 _MAX_LEVELS = 12
 
+_AGAINST_MARGIN = Caption(
+  Topic.DENSITY,
+  "Solution density against the margin, with a row for each task and a panel for"
+  " each sigma. The lines are the four estimates; bands and bars are their"
+  " intervals.",
+)
+_AGAINST_SIGMA = Caption(
+  Topic.DENSITY,
+  "Solution density against sigma at one margin, with a panel for each task. The"
+  " lines are the four estimates; bands and bars are their intervals.",
+)
+
 
 def plot_density(path: pathlib.Path, densities: Mapping[str, Density]) -> None:
   """Draws the densities against the margin: a row per name, a panel per sigma.
 
-  Bands and bars are the intervals; what each is of is in `density.ESTIMANDS`.
+  Bands and bars are the intervals of the estimates in `density.ESTIMANDS`.
 
   Args:
-    path: of the PNG file.
-    densities: by the name of a task or model.
+    path: the PNG file to write.
+    densities: the densities to draw, by the name of a task or model.
+
+  Raises:
+    UserError: if one of them has too many sigmas for a row of panels.
   """
   columns = max(_count_levels(name, found) for name, found in densities.items())
   fig, axes = _make_grid(len(densities), columns)
@@ -55,22 +78,27 @@ def plot_density(path: pathlib.Path, densities: Mapping[str, Density]) -> None:
       title = f"{name}, sigma {found.sigmas[s]:g}\n{_size(found, [s])}"
       ax.set_title(title, fontsize="medium")
       ax.set(xlabel="margin m, points", ylim=(-3, 103))
-    row[0].set_ylabel(f"density, % of members\n({found.level:.0%} intervals)")
-  _finish(fig, axes, path)
+    row[0].set_ylabel(
+      f"density, % of members\n({100 * found.level:g} % intervals)"
+    )
+  _finish(fig, axes, path, _AGAINST_MARGIN)
 
 
 def plot_density_by_sigma(
   path: pathlib.Path,
   densities: Mapping[str, Density],
   *,
-  margin: float | int = 0.02,
+  margin: float = 0.02,
 ) -> None:
   """Draws the densities at one margin against sigma, a panel per name.
 
   Args:
-    path: of the PNG file.
-    densities: by the name of a task or model.
-    margin: absolute; one of those that were measured.
+    path: the PNG file to write.
+    densities: the densities to draw, by the name of a task or model.
+    margin: the margin, in score; one of those that were measured.
+
+  Raises:
+    UserError: if the margin was not measured, or there are too many sigmas.
   """
   columns = min(3, len(densities))
   fig, axes = _make_grid(math.ceil(len(densities) / columns), columns)
@@ -83,8 +111,8 @@ def plot_density_by_sigma(
     title += _size(found, np.arange(len(found.sigmas)))
     ax.set_title(title, fontsize="medium")
     ax.set(
-      xlabel="sigma, in units of the weights",
-      ylabel=f"density, % of members\n({found.level:.0%} intervals)",
+      xlabel="sigma, in the units of the weights",
+      ylabel=f"density, % of members\n({100 * found.level:g} % intervals)",
       ylim=(-3, 103),
     )
     if np.all(found.sigmas > 0):
@@ -95,11 +123,18 @@ def plot_density_by_sigma(
     ax.tick_params(axis="x", rotation=30)
   for ax in panels[len(densities) :]:
     ax.set_axis_off()
-  _finish(fig, axes, path)
+  _finish(fig, axes, path, _AGAINST_SIGMA)
 
 
-def _draw_curves(ax, x, found: Density, place) -> None:
-  """Draws the four estimates at the places [S, M] of a panel."""
+def _draw_curves(ax: Axes, x, found: Density, place) -> None:
+  """Draws the four estimates of one panel.
+
+  Args:
+    ax: the panel.
+    x: margins or sigmas, of which a panel shows those that `place` selects.
+    found: the densities [S, M].
+    place: the indices (sigmas, margins) that the panel shows.
+  """
   levels, margins = place
   at = x[margins] if np.ndim(margins) else x
   for name, (label, style) in _CURVES.items():
@@ -110,25 +145,26 @@ def _draw_curves(ax, x, found: Density, place) -> None:
     if len(np.atleast_1d(at)) > 1 and (opacity := _BANDS.get(name)):
       low, high = ends.T
       ax.fill_between(at, low, high, color=style["color"], alpha=opacity, lw=0)
-      edge = {key: style[key] for key in ("color", "linestyle")}
+      edge: Style = {key: style[key] for key in ("color", "linestyle")}
       ax.plot(at, ends, **edge, linewidth=0.6)
     else:
       ax.vlines(at, *ends.T, color=style["color"], linewidth=1.2)
 
 
-def _make_grid(rows: int, columns: int):
-  fig, axes = make_axes(
+def _make_grid(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
+  return make_panels(
     rows, columns, width=1.2 + 2.9 * columns, height=0.7 + 2.5 * rows
   )
-  return fig, np.atleast_1d(axes).reshape(rows, columns)
 
 
-def _finish(fig, axes, path: pathlib.Path) -> None:
+def _finish(
+  fig: Figure, axes: np.ndarray, path: pathlib.Path, caption: Caption
+) -> None:
   handles, labels = axes[0, 0].get_legend_handles_labels()
   add_legend(
     fig, handles=handles, labels=labels, loc="outside lower center", ncols=2
   )
-  save_figure(fig, path)
+  save_figure(fig, path, caption)
 
 
 def _size(found: Density, levels) -> str:
@@ -153,7 +189,7 @@ def _count_levels(name: str, found: Density) -> int:
   return len(found.sigmas)
 
 
-def _find_margin(name: str, found: Density, margin: float | int) -> int:
+def _find_margin(name: str, found: Density, margin: float) -> int:
   is_near = np.isclose(found.margins, margin, rtol=0, atol=1e-9)
   if not is_near.any():
     known = ", ".join(f"{value:g}" for value in np.unique(found.margins))

@@ -6,11 +6,20 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 from matplotlib import patches
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from thickets.analysis.clusters import Embedding
 from thickets.analysis.diversity import Discordance
 from thickets.analysis.specialists import Overlap, RankLines
-from thickets.report.figures.style import add_legend, make_axes, save_figure
+from thickets.report.figures.captions import Caption, Topic
+from thickets.report.figures.style import (
+  Style,
+  add_legend,
+  make_panel,
+  save_figure,
+)
 
 _COLOURS = (
   "#1f5fa8",
@@ -29,8 +38,8 @@ def plot_correlation(path: pathlib.Path, result: Discordance) -> None:
   """Draws the rank correlations of tasks, and their reliability on the diagonal.
 
   Args:
-    path: of the PNG file.
-    result: of one neighbourhood.
+    path: the PNG file to write.
+    result: the discordance of one neighbourhood, with its rank correlations.
   """
   matrix = result.correlation.copy()
   np.fill_diagonal(matrix, result.reliability)
@@ -45,15 +54,19 @@ def plot_correlation(path: pathlib.Path, result: Discordance) -> None:
     f"D = {result.value:.2f} [{low:.2f}, {high:.2f}]\nn = {result.num_members}"
     f" members{_say_failed(result.num_failed)}{_say_sigma(result)}"
   )
-  save_figure(fig, path)
+  at = "" if result.sigma is None else f" at sigma {result.sigma:g}"
+  caption = f"Rank correlations between the tasks' scores of the members{at}."
+  save_figure(fig, path, Caption(Topic.DIVERSITY, caption))
 
 
-def plot_overlap(path: pathlib.Path, overlap: Overlap) -> None:
-  """Draws what the best members of each pair of tasks share.
+def plot_overlap(path: pathlib.Path, overlap: Overlap, *, at: str = "") -> None:
+  """Draws the share of best members that each pair of tasks has in common.
 
   Args:
-    path: of the PNG file.
-    overlap: of the top-K sets; entries outside chance are framed.
+    path: the PNG file to write.
+    overlap: the overlap of the sets of the K best members; entries that chance
+      does not explain are framed.
+    at: which members these are, for the caption, such as " at sigma 0.01".
   """
   fig, ax = _make_square(len(overlap.names))
   shown = np.where(
@@ -64,7 +77,7 @@ def plot_overlap(path: pathlib.Path, overlap: Overlap) -> None:
     ax, 100 * shown, overlap.names, "Blues", (0, 100 * top), "{:.0f}"
   )
   outside = (overlap.share < overlap.low) | (overlap.share > overlap.high)
-  for row, column in zip(*np.nonzero(outside & ~np.isnan(shown)), strict=True):
+  for row, column in np.argwhere(outside & ~np.isnan(shown)).tolist():
     ax.add_patch(_frame(row, column))
   label = f"members in both top {overlap.k}, %\n(framed: outside chance)"
   fig.colorbar(image, ax=ax, shrink=0.8, label=label)
@@ -73,19 +86,26 @@ def plot_overlap(path: pathlib.Path, overlap: Overlap) -> None:
     f"by chance {100 * overlap.expected:.1f} % [{low:.1f}, {high:.1f}],"
     f" N = {overlap.num_members} members{_say_failed(max(overlap.num_failed))}"
   )
-  save_figure(fig, path)
+  caption = (
+    "Share of the best members of one task that are among the best of another"
+    f"{at}."
+  )
+  save_figure(fig, path, Caption(Topic.DIVERSITY, caption))
 
 
-def plot_rank_lines(path: pathlib.Path, lines: RankLines) -> None:
+def plot_rank_lines(
+  path: pathlib.Path, lines: RankLines, *, at: str = ""
+) -> None:
   """Draws each member's percentile rank over the tasks.
 
   The members that are best on one task each stand out, with a marker each.
 
   Args:
-    path: of the PNG file.
-    lines: of the members to draw.
+    path: the PNG file to write.
+    lines: percentile ranks of the members to draw.
+    at: which members these are, for the caption, such as " at sigma 0.01".
   """
-  fig, ax = make_axes(1, 1, width=2.6 + 1.0 * len(lines.names), height=3.6)
+  fig, ax = make_panel(2.6 + 1.0 * len(lines.names), 3.6)
   places = np.arange(len(lines.names))
   ax.plot(
     places, 100 * lines.percentiles.T, color="0.6", linewidth=0.5, alpha=0.6
@@ -114,17 +134,24 @@ def plot_rank_lines(path: pathlib.Path, lines: RankLines) -> None:
     ),
   )
   add_legend(ax, loc="upper left", bbox_to_anchor=(1, 1))
-  save_figure(fig, path)
+  caption = (
+    f"Percentile rank of each member on each task, one line per member{at}. Lines"
+    " that cross are members that are good at different tasks."
+  )
+  save_figure(fig, path, Caption(Topic.DIVERSITY, caption))
 
 
-def plot_clusters(path: pathlib.Path, embedding: Embedding) -> None:
+def plot_clusters(
+  path: pathlib.Path, embedding: Embedding, *, at: str = ""
+) -> None:
   """Draws members in the plane of their main differences, with clusters.
 
   Args:
-    path: of the PNG file.
-    embedding: of the members.
+    path: the PNG file to write.
+    embedding: the members in their two principal components, with clusters.
+    at: which members these are, for the caption, such as " at sigma 0.01".
   """
-  fig, ax = make_axes(1, 1, width=7.4, height=4.0)
+  fig, ax = make_panel(7.4, 4.0)
   for label, name in enumerate(embedding.cluster_names):
     points = embedding.points[embedding.labels == label]
     ax.plot(
@@ -145,13 +172,17 @@ def plot_clusters(path: pathlib.Path, embedding: Embedding) -> None:
     xlabel=f"first component, {first:.0f} % of the variance",
     ylabel=f"second component, {second:.0f} %",
     title=(
-      f"{verdict}: best silhouette {best:.2f}, of clouds up to {null:.2f}\n"
+      f"{verdict}: best silhouette {best:.2f}; shapeless clouds reach {null:.2f}\n"
       f"n = {len(embedding.members)} members"
       f"{_say_failed(embedding.num_failed)}"
     ),
   )
   add_legend(ax, loc="upper left", bbox_to_anchor=(1, 1), markerscale=1.6)
-  save_figure(fig, path)
+  caption = (
+    "Members by their scores on all tasks, in principal components and clusters"
+    f"{at}."
+  )
+  save_figure(fig, path, Caption(Topic.DIVERSITY, caption))
 
 
 def plot_discordance(
@@ -160,12 +191,13 @@ def plot_discordance(
   """Draws D against sigma, with intervals, and what noise alone would give.
 
   Args:
-    path: of the PNG file.
-    results: one per sigma, each with its sigma; a pooled one is drawn apart.
+    path: the PNG file to write.
+    results: one discordance for each sigma; one of all sigmas pooled, whose
+      sigma is None, is drawn apart.
   """
   alone = [one for one in results if one.sigma is not None]
   pooled = [one for one in results if one.sigma is None]
-  fig, ax = make_axes(1, 1, width=7.6, height=3.8)
+  fig, ax = make_panel(7.6, 3.8)
   if alone:
     _draw_by_sigma(ax, alone)
   for place, one in enumerate(pooled, start=len(alone)):
@@ -177,13 +209,13 @@ def plot_discordance(
       marker="x",
       capsize=3,
       linestyle="none",
-      label="pooled: sigmas that harm all\ntasks drag D down",
+      label="pooled: sigmas that harm all\ntasks pull D down",
     )
   bound = results[0].bound
   ax.axhline(1, color="0.6", linewidth=0.8, linestyle=(0, (5, 3)))
   ax.axhline(bound, color="black", linewidth=1.0, linestyle="-.")
   right = len(results) - 0.45
-  note = {"ha": "right", "va": "bottom", "fontsize": "x-small"}
+  note: Style = {"ha": "right", "va": "bottom", "fontsize": "x-small"}
   ax.text(right, bound, f"bound M/(M-1) = {bound:.2f}", **note)
   ax.text(right, 1, "unrelated", **note)
   ax.set_xticks(
@@ -197,10 +229,14 @@ def plot_discordance(
     ylim=(min([0.0, *clean]) - 0.02, 1.08 * max([bound, *clean])),
   )
   add_legend(ax, loc="upper left", bbox_to_anchor=(1, 1))
-  save_figure(fig, path)
+  caption = (
+    "Spectral discordance of the tasks' rankings of members at each sigma, with"
+    " intervals, its upper bound, and the floor that noise alone gives."
+  )
+  save_figure(fig, path, Caption(Topic.DIVERSITY, caption))
 
 
-def _draw_by_sigma(ax, alone: Sequence[Discordance]) -> None:
+def _draw_by_sigma(ax: Axes, alone: Sequence[Discordance]) -> None:
   """D, D without noise, and the floor, side by side at each sigma."""
   places = np.arange(len(alone))
   for one, place in zip(alone, places, strict=True):
@@ -244,22 +280,22 @@ def _draw_by_sigma(ax, alone: Sequence[Discordance]) -> None:
     markersize=4.5,
     linestyle=":",
     linewidth=1.4,
-    label="floor: D of like rankings, by noise",
+    label="floor: D that noise alone gives",
   )
 
 
-def _make_square(size):
-  return make_axes(1, 1, width=3.0 + 0.62 * size, height=1.6 + 0.5 * size)
+def _make_square(size: int) -> tuple[Figure, Axes]:
+  return make_panel(3.0 + 0.62 * size, 1.6 + 0.5 * size)
 
 
 def _draw_matrix(
-  ax,
+  ax: Axes,
   matrix: Float[np.ndarray, "M M"],
   names: Sequence[str],
   colours: str,
-  limits: tuple[float | int, float | int],
+  limits: tuple[float, float],
   pattern: str,
-):
+) -> AxesImage:
   """Draws a matrix with its numbers; NaN stays blank."""
   image = ax.imshow(matrix, cmap=colours, vmin=limits[0], vmax=limits[1])
   middle, reach = np.mean(limits), np.ptp(limits) / 2
@@ -288,14 +324,14 @@ def _draw_matrix(
   return image
 
 
-def _frame(row, column=None):
+def _frame(row: int, column: int | None = None) -> patches.Rectangle:
   corner = ((row if column is None else column) - 0.46, row - 0.46)
   return patches.Rectangle(
     corner, 0.92, 0.92, fill=False, edgecolor="black", linewidth=1.3
   )
 
 
-def _draw_task_axes(ax, embedding: Embedding):
+def _draw_task_axes(ax: Axes, embedding: Embedding) -> None:
   """An arrow per task towards the members that are strong in it."""
   reach = 0.8 * np.abs(embedding.points).max()
   length = np.linalg.norm(embedding.axes, axis=0).max()
@@ -309,8 +345,10 @@ def _draw_task_axes(ax, embedding: Embedding):
       (0, 0),
       arrowprops={"arrowstyle": "->", "color": "black", "linewidth": 0.9},
     )
+    x, y = 1.08 * end
     ax.text(
-      *(1.08 * end),
+      x,
+      y,
       name,
       fontsize="x-small",
       ha="left" if end[0] >= 0 else "right",

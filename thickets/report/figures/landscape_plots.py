@@ -11,20 +11,38 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 from matplotlib import cm, colors, ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from thickets.analysis import interpolation
 from thickets.analysis.interpolation import Explained
 from thickets.analysis.landscape import Landscape
 from thickets.errors import UserError
-from thickets.report.figures.style import add_legend, make_axes, save_figure
+from thickets.report.figures.captions import Caption, Topic
+from thickets.report.figures.style import (
+  Style,
+  add_legend,
+  make_panel,
+  save_figure,
+)
 
 _COLOURS = "cividis"
 _RESOLUTION = 161  # Places to a side of an interpolated background.
-_EDGE = {"markeredgecolor": "black", "linestyle": "", "zorder": 5}
-BASE_MARK = {"color": "black", "marker": "P", "markersize": 9, **_EDGE}
-BEST_MARK = {"color": "white", "marker": "*", "markersize": 14, **_EDGE}
-_FAILED = {"color": "#c0392b", "marker": "x", "markersize": 5, "linestyle": ""}
-_RING = {"color": "black", "linestyle": "--", "linewidth": 1.3, "zorder": 4}
+_EDGE: Style = {"markeredgecolor": "black", "linestyle": "", "zorder": 5}
+BASE_MARK: Style = {"color": "black", "marker": "P", "markersize": 9, **_EDGE}
+BEST_MARK: Style = {"color": "white", "marker": "*", "markersize": 14, **_EDGE}
+_FAILED: Style = {
+  "color": "#c0392b",
+  "marker": "x",
+  "markersize": 5,
+  "linestyle": "",
+}
+_RING: Style = {
+  "color": "black",
+  "linestyle": "--",
+  "linewidth": 1.3,
+  "zorder": 4,
+}
 
 
 def plot_slice(
@@ -36,21 +54,23 @@ def plot_slice(
   """Draws the scores of a grid of members, with contours of equal gain.
 
   Args:
-    path: of the PNG file.
-    landscape: of `slice_members`.
-    sigmas: rings at which a point lies as far out as a plain member.
+    path: the PNG file to write.
+    landscape: scores of the members that `landscape.slice_members` made.
+    sigmas: radii of the rings to draw; a point on a ring lies as far from the
+      base as a member of one term at that sigma.
 
   Raises:
-    UserError: if the members are no grid.
+    UserError: if the members do not form a grid.
   """
   x, y, shown = _grid(landscape)
-  fig, ax = make_axes(1, 1, width=6.8, height=5.9)
+  fig, ax = make_panel(6.8, 6.2)
   norm = _norm(shown)
   mesh = ax.pcolormesh(x, y, shown, cmap=_COLOURS, norm=norm, shading="nearest")
   bar = fig.colorbar(mesh, ax=ax, label=landscape.unit, extend="both")
-  levels = ticker.MaxNLocator(8).tick_values(-norm.vmax, norm.vmax)
-  levels = levels[np.abs(levels) <= norm.vmax]
-  bar.set_ticks(levels)
+  limit = colour_limit(shown)
+  levels = np.asarray(ticker.MaxNLocator(8).tick_values(-limit, limit))
+  levels = levels[np.abs(levels) <= limit]
+  bar.set_ticks(levels.tolist())
   _draw_contours(ax, x, y, shown, levels)
   _draw_rings(ax, sigmas, "as far out as a member at σ")
   for sigma in sigmas:
@@ -62,7 +82,7 @@ def plot_slice(
   ax.set(
     xlim=(x[0] - step_x / 2, x[-1] + step_x / 2),
     ylim=(y[0] - step_y / 2, y[-1] + step_y / 2),
-    xlabel="coefficient of the first noise direction, units of a weight",
+    xlabel="coefficient of the first noise direction, in the units of a weight",
     ylabel="coefficient of the second",
   )
   ax.set_box_aspect(1)
@@ -73,7 +93,11 @@ def plot_slice(
     "contours: bold at the base's score, dashed where worse; not smoothed",
   )
   _legend_below(ax)
-  save_figure(fig, path)
+  caption = (
+    f"A slice through weight space of {landscape.task}: members on a grid that two"
+    " noise directions span, coloured by their gain over the base, not smoothed."
+  )
+  save_figure(fig, path, Caption(Topic.LANDSCAPE, caption))
 
 
 def plot_projection(
@@ -85,17 +109,121 @@ def plot_projection(
   """Draws members as seen on a random plane, after Fig. 2 of the paper.
 
   Args:
-    path: of the PNG file.
-    landscape: of `project_members`.
-    explained: how much of the scores' variance the plane explains, printed; its
-      bandwidth draws the background. Without it the figure says that this was
-      not measured.
+    path: the PNG file to write.
+    landscape: scores of members at the places that `project_members` gives.
+    explained: how much of the scores' variance the plane explains. The title
+      says so, and the background is smoothed with its bandwidth; without it the
+      title says that this was not measured.
 
   Raises:
     UserError: if fewer than three members have a score.
   """
-  fig, ax = make_axes(1, 1, width=7.0, height=7.0)
+  fig, ax = make_panel(7.0, 7.0)
   norm = _norm(landscape.shown)
+  _draw_background(ax, landscape, explained, norm)
+  _scatter(ax, landscape, norm)
+  distance = float(np.hypot(*landscape.coordinates.T).mean())
+  _draw_rings(ax, [distance], f"mean distance in the plane, {distance:.3g}")
+  mark_base(ax)
+  mark_best(ax, landscape)
+  ax.set(
+    xlabel="noise along a random unit vector, in the units of a weight",
+    ylabel="noise along a second one, at right angles to it",
+  )
+  _set_title(
+    ax,
+    f"{landscape.task}: {len(landscape.members)} members on a random plane"
+    " (background: mean of neighbours)",
+    describe_noise(landscape),
+    _describe_plane(landscape, distance),
+    *_describe_explained(explained),
+  )
+  _add_colour_bar(fig, ax, landscape.unit, norm)
+  _legend_below(ax)
+  caption = (
+    f"Members on a random plane of {landscape.task}, coloured by their gain over"
+    " the base. The background is the mean of neighbours in the plane; the title"
+    " says whether it means anything."
+  )
+  save_figure(fig, path, Caption(Topic.LANDSCAPE, caption))
+
+
+def colour_limit(shown: Float[np.ndarray, "..."]) -> float:
+  """Returns the 98 % quantile of |gain|, at which a scale of colours ends.
+
+  It is no maximum, so that single members do not set the scale.
+
+  Args:
+    shown: gains in any unit; NaN marks a failed member.
+  """
+  sizes = np.abs(shown[~np.isnan(shown)])
+  limit = float(np.quantile(sizes, 0.98)) if len(sizes) else 0.0
+  return limit or float(sizes.max(initial=0.0)) or 1.0
+
+
+def make_places(
+  landscape: Landscape,
+) -> tuple[Float[np.ndarray, " X"], Float[np.ndarray, "G 2"]]:
+  """Returns the axis of a square around all members, and its G = X² places."""
+  half = 1.05 * float(np.abs(landscape.coordinates).max())
+  axis = np.linspace(-half, half, _RESOLUTION)
+  return axis, np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+
+
+def mark_base(ax: Axes) -> None:
+  """Marks the base, which lies at the origin."""
+  ax.plot(0, 0, **BASE_MARK, label="base")
+
+
+def mark_best(ax: Axes, landscape: Landscape) -> None:
+  """Marks the member with the highest score; of several, the first."""
+  if not landscape.failed.all():
+    best = int(np.nanargmax(landscape.scores))
+    label = f"best on these prompts, {100 * landscape.scores[best]:.1f} %"
+    ax.plot(*landscape.coordinates[best], **BEST_MARK, label=label)
+
+
+def describe_noise(landscape: Landscape) -> str:
+  """Says how many prompts there are, and how well one member's gain is known."""
+  errors = landscape.shown_errors[~np.isnan(landscape.shown_errors)]
+  count = f"n = {landscape.num_prompts} prompts"
+  if not len(errors):
+    return f"{count}, standard error unknown"
+  unit = "% of the base" if landscape.is_relative else "points"
+  median = np.median(errors)
+  return f"{count}; standard error of one member's gain: {median:.2g} {unit}"
+
+
+def _grid(
+  landscape: Landscape,
+) -> tuple[
+  Float[np.ndarray, " X"], Float[np.ndarray, " Y"], Float[np.ndarray, "Y X"]
+]:
+  """Returns the axes [X] and [Y] of a slice, and its gains [Y, X]."""
+  x, y = (np.unique(column) for column in landscape.coordinates.T)
+  expected = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+  if min(len(x), len(y)) < 2 or not np.array_equal(
+    expected, landscape.coordinates
+  ):
+    raise UserError(
+      f"members of the slice of task {landscape.task!r} must be a grid, row by"
+      " row, as slice_members makes it; got other coordinates."
+    )
+  return x, y, landscape.shown.reshape(len(y), len(x))
+
+
+def _norm(shown: Float[np.ndarray, "..."]) -> colors.Normalize:
+  limit = colour_limit(shown)
+  return colors.Normalize(-limit, limit)
+
+
+def _draw_background(
+  ax: Axes,
+  landscape: Landscape,
+  explained: Explained | None,
+  norm: colors.Normalize,
+) -> None:
+  """Draws the mean of neighbours in the plane, bold where it equals the base."""
   x, places = make_places(landscape)
   background = interpolation.interpolate(
     landscape.coordinates,
@@ -111,95 +239,29 @@ def plot_projection(
     norm=norm,
   )
   _draw_contours(ax, x, x, background, np.zeros(1))
-  _scatter(ax, landscape, norm)
-  distance = float(np.hypot(*landscape.coordinates.T).mean())
-  _draw_rings(ax, [distance], f"mean distance in the plane, {distance:.3g}")
-  mark_base(ax)
-  mark_best(ax, landscape)
-  ax.set(
-    xlabel="noise along a random unit vector, units of a weight",
-    ylabel="along a second, at right angles",
-  )
-  _set_title(
-    ax,
-    f"{landscape.task}: {len(landscape.members)} members on a random plane"
-    " (background: mean of neighbours)",
-    describe_noise(landscape),
-    _describe_plane(landscape, distance),
-    *_describe_explained(explained),
-  )
+
+
+def _add_colour_bar(
+  fig: Figure, ax: Axes, label: str, norm: colors.Normalize
+) -> None:
+  """Adds a bar that says what the colours mean, with a line at the base."""
   bar = fig.colorbar(
     cm.ScalarMappable(norm, _COLOURS),
     ax=ax,
-    label=landscape.unit,
+    label=label,
     extend="both",
     shrink=0.8,
   )
   bar.ax.axhline(0, color="black", linewidth=1)
-  _legend_below(ax)
-  save_figure(fig, path)
 
 
-def colour_limit(shown: Float[np.ndarray, "..."]) -> float:
-  """The 98 % quantile of |gain|: single members do not set a scale of colours."""
-  sizes = np.abs(shown[~np.isnan(shown)])
-  limit = float(np.quantile(sizes, 0.98)) if len(sizes) else 0.0
-  return limit or float(sizes.max(initial=0.0)) or 1.0
-
-
-def make_places(
-  landscape: Landscape,
-) -> tuple[Float[np.ndarray, " X"], Float[np.ndarray, "G 2"]]:
-  """The one axis of a square around all members, and its places, G = X²."""
-  half = 1.05 * float(np.abs(landscape.coordinates).max())
-  axis = np.linspace(-half, half, _RESOLUTION)
-  return axis, np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-
-
-def mark_base(ax) -> None:
-  """Marks the origin."""
-  ax.plot(0, 0, **BASE_MARK, label="base")
-
-
-def mark_best(ax, landscape: Landscape) -> None:
-  """Marks the member of the highest score; the first of several."""
-  if not landscape.failed.all():
-    best = int(np.nanargmax(landscape.scores))
-    label = f"best on these prompts, {100 * landscape.scores[best]:.1f} %"
-    ax.plot(*landscape.coordinates[best], **BEST_MARK, label=label)
-
-
-def describe_noise(landscape: Landscape) -> str:
-  """How many prompts, and how well the gain of one member is known."""
-  errors = landscape.shown_errors[~np.isnan(landscape.shown_errors)]
-  count = f"n = {landscape.num_prompts} prompts"
-  if not len(errors):
-    return f"{count}, standard error unknown"
-  unit = "% of the base" if landscape.is_relative else "points"
-  median = np.median(errors)
-  return f"{count}; standard error of one member's gain: {median:.2g} {unit}"
-
-
-def _grid(landscape):
-  """Axes [X] and [Y] and the colours [Y, X] of a slice."""
-  x, y = (np.unique(column) for column in landscape.coordinates.T)
-  expected = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-  if min(len(x), len(y)) < 2 or not np.array_equal(
-    expected, landscape.coordinates
-  ):
-    raise UserError(
-      f"members of the slice of task {landscape.task!r} must be a grid, row by"
-      " row, as slice_members makes it; got other coordinates."
-    )
-  return x, y, landscape.shown.reshape(len(y), len(x))
-
-
-def _norm(shown) -> colors.Normalize:
-  limit = colour_limit(shown)
-  return colors.Normalize(-limit, limit)
-
-
-def _draw_contours(ax, x, y, shown, levels) -> None:
+def _draw_contours(
+  ax: Axes,
+  x: Float[np.ndarray, " X"],
+  y: Float[np.ndarray, " Y"],
+  shown: Float[np.ndarray, "Y X"],
+  levels: Float[np.ndarray, " L"],
+) -> None:
   """Solid where better than the base, dashed where worse, bold at the base."""
   low, high = (
     np.nanmin(shown, initial=np.inf),
@@ -218,21 +280,21 @@ def _draw_contours(ax, x, y, shown, levels) -> None:
     )
 
 
-def _draw_rings(ax, radii, label: str) -> None:
+def _draw_rings(ax: Axes, radii: Sequence[float], label: str) -> None:
   angles = np.linspace(0, 2 * np.pi, 181)
   for index, radius in enumerate(radii):
     ring = radius * np.cos(angles), radius * np.sin(angles)
     ax.plot(*ring, **_RING, label=None if index else label)
 
 
-def _write(ax, height: float | int, text: str) -> None:
+def _write(ax: Axes, height: float, text: str) -> None:
   box = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8}
   ax.text(
     0, height, text, ha="center", va="center", fontsize=7, bbox=box, zorder=6
   )
 
 
-def _scatter(ax, landscape, norm) -> None:
+def _scatter(ax: Axes, landscape: Landscape, norm: colors.Normalize) -> None:
   """Members, with the sign of the gain in the direction of the marker."""
   signs = np.sign(landscape.shown)
   groups = ((1, "^", "better"), (0, "o", "as good"), (-1, "v", "worse"))
@@ -254,13 +316,13 @@ def _scatter(ax, landscape, norm) -> None:
   _mark_failed(ax, landscape)
 
 
-def _mark_failed(ax, landscape) -> None:
+def _mark_failed(ax: Axes, landscape: Landscape) -> None:
   if landscape.failed.any():
     places = landscape.coordinates[landscape.failed]
     ax.plot(*places.T, **_FAILED, label=f"failed ({len(places)})")
 
 
-def _describe_plane(landscape, distance: float) -> str:
+def _describe_plane(landscape: Landscape, distance: float) -> str:
   if landscape.norms is None:
     return "Members side by side here are not side by side in weight space."
   norm = float(landscape.norms.mean())
@@ -270,7 +332,7 @@ def _describe_plane(landscape, distance: float) -> str:
   )
 
 
-def _describe_explained(explained) -> tuple[str, ...]:
+def _describe_explained(explained: Explained | None) -> tuple[str, ...]:
   if explained is None:
     return (
       "How much of the scores' variance the plane explains: not measured.",
@@ -290,9 +352,9 @@ def _describe_explained(explained) -> tuple[str, ...]:
   )
 
 
-def _set_title(ax, *lines: str) -> None:
+def _set_title(ax: Axes, *lines: str) -> None:
   ax.set_title("\n".join(lines), loc="left", fontsize="small")
 
 
-def _legend_below(ax) -> None:
+def _legend_below(ax: Axes) -> None:
   add_legend(ax, loc="upper center", bbox_to_anchor=(0.5, -0.11), ncols=3)

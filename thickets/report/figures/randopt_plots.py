@@ -10,21 +10,40 @@ from jaxtyping import Float
 from matplotlib import ticker
 
 from thickets.members import Member
+from thickets.report.figures.captions import Caption, Topic
 from thickets.report.figures.style import (
   BASE,
+  Style,
   add_legend,
-  make_axes,
+  make_panel,
   save_figure,
 )
 
-_VOTE = {"color": "#a87c00", "linestyle": "-", "marker": "o"}
-_RANDOM = {"color": "#e9967a", "linestyle": "--", "marker": "s"}
-_SAMPLES = {"color": "#1f5fa8", "linestyle": ":", "marker": "^"}
+_VOTE: Style = {"color": "#a87c00", "linestyle": "-", "marker": "o"}
+_RANDOM: Style = {"color": "#e9967a", "linestyle": "--", "marker": "s"}
+_SAMPLES: Style = {"color": "#1f5fa8", "linestyle": ":", "marker": "^"}
 _CURVES = {
   "vote": ("vote of the best K members", _VOTE),
   "random": ("vote of K random members", _RANDOM),
   "samples": ("self-consistency of the base", _SAMPLES),
 }
+
+_SCORES_CAPTION = Caption(
+  Topic.SUMMARY,
+  "Score of each member on the prompts of selection, by sigma; the dashed line is"
+  " the base.",
+)
+_VOTE_CAPTION = Caption(
+  Topic.SUMMARY,
+  "Accuracy against the number of votes K on prompts that chose nothing, with"
+  " 95 % intervals: the best members, random members, and the base's own samples"
+  " (self-consistency).",
+)
+_SELECTION_CAPTION = Caption(
+  Topic.SUMMARY,
+  "Score on the prompts of selection against the score on unseen prompts: how"
+  " much is left of what the members were chosen for.",
+)
 
 
 def draw_randopt(
@@ -39,7 +58,7 @@ def draw_randopt(
     workdir: the run directory.
     members: [P] the population.
     scores: [P] mean scores on the prompts of selection.
-    results: the contents of `results.json`.
+    results: the contents of results.json.
   """
   if jax.process_index():
     return
@@ -59,13 +78,14 @@ def plot_scores(
   """Draws every member's score at its sigma, with the base marked.
 
   Args:
-    path: of the PNG file.
-    sigmas: [P] of the members.
-    scores: [P] on the prompts of selection; failures are left out, and counted.
-    results: the contents of `results.json`.
+    path: the PNG file to write.
+    sigmas: [P] the sigma of each member.
+    scores: [P] the score of each member on the prompts of selection; NaN marks a
+      failure, which is left out and counted.
+    results: the contents of results.json.
   """
   groups = results["population"]["by_sigma"]
-  fig, ax = make_axes(1, 1, width=2.6 + 1.1 * len(groups), height=3.4)
+  fig, ax = make_panel(2.6 + 1.1 * len(groups), 3.4)
   for place, group in enumerate(groups):
     values = np.sort(scores[(sigmas == group["sigma"]) & np.isfinite(scores)])
     # A fixed spread in place of a random one, so that runs look the same.
@@ -86,7 +106,7 @@ def plot_scores(
         place + 0.3,
         color="black",
         linewidth=1.4,
-        label=None if ax.collections else "mean of members",
+        label="" if ax.collections else "mean of members",
       )
   base = 100 * results["population"]["base_score"]
   ax.axhline(base, **BASE, label=f"base {base:.1f}")
@@ -97,17 +117,17 @@ def plot_scores(
     xlim=(-0.6, len(groups) - 0.4),
   )
   add_legend(ax, loc="upper left", bbox_to_anchor=(1, 1))
-  save_figure(fig, path)
+  save_figure(fig, path, _SCORES_CAPTION)
 
 
 def plot_curves(path: pathlib.Path, results: Mapping[str, Any]) -> None:
   """Draws accuracy against K for members, random members and the base's own.
 
   Args:
-    path: of the PNG file.
-    results: the contents of `results.json`.
+    path: the PNG file to write.
+    results: the contents of results.json.
   """
-  fig, ax = make_axes(1, 1, width=6.4, height=3.6)
+  fig, ax = make_panel(6.4, 3.6)
   for name, curve in results["curves"].items():
     label, style = _CURVES[name]
     k = np.arange(1, len(curve) + 1)
@@ -133,17 +153,17 @@ def plot_curves(path: pathlib.Path, results: Mapping[str, Any]) -> None:
   ax.minorticks_off()
   ax.xaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
   add_legend(ax, loc="upper left", bbox_to_anchor=(1, 1))
-  save_figure(fig, path)
+  save_figure(fig, path, _VOTE_CAPTION)
 
 
 def plot_selection(path: pathlib.Path, results: Mapping[str, Any]) -> None:
-  """Draws what selection promised of members against what they reach.
+  """Draws members' scores in selection against those on unseen prompts.
 
   Args:
-    path: of the PNG file.
-    results: the contents of `results.json`.
+    path: the PNG file to write.
+    results: the contents of results.json.
   """
-  fig, ax = make_axes(1, 1, width=5.6, height=3.6)
+  fig, ax = make_panel(5.6, 3.6)
   groups = (
     ("random", "random members", "s", "#e9967a"),
     ("chosen", "chosen members", "o", "#a87c00"),
@@ -164,13 +184,13 @@ def plot_selection(path: pathlib.Path, results: Mapping[str, Any]) -> None:
   )
   limits = [*ax.get_xlim(), *ax.get_ylim()]
   ends = (min(limits), max(limits))
-  ax.plot(ends, ends, color="0.6", linewidth=0.8, zorder=0, label="as promised")
+  ax.plot(ends, ends, color="0.6", linewidth=0.8, zorder=0, label="same score")
   ax.set(
     xlabel=f"score on the {results['num_select']} prompts of selection, %",
     ylabel=f"score on {results['num_judge']} unseen prompts, %",
   )
   add_legend(ax, loc="upper left", bbox_to_anchor=(1, 1))
-  save_figure(fig, path)
+  save_figure(fig, path, _SELECTION_CAPTION)
 
 
 def _pairs(rows: Sequence[Mapping[str, Any]]) -> tuple[list, list]:

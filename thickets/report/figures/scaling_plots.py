@@ -1,47 +1,53 @@
-"""Figures of ladders and of budgets."""
+"""The figures of a ladder: what changes with size and with training."""
 
 import itertools
-import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import ticker
+from matplotlib.axes import Axes
 
 from thickets.analysis import claims
-from thickets.analysis.intervals import Estimate
-from thickets.analysis.scaling import LadderPoint
+from thickets.analysis.scaling import Estimate, Point
+from thickets.report.figures.captions import Caption, Topic
 from thickets.report.figures.style import (
   BASE,
   CHOSEN,
   ENSEMBLE,
   TRUTH,
+  Style,
   add_legend,
-  make_axes,
+  make_panels,
   save_figure,
 )
 
 # Told apart in greyscale by marker and line style.
-_LEVELS = (
+LEVELS: tuple[Style, ...] = (
   {"color": "#1f5fa8", "marker": "o", "linestyle": "-"},
   {"color": "#c0392b", "marker": "s", "linestyle": "--"},
   {"color": "#2c2c2c", "marker": "^", "linestyle": ":"},
   {"color": "#d4a017", "marker": "D", "linestyle": "-."},
 )
-_MARKS = {"markersize": 4, "linewidth": 1.1, "capsize": 2, "elinewidth": 0.8}
+ERROR_BARS: Style = {
+  "markersize": 4,
+  "linewidth": 1.1,
+  "capsize": 2,
+  "elinewidth": 0.8,
+}
 
 
-def plot_ladder(path: pathlib.Path, points: Sequence[LadderPoint]) -> None:
-  """Density, discordance and gains against size, and density against loss.
+def plot_ladder(path: pathlib.Path, points: Sequence[Point]) -> None:
+  """Draws density, discordance and gains against size, and density against loss.
 
   Args:
-    path: of the PNG file.
-    points: of `scaling.read_ladder` or `scaling.load_points`.
+    path: the PNG file to write.
+    points: the models of the ladder, by `scaling.read_ladder` or
+      `scaling.load_points`.
   """
   final = claims.final_points(points)
   several = [p for p in points if p.manners == "several" and p.is_trained]
-  fig, axes = make_axes(2, 2, width=9.8, height=7.4)
+  fig, axes = make_panels(2, 2, width=9.8, height=7.4)
   _draw_levels(axes[0, 0], final, _size, lambda p: p.density["corrected"])
   steps = final[0].step if final else 0
   axes[0, 0].set(
@@ -61,49 +67,38 @@ def plot_ladder(path: pathlib.Path, points: Sequence[LadderPoint]) -> None:
     title="Density on new prompts, all trained stages",
   )
   axes[0, 1].invert_xaxis()
-  _draw_levels(
-    axes[1, 0],
-    final,
-    _size,
-    lambda p: [r and r.discordance for r in p.rankings],
-  )
-  for level, style in zip(_levels(final), itertools.cycle(_LEVELS)):
-    found = [
-      (p.num_weights, r.floor) for p in final if (r := p.rankings[level])
-    ]
-    if found:
-      axes[1, 0].plot(
-        *zip(*found, strict=True), "_", color=style["color"], markersize=9
-      )
-  axes[1, 0].axhline(1, **BASE)
-  axes[1, 0].set(
-    ylabel="spectral discordance D",
-    title="Discordance (– floor: one ranking, and noise)",
-  )
+  _draw_discordance(axes[1, 0], final)
   scratch = [p for p in points if p.manners == "several" and not p.is_trained]
   _draw_gains(axes[1, 1], final, scratch)
   for ax in (axes[0, 0], axes[1, 0], axes[1, 1]):
     ax.set_xscale("log")
     ax.set_xlabel("weights of the model")
   fig.suptitle(_count(points), fontsize="medium")
-  save_figure(fig, path)
+  caption = (
+    "Density, discordance and gains of RandOpt against the size of the model, and"
+    " density against the loss of all trained stages, with 95 % intervals."
+  )
+  save_figure(fig, path, Caption(Topic.SUMMARY, caption))
 
 
 def plot_manners(
-  path: pathlib.Path, points: Sequence[LadderPoint], several: str, one: str
+  path: pathlib.Path, points: Sequence[Point], several: str, one: str
 ) -> None:
-  """Vote gain and density against base accuracy, by diversity of the text.
+  """Draws the vote's gain and the density against the base's accuracy.
+
+  Two rungs are compared that differ in the diversity of their text alone.
 
   Args:
-    path: of the PNG file.
-    points: of `scaling.read_ladder` or `scaling.load_points`.
+    path: the PNG file to write.
+    points: the models of the ladder, by `scaling.read_ladder` or
+      `scaling.load_points`.
     several: name of the rung whose text answers in several manners.
-    one: name of the rung whose text answers in one.
+    one: name of the rung whose text answers in a single manner.
   """
-  fig, (axes,) = make_axes(1, 2, width=9.8, height=3.9)
+  fig, (axes,) = make_panels(1, 2, width=9.8, height=3.9)
   for name, style, label in (
-    (several, _LEVELS[0], "several manners"),
-    (one, _LEVELS[1], "one manner"),
+    (several, LEVELS[0], "several manners"),
+    (one, LEVELS[1], "one manner"),
   ):
     found = [p for p in points if p.rung == name]
     x = [100 * p.accuracy("base") for p in found]
@@ -135,83 +130,41 @@ def plot_manners(
   for ax in axes.flat:
     add_legend(ax)
   fig.suptitle(f"{_count(points)}; one training each", fontsize="medium")
-  save_figure(fig, path)
-
-
-def plot_budgets(
-  path: pathlib.Path,
-  rows: Sequence[Mapping[str, Any]],
-  *,
-  task: str,
-  base: float,
-) -> None:
-  """Accuracy of the vote against N, K/N and the prompts that choose.
-
-  Args:
-    path: of the PNG file.
-    rows: by `votes.Budget.describe`.
-    task: name, for the title.
-    base: the base's accuracy on the same prompts.
-  """
-  fig, (axes,) = make_axes(1, 3, width=12.0, height=3.9)
-  most = max(row["num_select"] for row in rows)
-  whole = [row for row in rows if row["num_select"] == most]
-  sizes = sorted({row["population"] for row in whole})
-  shares = (0.02, 0.1, 0.5, 1.0)
-  for share, style in zip(shares, _LEVELS, strict=True):
-    found = [_nearest_share(whole, size, share) for size in sizes]
-    _draw_budgets(axes[0], sizes, found, style, f"K/N = {share:g}")
-  axes[0].set(xscale="log", xlabel="population N", title="Population")
-  axes[0].set_xticks(sizes)
-  for size, style in zip(sizes[-4:], _LEVELS, strict=False):
-    found = [row for row in whole if row["population"] == size]
-    x = [row["top_k"] / size for row in found]
-    _draw_budgets(axes[1], x, found, style, f"N = {size}")
-  axes[1].set(xscale="log", xlabel="K/N", title="Share that votes")
-  largest = [row for row in rows if row["population"] == sizes[-1]]
-  counts = sorted({row["num_select"] for row in largest})
-  for share, style in zip(shares[:3], _LEVELS, strict=False):
-    found = [
-      _nearest_share(
-        [row for row in largest if row["num_select"] == count], sizes[-1], share
-      )
-      for count in counts
-    ]
-    _draw_budgets(axes[2], counts, found, style, f"K/N = {share:g}")
-  axes[2].set(
-    xscale="log",
-    xlabel="prompts that choose",
-    title=f"Selection, N = {sizes[-1]}",
+  caption = (
+    "Gain of the vote and density against the base's accuracy, of two rungs that"
+    " differ in the diversity of their text alone, with 95 % intervals."
   )
-  axes[2].set_xticks(counts)
-  for ax in axes.flat:
-    ax.axhline(100 * base, **BASE, label=f"base {100 * base:.1f}")
-    ax.xaxis.set_minor_formatter(ticker.NullFormatter())
-    ax.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
-    ax.set_ylabel("% right by vote")
-    add_legend(ax)
-  first = rows[0]
-  fig.suptitle(
-    f"{task}: votes judged on {first['num_judge']} prompts, chosen on up to"
-    f" {most}; bars: standard deviation over {max(r['num_draws'] for r in rows)}"
-    " resampled populations",
-    fontsize="medium",
-  )
-  save_figure(fig, path)
+  save_figure(fig, path, Caption(Topic.SUMMARY, caption))
 
 
-def _size(point: LadderPoint) -> float:
+def _size(point: Point) -> float:
   return float(point.num_weights)
 
 
-def _levels(points) -> range:
+def _levels(points: Sequence[Point]) -> range:
   return range(len(points[0].norms) if points else 0)
 
 
-def _draw_levels(ax, points, x, read, *, connect=True) -> None:
-  """One line for each level of sigma; rungs share relative norms."""
+def _draw_levels(
+  ax: Axes,
+  points: Sequence[Point],
+  x: Callable[[Point], float],
+  read: Callable[[Point], Sequence[Estimate | None]],
+  *,
+  connect: bool = True,
+) -> None:
+  """Draws one line for each level of sigma; rungs share relative norms.
+
+  Args:
+    ax: the panel.
+    points: the models to draw.
+    x: where a model stands on the horizontal axis.
+    read: the estimates of a model, one for each level of sigma, None where it
+      has none.
+    connect: whether a line joins the models of one level.
+  """
   levels = _levels(points)
-  for level, style in zip(levels, itertools.cycle(_LEVELS)):
+  for level, style in zip(levels, itertools.cycle(LEVELS)):
     found = [
       (x(p), estimate)
       for p in points
@@ -220,9 +173,8 @@ def _draw_levels(ax, points, x, read, *, connect=True) -> None:
     if not found:
       continue
     norm = np.median([p.norms[level] for p in points])
-    shift = 1 + 0.03 * (
-      level - (len(levels) - 1) / 2
-    )  # So that bars stay apart.
+    # So that bars stay apart.
+    shift = 1 + 0.03 * (level - (len(levels) - 1) / 2)
     _errorbar(
       ax,
       [shift * place for place, _ in found],
@@ -234,7 +186,29 @@ def _draw_levels(ax, points, x, read, *, connect=True) -> None:
     add_legend(ax)
 
 
-def _draw_gains(ax, final, scratch) -> None:
+def _draw_discordance(ax: Axes, final: Sequence[Point]) -> None:
+  """Draws D against size, and as dashes what noise alone would make of it."""
+  _draw_levels(
+    ax, final, _size, lambda p: [r and r.discordance for r in p.rankings]
+  )
+  for level, style in zip(_levels(final), itertools.cycle(LEVELS)):
+    found = [
+      (p.num_weights, r.floor) for p in final if (r := p.rankings[level])
+    ]
+    if found:
+      ax.plot(
+        *zip(*found, strict=True), "_", color=style["color"], markersize=9
+      )
+  ax.axhline(1, **BASE)
+  ax.set(
+    ylabel="spectral discordance D",
+    title="Discordance (dashes: the floor, which noise alone gives)",
+  )
+
+
+def _draw_gains(
+  ax: Axes, final: Sequence[Point], scratch: Sequence[Point]
+) -> None:
   lines = (
     (final, "vote", {"color": ENSEMBLE["color"], "marker": "s"}, "vote"),
     (final, "best", {"color": CHOSEN["color"], "marker": "o"}, "best member"),
@@ -264,9 +238,14 @@ def _draw_gains(ax, final, scratch) -> None:
 
 
 def _errorbar(
-  ax, x, estimates: Sequence[Estimate], style, label: str, unit: float | int = 1
+  ax: Axes,
+  x: Sequence[float],
+  estimates: Sequence[Estimate],
+  style: Mapping[str, Any],
+  label: str,
+  unit: float = 1,
 ) -> None:
-  """Points with their intervals."""
+  """Draws estimates with their intervals, times `unit`."""
   values = np.array([[e.value, e.low, e.high] for e in estimates])
   if not len(values):
     return
@@ -277,31 +256,12 @@ def _errorbar(
     yerr=[np.maximum(value - low, 0), np.maximum(high - value, 0)],
     label=label,
     **style,
-    **_MARKS,
+    **ERROR_BARS,
   )
 
 
-def _draw_budgets(ax, x, rows, style, label: str) -> None:
-  ax.errorbar(
-    x,
-    [100 * row["accuracy"] for row in rows],
-    yerr=[100 * row["spread"] for row in rows],
-    label=label,
-    **style,
-    **_MARKS,
-  )
-
-
-def _nearest_share(rows, size, share) -> Mapping[str, Any]:
-  """The row of a population whose K/N is nearest on a log scale."""
-  found = [row for row in rows if row["population"] == size]
-  return min(
-    found, key=lambda row: abs(math.log(row["top_k"] / size) - math.log(share))
-  )
-
-
-def _count(points: Sequence[LadderPoint]) -> str:
-  """What the points are of, and how many."""
+def _count(points: Sequence[Point]) -> str:
+  """Says how many pretrainings, models, tasks, prompts and members there are."""
   first = next(iter(points[-1].tasks.values()))
   members = {row["num_members"] for row in first["density"]}
   margins = sorted({row["margin"] for row in first["density"]})

@@ -1,69 +1,95 @@
-"""The figures of a signals run."""
+"""All figures of a run on 1-D signals, as its directory holds them."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
+from thickets.analysis.signals_results import JudgedPredictions
 from thickets.report.figures import signals_plots
+from thickets.report.figures.signals_plots import RollOuts
 from thickets.search import ensemble
 from thickets.tasks import signals
 
 _NUM_SIGNALS = 3  # Rows of the roll-out figure, where signals differ.
 
 
-def draw(config, batch, members, scores, judged, results, folder) -> None:
-  """Draws roll-outs, bars, histogram and curves into the run's folder.
+def draw_signals(
+  folder: pathlib.Path,
+  results: Mapping[str, Any],
+  judged: JudgedPredictions,
+  *,
+  context: Float[np.ndarray, "Q C"],
+  sigmas: Float[np.ndarray, " P"],
+  scores: Float[np.ndarray, " P"],
+  setting: str,
+  is_single: bool,
+) -> None:
+  """Draws roll-outs, bars, the histogram and the curves of a run.
 
   Args:
-    config: of the run.
-    batch: the prompts of judging.
-    members: [P] the population.
-    scores: [P] on the prompts of selection.
-    judged: a `signals_results.JudgedPredictions`.
-    results: the contents of `results.json`.
-    folder: the `directory.Run`.
+    folder: where the PNG files go, made if it is missing.
+    results: the contents of results.json.
+    judged: the answers on the prompts of judging.
+    context: [Q, C] what the model is given of each signal of judging.
+    sigmas: [P] the sigma of each member.
+    scores: [P] the score of each member on the prompts of selection, which is
+      the negative mean squared error; NaN marks a failure.
+    setting: what the base was trained on and what it is asked, for titles, such
+      as "mixed → one_line".
+    is_single: whether all signals of the task are copies of one.
   """
-  task, primary_k = config.task, config.ensemble.top_k
-  setting = f"{config.pretraining.family} → {task.family}"
-  if not config.pretraining.num_steps:
-    setting = f"untrained → {task.family}"
-  selecting = f"{task.num_select} signals of selection"
-  judging = f"{task.num_judge} signals of judging"
-  if signals.is_single(task.family):
+  primary_k, size = results["primary_k"], len(scores)
+  selecting = f"{results['num_select']} signals of selection"
+  judging = f"{results['num_judge']} signals of judging"
+  if is_single:
     selecting = judging = "a single signal"
-  num_rows = 1 if signals.is_single(task.family) else _NUM_SIGNALS
-  num_rows = min(num_rows, task.num_judge)
-  x = signals.GRID_START + signals.GRID_STEP * np.arange(
-    task.context + task.horizon
-  )
-  chosen = judged.of(judged.plan.chosen[:primary_k])
+  num_rows = min(1 if is_single else _NUM_SIGNALS, len(context))
   signals_plots.plot_roll_outs(
-    folder.workdir / "figures" / "roll_outs.png",
-    x_context=x[: task.context],
-    context_QC=np.asarray(batch["context"])[:num_rows],
-    x_target=x[task.context :],
-    target_QT=judged.target[:num_rows],
-    base_QT=judged.base[:num_rows],
-    random_PQT=judged.of(judged.plan.shown)[:, :num_rows],
-    chosen_KQT=chosen[:, :num_rows],
-    ensemble_QT=ensemble.mean_ensemble(chosen)[:num_rows],
+    folder / "roll_outs.png",
+    _select_roll_outs(judged, context, primary_k, num_rows),
   )
   signals_plots.plot_bars(
-    folder.workdir / "figures" / "bars.png",
+    folder / "bars.png",
     results["table"],
-    title=f"{setting}: {judging}, N={len(members)}",
+    title=f"{setting}: {judging}, N={size}",
   )
-  errors = -scores
-  sigmas = np.array([member.sigma for member in members])
   signals_plots.plot_score_histogram(
-    folder.workdir / "figures" / "histogram.png",
-    {float(sigma): errors[sigmas == sigma] for sigma in np.unique(sigmas)},
+    folder / "histogram.png",
+    {float(sigma): -scores[sigmas == sigma] for sigma in np.unique(sigmas)},
     -judged.base_select_score,
     title=f"{setting}: {selecting}",
   )
   signals_plots.plot_curves(
-    folder.workdir / "figures" / "curves.png",
+    folder / "curves.png",
     results["ensemble_by_k"],
     results["ensemble_by_n"],
     base=results["table"][0]["judge_mse"],
-    population_size=len(members),
+    population_size=size,
     primary_k=primary_k,
+  )
+
+
+def _select_roll_outs(
+  judged: JudgedPredictions,
+  context: Float[np.ndarray, "Q C"],
+  primary_k: int,
+  num_rows: int,
+) -> RollOuts:
+  """Returns the answers of base, members and ensemble on the first signals."""
+  num_given, num_asked = context.shape[1], judged.target.shape[1]
+  places = np.arange(num_given + num_asked)
+  x = signals.GRID_START + signals.GRID_STEP * places
+  chosen = judged.of(judged.plan.chosen[:primary_k])
+  return RollOuts(
+    x_context=x[:num_given],
+    context=context[:num_rows],
+    x_target=x[num_given:],
+    target=judged.target[:num_rows],
+    base=judged.base[:num_rows],
+    random=judged.of(judged.plan.shown)[:, :num_rows],
+    chosen=chosen[:, :num_rows],
+    ensemble=ensemble.mean_ensemble(chosen)[:num_rows],
   )

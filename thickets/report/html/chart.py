@@ -1,8 +1,8 @@
-"""What the interactive charts of a report share: boxes to tick, axes, plain values.
+"""What the interactive charts of a report share: check boxes, axes, plain values.
 
-One chart shows one task at a time; the page has the switch for it, and boxes
-that show and hide lines. Every line carries, as `meta`, the boxes that must be
-ticked for it to be seen.
+A chart shows one task at a time. The page has a switch for the task, and check
+boxes that show and hide lines. Every line carries, as `meta`, the boxes that must
+be ticked for it to be seen.
 """
 
 import dataclasses
@@ -26,14 +26,14 @@ _AXIS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
-  """A box to tick.
+class CheckBox:
+  """A check box that shows and hides lines of a chart.
 
   Attributes:
-    group: what it is of, as in the lines' `meta`.
-    value: as in the lines' `meta`.
-    label: beside the box.
-    checked: at first.
+    group: what the box is about, such as "sigma"; a key of the lines' `meta`.
+    value: which lines it shows: those with this value under `group` in `meta`.
+    label: the words beside the box.
+    checked: whether it is ticked when the page opens.
   """
 
   group: str
@@ -47,34 +47,35 @@ class Chart:
   """An interactive chart.
 
   Attributes:
-    title: what it shows, for those who cannot see it as well.
-    caption: how to read it.
-    choices: boxes by which lines are shown or hidden.
-    figures: by task, `data` and `layout` of plotly.js as plain values; `step`
-      where lines are to be put side by side.
-    is_square: whether both axes have one scale.
+    title: what the chart shows, also for those who cannot see it.
+    caption: how to read the chart.
+    boxes: check boxes by which lines are shown or hidden.
+    figures: for each task, `data` and `layout` of plotly.js as plain values, and
+      `step`, the distance between lines that are put side by side, if they are.
+    is_square: whether both axes have the same scale.
   """
 
   title: str
   caption: str
-  choices: tuple[Choice, ...]
+  boxes: tuple[CheckBox, ...]
   figures: Mapping[str, Mapping[str, Any]]
   is_square: bool = False
 
   @property
   def groups(self) -> list[str]:
-    """The groups of the choices, in their order."""
-    return [*dict.fromkeys(choice.group for choice in self.choices)]
+    """Returns the groups of the check boxes, in their order."""
+    return [*dict.fromkeys(box.group for box in self.boxes)]
 
 
-def list_sigmas(names: Sequence[str]) -> list[Choice]:
-  """Boxes where there is a choice."""
+def list_sigmas(names: Sequence[str]) -> list[CheckBox]:
+  """Returns a check box for each sigma, or none if there is a single sigma."""
   if len(names) < 2:
     return []
-  return [Choice("sigma", name, f"sigma {name}") for name in names]
+  return [CheckBox("sigma", name, f"sigma {name}") for name in names]
 
 
 def make_layout() -> go.Layout:
+  """Makes the layout that all charts begin with."""
   return go.Layout(
     template="none",
     font=_FONT,
@@ -101,11 +102,12 @@ def make_layout() -> go.Layout:
 
 
 def to_plain(figure: go.Figure) -> dict[str, Any]:
+  """Returns `data` and `layout` of a figure as plain values for plotly.js."""
   found = figure.to_plotly_json()
   found["layout"].pop("template", None)
   return {"data": found["data"], "layout": found["layout"]}
 
 
 def round_value(value: float) -> float:
-  """Five digits, which no eye tells from more."""
+  """Rounds a value to five digits, which no eye tells from more."""
   return float(f"{value:.5g}")

@@ -1,4 +1,4 @@
-"""The interactive charts of densities, as plain values for plotly.js."""
+"""The interactive charts of densities."""
 
 import dataclasses
 import html
@@ -11,9 +11,10 @@ import plotly.graph_objects as go
 from thickets.analysis.density import ESTIMANDS
 from thickets.report import tables
 from thickets.report.html import chart
-from thickets.report.html.chart import Chart, Choice
+from thickets.report.html.chart import Chart, CheckBox
 
-# As in the figures of `density_plots`: name, _, dashes, marker, shown first.
+# As in the figures of `density_plots`: name, label, dashes, marker, whether its
+# box is ticked when the page opens.
 _ESTIMATES = (
   ("plain", "plain: these prompts", "dash", "square", True),
   ("corrected", "corrected: new prompts", "solid", "circle", True),
@@ -32,8 +33,13 @@ _COLOURS = (
 _WIDTH = 46  # Of a hover text, in characters.
 
 
+def list_estimates() -> list[tuple[str, str]]:
+  """Returns the estimates that the charts and tables show, with what they are."""
+  return [(name, ESTIMANDS[name]) for name, *_ in _ESTIMATES]
+
+
 def chart_density(density: Mapping[str, Any]) -> Chart:
-  """Density against the margin, one line per sigma and estimate.
+  """Makes the chart of density against margin, a line per sigma and estimate.
 
   Args:
     density: the contents of density.json.
@@ -59,19 +65,19 @@ def chart_density(density: Mapping[str, Any]) -> Chart:
     "Bars are the intervals, those of the null its central range; lines of one"
     " margin are drawn side by side. Point at a marker for its numbers; the table"
     " below holds them too.",
-    (*_list_estimates(), *chart.list_sigmas([*places])),
+    (*_list_boxes(), *chart.list_sigmas([*places])),
     figures,
   )
 
 
 def compare_densities(runs: Mapping[str, Mapping[str, Any]]) -> Chart | None:
-  """Densities of several runs in one chart, a colour per run.
+  """Makes the chart of the densities of several runs, with a colour per run.
 
   Args:
-    runs: the contents of density.json by the run's name.
+    runs: the contents of density.json of each run, by the run's name.
 
   Returns:
-    The chart, or None if no run has a density.
+    The chart; None if no run has a density.
   """
   figures: dict[str, Any] = {}
   tasks = dict.fromkeys(t for run in runs.values() for t in run["densities"])
@@ -100,8 +106,8 @@ def compare_densities(runs: Mapping[str, Mapping[str, Any]]) -> Chart | None:
     " the intervals; lines of one margin are drawn side by side. Point at a"
     " marker for its numbers; the table below holds them too.",
     (
-      *_list_estimates(("corrected",)),
-      *(Choice("run", name, name) for name in runs),
+      *_list_boxes(("corrected",)),
+      *(CheckBox("run", name, name) for name in runs),
     ),
     figures,
   )
@@ -119,9 +125,9 @@ class _Line:
   is_open: bool = False
 
 
-def _list_estimates(checked: Sequence[str] | None = None) -> list[Choice]:
+def _list_boxes(checked: Sequence[str] | None = None) -> list[CheckBox]:
   return [
-    Choice(
+    CheckBox(
       "estimate", name, label, first if checked is None else name in checked
     )
     for name, label, _, _, first in _ESTIMATES
@@ -136,7 +142,8 @@ def _draw_densities(lines: Sequence[_Line], level: float) -> dict[str, Any]:
       figure.add_trace(_draw_estimate(line, style))
   figure.update_xaxes(title_text="margin m, points of score")
   figure.update_yaxes(
-    title_text=f"density, % of members ({level:.0%} intervals)", range=[-3, 103]
+    title_text=f"density, % of members ({100 * level:g} % intervals)",
+    range=[-3, 103],
   )
   figure.update_layout(height=460, hovermode="closest")
   # By which the page puts the lines that are seen side by side, so that bars of
@@ -145,7 +152,9 @@ def _draw_densities(lines: Sequence[_Line], level: float) -> dict[str, Any]:
   return chart.to_plain(figure) | {"step": step}
 
 
-def _draw_estimate(line: _Line, style) -> go.Scatter:
+def _draw_estimate(
+  line: _Line, style: tuple[str, str, str, str, bool]
+) -> go.Scatter:
   name, _, dash, marker, _ = style
   rows = sorted(
     (row for row in line.rows if row[name] is not None),
@@ -186,14 +195,14 @@ def _draw_estimate(line: _Line, style) -> go.Scatter:
 
 
 def _describe_density(row: Mapping[str, Any], name: str, label: str) -> str:
-  ends = tables.interval(row[f"{name}_low"], row[f"{name}_high"])
+  ends = tables.format_interval(row[f"{name}_low"], row[f"{name}_high"])
   lines = [
     f"<b>{html.escape(label)}</b>",
-    f"margin {tables.margin_text(row)} points",
-    f"{name} density {tables.percent(row[name])} % {ends}",
+    f"margin {tables.format_margin(row['margin'], row['ratio'])} points",
+    f"{name} density {tables.format_percent(row[name])} % {ends}",
     f"n = {row['num_members']} members ({row['num_failed']} failed),"
     f" {row['num_prompts']} prompts",
-    f"base {tables.percent(row['base_score'])} %",
+    f"base {tables.format_percent(row['base_score'])} %",
     *textwrap.wrap(ESTIMANDS[name], _WIDTH),
   ]
   return "<br>".join(lines)

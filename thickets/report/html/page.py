@@ -17,30 +17,62 @@ import jinja2
 import markupsafe
 import plotly.offline
 
-from thickets.report.html.captions import Figure
 from thickets.report.html.chart import Chart
-from thickets.report.tables import Table
+from thickets.report.tables import TextTable
 
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 
 
 @dataclasses.dataclass(frozen=True)
+class Picture:
+  """A figure that the run has drawn.
+
+  Attributes:
+    name: the name of its file.
+    caption: what it shows.
+    uri: the picture itself, as a data URI.
+  """
+
+  name: str
+  caption: str
+  uri: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Section:
-  """A part of the page: text, then charts, tables and figures."""
+  """A section of a chapter; what it has is shown in the order of the attributes.
+
+  Attributes:
+    title: the heading.
+    paragraphs: plain text.
+    terms: names with what they mean.
+    charts: interactive charts.
+    tables: tables of text.
+    pictures: figures of the run.
+    listings: long texts with their names, folded until they are opened.
+    commands: commands to type in a shell.
+  """
 
   title: str
   paragraphs: Sequence[str] = ()
   terms: Sequence[tuple[str, str]] = ()
   charts: Sequence[Chart] = ()
-  tables: Sequence[Table] = ()
-  figures: Sequence[Figure] = ()
+  tables: Sequence[TextTable] = ()
+  pictures: Sequence[Picture] = ()
   listings: Sequence[tuple[str, str]] = ()
   commands: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
-  """A chapter of the page: a run, or what compares several."""
+class Chapter:
+  """A chapter of the page: a run, or the comparison of several.
+
+  Attributes:
+    title: the heading.
+    sections: what follows below the facts and notes.
+    terms: facts as names with their values, such as the model.
+    notes: what a reader must know before believing the numbers.
+  """
 
   title: str
   sections: Sequence[Section]
@@ -50,15 +82,21 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-  """A whole report."""
+  """A whole report.
+
+  Attributes:
+    title: the heading, and the title of the browser's window.
+    paragraphs: an introduction.
+    chapters: the chapters in their order.
+  """
 
   title: str
   paragraphs: Sequence[str]
-  parts: Sequence[Part]
+  chapters: Sequence[Chapter]
 
 
 def render_page(page: Page) -> str:
-  """The page as HTML; text is escaped, whatever tasks and models are called."""
+  """Returns the page as HTML; text is escaped, whatever names it contains."""
   scripts = [_escape_script(plotly.offline.get_plotlyjs()), _asset("page.js")]
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_TEMPLATES),

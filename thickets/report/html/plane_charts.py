@@ -1,4 +1,4 @@
-"""The interactive charts of landscapes, as plain values for plotly.js."""
+"""The interactive charts of landscapes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from thickets.report import tables
 from thickets.report.figures import landscape_plots
 from thickets.report.html import chart
-from thickets.report.html.chart import Chart, Choice
+from thickets.report.html.chart import Chart, CheckBox
 
 _SIGNS = (
   ("better", "▲ better than the base", "triangle-up"),
@@ -21,16 +21,17 @@ _SIGNS = (
 
 
 def chart_plane(planes: Mapping[str, Any], *, is_slice: bool) -> Chart:
-  """Members on a plane, coloured by their gain.
+  """Makes the chart of members on a plane, coloured by their gain.
 
   Args:
-    planes: `Landscape.to_json` by task.
-    is_slice: whether members lie in the plane, on a grid.
+    planes: the landscapes by task, as landscape.json holds them.
+    is_slice: whether the members lie in the plane, on a grid, as those of a slice
+      do.
   """
   figures = {
     task: _draw_plane(one, is_slice=is_slice) for task, one in planes.items()
   }
-  signs = [Choice("gain", name, label) for name, label, _ in _SIGNS]
+  signs = [CheckBox("gain", name, label) for name, label, _ in _SIGNS]
   how = (
     "Colour is the gain over the base, light where better; the direction of a"
     " marker says the sign again, and the cross is the base. Point at a member"
@@ -70,12 +71,12 @@ def _draw_plane(one: Mapping[str, Any], *, is_slice: bool) -> dict[str, Any]:
     trace = _draw_members(
       one["points"], numbers, symbols[sign], is_coloured=not is_slice
     )
-    trace.update(name=sign, meta={"gain": sign} | _of("sigma", sigma))
+    trace.update(name=sign, meta={"gain": sign} | _label("sigma", sigma))
     figure.add_trace(trace)
   axis = (
-    "{} noise direction, units of a weight"
+    "{} noise direction, in the units of a weight"
     if is_slice
-    else "{} random direction, units of a weight"
+    else "{} random direction, in the units of a weight"
   )
   # Square, however wide the window is.
   figure.update_xaxes(title_text=axis.format("first"), constrain="domain")
@@ -99,7 +100,7 @@ def _draw_plane(one: Mapping[str, Any], *, is_slice: bool) -> dict[str, Any]:
   return chart.to_plain(figure)
 
 
-def _draw_cells(points) -> go.Heatmap:
+def _draw_cells(points: Sequence[Mapping[str, Any]]) -> go.Heatmap:
   xs, ys = (sorted({point[axis] for point in points}) for axis in "xy")
   cells = np.full((len(ys), len(xs)), None, dtype=object)
   for point in points:
@@ -117,18 +118,22 @@ def _draw_cells(points) -> go.Heatmap:
 
 
 def _draw_members(
-  points, numbers: Sequence[int], symbol: str, *, is_coloured: bool
+  points: Sequence[Mapping[str, Any]],
+  numbers: Sequence[int],
+  symbol: str,
+  *,
+  is_coloured: bool,
 ) -> go.Scatter:
   chosen = [points[number] for number in numbers]
   is_failed = chosen[0]["shown"] is None
   columns = [
     (
       number,
-      tables.describe_seeds(point["terms"]),
+      tables.format_seeds(point["terms"]),
       f"{point['sigma']:.4g}",
-      tables.percent(point["score"]),
-      tables.percent(point["gain"], sign=True),
-      tables.percent(point["error"]),
+      tables.format_percent(point["score"]),
+      tables.format_percent(point["gain"], sign=True),
+      tables.format_percent(point["error"]),
     )
     for number, point in zip(numbers, chosen, strict=True)
   ]
@@ -169,7 +174,7 @@ def _draw_base(score: float) -> go.Scatter:
       "line": {"color": "white", "width": 1},
     },
     hovertemplate=(
-      f"<b>base</b><br>score {tables.percent(score)} %<extra></extra>"
+      f"<b>base</b><br>score {tables.format_percent(score)} %<extra></extra>"
     ),
     name="base",
     meta={},
@@ -184,5 +189,5 @@ def _sign(point: Mapping[str, Any]) -> str:
   return "better" if point["gain"] > 0 else "worse"
 
 
-def _of(group: str, value: str) -> dict[str, str]:
+def _label(group: str, value: str) -> dict[str, str]:
   return {group: value} if value else {}

@@ -1,0 +1,74 @@
+"""The tables of an analysis of a neighbourhood, and its planes, for the console."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from thickets.analysis.density import Density
+from thickets.analysis.diversity import Discordance
+from thickets.analysis.interpolation import Explained
+from thickets.analysis.neighbourhood import Analysis
+
+_NARROW = (
+  "~ gains are narrower than the shift that all members share: of the density on"
+  " new prompts read the interval only. Where the share on these prompts lies"
+  " inside the null's range, no experts are shown."
+)
+
+
+def format_analysis(found: Analysis) -> str:
+  """Returns the densities, the discordance and the regimes, a row for each."""
+  lines = [
+    f"{'density':26s}{'sigma':>9s}{'margin':>8s}{'base':>7s}"
+    f"{'on these prompts':>21s}{'confirmed':>22s}{'on new prompts':>22s}"
+    f"{'null, its range':>22s}"
+  ]
+  for task, density in found.densities.items():
+    lines += _format_densities(task, density)
+  lines.append(_NARROW)
+  for one in found.diversity:
+    if one.discordance is not None:
+      lines.append(_format_discordance(one.sigma, one.discordance))
+  for task, calls in found.regimes.items():
+    for sigma, call in calls.items():
+      lines.append(f"{task}, sigma {sigma:g}: {call.regime} ({call.reason})")
+  return "\n".join(lines)
+
+
+def format_explained(task: str, explained: Explained) -> str:
+  """Returns a line that says how much of a task's scores a plane explains."""
+  share, p_value = explained.share, explained.p_value
+  return (
+    f"{task}: the plane explains"
+    f" {'–' if math.isnan(share) else f'{share:.3f}'} of the variance of unseen"
+    f" members (p = {'–' if math.isnan(p_value) else f'{p_value:.2f}'})"
+  )
+
+
+def _format_densities(task: str, density: Density) -> list[str]:
+  return [
+    f"{task:26s}{row['sigma']:9g}{row['margin']:8.3f}{row['base_score']:7.3f}"
+    f"{_format(row, 'plain'):>21s}{_format(row, 'confirmed'):>22s}"
+    f"{_format(row, 'corrected'):>22s}{_format(row, 'null'):>22s}{_mark(row)}"
+    for row in density.rows()
+  ]
+
+
+def _format_discordance(sigma: float, found: Discordance) -> str:
+  low, high = found.interval
+  floor = "unknown" if found.floor is None else f"{found.floor:.3f}"
+  return (
+    f"discordance at sigma {sigma:g}: {found.value:.3f} [{low:.3f}, {high:.3f}] of"
+    f" at most {found.bound:.3f}; {floor} if all tasks ranked members alike up to"
+    " noise"
+  )
+
+
+def _mark(row: Mapping[str, Any]) -> str:
+  return " ~" if row["gain_sd"] <= row["shared_sd"] else ""
+
+
+def _format(row: Mapping[str, Any], name: str) -> str:
+  value = row[name]
+  shown = "  –  " if value is None else f"{value:.3f}"
+  return f"{shown} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"

@@ -1,0 +1,68 @@
+"""The tables of a ladder for the console: its models, and what follows of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from thickets.analysis.scaling import Point
+
+
+def format_points(points: Sequence[Point]) -> str:
+  """Returns a row for each model: its size, its accuracies, its densities."""
+  lines = [
+    f"{'rung':10s}{'weights':>9s}{'steps':>7s}{'loss':>7s}{'base':>7s}"
+    f"{'random':>8s}{'best':>7s}{'vote':>7s}{'vote - base':>24s}"
+    "  density (corrected) by sigma"
+  ]
+  for point in points:
+    gain = point.gain("vote", "base")
+    densities = " ".join(f"{e.value:.3f}" for e in point.density["corrected"])
+    lines.append(
+      f"{point.rung:10s}{point.num_weights:9d}{point.step:7d}{point.loss:7.3f}"
+      f"{point.accuracy('base'):7.3f}{point.random:8.3f}"
+      f"{point.accuracy('best'):7.3f}{point.accuracy('vote'):7.3f}"
+      f"{gain.value:+8.3f} [{gain.low:+.3f}, {gain.high:+.3f}]  {densities}"
+    )
+  return "\n".join(lines)
+
+
+def format_claims(claims: Mapping[str, Any]) -> str:
+  """Returns a line for each claim and level of sigma.
+
+  Args:
+    claims: what `claims.fit_claims` returns.
+  """
+  lines = []
+  for name, found in claims.items():
+    for label, one in _flatten(name, found):
+      if one is None:
+        lines.append(f"{label}: too few points")
+      elif "slope" in one:
+        low, high = one["slope_interval"]
+        lines.append(
+          f"{label}: slope {one['slope']:+.3f} [{low:+.3f}, {high:+.3f}],"
+          f" {one['num_points']} points: {one['verdict']}"
+        )
+      else:
+        low, high = one["interval"]
+        lines.append(
+          f"{label}: {one['value']:+.3f} [{low:+.3f}, {high:+.3f}],"
+          f" {one['num_points']} models, {one['num_prompts']} prompts"
+        )
+  return "\n".join(lines)
+
+
+def _flatten(name: str, found: Any) -> list[tuple[str, Any]]:
+  if name in ("units", "final"):
+    return []
+  if isinstance(found, list):
+    return [
+      (f"{name}, sigma level {level + 1}", one)
+      for level, one in enumerate(found)
+    ]
+  if isinstance(found, dict) and not {"slope", "value"} & found.keys():
+    return [
+      part
+      for key, inner in found.items()
+      for part in _flatten(f"{name}, {key}", inner)
+    ]
+  return [(name, found)]

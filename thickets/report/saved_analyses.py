@@ -1,0 +1,95 @@
+"""Saves the analyses of a run, and makes those that a report finds missing."""
+
+import pathlib
+from collections.abc import Sequence
+
+from absl import logging
+
+from thickets.analysis import measurement, neighbourhood, planes
+from thickets.analysis.neighbourhood import Analysis, Settings
+from thickets.analysis.planes import Planes
+from thickets.report.figures import landscape_figures, neighbourhood_figures
+from thickets.runs import directory
+
+DENSITY = "density.json"
+LANDSCAPE = "landscape.json"
+
+_NO_LANDSCAPE = (
+  "There is no landscape here: the run has neither a slice nor a projection."
+  " experiments.measure makes them with --config.project=true and"
+  " --config.slice.resolution=13."
+)
+_NO_SHARES = (
+  "There is no density and no landscape here: they are measured on tasks whose"
+  " scores lie between 0 and 1, and these are squared errors."
+)
+
+
+def save_neighbourhood(out: pathlib.Path, found: Analysis) -> None:
+  """Writes density.json and the figures of an analysis.
+
+  Args:
+    out: the directory to write to, which exists.
+    found: the results of `neighbourhood.analyse`.
+  """
+  directory.write_json(out / DENSITY, found.to_json())
+  neighbourhood_figures.draw_neighbourhood(out / "figures", found)
+
+
+def save_landscapes(
+  out: pathlib.Path, found: Planes, *, composite: Sequence[str] = ()
+) -> None:
+  """Writes landscape.json and the figures of a run's landscapes.
+
+  Args:
+    out: the directory to write to, which exists.
+    found: the landscapes of the run.
+    composite: see `landscape_figures.draw_landscapes`.
+  """
+  landscape_figures.draw_landscapes(out / "figures", found, composite=composite)
+  directory.write_json(out / LANDSCAPE, found.to_json())
+
+
+def complete_measure(workdir: pathlib.Path, settings: Settings) -> list[str]:
+  """Makes density and landscape of a run of `experiments.measure`.
+
+  Args:
+    workdir: the run's directory; what it holds already stays as it is.
+    settings: what to measure of the density.
+
+  Returns:
+    A note for the page if there is no landscape.
+  """
+  _complete_density(workdir, settings)
+  if (workdir / LANDSCAPE).exists():
+    return []
+  if not planes.has_planes(workdir):
+    return [_NO_LANDSCAPE]
+  logging.info("%s: %s is missing, and is made.", workdir, LANDSCAPE)
+  save_landscapes(workdir, planes.read_planes(workdir))
+  return []
+
+
+def complete_randopt(workdir: pathlib.Path, settings: Settings) -> list[str]:
+  """Makes the density of a run of `experiments.randopt`, and says what it lacks.
+
+  Args:
+    workdir: the run's directory; what it holds already stays as it is.
+    settings: what to measure of the density.
+  """
+  _complete_density(workdir, settings)
+  return [] if (workdir / LANDSCAPE).exists() else [_NO_LANDSCAPE]
+
+
+def complete_signals(workdir: pathlib.Path, settings: Settings) -> list[str]:
+  """Says why a run of `experiments.signals` has neither density nor landscape."""
+  del workdir, settings
+  return [_NO_SHARES]
+
+
+def _complete_density(workdir: pathlib.Path, settings: Settings) -> None:
+  if (workdir / DENSITY).exists():
+    return
+  logging.info("%s: %s is missing, and is made.", workdir, DENSITY)
+  measured = measurement.read_measurement(workdir)
+  save_neighbourhood(workdir, neighbourhood.analyse(measured, settings))
