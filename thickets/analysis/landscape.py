@@ -139,7 +139,7 @@ class Landscape:
 def slice_members(
   seed_x: int,
   seed_y: int,
-  extent: float | int | tuple[float | int, float | int],
+  extent: float | tuple[float, float],
   resolution: int,
 ) -> tuple[list[Member], Float[np.ndarray, "G 2"]]:
   """The members of two terms on a square grid around the base.
@@ -255,7 +255,7 @@ def density_by_radius(
   sigmas: Float[np.ndarray, " P"],
   base_scores: Float[np.ndarray, " Q"],
   *,
-  norm_per_sigma: float | int,
+  norm_per_sigma: float,
   **options: Any,
 ) -> tuple[Float[np.ndarray, " S"], Density]:
   """Solution density against the distance from the base.

@@ -49,17 +49,17 @@ class RegimeCall:
 
 def call_regime(
   *,
-  base_score: float | int,
-  margin: float | int,
-  density: float | int,
-  density_interval: tuple[float | int, float | int],
-  ensemble_gain: float | int,
-  ensemble_interval: tuple[float | int, float | int],
-  score_range: tuple[float | int, float | int] = (0.0, 1.0),
-  min_density: float | int = 0.05,
-  min_gain: float | int = 0.0,
-  flat_gain: float | int = 0.05,
-  plateau_frac: float | int = 0.2,
+  base_score: float,
+  margin: float,
+  density: float,
+  density_interval: tuple[float, float],
+  ensemble_gain: float,
+  ensemble_interval: tuple[float, float],
+  score_range: tuple[float, float] = (0.0, 1.0),
+  min_density: float = 0.05,
+  min_gain: float = 0.0,
+  flat_gain: float = 0.05,
+  plateau_frac: float = 0.2,
 ) -> RegimeCall:
   """Calls the regime by the rule at the top of this file.
 

@@ -46,8 +46,8 @@ class Trend:
 
 
 def fit_trend(
-  x: Sequence[float | int] | Float[np.ndarray, " X"],
-  y: Sequence[float | int] | Float[np.ndarray, " X"],
+  x: Sequence[float] | Float[np.ndarray, " X"],
+  y: Sequence[float] | Float[np.ndarray, " X"],
   *,
   level: float = 0.95,
 ) -> Trend:
