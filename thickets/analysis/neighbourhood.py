@@ -20,6 +20,7 @@ from thickets.analysis import (
   diversity,
   regimes,
   score_tables,
+  specialists,
   votes,
 )
 from thickets.analysis.clusters import Embedding, embed_members
@@ -28,14 +29,7 @@ from thickets.analysis.density import Density, solution_density
 from thickets.analysis.diversity import Discordance
 from thickets.analysis.measurement import Measurement, TaskScores
 from thickets.analysis.regimes import RegimeCall
-from thickets.analysis.specialists import (
-  Overlap,
-  RankLines,
-  SpecialistTable,
-  rank_lines,
-  specialist_table,
-  topk_overlap,
-)
+from thickets.analysis.specialists import Overlap, RankLines, SpecialistTable
 from thickets.errors import UserError
 from thickets.search import selection
 
@@ -149,7 +143,10 @@ class Analysis:
     """Everything as plain values, keyed by task and by sigma as text."""
     return {
       "name": self.name,
-      "settings": _to_lists(dataclasses.asdict(self.settings)),
+      "settings": {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in dataclasses.asdict(self.settings).items()
+      },
       "densities": {k: v.to_json() for k, v in self.densities.items()},
       "diversity": [one.to_json() for one in self.diversity],
       "votes": {
@@ -325,14 +322,14 @@ def _measure_level(measurement, sigma: float, settings) -> Diversity:
       " fail: %s.",
       *(measurement.name, sigma, ", ".join(left_out)),
     )
-  specialists = specialist_table(
+  experts = specialists.specialist_table(
     means,
     np.array([t.base_scores.mean() for t in measurement.tasks.values()]),
     margin=settings.margin,
     names=[*tables],
   )
   if len(kept) < 2 or complete.sum() < 2:
-    return Diversity(sigma, left_out, None, None, None, None, specialists)
+    return Diversity(sigma, left_out, None, None, None, None, experts)
   # With the failed members: each estimator leaves them out and counts them.
   scores = means[:, is_kept]
   k = max(1, round(settings.top_share * len(scores)))
@@ -348,12 +345,14 @@ def _measure_level(measurement, sigma: float, settings) -> Diversity:
       seed=settings.seed,
       sigma=sigma,
     ),
-    lines=rank_lines(scores, names=kept),
+    lines=specialists.rank_lines(scores, names=kept),
     embedding=_embed(scores, kept, settings.seed)
     if settings.clusters
     else None,
-    overlap=topk_overlap(scores, k, names=kept) if k <= num_scored else None,
-    specialists=specialists,
+    overlap=specialists.topk_overlap(scores, k, names=kept)
+    if k <= num_scored
+    else None,
+    specialists=experts,
   )
 
 
@@ -368,22 +367,12 @@ def _embed(scores, names, seed: int) -> Embedding | None:
 def _decompose(task: TaskScores, k: int) -> tuple[Decomposition, ...]:
   """Of the vote and its members on `dev`, and of members as they were drawn."""
   scores = task.scores[:, : task.num_select].mean(axis=1)
-  judged = _take_prompts(task.members, task.num_select)
+  judged = task.members.from_prompt(task.num_select)
   return decomposition.decompose_run(
-    _take_prompts(task.base, task.num_select),
+    task.base.from_prompt(task.num_select),
     judged.take(selection.select_top_k(scores, k).tolist()),
     k=k,
     random=judged.take(np.flatnonzero(np.isfinite(scores))[:k].tolist()),
-  )
-
-
-def _take_prompts(answers, start: int):
-  return dataclasses.replace(
-    answers,
-    **{
-      field.name: getattr(answers, field.name)[:, start:]
-      for field in dataclasses.fields(answers)
-    },
   )
 
 
@@ -406,7 +395,3 @@ def _call(density: Density, row: int, vote, settings) -> RegimeCall:
 
 def _plain(part: Any) -> Any:
   return None if part is None else part.to_json()
-
-
-def _to_lists(fields: dict[str, Any]) -> dict[str, Any]:
-  return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}

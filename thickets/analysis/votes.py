@@ -109,12 +109,11 @@ def resample_votes(
   _check(task, populations, num_select)
   rng = np.random.default_rng(seed)
   records = _read_records(task)
-  num_members = len(task.scores)
   found = []
   for size in populations:
     sizes = _list_sizes(size, top_k, shares, task.name)
     for count in num_select or (task.num_select,):
-      is_whole = size == num_members and count == task.num_select
+      is_whole = (size, count) == (len(task.scores), task.num_select)
       draws = [
         _draw_population(rng, records, size, count, sizes)
         for _ in range(1 if is_whole else num_draws)
