@@ -147,7 +147,7 @@ def embed_members(
   pca = sklearn.decomposition.PCA(2, svd_solver="full").fit(standard)
   return Embedding(
     points=pca.transform(standard),
-    axes=pca.components_,
+    axes=np.asarray(pca.components_),
     explained=pca.explained_variance_ratio_,
     members=members,
     centres=centres,
@@ -264,7 +264,11 @@ def _search(sample, most, rng):
 
 def _divide(standard, count, rng):
   state = int(rng.integers(2**31))
-  means = sklearn.cluster.KMeans(count, n_init=2, random_state=state)
+  means = sklearn.cluster.KMeans(
+    count,
+    n_init=2,  # pyright: ignore[reportArgumentType]  # Its default is a word.
+    random_state=state,
+  )
   return means.fit_predict(standard)
 
 

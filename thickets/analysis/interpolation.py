@@ -111,7 +111,7 @@ def measure_explained(
     null=float(np.median(null)),
     null_high=float(np.quantile(null, 0.95)),
     p_value=float((1 + (np.array(null) >= share).sum()) / (1 + num_deals)),
-    bandwidth=float(bandwidths[best] * _width(coordinates)),
+    bandwidth=float(bandwidths[int(best)] * _width(coordinates)),
     num_members=len(scores),
     num_deals=num_deals,
   )

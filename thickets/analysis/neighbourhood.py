@@ -313,7 +313,10 @@ def _measure_level(measurement, sigma: float, settings) -> Diversity:
   is_dead = ~np.isfinite(means).any(axis=0)
   complete = np.isfinite(means[:, ~is_dead]).all(axis=1)
   finite = score_tables.restore_ties(means[complete])
-  is_kept = ~is_dead & (np.ptp(finite, axis=0) > 0 if len(finite) else False)
+  varies = (
+    np.ptp(finite, axis=0) > 0 if len(finite) else np.zeros(len(tables), bool)
+  )
+  is_kept = np.asarray(~is_dead & varies)
   kept = [name for name, keep in zip(tables, is_kept, strict=True) if keep]
   left_out = tuple(name for name in tables if name not in kept)
   if left_out:

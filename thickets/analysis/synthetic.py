@@ -25,9 +25,11 @@ class GainLaw(Protocol):
 
   def draw(self, rng: np.random.Generator, size: int) -> Gains:
     """[P] independent gains."""
+    ...
 
   def survival(self, margin: float) -> float:
     """Probability of a gain of at least the margin: the true density."""
+    ...
 
 
 @dataclasses.dataclass(frozen=True)
