@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
-from thickets.analysis import density, landscape
 from thickets.analysis.landscape import make_landscape, slice_members
 from thickets.errors import UserError
 from thickets.members import BASE, Member
@@ -160,28 +159,3 @@ class LandscapeTest(parameterized.TestCase):
   def test_refuses(self, change, message):
     with self.assertRaisesRegex(UserError, message):
       make(**change)
-
-
-class DensityByRadiusTest(parameterized.TestCase):
-  def test_sigmas_become_relative_norms(self):
-    rng = np.random.default_rng(0)
-    scores = (rng.random((40, 50)) < 0.5).astype(float)
-    base_scores = scores[0]
-    sigmas = np.tile([0.1, -0.1, 0.2, 0.3], 10)
-    settings = {"margins": (0.0, 0.1), "num_resamples": 50, "num_splits": 4}
-    norms, got = landscape.density_by_radius(
-      scores, sigmas, base_scores, norm_per_sigma=0.5, **settings
-    )
-    expected = density.solution_density(
-      scores, np.abs(sigmas), base_scores, **settings
-    )
-    np.testing.assert_allclose(norms, [0.05, 0.1, 0.15])
-    np.testing.assert_array_equal(got.plain, expected.plain)
-    np.testing.assert_array_equal(got.num_members, [20, 10, 10])
-
-  @parameterized.parameters(0, -1.0, math.inf)
-  def test_refuses(self, norm):
-    with self.assertRaisesRegex(UserError, "positive and finite"):
-      landscape.density_by_radius(
-        SCORES, np.full(4, 0.1), BASE_SCORES, norm_per_sigma=norm
-      )

@@ -109,7 +109,7 @@ class AnalyseTest(_AnalysisTestCase):
     means = task.scores[rows, :8].mean(axis=1)
     best = rows[np.argsort(-means, kind="stable")[:3]]  # A quarter of twelve.
     won = task.members.lenient[best, 8:].sum(axis=0) >= 2
-    _, vote = found.votes["c"][0.2]
+    vote = found.votes["c"][0.2]
     self.assertEqual((vote["top_k"], vote["num_judge"]), (3, 8))
     self.assertAlmostEqual(vote["accuracy"], won.mean())
     base = task.base.lenient[0, 8:].mean()
@@ -138,7 +138,7 @@ class AnalyseTest(_AnalysisTestCase):
     density = found.densities["a"].corrected[1, column]
     reason = found.regimes["a"][0.2].reason
     self.assertIn(f"density {density:.3f}", reason)
-    self.assertIn(f"gain {found.votes['a'][0.2][1]['gain']:+.3f}", reason)
+    self.assertIn(f"gain {found.votes['a'][0.2]['gain']:+.3f}", reason)
 
   def test_diversity_is_within_each_sigma(self):
     measured = _measure()

@@ -186,7 +186,7 @@ def _with_training(points: Sequence[LadderPoint], read: Read) -> Claim:
     if point.is_trained and (y := read(point)) is not None:
       by_rung[point.rung].append((-point.loss, y))
   slopes = [
-    stats.linregress(*zip(*found, strict=True)).slope
+    trends.fit_line(*zip(*found, strict=True))[0]
     for found in by_rung.values()
     if len({x for x, _ in found}) > 2
   ]

@@ -88,6 +88,17 @@ class Embedding:
     }
 
 
+@dataclasses.dataclass(frozen=True)
+class _Clusters:
+  """What the search for clusters found; see the fields of `Embedding`."""
+
+  labels: Int[np.ndarray, " P"]
+  silhouettes: dict[int, float]
+  null_permuted: float
+  null_cloud: float
+  has_clusters: bool
+
+
 def embed_members(
   scores: Float[np.ndarray, "P M"],
   *,
@@ -109,11 +120,12 @@ def embed_members(
   are one cluster: k-means divides any cloud, and its parts mean nothing.
 
   Args:
-    scores: [P, M] of members on tasks; should be of one sigma.
-    names: [M] of the tasks.
-    most_clusters: largest number that is tried.
-    num_nulls: tables without clusters, of each kind.
-    seed: of k-means, the tables and the 400 members that are searched.
+    scores: [P, M] each member's score on each task; members should be of one
+      sigma.
+    names: [M] names of the tasks.
+    most_clusters: largest number of clusters that is tried, at least 2.
+    num_nulls: number of tables without clusters, of each kind.
+    seed: for k-means, the tables and the 400 members that are searched.
 
   Raises:
     UserError: with fewer than two tasks on which members differ, or fewer than
@@ -122,16 +134,55 @@ def embed_members(
   names = score_tables.check_names(names, scores.shape[1])
   members = np.flatnonzero(score_tables.is_complete(scores))
   kept = np.asarray(scores[members], np.float64)
-  is_constant = np.ptp(kept, axis=0) == 0 if len(kept) else np.ones(len(names))
-  if len(names) - is_constant.sum() < 2:
+  standard, is_constant = _standardize(kept)
+  found = _find_clusters(
+    standard, most_clusters, num_nulls, np.random.default_rng(seed)
+  )
+  centres = np.stack(
+    [
+      standard[found.labels == label].mean(axis=0)
+      for label in np.unique(found.labels)
+    ]
+  )
+  pca = sklearn.decomposition.PCA(2, svd_solver="full").fit(standard)
+  return Embedding(
+    points=pca.transform(standard),
+    axes=np.asarray(pca.components_),
+    explained=pca.explained_variance_ratio_,
+    members=members,
+    centres=centres,
+    cluster_names=name_clusters(centres, names),
+    **dataclasses.asdict(found),
+    names=names,
+    constant=tuple(
+      name for name, flag in zip(names, is_constant, strict=True) if flag
+    ),
+    num_failed=len(scores) - len(members),
+  )
+
+
+def _standardize(kept: Float[np.ndarray, "P M"]):
+  """[P, M] scores of mean 0 and deviation 1, and [M] which tasks are constant."""
+  is_constant = (
+    np.ptp(kept, axis=0) == 0 if len(kept) else np.ones(kept.shape[1])
+  )
+  if kept.shape[1] - is_constant.sum() < 2:
     raise UserError(
       "Members must differ on at least two tasks to be mapped, got"
       f" {len(kept)} members without failures that differ on"
-      f" {int(len(names) - is_constant.sum())}."
+      f" {int(kept.shape[1] - is_constant.sum())}."
     )
   deviation = np.where(is_constant, 1.0, kept.std(axis=0))
-  standard = (kept - kept.mean(axis=0)) / deviation
-  rng = np.random.default_rng(seed)
+  return (kept - kept.mean(axis=0)) / deviation, is_constant
+
+
+def _find_clusters(
+  standard: Float[np.ndarray, "P M"],
+  most_clusters: int,
+  num_nulls: int,
+  rng: np.random.Generator,
+) -> _Clusters:
+  """Sorts members into clusters by their standardized scores, if there are any."""
   sample = rng.permutation(standard, axis=0)[:_SEARCH_MEMBERS]
   distinct = len(np.unique(sample.round(9), axis=0))
   most = min(most_clusters, distinct - 1)
@@ -152,31 +203,15 @@ def embed_members(
     )
   best = max(silhouettes, key=silhouettes.__getitem__)
   has_clusters = silhouettes[best] > max(null_permuted, null_cloud)
-  labels = np.zeros(len(kept), np.int64)
+  labels = np.zeros(len(standard), np.int64)
   if has_clusters:
     labels = _divide(standard, best, rng).astype(np.int64)
-  labels = _order_by_size(labels)
-  centres = np.stack(
-    [standard[labels == label].mean(axis=0) for label in np.unique(labels)]
-  )
-  pca = sklearn.decomposition.PCA(2, svd_solver="full").fit(standard)
-  return Embedding(
-    points=pca.transform(standard),
-    axes=pca.components_,
-    explained=pca.explained_variance_ratio_,
-    members=members,
-    labels=labels,
-    centres=centres,
-    cluster_names=name_clusters(centres, names),
+  return _Clusters(
+    labels=_order_by_size(labels),
     silhouettes=silhouettes,
     null_permuted=null_permuted,
     null_cloud=null_cloud,
     has_clusters=bool(has_clusters),
-    names=names,
-    constant=tuple(
-      name for name, flag in zip(names, is_constant, strict=True) if flag
-    ),
-    num_failed=len(scores) - len(members),
   )
 
 
@@ -229,7 +264,11 @@ def _search(sample, most, rng):
 
 def _divide(standard, count, rng):
   state = int(rng.integers(2**31))
-  means = sklearn.cluster.KMeans(count, n_init=2, random_state=state)
+  means = sklearn.cluster.KMeans(
+    count,
+    n_init=2,  # pyright: ignore[reportArgumentType]  # Its default is a word.
+    random_state=state,
+  )
   return means.fit_predict(standard)
 
 

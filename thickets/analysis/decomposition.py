@@ -113,20 +113,6 @@ class Decomposition:
       "over_lenient_base": lenient,
     }
 
-  def format_line(self) -> str:
-    """One line for the console, in percent of the prompts."""
-    parts = ", ".join(
-      f"{part.replace('_', ' ')} {100 * share:.1f}"
-      for part, share in self.shares.items()
-    )
-    strict = 100 * (self.accuracy - self.base_strict)
-    lenient = 100 * (self.accuracy - self.base_lenient)
-    return (
-      f"{self.name}: {100 * self.accuracy:.1f} % of {self.num_prompts} prompts"
-      f" right ({parts}); net {strict:+.1f} over the base read strictly,"
-      f" {lenient:+.1f} leniently"
-    )
-
   def _gains(self, signs):
     """Gross gain, gross loss, and the first less the second."""
     return {
@@ -141,13 +127,13 @@ class Decomposition:
     values = self.rows @ weights
     is_count = len(self.counts) == 1 and weights.min() >= 0
     if is_count:
-      low, high = intervals.wilson_interval(round(values.sum()), len(values))
+      found = intervals.estimate_share(round(values.sum()), len(values))
     else:
-      low, high = intervals.bootstrap_interval(values, num_resamples=2000)
+      found = intervals.estimate_mean(values, num_resamples=2000)
     # From counts, so that parts sum without a trace of rounding.
     mean = float(self.counts.sum(axis=0) @ weights)
     mean /= len(self.counts) * self.num_prompts
-    return {"mean": mean, "low": low, "high": high}
+    return dataclasses.replace(found, value=mean).to_json("mean")
 
 
 def decompose(
@@ -172,19 +158,8 @@ def decompose(
     UserError: without prompts or members, or if lengths differ.
   """
   correct_PQ = np.atleast_2d(correct)
-  if not len(base_strict) == len(base_lenient) == correct_PQ.shape[1] > 0:
-    raise UserError(
-      "Base and method must have answered the same prompts, at least one, got"
-      f" {len(base_strict)} strict and {len(base_lenient)} lenient ones of the"
-      f" base and {correct_PQ.shape[1]} of the method ({name})."
-    )
   failed = np.zeros(len(correct_PQ), bool) if failed is None else failed
-  if len(failed) != len(correct_PQ) or failed.all():
-    raise UserError(
-      "failed must hold one flag per member, not all of them true, got"
-      f" {len(failed)} flags, {int(failed.sum())} true, for"
-      f" {len(correct_PQ)} members ({name})."
-    )
+  _check_answers(base_strict, base_lenient, correct_PQ, failed, name)
   contradictions = int((base_strict & ~base_lenient).sum())
   if contradictions:
     logging.warning(
@@ -211,6 +186,23 @@ def decompose(
     num_failed=int(failed.sum()),
     num_contradictions=contradictions,
   )
+
+
+def _check_answers(
+  base_strict, base_lenient, correct_PQ, failed, name: str
+) -> None:
+  if not len(base_strict) == len(base_lenient) == correct_PQ.shape[1] > 0:
+    raise UserError(
+      "Base and method must have answered the same prompts, at least one, got"
+      f" {len(base_strict)} strict and {len(base_lenient)} lenient ones of the"
+      f" base and {correct_PQ.shape[1]} of the method ({name})."
+    )
+  if len(failed) != len(correct_PQ) or failed.all():
+    raise UserError(
+      "failed must hold one flag per member, not all of them true, got"
+      f" {len(failed)} flags, {int(failed.sum())} true, for"
+      f" {len(correct_PQ)} members ({name})."
+    )
 
 
 def decompose_run(

@@ -10,6 +10,8 @@ Four numbers stand side by side, because each answers another question:
 Reference: Gan and Isola (2026), arXiv:2603.12228, eq. 1.
 """
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -148,14 +150,33 @@ class Density:
     }
 
 
+@dataclasses.dataclass(frozen=True)
+class _Draws:
+  """What is drawn at random at each sigma; see `solution_density`."""
+
+  num_resamples: int
+  num_splits: int
+  seed: int
+  level: float
+
+  def __post_init__(self):
+    if self.num_resamples < 1 or self.num_splits < 1:
+      raise UserError(
+        "num_resamples and num_splits must be at least 1, got"
+        f" {self.num_resamples} and {self.num_splits}."
+      )
+    if not 0 < self.level < 1:
+      raise UserError(f"level must be within 0 and 1, got {self.level:g}.")
+
+
 def solution_density(
   scores: Float[np.ndarray, "P Q"],
   sigmas: Float[np.ndarray, " P"],
   base_scores: Float[np.ndarray, " Q"],
   *,
-  margins: Sequence[float | int] = (0.0, 0.02, 0.05),
-  ratios: Sequence[float | int] = (),
-  score_range: tuple[float | int, float | int] = (0.0, 1.0),
+  margins: Sequence[float] = (0.0, 0.02, 0.05),
+  ratios: Sequence[float] = (),
+  score_range: tuple[float, float] = (0.0, 1.0),
   num_resamples: int = 1000,
   num_splits: int = 50,
   seed: int = 0,
@@ -190,20 +211,13 @@ def solution_density(
   """
   scores, sigmas, base_scores = map(np.asarray, (scores, sigmas, base_scores))
   _check_tables(scores, sigmas, base_scores, score_range)
-  _check_settings(num_resamples, num_splits, level)
+  draws = _Draws(num_resamples, num_splits, seed, level)
   base_score = float(np.mean(base_scores, dtype=np.float64))
   margins_M, ratios_M = _make_margins(margins, ratios, base_score, score_range)
   differences = np.asarray(scores, np.float64) - base_scores
   levels = np.unique(np.asarray(sigmas, np.float64))
   groups = [
-    _measure_group(
-      differences[sigmas == sigma],
-      margins_M,
-      num_resamples=num_resamples,
-      num_splits=num_splits,
-      seed=seed,
-      level=level,
-    )
+    _measure_group(differences[sigmas == sigma], margins_M, draws)
     for sigma in levels
   ]
   return Density(
@@ -220,42 +234,38 @@ def solution_density(
 def _measure_group(
   differences: Float[np.ndarray, "P Q"],
   margins: Float[np.ndarray, " M"],
-  *,
-  num_resamples: int,
-  num_splits: int,
-  seed: int,
-  level: float,
+  draws: _Draws,
 ) -> dict[str, np.ndarray]:
   """The fields of `Density` at one sigma."""
   has_failed = np.isnan(differences).any(axis=1)
   table, total = differences[~has_failed], len(differences)
   # Fresh streams for each sigma: the others do not change its numbers.
-  split_rng, boot_rng, null_rng = np.random.default_rng(seed).spawn(3)
+  split_rng, boot_rng, null_rng = np.random.default_rng(draws.seed).spawn(3)
   # Tolerant of rounding: 0.52 - 0.5 reaches 0.02.
   reached = np.sum(table.mean(axis=1)[:, None] >= margins - 1e-9, axis=0)
   confirmed, repeated = density_null.measure_confirmed(
-    table, margins, num_splits=num_splits, rng=split_rng
+    table, margins, num_splits=draws.num_splits, rng=split_rng
   )
   null = density_null.sample_null(
-    table, margins, num_resamples=num_resamples, rng=null_rng
+    table, margins, num_resamples=draws.num_resamples, rng=null_rng
   )
   correction = density_correction.correct_density(
     table,
     margins,
     num_failed=int(has_failed.sum()),
-    num_resamples=num_resamples,
-    level=level,
+    num_resamples=draws.num_resamples,
+    level=draws.level,
     rng=boot_rng,
   )
-  tail = (1 - level) / 2
+  tail = (1 - draws.level) / 2
   exact = density_correction.exact_interval
   return {
     "num_members": np.asarray(total),
     "num_failed": np.asarray(has_failed.sum()),
     "plain": reached / total,
-    "plain_interval": exact(reached.astype(np.float64), total, level),
+    "plain_interval": exact(reached.astype(np.float64), total, draws.level),
     "confirmed": confirmed / total,
-    "confirmed_interval": exact(confirmed, total, level),
+    "confirmed_interval": exact(confirmed, total, draws.level),
     "repeated": repeated,
     "corrected": correction.corrected,
     "corrected_interval": correction.interval,
@@ -320,16 +330,6 @@ def _check_range(name: str, values, score_range) -> None:
       f"{name} must lie within score_range {low:g} to {high:g}, got"
       f" {values[is_outside][0]:g}. Give the task's own score_range."
     )
-
-
-def _check_settings(num_resamples: int, num_splits: int, level: float) -> None:
-  if num_resamples < 1 or num_splits < 1:
-    raise UserError(
-      "num_resamples and num_splits must be at least 1, got"
-      f" {num_resamples} and {num_splits}."
-    )
-  if not 0 < level < 1:
-    raise UserError(f"level must be within 0 and 1, got {level:g}.")
 
 
 def _make_margins(margins, ratios, base_score: float, score_range):

@@ -131,16 +131,7 @@ def correct_density(
   num_noop, num_members = int(is_noop.sum()), len(differences) + num_failed
   atom = (margins <= 0) * (num_noop / num_members)
   if len(moved) < 2:
-    reached = np.sum(moved.mean(axis=1)[:, None] >= margins - 1e-9, axis=0)
-    least = np.rint(atom * num_members)
-    interval = np.stack(
-      [
-        exact_interval(least, num_members, level)[:, 0],
-        exact_interval(least + len(moved), num_members, level)[:, 1],
-      ],
-      axis=1,
-    )
-    return Correction(atom + reached / num_members, interval, 0.0, 0.0, 0.0)
+    return _count_few(moved, margins, atom, num_members, level)
   gains, (noise, shared) = moved.mean(axis=1), _measure_noise(moved)
   spread = gains.var(ddof=1)
   left = max(spread - noise, 0.0)
@@ -167,6 +158,20 @@ def correct_density(
     interval,
     *(float(np.sqrt(variance)) for variance in (noise, shared, left)),
   )
+
+
+def _count_few(moved, margins, atom, num_members: int, level: float):
+  """The correction where at most one member answers differently from the base."""
+  reached = np.sum(moved.mean(axis=1)[:, None] >= margins - 1e-9, axis=0)
+  least = np.rint(atom * num_members)
+  interval = np.stack(
+    [
+      exact_interval(least, num_members, level)[:, 0],
+      exact_interval(least + len(moved), num_members, level)[:, 1],
+    ],
+    axis=1,
+  )
+  return Correction(atom + reached / num_members, interval, 0.0, 0.0, 0.0)
 
 
 def exact_interval(

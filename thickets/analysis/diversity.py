@@ -141,6 +141,7 @@ def spectral_discordance(
   return _discordance(scores)
 
 
+# Over 60 lines for its docstring: what its intervals mean belongs here.
 def measure_discordance(
   per_prompt: Sequence[Float[np.ndarray, "_P _Q"]],
   *,
@@ -171,12 +172,12 @@ def measure_discordance(
     per_prompt: for each of M tasks the scores [P, Q] of the same P members on
       the Q prompts of the task. A member with a score that is not finite in
       any task is left out of all ranks, and counted.
-    names: [M] of the tasks.
-    num_resamples: of the bootstrap.
-    num_splits: random halves of the prompts behind a reliability.
-    seed: of resamples, splits and groups of prompts.
-    level: of the intervals, two-sided.
-    sigma: of the members, to be kept in the result.
+    names: [M] names of the tasks.
+    num_resamples: draws of the bootstrap, at least 1.
+    num_splits: how often the prompts are halved for a reliability, at least 1.
+    seed: for resamples, splits and groups of prompts.
+    level: coverage of the intervals, two-sided, within 0 and 1.
+    sigma: standard deviation of the members' noise, to be kept in the result.
 
   Returns:
     D and all that belongs to it.

@@ -76,28 +76,22 @@ def measure_explained(
   paid for.
 
   Args:
-    coordinates: of the members.
-    scores: NaN marks a failed member, which is left out.
-    seed: of the deals.
-    groups: such as the members' sigmas: scores count relative to the mean of
-      their group and are dealt out within it. Without, several sigmas on one
-      plane would seem explained: a larger one lies further out and scores less.
-    num_deals: of the null.
-    bandwidths: relative to the cloud's width, see `interpolate`.
+    coordinates: [P, 2] places of the members on the plane.
+    scores: [P] each member's score; NaN where it failed, which leaves it out.
+    seed: for dealing the scores out.
+    groups: [P] such as the members' sigmas: scores count relative to the mean of
+      their group and are dealt out within it. Without groups, several sigmas on
+      one plane would seem explained: a larger one lies further out and scores less.
+    num_deals: how many times the scores are dealt out for the null.
+    bandwidths: those that are tried, relative to the cloud's width; see
+      `interpolate`.
 
   Raises:
     UserError: if fewer than three members have a score, or all lie at one
       place.
   """
-  good = ~np.isnan(scores)
-  if good.sum() < 3:
-    raise UserError(
-      f"scores must have at least three members that did not fail, got"
-      f" {int(good.sum())} of {len(scores)}."
-    )
+  good = _find_scored(coordinates, scores)
   coordinates, scores = coordinates[good], scores[good]
-  if not _width(coordinates) > 0:
-    raise UserError("coordinates must differ, got one place for all members.")
   groups = np.zeros(len(scores)) if groups is None else groups[good]
   _, group = np.unique(groups, return_inverse=True)
   means = np.bincount(group, scores) / np.bincount(group)
@@ -117,10 +111,23 @@ def measure_explained(
     null=float(np.median(null)),
     null_high=float(np.quantile(null, 0.95)),
     p_value=float((1 + (np.array(null) >= share).sum()) / (1 + num_deals)),
-    bandwidth=float(bandwidths[best] * _width(coordinates)),
+    bandwidth=float(bandwidths[int(best)] * _width(coordinates)),
     num_members=len(scores),
     num_deals=num_deals,
   )
+
+
+def _find_scored(coordinates, scores) -> np.ndarray:
+  """[P] whether members have a score; of those there must be three, apart."""
+  good = ~np.isnan(scores)
+  if good.sum() < 3:
+    raise UserError(
+      f"scores must have at least three members that did not fail, got"
+      f" {int(good.sum())} of {len(scores)}."
+    )
+  if not _width(coordinates[good]) > 0:
+    raise UserError("coordinates must differ, got one place for all members.")
+  return good
 
 
 def interpolate(

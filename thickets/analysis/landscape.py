@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
-from thickets.analysis import density
-from thickets.analysis.density import Density
 from thickets.errors import UserError
 from thickets.members import Member
 
@@ -139,7 +137,7 @@ class Landscape:
 def slice_members(
   seed_x: int,
   seed_y: int,
-  extent: float | int | tuple[float | int, float | int],
+  extent: float | tuple[float, float],
   resolution: int,
 ) -> tuple[list[Member], Float[np.ndarray, "G 2"]]:
   """The members of two terms on a square grid around the base.
@@ -197,20 +195,49 @@ def make_landscape(
 ) -> Landscape:
   """Puts scores on a plane.
 
-  Counts are compared here and not by the annotations, since members and scores
-  come out of different files.
-
   Args:
-    task: its name, for titles.
-    members: [P] of the plane's points.
-    coordinates: [P, 2] of the members, by `slice_members` or `project_members`.
-    scores: higher is better; a member with a prompt that is NaN has failed: it
-      is kept, counted and drawn as failed, and no average contains it.
-    base_scores: [Q] of the base on the same prompts.
-    norms: distances from the base in weight space, where they are known.
+    task: name of the task, for titles.
+    members: [P] the members that lie on the plane.
+    coordinates: [P, 2] where they lie, from `slice_members` or
+      `projection.project_members`, in the weights' units.
+    scores: [P, Q] each member's score on each prompt, higher is better. A member
+      with a NaN has failed: it is kept, counted and drawn as failed, and no
+      average contains it.
+    base_scores: [Q] the base's scores on the same prompts.
+    norms: [P] the members' distances from the base in weight space, where they
+      are known.
 
   Raises:
     UserError: if counts differ, nothing is left, or the base failed.
+  """
+  _check_counts(task, members, coordinates, scores, base_scores)
+  num_members, num_prompts = scores.shape
+  gains = scores - base_scores[None]
+  errors = np.full(num_members, np.nan)
+  if num_prompts > 1:
+    errors = np.std(gains, axis=1, ddof=1) / math.sqrt(num_prompts)
+  return Landscape(
+    task=task,
+    members=tuple(members),
+    coordinates=coordinates,
+    scores=scores.mean(axis=1),
+    errors=errors,
+    base_score=float(base_scores.mean()),
+    num_prompts=num_prompts,
+    norms=norms,
+  )
+
+
+def _check_counts(
+  task: str,
+  members: Sequence[Member],
+  coordinates: Float[np.ndarray, "_ 2"],
+  scores: Float[np.ndarray, "P Q"],
+  base_scores: Float[np.ndarray, " _"],
+) -> None:
+  """Counts are compared here and not by the annotations of `make_landscape`.
+
+  Members and scores come out of different files, so a mismatch is the user's.
   """
   num_members, num_prompts = scores.shape
   if not len(members) == len(coordinates) == num_members:
@@ -234,55 +261,6 @@ def make_landscape(
       f" {int((~np.isfinite(base_scores)).sum())} of {num_prompts} that are not."
       " Evaluate the base again."
     )
-  gains = scores - base_scores[None]
-  errors = np.full(num_members, np.nan)
-  if num_prompts > 1:
-    errors = np.std(gains, axis=1, ddof=1) / math.sqrt(num_prompts)
-  return Landscape(
-    task=task,
-    members=tuple(members),
-    coordinates=coordinates,
-    scores=scores.mean(axis=1),
-    errors=errors,
-    base_score=float(base_scores.mean()),
-    num_prompts=num_prompts,
-    norms=norms,
-  )
-
-
-def density_by_radius(
-  scores: Float[np.ndarray, "P Q"],
-  sigmas: Float[np.ndarray, " P"],
-  base_scores: Float[np.ndarray, " Q"],
-  *,
-  norm_per_sigma: float | int,
-  **options: Any,
-) -> tuple[Float[np.ndarray, " S"], Density]:
-  """Solution density against the distance from the base.
-
-  Args:
-    scores: higher is better; NaN marks a failure, as in `solution_density`.
-    sigmas: of the members; a twin with -sigma lies as far out as one with sigma.
-    base_scores: on the same prompts.
-    norm_per_sigma: `projection.relative_norm` of the model at sigma 1.
-    **options: of `solution_density`, such as the margins.
-
-  Returns:
-    [S] the relative norms ‖sigma ε‖ / ‖θ‖ of the levels of sigma, and the density
-    at each, whose `sigmas` are in the same order.
-
-  Raises:
-    UserError: if norm_per_sigma is not positive, or as `solution_density`.
-  """
-  if not 0 < norm_per_sigma < math.inf:
-    raise UserError(
-      f"norm_per_sigma must be positive and finite, got {norm_per_sigma}. Take"
-      " projection.relative_norm(base, 1.0)."
-    )
-  measured = density.solution_density(
-    scores, np.abs(sigmas), base_scores, **options
-  )
-  return norm_per_sigma * measured.sigmas, measured
 
 
 def _nan_median(values) -> float:

@@ -13,24 +13,23 @@ from typing import Any
 
 import numpy as np
 from absl import logging
+from jaxtyping import Float
 
-from thickets.analysis import decomposition, diversity, regimes, score_tables
-from thickets.analysis import votes as votes_lib
+from thickets.analysis import (
+  decomposition,
+  diversity,
+  regimes,
+  score_tables,
+  specialists,
+  votes,
+)
 from thickets.analysis.clusters import Embedding, embed_members
 from thickets.analysis.decomposition import Decomposition
 from thickets.analysis.density import Density, solution_density
 from thickets.analysis.diversity import Discordance
 from thickets.analysis.measurement import Measurement, TaskScores
 from thickets.analysis.regimes import RegimeCall
-from thickets.analysis.specialists import (
-  Overlap,
-  RankLines,
-  SpecialistTable,
-  rank_lines,
-  specialist_table,
-  topk_overlap,
-)
-from thickets.analysis.votes import VoteAccuracy
+from thickets.analysis.specialists import Overlap, RankLines, SpecialistTable
 from thickets.errors import UserError
 from thickets.search import selection
 
@@ -40,22 +39,23 @@ class Settings:
   """What to measure.
 
   Attributes:
-    margins: absolute ones, in score; the first above zero is that of regimes
-      and of specialists.
-    ratios: relative ones, score over the base's score; left out on tasks on
-      which the base's score is 0.
+    margins: least gains that make an expert, in score; the smallest above zero
+      is the one that regimes and specialists are measured at.
+    ratios: least ratios of a member's score to the base's that make an expert;
+      left out on tasks on which the base's score is 0.
     score_range: least and largest score of the tasks.
-    top_share: K/N of ensembles and of the sets whose overlap is measured.
-    num_resamples: of each bootstrap.
-    num_splits: random halves of the prompts.
+    top_share: K/N, above 0 and at most 1: the share of the members that vote, and
+      that form the sets whose overlap is measured.
+    num_resamples: draws of each bootstrap.
+    num_splits: number of times the prompts are split at random into halves.
     clusters: whether members are sorted into clusters, which takes longest.
-    seed: of all of them.
+    seed: for all that is drawn at random.
   """
 
-  margins: tuple[float | int, ...] = (0.0, 0.02, 0.05)
-  ratios: tuple[float | int, ...] = ()
-  score_range: tuple[float | int, float | int] = (0.0, 1.0)
-  top_share: float | int = 0.1
+  margins: tuple[float, ...] = (0.0, 0.02, 0.05)
+  ratios: tuple[float, ...] = ()
+  score_range: tuple[float, float] = (0.0, 1.0)
+  top_share: float = 0.1
   num_resamples: int = 1000
   num_splits: int = 50
   clusters: bool = True
@@ -85,15 +85,16 @@ class Diversity:
   Members that failed on a task are left out of ranks, and each part counts them.
 
   Attributes:
-    sigma: of the members.
+    sigma: standard deviation of the members' noise.
     left_out: tasks on which all members score alike, or fail.
-    discordance: None where fewer than two tasks or members are left.
-    lines: percentile ranks to draw; None likewise.
-    embedding: of the members by their scores; None likewise, and where fewer
-      than three score differently.
-    overlap: of the tasks' best members; None likewise, and where too few of them
-      have a score.
-    specialists: experts by task, of all tasks.
+    discordance: how far the tasks disagree; None where fewer than two tasks or
+      members are left.
+    lines: percentile ranks to draw; None where `discordance` is.
+    embedding: the members as points, by their scores; None where `discordance`
+      is, and where fewer than three members score differently.
+    overlap: how many of their best members tasks share; None where `discordance`
+      is, and where too few members have a score.
+    specialists: experts in one task, in several and in all; of all tasks.
   """
 
   sigma: float
@@ -123,8 +124,9 @@ class Analysis:
     settings: what was measured.
     densities: by task.
     diversity: by sigma; empty for a single task.
-    votes: by task and sigma, the vote of the best, chosen on `select` and
-      judged on `dev`; empty where the members did not answer both.
+    votes: by task and sigma, the vote of the best members, chosen on `select`
+      and judged on `dev`, as `vote_of_best` describes it; empty where the members
+      did not answer both.
     parts: by task and sigma, what the gains of that vote are made of.
     regimes: by task and sigma; empty without votes.
   """
@@ -133,7 +135,7 @@ class Analysis:
   settings: Settings
   densities: Mapping[str, Density]
   diversity: tuple[Diversity, ...]
-  votes: Mapping[str, Mapping[float, tuple[VoteAccuracy, dict[str, Any]]]]
+  votes: Mapping[str, Mapping[float, dict[str, Any]]]
   parts: Mapping[str, Mapping[float, tuple[Decomposition, ...]]]
   regimes: Mapping[str, Mapping[float, RegimeCall]]
 
@@ -141,11 +143,14 @@ class Analysis:
     """Everything as plain values, keyed by task and by sigma as text."""
     return {
       "name": self.name,
-      "settings": _to_lists(dataclasses.asdict(self.settings)),
+      "settings": {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in dataclasses.asdict(self.settings).items()
+      },
       "densities": {k: v.to_json() for k, v in self.densities.items()},
       "diversity": [one.to_json() for one in self.diversity],
       "votes": {
-        task: {f"{sigma:g}": vote for sigma, (_, vote) in by_sigma.items()}
+        task: {f"{sigma:g}": vote for sigma, vote in by_sigma.items()}
         for task, by_sigma in self.votes.items()
       },
       "decomposition": {
@@ -183,7 +188,7 @@ def analyse(
     name: _measure_density(task, sigmas, settings)
     for name, task in tasks.items()
   }
-  votes, parts, calls = {}, {}, {}
+  ensembles = {}
   for name, task in tasks.items():
     if not 0 < task.num_select <= task.scores.shape[1] - 2:
       logging.info(
@@ -192,41 +197,76 @@ def analyse(
         name,
       )
       continue
-    votes[name], parts[name], calls[name] = {}, {}, {}
-    for row, sigma in enumerate(densities[name].sigmas.tolist()):
-      rows = np.flatnonzero(sigmas == sigma).tolist()
-      level = dataclasses.replace(task, members=task.members.take(rows))
-      k = max(1, round(settings.top_share * len(level.scores)))
-      if np.isfinite(level.scores).all(axis=1).sum() < k:
-        logging.warning(
-          "%s: no vote at sigma %g, where too few members have a score.",
-          *(name, sigma),
-        )
-        continue
-      vote = vote_of_best(level, k)
-      votes[name][sigma] = vote
-      parts[name][sigma] = _decompose(level, k)
-      calls[name][sigma] = _call(densities[name], row, vote[1], settings)
+    ensembles[name] = _measure_ensembles(
+      task, sigmas, densities[name], settings
+    )
+
+  def pick(part: str) -> dict[str, dict[float, Any]]:
+    return {
+      name: {sigma: getattr(one, part) for sigma, one in by_sigma.items()}
+      for name, by_sigma in ensembles.items()
+    }
+
   return Analysis(
     name=measurement.name,
     settings=settings,
     densities=densities,
     diversity=measure_diversity(measurement, settings),
-    votes=votes,
-    parts=parts,
-    regimes=calls,
+    votes=pick("vote"),
+    parts=pick("parts"),
+    regimes=pick("regime"),
   )
 
 
-def vote_of_best(
-  task: TaskScores, k: int
-) -> tuple[VoteAccuracy, dict[str, Any]]:
-  """The vote of the K best on `select`, judged on `dev`, and its description."""
-  (budget,) = votes_lib.resample_votes(
+@dataclasses.dataclass(frozen=True)
+class _Ensemble:
+  """The vote of the best members of one sigma, and what follows from it."""
+
+  vote: dict[str, Any]
+  parts: tuple[Decomposition, ...]
+  regime: RegimeCall
+
+
+def _measure_ensembles(
+  task: TaskScores,
+  sigmas: Float[np.ndarray, " P"],
+  density: Density,
+  settings: Settings,
+) -> dict[float, _Ensemble]:
+  """The ensemble of each sigma at which enough members have a score."""
+  found = {}
+  for row, sigma in enumerate(density.sigmas.tolist()):
+    rows = np.flatnonzero(sigmas == sigma).tolist()
+    level = dataclasses.replace(task, members=task.members.take(rows))
+    k = max(1, round(settings.top_share * len(level.scores)))
+    if np.isfinite(level.scores).all(axis=1).sum() < k:
+      logging.warning(
+        "%s: no vote at sigma %g, where too few members have a score.",
+        *(task.name, sigma),
+      )
+      continue
+    vote = vote_of_best(level, k)
+    found[sigma] = _Ensemble(
+      vote, _decompose(level, k), _call(density, row, vote, settings)
+    )
+  return found
+
+
+def vote_of_best(task: TaskScores, k: int) -> dict[str, Any]:
+  """Describes the vote of the K best on `select`, judged on `dev`.
+
+  Args:
+    task: the answers to the prompts of both splits.
+    k: number of members that vote.
+
+  Returns:
+    The JSON values of `votes.VoteAccuracy.describe`.
+  """
+  (vote,) = votes.resample_votes(
     task, populations=(len(task.scores),), top_k=(k,), shares=()
   )
   base = task.base.lenient[0, task.num_select :].astype(np.float64)
-  return budget, budget.describe(base)
+  return vote.describe(base)
 
 
 def measure_diversity(
@@ -273,7 +313,10 @@ def _measure_level(measurement, sigma: float, settings) -> Diversity:
   is_dead = ~np.isfinite(means).any(axis=0)
   complete = np.isfinite(means[:, ~is_dead]).all(axis=1)
   finite = score_tables.restore_ties(means[complete])
-  is_kept = ~is_dead & (np.ptp(finite, axis=0) > 0 if len(finite) else False)
+  varies = (
+    np.ptp(finite, axis=0) > 0 if len(finite) else np.zeros(len(tables), bool)
+  )
+  is_kept = np.asarray(~is_dead & varies)
   kept = [name for name, keep in zip(tables, is_kept, strict=True) if keep]
   left_out = tuple(name for name in tables if name not in kept)
   if left_out:
@@ -282,14 +325,14 @@ def _measure_level(measurement, sigma: float, settings) -> Diversity:
       " fail: %s.",
       *(measurement.name, sigma, ", ".join(left_out)),
     )
-  specialists = specialist_table(
+  experts = specialists.specialist_table(
     means,
     np.array([t.base_scores.mean() for t in measurement.tasks.values()]),
     margin=settings.margin,
     names=[*tables],
   )
   if len(kept) < 2 or complete.sum() < 2:
-    return Diversity(sigma, left_out, None, None, None, None, specialists)
+    return Diversity(sigma, left_out, None, None, None, None, experts)
   # With the failed members: each estimator leaves them out and counts them.
   scores = means[:, is_kept]
   k = max(1, round(settings.top_share * len(scores)))
@@ -305,12 +348,14 @@ def _measure_level(measurement, sigma: float, settings) -> Diversity:
       seed=settings.seed,
       sigma=sigma,
     ),
-    lines=rank_lines(scores, names=kept),
+    lines=specialists.rank_lines(scores, names=kept),
     embedding=_embed(scores, kept, settings.seed)
     if settings.clusters
     else None,
-    overlap=topk_overlap(scores, k, names=kept) if k <= num_scored else None,
-    specialists=specialists,
+    overlap=specialists.topk_overlap(scores, k, names=kept)
+    if k <= num_scored
+    else None,
+    specialists=experts,
   )
 
 
@@ -325,22 +370,12 @@ def _embed(scores, names, seed: int) -> Embedding | None:
 def _decompose(task: TaskScores, k: int) -> tuple[Decomposition, ...]:
   """Of the vote and its members on `dev`, and of members as they were drawn."""
   scores = task.scores[:, : task.num_select].mean(axis=1)
-  judged = _take_prompts(task.members, task.num_select)
+  judged = task.members.from_prompt(task.num_select)
   return decomposition.decompose_run(
-    _take_prompts(task.base, task.num_select),
+    task.base.from_prompt(task.num_select),
     judged.take(selection.select_top_k(scores, k).tolist()),
     k=k,
     random=judged.take(np.flatnonzero(np.isfinite(scores))[:k].tolist()),
-  )
-
-
-def _take_prompts(answers, start: int):
-  return dataclasses.replace(
-    answers,
-    **{
-      field.name: getattr(answers, field.name)[:, start:]
-      for field in dataclasses.fields(answers)
-    },
   )
 
 
@@ -363,7 +398,3 @@ def _call(density: Density, row: int, vote, settings) -> RegimeCall:
 
 def _plain(part: Any) -> Any:
   return None if part is None else part.to_json()
-
-
-def _to_lists(fields: dict[str, Any]) -> dict[str, Any]:
-  return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}

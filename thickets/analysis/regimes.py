@@ -49,28 +49,29 @@ class RegimeCall:
 
 def call_regime(
   *,
-  base_score: float | int,
-  margin: float | int,
-  density: float | int,
-  density_interval: tuple[float | int, float | int],
-  ensemble_gain: float | int,
-  ensemble_interval: tuple[float | int, float | int],
-  score_range: tuple[float | int, float | int] = (0.0, 1.0),
-  min_density: float | int = 0.05,
-  min_gain: float | int = 0.0,
-  flat_gain: float | int = 0.05,
-  plateau_frac: float | int = 0.2,
+  base_score: float,
+  margin: float,
+  density: float,
+  density_interval: tuple[float, float],
+  ensemble_gain: float,
+  ensemble_interval: tuple[float, float],
+  score_range: tuple[float, float] = (0.0, 1.0),
+  min_density: float = 0.05,
+  min_gain: float = 0.0,
+  flat_gain: float = 0.05,
+  plateau_frac: float = 0.2,
 ) -> RegimeCall:
-  """Calls the regime by the rule at the top of this file.
+  """Calls the regime by the rule at the top of this file, and says why.
 
   Args:
-    base_score: the base's, on the prompts of the density.
-    margin: of the density, above zero: at zero, copies of the base are experts.
-    density: corrected density at this margin, NaN if unknown.
-    density_interval: its ends.
+    base_score: the base's mean score on the prompts of the density.
+    margin: least gain that makes an expert, in score; above zero, since at zero
+      copies of the base are experts.
+    density: corrected density at this margin, in [0, 1]; NaN if unknown.
+    density_interval: low and high end of the density's interval.
     ensemble_gain: score of the vote minus the base's, on prompts that chose
       neither members nor settings.
-    ensemble_interval: its ends.
+    ensemble_interval: low and high end of the gain's interval.
     score_range: least and largest score of the task.
     min_density: 0.05, because a vote of K members out of N = 100 K, as in the
       paper, then has five experts to choose from for each vote.
@@ -79,9 +80,6 @@ def call_regime(
       difference is about that wide: a smaller one could rarely be excluded.
     plateau_frac: 0.2 of the range: in the paper's tasks, bases above 80 %
       (3B on GSM8K) gain the least.
-
-  Returns:
-    The regime and its reason.
 
   Raises:
     UserError: if the margin is not above zero, an interval is not in order or
@@ -92,8 +90,6 @@ def call_regime(
   gain_low, gain_high = _check_interval(
     "ensemble_gain", ensemble_gain, ensemble_interval
   )
-  is_dense, is_rare = low >= min_density, high < min_density
-  gains, is_flat = gain_low > min_gain, gain_high < flat_gain
   floor, ceiling = score_range
   threshold = ceiling - plateau_frac * (ceiling - floor)
   facts = (
@@ -101,25 +97,43 @@ def call_regime(
     f" ensemble gain {ensemble_gain:+.3f} [{gain_low:+.3f}, {gain_high:+.3f}]"
     f" (flat below {flat_gain:.3g}), base {base_score:.3f} on the density's prompts"
   )
-  if is_dense and gains:
-    regime, why = "thicket", "experts are dense and the vote gains"
-  elif is_rare and is_flat and base_score >= threshold:
-    regime, why = "plateau", f"nothing to gain, base at least {threshold:g}"
-  elif is_rare and is_flat:
-    regime, why = "needle", f"experts are rare, base below {threshold:g}"
-  else:
-    regime, why = "undecided", _doubt(is_dense, is_rare, gains)
+  regime, why = _apply_rule(
+    is_dense=low >= min_density,
+    is_rare=high < min_density,
+    gains=gain_low > min_gain,
+    is_flat=gain_high < flat_gain,
+    is_high=base_score >= threshold,
+    threshold=threshold,
+  )
   return RegimeCall(regime, f"{why}: {facts}.", float(margin))
 
 
-def _doubt(is_dense: bool, is_rare: bool, gains: bool) -> str:
+def _apply_rule(
+  *,
+  is_dense: bool,
+  is_rare: bool,
+  gains: bool,
+  is_flat: bool,
+  is_high: bool,
+  threshold: float,
+) -> tuple[str, str]:
+  """The regime, and what decided it in words."""
+  if is_dense and gains:
+    return "thicket", "experts are dense and the vote gains"
+  if is_rare and is_flat and is_high:
+    return "plateau", f"nothing to gain, base at least {threshold:g}"
+  if is_rare and is_flat:
+    return "needle", f"experts are rare, base below {threshold:g}"
   if is_dense:
-    return "experts are dense, but the vote is not shown to gain"
+    return "undecided", "experts are dense, but the vote is not shown to gain"
   if is_rare and gains:
-    return "the vote gains, but experts at this margin are rare"
+    return "undecided", "the vote gains, but experts at this margin are rare"
   if is_rare:
-    return "experts are rare, but a gain of the vote is not excluded"
-  return "the density is neither shown to be dense nor rare"
+    return (
+      "undecided",
+      "experts are rare, but a gain of the vote is not excluded",
+    )
+  return "undecided", "the density is neither shown to be dense nor rare"
 
 
 def _check(base_score, margin, score_range) -> None:

@@ -24,7 +24,7 @@ def check_names(names: Sequence[str], size: int) -> tuple[str, ...]:
 
 def is_complete(scores: Float[np.ndarray, "P M"]) -> Bool[np.ndarray, " P"]:
   """[P] whether a member failed on no task."""
-  return np.isfinite(scores).all(axis=1)
+  return np.asarray(np.isfinite(scores).all(axis=1))
 
 
 def check_differences(

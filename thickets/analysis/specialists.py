@@ -276,7 +276,7 @@ def specialist_table(
   scores: Float[np.ndarray, "P M"],
   base_scores: Float[np.ndarray, " M"],
   *,
-  margin: float | int,
+  margin: float,
   names: Sequence[str],
 ) -> SpecialistTable:
   """Counts experts in one task only, in several and in all.

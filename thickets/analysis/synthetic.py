@@ -25,23 +25,25 @@ class GainLaw(Protocol):
 
   def draw(self, rng: np.random.Generator, size: int) -> Gains:
     """[P] independent gains."""
+    ...
 
-  def survival(self, margin: float | int) -> float:
+  def survival(self, margin: float) -> float:
     """Probability of a gain of at least the margin: the true density."""
+    ...
 
 
 @dataclasses.dataclass(frozen=True)
 class NormalGains:
   """Normal ones; a standard deviation of zero is an atom."""
 
-  mean: float | int
-  sd: float | int
+  mean: float
+  sd: float
 
   def draw(self, rng: np.random.Generator, size: int) -> Gains:
     """[P] independent gains."""
     return self.mean + self.sd * rng.standard_normal(size)
 
-  def survival(self, margin: float | int) -> float:
+  def survival(self, margin: float) -> float:
     """Probability of a gain of at least the margin."""
     if self.sd == 0:
       return float(self.mean >= margin)
@@ -52,14 +54,14 @@ class NormalGains:
 class SkewedGains:
   """Exponential ones above (scale > 0) or below (scale < 0) a limit."""
 
-  limit: float | int
-  scale: float | int
+  limit: float
+  scale: float
 
   def draw(self, rng: np.random.Generator, size: int) -> Gains:
     """[P] independent gains."""
     return self.limit + self.scale * rng.exponential(size=size)
 
-  def survival(self, margin: float | int) -> float:
+  def survival(self, margin: float) -> float:
     """Probability of a gain of at least the margin."""
     beyond = float(np.exp(-max((margin - self.limit) / self.scale, 0.0)))
     return beyond if self.scale > 0 else 1 - beyond
@@ -69,7 +71,7 @@ class SkewedGains:
 class MixedGains:
   """Each member's gain comes from one of several laws."""
 
-  shares: Sequence[float | int]
+  shares: Sequence[float]
   laws: Sequence[GainLaw]
 
   def draw(self, rng: np.random.Generator, size: int) -> Gains:
@@ -78,7 +80,7 @@ class MixedGains:
     drawn = np.stack([law.draw(rng, size) for law in self.laws])
     return drawn[which, np.arange(size)]
 
-  def survival(self, margin: float | int) -> float:
+  def survival(self, margin: float) -> float:
     """Probability of a gain of at least the margin."""
     parts = zip(self.shares, self.laws, strict=True)
     return sum(share * law.survival(margin) for share, law in parts)
@@ -116,13 +118,13 @@ class SyntheticPopulation:
   """
 
   gains: GainLaw
-  base_accuracy: float | int = 0.5
-  luck: float | int = 1.0
-  coupling: float | int = 0.5
-  copies: float | int = 0.0
-  carrying: float | int = 1.0
+  base_accuracy: float = 0.5
+  luck: float = 1.0
+  coupling: float = 0.5
+  copies: float = 0.0
+  carrying: float = 1.0
 
-  def true_density(self, margin: float | int) -> float:
+  def true_density(self, margin: float) -> float:
     """Probability that a member's true gain is at least the margin."""
     copy = self.copies * float(margin <= 0)
     return copy + (1 - self.copies) * self.gains.survival(margin)

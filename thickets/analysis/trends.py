@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from jaxtyping import Float
@@ -20,9 +20,9 @@ class Trend:
 
   Attributes:
     slope: change of y for one unit of x.
-    slope_interval: with Student's distribution.
-    num_points: how many there are.
-    level: of the interval.
+    slope_interval: its ends, by Student's distribution.
+    num_points: how many points there are.
+    level: coverage of the interval, two-sided.
   """
 
   slope: float
@@ -46,8 +46,8 @@ class Trend:
 
 
 def fit_trend(
-  x: Sequence[float | int] | Float[np.ndarray, " X"],
-  y: Sequence[float | int] | Float[np.ndarray, " X"],
+  x: Sequence[float] | Float[np.ndarray, " X"],
+  y: Sequence[float] | Float[np.ndarray, " X"],
   *,
   level: float = 0.95,
 ) -> Trend:
@@ -59,9 +59,9 @@ def fit_trend(
   rough one.
 
   Args:
-    x: [X] such as the logarithm of a size.
-    y: [X] what was measured.
-    level: of the interval.
+    x: [X] place of each point, such as the logarithm of a size.
+    y: [X] what was measured there.
+    level: coverage of the interval, two-sided, within 0 and 1.
 
   Raises:
     UserError: if there are fewer than 3 points or all x are the same, or a value
@@ -80,14 +80,24 @@ def fit_trend(
     raise UserError(
       f"A trend needs at least 3 points at different x, got x={x.tolist()}."
     )
-  line = stats.linregress(x, y)
-  half = line.stderr * stats.t.ppf((1 + level) / 2, len(x) - 2)
+  slope, error = fit_line(x, y)
+  half = error * stats.t.ppf((1 + level) / 2, len(x) - 2)
   return Trend(
-    slope=float(line.slope),
-    slope_interval=(float(line.slope - half), float(line.slope + half)),
+    slope=slope,
+    slope_interval=(float(slope - half), float(slope + half)),
     num_points=len(x),
     level=level,
   )
+
+
+def fit_line(
+  x: Sequence[float] | Float[np.ndarray, " X"],
+  y: Sequence[float] | Float[np.ndarray, " X"],
+) -> tuple[float, float]:
+  """Returns the slope of the line of least squares, and its standard error."""
+  # The type that SciPy gives its result has no fields.
+  line = cast(Any, stats.linregress(x, y))
+  return float(line.slope), float(line.stderr)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,9 +106,9 @@ class Mean:
 
   Attributes:
     value: the mean.
-    interval: for other points and other prompts.
-    num_points: rows.
-    num_prompts: columns.
+    interval: low and high end, for other points and other prompts.
+    num_points: number of rows of the table.
+    num_prompts: number of its columns.
   """
 
   value: float
@@ -121,8 +131,8 @@ def fit_mean(table: Float[np.ndarray, "X Q"], *, level: float = 0.95) -> Mean:
   are Student's, for one point less.
 
   Args:
-    table: [X, Q] such as a gain on each prompt.
-    level: of the interval.
+    table: [X, Q] what was measured at each point on each prompt, such as a gain.
+    level: coverage of the interval, two-sided, within 0 and 1.
 
   Raises:
     UserError: if there are fewer than 2 points or prompts, or a value is not
@@ -138,5 +148,6 @@ def fit_mean(table: Float[np.ndarray, "X Q"], *, level: float = 0.95) -> Mean:
     np.var(table.mean(axis=axis), ddof=1) / table.shape[1 - axis]
     for axis in (0, 1)
   )
-  half = math.sqrt(variance) * stats.t.ppf((1 + level) / 2, len(table) - 1)
+  quantile = float(stats.t.ppf((1 + level) / 2, len(table) - 1))
+  half = math.sqrt(variance) * quantile
   return Mean(value, (value - half, value + half), *table.shape)

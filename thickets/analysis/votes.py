@@ -1,4 +1,4 @@
-"""What an ensemble would have reached with other budgets, from one run.
+"""How accurate votes would have been with other budgets, from one run.
 
 Where all members of a run have answered the prompts that choose (`select`) and
 those that judge (`dev`), smaller populations, other ensembles and fewer prompts
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from thickets.analysis import intervals
 from thickets.analysis.measurement import TaskScores
@@ -25,7 +25,7 @@ SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 @dataclasses.dataclass(frozen=True)
 class VoteAccuracy:
-  """The accuracy of the vote at one budget.
+  """How accurate the vote is at one budget: N members drawn, K of them voting.
 
   Attributes:
     population: N, members that were drawn.
@@ -76,7 +76,7 @@ def resample_votes(
   *,
   populations: Sequence[int],
   top_k: Sequence[int] = (),
-  shares: Sequence[float | int] = SHARES,
+  shares: Sequence[float] = SHARES,
   num_select: Sequence[int] = (),
   num_draws: int = 20,
   seed: int = 0,
@@ -108,63 +108,106 @@ def resample_votes(
   """
   _check(task, populations, num_select)
   rng = np.random.default_rng(seed)
-  codes_QP, right_QP = _read_votes(task)
-  select_PQ = task.scores[:, : task.num_select]
-  budgets = []
+  records = _read_records(task)
+  found = []
   for size in populations:
-    sizes = sorted(
-      {k for k in top_k if 1 <= k <= size}
-      | {max(1, round(share * size)) for share in shares}
-    )
-    if not sizes:
-      raise UserError(
-        f"top_k must hold one within 1 and {size}, the population, got"
-        f" {[*top_k]} and no shares ({task.name})."
-      )
+    sizes = _list_sizes(size, top_k, shares, task.name)
     for count in num_select or (task.num_select,):
-      is_whole = size == len(select_PQ) and count == task.num_select
-      found = [
-        _draw(rng, select_PQ, codes_QP, right_QP, size, count, sizes)
+      is_whole = (size, count) == (len(task.scores), task.num_select)
+      draws = [
+        _draw_population(rng, records, size, count, sizes)
         for _ in range(1 if is_whole else num_draws)
       ]
       for column, k in enumerate(sizes):
-        won_DQ = np.stack([won[:, column] for won, _ in found])
-        budgets.append(
+        won_DQ = np.stack([won[:, column] for won, _ in draws])
+        found.append(
           VoteAccuracy(
             population=size,
             top_k=k,
             num_select=count,
             accuracy=won_DQ.mean(axis=1),
             by_prompt=won_DQ.mean(axis=0),
-            members=np.array([singles[column] for _, singles in found]),
+            members=np.array([singles[column] for _, singles in draws]),
           )
         )
-  return budgets
+  return found
 
 
-def _draw(
-  rng, select_PQ, codes_QP, right_QP, size, count, sizes
+def _list_sizes(
+  population: int, top_k: Sequence[int], shares: Sequence[float], task: str
+) -> list[int]:
+  """The ensemble sizes of a population, ascending."""
+  sizes = sorted(
+    {k for k in top_k if 1 <= k <= population}
+    | {max(1, round(share * population)) for share in shares}
+  )
+  if not sizes:
+    raise UserError(
+      f"top_k must hold one within 1 and {population}, the population, got"
+      f" {[*top_k]} and no shares ({task})."
+    )
+  return sizes
+
+
+@dataclasses.dataclass(frozen=True)
+class _Records:
+  """What all members answered.
+
+  Attributes:
+    select: [P, Q] scores on the prompts that choose.
+    codes: [Q, P] codes of the votes on the prompts that judge.
+    right: [Q, P] whether the answers that these votes are for are right.
+  """
+
+  select: Float[np.ndarray, "P _"]
+  codes: Int[np.ndarray, "Q P"]
+  right: Bool[np.ndarray, "Q P"]
+
+
+def _read_records(task: TaskScores) -> _Records:
+  votes_QP = task.members.vote[:, task.num_select :].T
+  codes_QP, _ = ensemble.encode_votes(votes_QP.tolist())
+  return _Records(
+    select=task.scores[:, : task.num_select],
+    codes=codes_QP,
+    right=task.members.lenient[:, task.num_select :].T,
+  )
+
+
+def _draw_population(
+  rng: np.random.Generator,
+  records: _Records,
+  size: int,
+  num_select: int,
+  sizes: Sequence[int],
 ) -> tuple[Bool[np.ndarray, "Q K"], Float[np.ndarray, " K"]]:
-  """One population: whether the vote is right, and its members' mean."""
-  drawn = np.sort(rng.choice(len(select_PQ), size, replace=False))
-  prompts = rng.choice(select_PQ.shape[1], count, replace=False)
-  scores = select_PQ[np.ix_(drawn, prompts)].mean(axis=1)
+  """Draws one population; returns whether votes are right, and members' means.
+
+  Args:
+    rng: draws the members and the prompts of selection.
+    records: what all members answered.
+    size: number of members to draw.
+    num_select: number of prompts of selection to draw.
+    sizes: [K] sizes of its ensembles, ascending.
+
+  Returns:
+    [Q, K] whether each ensemble elects a right answer, and [K] the mean accuracy
+    of its members.
+  """
+  drawn = np.sort(rng.choice(len(records.select), size, replace=False))
+  prompts = rng.choice(records.select.shape[1], num_select, replace=False)
+  scores = records.select[np.ix_(drawn, prompts)].mean(axis=1)
   order = selection.rank_members(scores)[: max(sizes)]
   has_failed_K = ~np.isfinite(scores[order])
-  codes_QK = np.where(has_failed_K, ensemble.NO_VOTE, codes_QP[:, drawn[order]])
-  right_QK = right_QP[:, drawn[order]] & ~has_failed_K
+  codes_QK = np.where(
+    has_failed_K, ensemble.NO_VOTE, records.codes[:, drawn[order]]
+  )
+  right_QK = records.right[:, drawn[order]] & ~has_failed_K
   columns = np.array(sizes) - 1
   winners_QW = ensemble.majority_vote_prefixes(codes_QK)[:, columns]
   singles_K = np.cumsum(right_QK.mean(axis=0)) / np.arange(1, len(order) + 1)
   won_QW = answers.judge_winners(winners_QW, codes_QK, right_QK)
   return won_QW, singles_K[columns]
-
-
-def _read_votes(task: TaskScores):
-  """Vote codes and verdicts [Q, P] on the prompts that judge."""
-  votes_QP = task.members.vote[:, task.num_select :].T
-  codes_QP, _ = ensemble.encode_votes(votes_QP.tolist())
-  return codes_QP, task.members.lenient[:, task.num_select :].T
 
 
 def _check(task, populations, num_select) -> None:

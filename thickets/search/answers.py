@@ -56,6 +56,15 @@ class Answers:
       }
     )
 
+  def from_prompt(self, start: int) -> Answers:
+    """Their answers to all prompts from the place `start` on."""
+    return Answers(
+      **{
+        field.name: getattr(self, field.name)[:, start:]
+        for field in dataclasses.fields(self)
+      }
+    )
+
   def elect(self) -> Bool[np.ndarray, "Q K"]:
     """[Q, K] whether the answer that the k best elect is right.
 
