@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from thickets.analysis.scaling import Point
+from thickets.analysis.scaling import LadderPoint
 
 
-def format_points(points: Sequence[Point]) -> str:
+def format_points(points: Sequence[LadderPoint]) -> str:
   """Returns a row for each model: its size, its accuracies, its densities."""
   lines = [
     f"{'rung':10s}{'weights':>9s}{'steps':>7s}{'loss':>7s}{'base':>7s}"

@@ -6,13 +6,13 @@ import numpy as np
 from report.figures import drawing
 
 from thickets.analysis import density
-from thickets.analysis.synthetic import NormalGains, Population
+from thickets.analysis.synthetic import NormalGains, SyntheticPopulation
 from thickets.errors import UserError
 from thickets.report.figures import density_plots
 
 
 def measure(num_levels=2, **settings):
-  sample = Population(NormalGains(0.0, 0.05), copies=0.1).sample(
+  sample = SyntheticPopulation(NormalGains(0.0, 0.05), copies=0.1).sample(
     np.random.default_rng(0), 20 * num_levels, 30
   )
   sample.scores[0, 0] = np.nan

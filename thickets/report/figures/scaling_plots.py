@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from thickets.analysis import claims
-from thickets.analysis.scaling import Estimate, Point
+from thickets.analysis.intervals import Estimate
+from thickets.analysis.scaling import LadderPoint
 from thickets.report.figures.captions import Caption, Topic
 from thickets.report.figures.style import (
   BASE,
@@ -37,7 +38,7 @@ ERROR_BARS: Style = {
 }
 
 
-def plot_ladder(path: pathlib.Path, points: Sequence[Point]) -> None:
+def plot_ladder(path: pathlib.Path, points: Sequence[LadderPoint]) -> None:
   """Draws density, discordance and gains against size, and density against loss.
 
   Args:
@@ -82,7 +83,7 @@ def plot_ladder(path: pathlib.Path, points: Sequence[Point]) -> None:
 
 
 def plot_manners(
-  path: pathlib.Path, points: Sequence[Point], several: str, one: str
+  path: pathlib.Path, points: Sequence[LadderPoint], several: str, one: str
 ) -> None:
   """Draws the vote's gain and the density against the base's accuracy.
 
@@ -137,19 +138,19 @@ def plot_manners(
   save_figure(fig, path, Caption(Topic.SUMMARY, caption))
 
 
-def _size(point: Point) -> float:
+def _size(point: LadderPoint) -> float:
   return float(point.num_weights)
 
 
-def _levels(points: Sequence[Point]) -> range:
+def _levels(points: Sequence[LadderPoint]) -> range:
   return range(len(points[0].norms) if points else 0)
 
 
 def _draw_levels(
   ax: Axes,
-  points: Sequence[Point],
-  x: Callable[[Point], float],
-  read: Callable[[Point], Sequence[Estimate | None]],
+  points: Sequence[LadderPoint],
+  x: Callable[[LadderPoint], float],
+  read: Callable[[LadderPoint], Sequence[Estimate | None]],
   *,
   connect: bool = True,
 ) -> None:
@@ -186,7 +187,7 @@ def _draw_levels(
     add_legend(ax)
 
 
-def _draw_discordance(ax: Axes, final: Sequence[Point]) -> None:
+def _draw_discordance(ax: Axes, final: Sequence[LadderPoint]) -> None:
   """Draws D against size, and as dashes what noise alone would make of it."""
   _draw_levels(
     ax, final, _size, lambda p: [r and r.discordance for r in p.rankings]
@@ -207,7 +208,7 @@ def _draw_discordance(ax: Axes, final: Sequence[Point]) -> None:
 
 
 def _draw_gains(
-  ax: Axes, final: Sequence[Point], scratch: Sequence[Point]
+  ax: Axes, final: Sequence[LadderPoint], scratch: Sequence[LadderPoint]
 ) -> None:
   lines = (
     (final, "vote", {"color": ENSEMBLE["color"], "marker": "s"}, "vote"),
@@ -260,7 +261,7 @@ def _errorbar(
   )
 
 
-def _count(points: Sequence[Point]) -> str:
+def _count(points: Sequence[LadderPoint]) -> str:
   """Says how many pretrainings, models, tasks, prompts and members there are."""
   first = next(iter(points[-1].tasks.values()))
   members = {row["num_members"] for row in first["density"]}
