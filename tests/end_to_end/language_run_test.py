@@ -27,11 +27,11 @@ from absl.testing import parameterized
 from configs import countdown_tiny
 from experiments import launch, regrade
 from experiments import randopt as binary
-from experiments.launch import language
-from thickets.analysis import randopt_results
+from experiments.launch import ending, specs
 from thickets.errors import UserError
-from thickets.generation import grading
+from thickets.generation import grading, subject
 from thickets.models import byte_tokenizer, hub, transformer
+from thickets.report import randopt_table
 from thickets.runs import experts, record_log
 from thickets.search import ensemble, meshes
 
@@ -247,16 +247,17 @@ class FastTest(_EndToEndTestCase):
   def test_a_run_leaves_all_it_found_and_repeating_it_changes_nothing(self):
     one_device = meshes.make_mesh(jax.devices()[:1])
     self.enter_context(
-      mock.patch.object(language, "make_mesh", return_value=one_device)
+      mock.patch.object(subject, "make_mesh", return_value=one_device)
     )
     config = countdown_tiny.get_config("smoke")
     config.update_from_flattened_dict(
       _overrides(_world(), **{"consistency.temperatures": ()})
     )
-    results = binary.run(config, str(self.workdir))
+    spec = specs.read_randopt(config)
+    results = binary.run(spec, str(self.workdir))
     self.assertEqual(results, _results(self.workdir))
     before = _experts(self.workdir), _log(self.workdir).read_bytes()
-    self.assertEqual(binary.run(config, str(self.workdir)), results)
+    self.assertEqual(binary.run(spec, str(self.workdir)), results)
     self.assertEqual(
       (_experts(self.workdir), _log(self.workdir).read_bytes()), before
     )
@@ -272,7 +273,7 @@ class FastTest(_EndToEndTestCase):
     whole = results["population"]
     self.assertGreater(whole["best_score"], whole["mean_score"])
     # Graded anew by the same rules, without a model, it is the same.
-    again, path = regrade.run(config, str(self.workdir), None)
+    again, path = regrade.run(spec, str(self.workdir), "standard")
     self.assertRegex(again.pop("note"), "^Graded anew")
     results.pop("note")
     self.assertEqual(again, results | {"rules": "standard"})
@@ -280,7 +281,7 @@ class FastTest(_EndToEndTestCase):
     with self.assertRaisesRegex(UserError, "seed was 0, now 1"):
       with config.unlocked():
         config.seed = 1
-      binary.run(config, str(self.workdir))
+      binary.run(specs.read_randopt(config), str(self.workdir))
 
 
 class EndingTest(parameterized.TestCase):
@@ -291,7 +292,7 @@ class EndingTest(parameterized.TestCase):
     with (
       mock.patch.object(signal, "signal") as handle,
       mock.patch.object(os, "_exit") as leave,
-      launch.ending_plainly(),
+      ending.ending_in_one_line(launch.BinaryFlags("", "")),
     ):
       raise error
     self.assertEqual(handle.call_args.args[0], signal.SIGTERM)
@@ -319,7 +320,7 @@ class RunTest(_EndToEndTestCase):
   def test_what_is_printed_is_what_is_saved(self):
     printed = (_unbroken_run() / "printed").read_text()
     results = _results(_unbroken_run())
-    self.assertStartsWith(printed, randopt_results.format_results(results))
+    self.assertStartsWith(printed, randopt_table.format_randopt_results(results))
     self.assertLen(results["dev"], 2)
     self.assertEqual(
       _counts(_unbroken_run()),
@@ -453,7 +454,7 @@ class RegradeTest(_EndToEndTestCase):
     self.assertRegex(again["note"], "^Graded anew")
     again["note"] = ""
     self.assertEqual(again, _results(self.workdir))
-    self.assertStartsWith(done.stdout, randopt_results.format_results(again))
+    self.assertStartsWith(done.stdout, randopt_table.format_randopt_results(again))
 
   def test_other_rules_judge_the_same_members_otherwise(self):
     files = {"experts.json", "results.json", "config.json"}

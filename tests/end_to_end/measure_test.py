@@ -19,7 +19,7 @@ import pytest
 from absl.testing import parameterized
 
 from configs import measure as settings
-from experiments import measure as binary
+from experiments.launch import specs
 from thickets.analysis import measurement, planes
 from thickets.errors import UserError
 from thickets.runs import record_log
@@ -223,7 +223,7 @@ class ValidateTest(parameterized.TestCase):
 
   @parameterized.parameters("", "smoke")
   def test_the_variants_pass(self, variant):
-    binary.validate(settings.get_config(variant))
+    specs.read_measure(settings.get_config(variant))
 
   @parameterized.parameters(
     ("slice.resolution", 4, "odd number of at least 3, .* got 4"),
@@ -239,10 +239,10 @@ class ValidateTest(parameterized.TestCase):
     with config.unlocked():
       config.update_from_flattened_dict({key: value})
     with self.assertRaisesRegex(UserError, message):
-      binary.validate(config)
+      specs.read_measure(config)
 
   def test_a_plane_can_be_added_to_a_run_that_has_none(self):
     """As `experiments.landscape` advises."""
     self.assertContainsSubset(
-      {"project", "slice.resolution", "slice.extent"}, set(binary._EXTENDABLE)
+      {"project", "slice.resolution", "slice.extent"}, set(specs.read_measure(settings.get_config()).config.extendable)
     )

@@ -23,10 +23,10 @@ import pytest
 from absl.testing import parameterized
 
 from configs import signals as signals_config
-from experiments import signals as binary
+from experiments.launch import signals_specs
 from thickets.errors import UserError
 from thickets.models import mlp
-from thickets.runs import directory, experts, record_log
+from thickets.runs import base_checkpoint, experts, record_log
 from thickets.tasks import signals
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -165,8 +165,7 @@ class RunTest(_EndToEndTestCase):
     config = json.loads((self.workdir / "config.json").read_text())["config"]
     model, task = mlp.make_mlp(**config["model"]), config["task"]
     initial = model.init(jax.random.key(0), jnp.zeros((1, task["context"])))
-    with directory.Run(self.workdir, config) as folder:
-      base = folder.load_base(initial["params"])
+    base = base_checkpoint.load_base(self.workdir, initial["params"])
     found = experts.load_experts(self.workdir / "experts.json", base)
     self.assertLen(found.members, 10)  # The largest ensemble of the config.
     splits = signals.sample_splits(
@@ -207,12 +206,12 @@ class MisuseTest(_EndToEndTestCase):
     config = signals_config.get_config("smoke")
     config.update_from_flattened_dict(overrides)
     with self.assertRaisesRegex(UserError, message):
-      binary.validate(config)
+      signals_specs.read_signals(config)
 
   @pytest.mark.slow
   def test_an_unknown_key_names_the_nearest(self):
     done = _run(self.workdir, "population.sise=3")
-    self.assert_refused(done, r"has no key 'sise'\. Nearest: size\.")
+    self.assert_refused(done, r"no key 'population\.sise'\. Nearest: --config\.population\.size\.")
     self.assertFalse(self.workdir.exists())
 
   def test_a_value_out_of_range_leaves_nothing_behind(self):
