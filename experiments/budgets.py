@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
   workdirs = measured_runs.read_workdirs(argv)
   if _DRAWS.value < 2:
     raise UserError(f"--draws must be at least 2, got {_DRAWS.value}.")
-  measured = measured_runs.read_runs(workdirs)
+  measured = measured_runs.read_as_one(workdirs)
   out = measured_runs.find_out(FLAGS, workdirs)
   results = {}
   for name, task in measured.tasks.items():

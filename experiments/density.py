@@ -17,14 +17,14 @@ FLAGS = launch.BinaryFlags(
   arguments="RUN ...",
 )
 measured_runs.define_out(FLAGS)
-estimator_flags.define_flags(FLAGS)
+estimator_flags.define_estimator_flags(FLAGS)
 
 
 def main(argv: list[str]) -> None:
   """Reads the flags, measures, writes the results and prints the tables."""
   settings = estimator_flags.read_settings(FLAGS)
   workdirs = measured_runs.read_workdirs(argv)
-  measured = measured_runs.read_runs(workdirs)
+  measured = measured_runs.read_as_one(workdirs)
   out = measured_runs.find_out(FLAGS, workdirs)
   found = neighbourhood.analyse(measured, settings)
   saved_analyses.save_neighbourhood(out, found)

@@ -19,7 +19,7 @@ FLAGS = launch.BinaryFlags(
   "python -m experiments.export --experts=runs/countdown_tiny/experts.json"
   " --rank=0 --out=expert",
 )
-saved_experts.define_flags(FLAGS)
+saved_experts.define_experts_flags(FLAGS)
 _RANK = flags.DEFINE_integer(
   "rank", 0, "Which expert to write, 0 for the best.", flag_values=FLAGS.values
 )
@@ -40,7 +40,7 @@ def main(_: list[str]) -> None:
     raise UserError(
       f"--out must be a new or empty directory, got {out}, which is not."
     )
-  model, experts = saved_experts.load_experts(FLAGS)
+  model, experts = saved_experts.load_named(FLAGS)
   hub.save(out, model, params=experts.rebuild(model.params, _RANK.value))
   member = experts.members[_RANK.value]
   logging.info(

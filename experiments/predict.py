@@ -10,15 +10,13 @@ best-ranked member that gave it.
 
 import collections
 import json
-import pathlib
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import flags
 
 from experiments import launch
-from experiments.launch import saved_experts
+from experiments.launch import questions, saved_experts
 from thickets.errors import UserError
 from thickets.generation import grading, language_evaluator, prompts
 from thickets.generation.generator import Generator
@@ -27,9 +25,8 @@ from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.models import hub
 from thickets.runs.experts import Experts
 from thickets.search import ensemble
-from thickets.tasks import data, registry, splits
-from thickets.tasks.base import Example, Task
-from thickets.tasks.data import DataTable
+from thickets.tasks import registry, splits
+from thickets.tasks.base import Example
 from thickets.tasks.grader import TaskGrader
 
 FLAGS = launch.BinaryFlags(
@@ -37,7 +34,7 @@ FLAGS = launch.BinaryFlags(
   "python -m experiments.predict --experts=runs/countdown_tiny/experts.json"
   " --questions=questions.txt",
 )
-saved_experts.define_flags(FLAGS)
+saved_experts.define_experts_flags(FLAGS)
 _QUESTIONS = flags.DEFINE_string(
   "questions",
   "-",
@@ -54,7 +51,7 @@ _K = flags.DEFINE_integer(
 
 def main(_: list[str]) -> None:
   """Reads the flags and the questions, and writes the answers."""
-  model, experts = saved_experts.load_experts(FLAGS)
+  model, experts = saved_experts.load_named(FLAGS)
   fields = experts.fields["task"]
   task = registry.load_task(fields["name"])
   if task.check is not None:
@@ -65,7 +62,7 @@ def main(_: list[str]) -> None:
       f"--k must be within 1 and {len(experts.members)}, the experts of the"
       f" file, got {k}."
     )
-  table = read_questions(task, _QUESTIONS.value)
+  table = questions.read_questions(task, _QUESTIONS.value)
   examples = list(splits.make_examples(task, table))
   texts = _respond(model, experts, examples, k)
   grade = TaskGrader(fields["name"], fields["rules"], examples)
@@ -101,46 +98,6 @@ def _respond(
     grading.read_texts(detokenize, responses.tokens[m], responses.lengths[m])
     for m in range(k)
   ]
-
-
-def read_questions(task: Task, where: str) -> DataTable:
-  """Reads questions as rows of the task, known answers left blank.
-
-  Args:
-    task: what the experts were selected for.
-    where: a file, or - for standard input.
-
-  Raises:
-    UserError: if there are none, or the task has no place for a plain line.
-  """
-  if where != "-" and pathlib.Path(where).suffix in data.SUFFIXES:
-    table = data.read_file(where)
-    rows = [{**task.blank, **row} for row in table.rows]
-    return DataTable(rows, table.origin, table.revision, table.places)
-  if task.question is None:
-    raise UserError(
-      f"--questions must be a .jsonl file with the fields"
-      f" {', '.join(task.fields)} for the task {task.name}, got"
-      f" {'standard input' if where == '-' else where}."
-    )
-  try:
-    text = (
-      sys.stdin.read()
-      if where == "-"
-      else pathlib.Path(where).read_text(encoding="utf-8")
-    )
-  except (OSError, UnicodeDecodeError) as error:
-    raise UserError(f"--questions must be readable, got {error}.") from error
-  lines = [
-    (f"line {number}", line)
-    for number, line in enumerate(text.split("\n"), start=1)
-    if line.strip()
-  ]
-  if not lines:
-    raise UserError("--questions must hold at least one question, got none.")
-  rows = [{**task.blank, task.question: line} for _, line in lines]
-  origin = "standard input" if where == "-" else where
-  return DataTable(rows, origin, "", [place for place, _ in lines])
 
 
 def elect_answers(

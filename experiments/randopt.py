@@ -47,7 +47,7 @@ def run(spec: RandOptSpec, workdir: str) -> JsonObject:
   subject = subject_lib.load_subject(spec.model, spec.task, spec.answering)
   with directory.open_run(workdir, spec.config) as run:
     clock.lap("loading_s")
-    with subject_lib.start_grading(subject) as grading:
+    with subject_lib.start_task_grading(subject) as grading:
       evaluator = subject_lib.make_evaluator(subject, grading)
       select = subject.evaluation("select", evaluator)
       search = randopt.start_search(

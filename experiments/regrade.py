@@ -61,7 +61,7 @@ def run(
 ) -> tuple[JsonObject, pathlib.Path]:
   """Grades anew; returns what it wrote, and where."""
   chosen, dev = _read_choice(pathlib.Path(workdir), spec.population.size)
-  task, examples = subject_lib.load_task(spec.task)
+  task, examples = subject_lib.load_examples(spec.task)
   task.grader(rules)  # Before the responses are read.
   with directory.open_run(
     workdir, dataclasses.replace(spec.config, extendable=())
@@ -127,7 +127,7 @@ def _read_choice(
 def _check_data(run: Run, examples: Splits) -> None:
   """Refuses other examples than the responses answer."""
   recorded = (run.header or {}).get("task", {}).get("data", {})
-  for split in subject_lib.SPLITS:
+  for split in subject_lib.PROMPT_SPLITS:
     if recorded.get(split) != examples.origin[split]:
       raise UserError(
         f"The prompts of {split} must be those of the run, got others: the data"

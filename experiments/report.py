@@ -31,7 +31,7 @@ FLAGS = launch.BinaryFlags(
   __doc__, "python -m experiments.report runs/shipped", arguments="RUN ..."
 )
 measured_runs.define_out(FLAGS)
-estimator_flags.define_flags(FLAGS)
+estimator_flags.define_estimator_flags(FLAGS)
 
 
 def main(argv: list[str]) -> None:

@@ -25,7 +25,7 @@ FLAGS = launch.BinaryFlags(
   arguments="LADDER",
 )
 measured_runs.define_out(FLAGS)
-estimator_flags.define_flags(FLAGS)
+estimator_flags.define_estimator_flags(FLAGS)
 _TOP_K = flags.DEFINE_integer(
   "top_k",
   16,

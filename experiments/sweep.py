@@ -9,22 +9,18 @@ and one last call without --index gives the summary.
 
 import dataclasses
 import importlib.util
-import json
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import ml_collections
-import numpy as np
 from absl import flags, logging
 
 from configs import sweeps
 from experiments import launch
-from experiments.launch import signals_run, signals_specs
+from experiments.launch import signals_run, signals_specs, sweep_summary
 from experiments.launch.signals_specs import SignalsSpec
 from thickets.errors import UserError
-from thickets.report.figures import signals_plots
-from thickets.runs import directory, json_files
+from thickets.runs import directory
 from thickets.runs.json_files import JsonObject
 from thickets.runs.run_config import RunConfig
 
@@ -57,12 +53,6 @@ class _Experiment:
 EXPERIMENTS = {
   "signals": _Experiment(signals_specs.read_signals, signals_run.run)
 }
-_COLUMNS = {  # Name of a column: role of a row in the results' table, and its field.
-  "base": ("base", "judge_mse"),
-  "population median (select)": ("median", "select_mse"),
-  "top-1": ("top-1", "judge_mse"),
-  "ensemble": ("primary", "judge_mse"),
-}
 
 
 def main(_: list[str]) -> None:
@@ -92,7 +82,7 @@ def main(_: list[str]) -> None:
   }
   logging.info("%d of %d points are done", len(done), len(points))
   if done:
-    print(_summarise(points, done, workdir))
+    print(sweep_summary.summarise_sweep(points, done, workdir))
 
 
 def _is_done(folder: pathlib.Path, config: RunConfig) -> bool:
@@ -133,72 +123,6 @@ def _chosen(num_points: int) -> Sequence[int]:
       f"--index must be within 0 and {num_points - 1}, got {_INDEX.value}."
     )
   return [_INDEX.value]
-
-
-def _summarise(
-  points: Sequence[sweeps.SweepPoint],
-  done: Mapping[int, pathlib.Path],
-  workdir: pathlib.Path,
-) -> str:
-  """Writes summary.json, summary.md and a figure; returns the table."""
-  groups: dict[str, dict[str, list[float | None]]] = {}
-  for index, folder in done.items():
-    text = (folder / "results.json").read_text(encoding="utf-8")
-    for name, value in _columns(json.loads(text)).items():
-      columns = groups.setdefault(points[index].group, {})
-      columns.setdefault(name, []).append(value)
-  json_files.write_json(
-    workdir / "summary.json",
-    {"units": "mean squared error per predicted value", "groups": groups},
-  )
-  table = _format(groups)
-  (workdir / "summary.md").write_text(table + "\n", encoding="utf-8")
-  signals_plots.plot_groups(
-    workdir / "figures" / "summary.png",
-    {
-      group: {name: _as_floats(columns[name]) for name in _COLUMNS}
-      for group, columns in groups.items()
-    },
-    title=f"{len(done)} runs, one dot each",
-  )
-  return table
-
-
-def _columns(results: dict[str, Any]) -> dict[str, float | None]:
-  rows = {row["role"]: row for row in results["table"]}
-  values = {
-    column: rows[role][field] for column, (role, field) in _COLUMNS.items()
-  }
-  share = results["population"]["better_than_base"]["frac"]
-  return values | {"share better than base": share}
-
-
-def _as_floats(values: Sequence[float | None]) -> list[float]:
-  """With what failed as infinite errors, so that medians count it."""
-  return [np.inf if value is None else value for value in values]
-
-
-def _format(groups: dict[str, dict[str, list[float]]]) -> str:
-  """A Markdown table: the median of each group, with its range."""
-  names = list(next(iter(groups.values())))
-  lines = [
-    "| | runs | " + " | ".join(names) + " |",
-    "|---" * (len(names) + 2) + "|",
-  ]
-  for group, columns in groups.items():
-    cells = [_format_cell(columns[name]) for name in names]
-    lines.append(
-      f"| {group} | {len(columns[names[0]])} | {' | '.join(cells)} |"
-    )
-  return "\n".join(lines)
-
-
-def _format_cell(values: list[float | None]) -> str:
-  values = _as_floats(values)
-  if len(values) == 1:
-    return f"{values[0]:.3g}"
-  low, middle, high = np.min(values), np.median(values), np.max(values)
-  return f"{middle:.3g} [{low:.3g}, {high:.3g}]"
 
 
 if __name__ == "__main__":

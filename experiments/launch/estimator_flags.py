@@ -10,7 +10,7 @@ from thickets.analysis.neighbourhood import Settings
 from thickets.errors import UserError
 
 
-def define_flags(binary: BinaryFlags) -> None:
+def define_estimator_flags(binary: BinaryFlags) -> None:
   """Declares the flags from which `read_settings` reads."""
   flags.DEFINE_list(
     "margins",
@@ -93,7 +93,7 @@ def _read_numbers(binary: BinaryFlags, name: str) -> tuple[float, ...]:
 
 # Nobody parses these: they only hold the defaults.
 _DEFAULTS = BinaryFlags("", "")
-define_flags(_DEFAULTS)
+define_estimator_flags(_DEFAULTS)
 
 
 def format_settings(settings: Mapping[str, Any]) -> str:

@@ -45,7 +45,7 @@ def read_workdir(argv: Sequence[str], *, what: str) -> pathlib.Path:
   return workdirs[0]
 
 
-def read_runs(workdirs: Sequence[pathlib.Path]) -> Measurement:
+def read_as_one(workdirs: Sequence[pathlib.Path]) -> Measurement:
   """Reads runs that measure different tasks of one base as one measurement."""
   found = [measurement.read_measurement(workdir) for workdir in workdirs]
   return found[0] if len(found) == 1 else measurement.join_measurements(found)

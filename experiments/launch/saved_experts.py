@@ -14,8 +14,8 @@ from thickets.runs.experts import Experts
 from thickets.runs.json_files import JsonObject
 
 
-def define_flags(binary: launch.BinaryFlags) -> None:
-  """Declares the flags from which `load_experts` loads."""
+def define_experts_flags(binary: launch.BinaryFlags) -> None:
+  """Declares the flags from which `load_named` loads."""
   flags.DEFINE_string(
     "experts",
     None,
@@ -30,7 +30,7 @@ def define_flags(binary: launch.BinaryFlags) -> None:
   )
 
 
-def load_experts(binary: launch.BinaryFlags) -> tuple[hub.Model, Experts]:
+def load_named(binary: launch.BinaryFlags) -> tuple[hub.Model, Experts]:
   """Loads what the flags name, and checks that it belongs together.
 
   JAX is configured as it was for the search, so that members and answers are

@@ -4,16 +4,19 @@ import functools
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from experiments.launch.signals_specs import SignalsSpec, SignalsTask
 from thickets.analysis import signals_results
+from thickets.analysis.signals_results import JudgingPlan
 from thickets.perturbation import describe_kind
 from thickets.report.figures import signals_figures
 from thickets.runs import directory, record_log
 from thickets.runs.clock import Clock
 from thickets.runs.json_files import JsonObject
 from thickets.search import randopt, traced
-from thickets.search.randopt import Base, Evaluation
+from thickets.search.evaluator import Batch
+from thickets.search.randopt import Base, Evaluation, Search
 from thickets.tasks import signals
 from thickets.training import signals_pretraining
 
@@ -56,7 +59,7 @@ def run(spec: SignalsSpec, workdir: str) -> JsonObject:
     )
     scores = randopt.score_members(search, select)
     clock.lap("scoring_s")
-    choice = signals_results.plan_judging(
+    plan = signals_results.plan_judging(
       scores,
       top_k=spec.ensemble.sizes,
       primary_k=spec.ensemble.top_k,
@@ -64,38 +67,58 @@ def run(spec: SignalsSpec, workdir: str) -> JsonObject:
       num_blocks=_NUM_BLOCKS,
       num_random=_NUM_RANDOM,
     )
-    randopt.score_members(search, judge, choice.judged)
-    clock.lap("judging_s")
-    judged = signals_results.read_judged(
-      run, choice, target=np.asarray(batches["judge"]["target"])
-    )
-    results = signals_results.summarise_signals(
-      search.members,
-      scores,
-      judged,
-      num_select=spec.task.num_select,
-      primary_k=spec.ensemble.top_k,
-      top_k=spec.ensemble.also,
-      repeated=spec.task.is_single,
-      note=spec.task.note,
-    )
     randopt.save_experts(
-      search, choice.chosen, scores, primary_k=spec.ensemble.top_k
+      search, plan.chosen, scores, primary_k=spec.ensemble.top_k
     )
-    if jax.process_index() == 0:
-      signals_figures.draw_signals(
-        run.workdir / "figures",
-        results,
-        judged,
-        context=np.asarray(batches["judge"]["context"]),
-        sigmas=np.array([member.sigma for member in search.members]),
-        scores=scores,
-        setting=_describe_setting(spec),
-        is_single=spec.task.is_single,
-      )
+    randopt.score_members(search, judge, plan.judged)
+    clock.lap("judging_s")
+    results = _summarise(spec, search, scores, plan, batches["judge"])
     clock.lap("figures_s")
     compile_s = select.evaluator.compile_s + judge.evaluator.compile_s
     randopt.finish_run(run, results, clock, compile_s)
+  return results
+
+
+def _summarise(
+  spec: SignalsSpec,
+  search: Search,
+  scores: Float[np.ndarray, " P"],
+  plan: JudgingPlan,
+  batch: Batch,
+) -> JsonObject:
+  """Reads who answered what, and draws it, as the process that is the first.
+
+  Args:
+    spec: what the run is asked to do.
+    search: the population, and the run directory that it is scored into.
+    scores: [P] mean scores on the prompts of selection.
+    plan: who answered the prompts of judging.
+    batch: these prompts.
+  """
+  judged = signals_results.read_judged(
+    search.run, plan, target=np.asarray(batch["target"])
+  )
+  results = signals_results.summarise_signals(
+    search.members,
+    scores,
+    judged,
+    num_select=spec.task.num_select,
+    primary_k=spec.ensemble.top_k,
+    top_k=spec.ensemble.also,
+    repeated=spec.task.is_single,
+    note=spec.task.note,
+  )
+  if jax.process_index() == 0:
+    signals_figures.draw_signals(
+      search.run.workdir / "figures",
+      results,
+      judged,
+      context=np.asarray(batch["context"]),
+      sigmas=np.array([member.sigma for member in search.members]),
+      scores=scores,
+      setting=_describe_setting(spec),
+      is_single=spec.task.is_single,
+    )
   return results
 
 

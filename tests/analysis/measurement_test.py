@@ -352,9 +352,9 @@ class JoinTest(_LogTestCase):
 
   def test_the_binaries_join_what_they_are_given(self):
     workdirs = [self.write_randopt(run=run, task=run) for run in ("a", "b")]
-    self.assertEqual([*measured_runs.read_runs(workdirs).tasks], ["a", "b"])
+    self.assertEqual([*measured_runs.read_as_one(workdirs).tasks], ["a", "b"])
     self.assertEqual(
-      measured_runs.read_runs(workdirs[:1]).name, str(workdirs[0])
+      measured_runs.read_as_one(workdirs[:1]).name, str(workdirs[0])
     )
 
   @parameterized.parameters(

@@ -247,7 +247,7 @@ class FastTest(_EndToEndTestCase):
   def test_a_run_leaves_all_it_found_and_repeating_it_changes_nothing(self):
     one_device = meshes.make_mesh(jax.devices()[:1])
     self.enter_context(
-      mock.patch.object(subject, "make_mesh", return_value=one_device)
+      mock.patch.object(subject, "spread_over", return_value=one_device)
     )
     config = countdown_tiny.get_config("smoke")
     config.update_from_flattened_dict(

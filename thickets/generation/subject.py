@@ -40,7 +40,7 @@ from thickets.tasks import registry, splits
 from thickets.tasks.base import Task
 from thickets.tasks.grader import SeveralGraders, TaskGrader
 
-SPLITS = ("select", "dev", "judge")
+PROMPT_SPLITS = ("select", "dev", "judge")
 _SAMPLES = 0  # The purpose of a key: responses of self-consistency.
 
 
@@ -95,7 +95,7 @@ class Subject:
       "rules": self.spec.rules,
       "grader": _describe_grader(self.task, self.spec),
       # By content: a data set's next revision may hold the same rows.
-      "data": {name: self.splits.origin[name] for name in SPLITS},
+      "data": {name: self.splits.origin[name] for name in PROMPT_SPLITS},
       "prompts": {
         name: record_log.hash_arrays(batch)
         for name, batch in self.batches.items()
@@ -121,13 +121,15 @@ def load_subject(
   Raises:
     UserError: if a part cannot be loaded, or a prompt cannot be continued.
   """
-  loaded = load_task(task)  # Data first: it is the quicker of the two to fail.
+  loaded = load_examples(
+    task
+  )  # Data first: it is the quicker of the two to fail.
   return make_subject(
     load_model(model, answering.compute), task, answering, *loaded
   )
 
 
-def load_task(spec: TaskSpec) -> tuple[Task, splits.Splits]:
+def load_examples(spec: TaskSpec) -> tuple[Task, splits.Splits]:
   """Loads a task and its examples.
 
   Raises:
@@ -160,7 +162,7 @@ def load_model(spec: ModelSpec, compute: ComputeSpec) -> hub.Model:
     spec.name,
     revision=spec.revision,
     dtype=spec.dtype,
-    mesh=make_mesh(compute),
+    mesh=spread_over(compute),
   )
   if model.tokenizer is None:
     raise UserError(
@@ -197,7 +199,7 @@ def make_subject(
     prompts.render_prompt(model.tokenizer, e.messages, use_chat=use_chat)
     for e in examples.examples
   ]
-  indices = {name: list(examples.indices(name)) for name in SPLITS}
+  indices = {name: list(examples.indices(name)) for name in PROMPT_SPLITS}
   decoding = make_decoding(model, task, answering)
   for chosen in indices.values():
     # Now, and not after hours of search.
@@ -221,7 +223,7 @@ def make_subject(
   )
 
 
-def make_mesh(compute: ComputeSpec) -> Mesh:
+def spread_over(compute: ComputeSpec) -> Mesh:
   """The mesh that members are spread over."""
   return meshes.make_mesh(model=compute.devices_per_member)
 
@@ -243,7 +245,7 @@ def make_decoding(
 
 
 @contextlib.contextmanager
-def start_grading(*subjects: Subject) -> Iterator[Grading]:
+def start_task_grading(*subjects: Subject) -> Iterator[Grading]:
   """Starts what grades the responses: worker processes, or a thread.
 
   Args:
@@ -275,7 +277,7 @@ def make_evaluator(
 
   Args:
     subject: the model and its task.
-    started: what grades, from `start_grading`.
+    started: what grades, from `start_task_grading`.
     sampling: how tokens are chosen.
     key: the key of the responses, unless they are greedy.
   """
@@ -283,7 +285,7 @@ def make_evaluator(
   generator = Generator(
     subject.model.config,
     dataclasses.replace(subject.decoding, sampling=sampling),
-    mesh=make_mesh(compute),
+    mesh=spread_over(compute),
     batching=Batching(lanes=compute.lanes, rows=compute.rows),
     detokenize=hub.make_detokenizer(subject.model.tokenizer),
   )
@@ -302,7 +304,7 @@ def make_sampler(
 
   Args:
     subject: the model and its task.
-    started: what grades, from `start_grading`.
+    started: what grades, from `start_task_grading`.
     consistency: how tokens are drawn.
     seed: the root seed of the run.
   """

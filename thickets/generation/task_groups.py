@@ -63,7 +63,7 @@ def load_subjects(
   subjects: list[Subject] = []
   start = 0
   for spec in tasks:
-    task, examples = subject_lib.load_task(spec)
+    task, examples = subject_lib.load_examples(spec)
     subjects.append(
       subject_lib.make_subject(
         model, spec, answering, task, examples, start=start
@@ -79,7 +79,7 @@ def start_groups(subjects: Sequence[Subject]) -> Iterator[list[TaskGroup]]:
   by_decoding: dict[Decoding, list[Subject]] = {}
   for subject in subjects:
     by_decoding.setdefault(subject.decoding, []).append(subject)
-  with subject_lib.start_grading(*subjects) as grading:
+  with subject_lib.start_task_grading(*subjects) as grading:
     yield [
       TaskGroup(
         number,

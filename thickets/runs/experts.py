@@ -135,8 +135,8 @@ def load_experts(
   Args:
     path: the file.
     base: the weights that the members are to be added to.
-    names: logical names of its tensors, by default those of its paths.
-    identity: of the base as published, such as `hub.Model.identity`; computed
+    names: the logical names of its tensors, by default those of its paths.
+    identity: the identity of the base as published, such as `hub.Model.identity`; computed
       from `base` by default.
 
   Raises:
@@ -148,25 +148,7 @@ def load_experts(
   try:
     _check_version(path, fields)
     identity = identity or naming.identify(base, names)
-    if fields["base"]["identity"] != identity:
-      raise UserError(
-        f"{path} belongs to the base {fields['base']['identity'][:16]}…, got"
-        f" {identity[:16]}…. Load the base it was made from; a language model's"
-        " with names=transformer.tensor_names(base), identity=model.identity."
-      )
-    if fields["base"]["names"] != naming.hash_names(base, names):
-      raise UserError(
-        f"{path} was made with other logical names of the base's tensors, by"
-        " which noise is drawn. Pass names, such as"
-        " transformer.tensor_names(base)."
-      )
-    dtypes = naming.list_dtypes(base)
-    if fields["base"]["dtypes"] != dtypes:
-      raise UserError(
-        f"{path} belongs to a base held as {fields['base']['dtypes']}, got"
-        f" {dtypes}, whose members would differ. Load the base in the dtype it"
-        " had."
-      )
+    _check_base(path, fields["base"], base, names, identity)
     chosen = fields["members"]
     return Experts(
       base_identity=identity,
@@ -186,6 +168,35 @@ def load_experts(
     raise UserError(f"{path} is corrupt: it lacks {error}.") from error
   except (ValueError, TypeError, AttributeError) as error:
     raise UserError(f"{path} is corrupt: {error}") from error
+
+
+def _check_base(
+  path: pathlib.Path,
+  recorded: JsonObject,
+  base: Params,
+  names: Names | None,
+  identity: str,
+) -> None:
+  """Refuses another base than the one that the file records."""
+  if recorded["identity"] != identity:
+    raise UserError(
+      f"{path} belongs to the base {recorded['identity'][:16]}…, got"
+      f" {identity[:16]}…. Load the base it was made from; a language model's"
+      " with names=transformer.tensor_names(base), identity=model.identity."
+    )
+  if recorded["names"] != naming.hash_names(base, names):
+    raise UserError(
+      f"{path} was made with other logical names of the base's tensors, by"
+      " which noise is drawn. Pass names, such as"
+      " transformer.tensor_names(base)."
+    )
+  dtypes = naming.list_dtypes(base)
+  if recorded["dtypes"] != dtypes:
+    raise UserError(
+      f"{path} belongs to a base held as {recorded['dtypes']}, got"
+      f" {dtypes}, whose members would differ. Load the base in the dtype it"
+      " had."
+    )
 
 
 def _check_version(path: pathlib.Path, fields: JsonObject) -> None:

@@ -88,6 +88,31 @@ def project_members(
   """
   kind = Gaussian() if kind is None else kind
   _check(members, seed, chunk)
+  plane_sums, member_sums, num_weights = _sum_tensors(
+    base, members, seed, kind, names, chunk
+  )
+  if num_weights < 2:
+    raise UserError(
+      "base must have at least two perturbed weights to have a plane, got"
+      f" {num_weights}. Widen include, or narrow exclude."
+    )
+  return Projection(
+    coordinates=_orthonormalise(plane_sums, member_sums[:, :2]),
+    norms=np.sqrt(member_sums[:, 2]),
+    num_weights=num_weights,
+    seed=int(seed),
+  )
+
+
+def _sum_tensors(
+  base: Params,
+  members: Sequence[Member],
+  seed: int,
+  kind: Kind,
+  names: Names | None,
+  chunk: int,
+) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, "P 3"], int]:
+  """Sums of products over all weights: of the plane, of members, and how many."""
   stacked = stack_members(members)
   plane_sums, member_sums = np.zeros(3), np.zeros((len(members), 3))
   num_weights = 0
@@ -109,17 +134,7 @@ def project_members(
       )
       member_sums[rows] += _add(sums_P)[: len(member_sums[rows])]
     plane_sums += _add(plane)
-  if num_weights < 2:
-    raise UserError(
-      "base must have at least two perturbed weights to have a plane, got"
-      f" {num_weights}. Widen include, or narrow exclude."
-    )
-  return Projection(
-    coordinates=_orthonormalise(plane_sums, member_sums[:, :2]),
-    norms=np.sqrt(member_sums[:, 2]),
-    num_weights=num_weights,
-    seed=int(seed),
-  )
+  return plane_sums, member_sums, num_weights
 
 
 def relative_norm(

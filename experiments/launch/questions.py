@@ -1,0 +1,49 @@
+"""The questions that people ask an ensemble, as rows of its task."""
+
+import pathlib
+import sys
+
+from thickets.errors import UserError
+from thickets.tasks import data
+from thickets.tasks.base import Task
+from thickets.tasks.data import DataTable
+
+
+def read_questions(task: Task, where: str) -> DataTable:
+  """Reads questions as rows of the task, known answers left blank.
+
+  Args:
+    task: what the experts were selected for.
+    where: a file, or - for standard input.
+
+  Raises:
+    UserError: if there are none, or the task has no place for a plain line.
+  """
+  if where != "-" and pathlib.Path(where).suffix in data.SUFFIXES:
+    table = data.read_file(where)
+    rows = [{**task.blank, **row} for row in table.rows]
+    return DataTable(rows, table.origin, table.revision, table.places)
+  if task.question is None:
+    raise UserError(
+      f"--questions must be a .jsonl file with the fields"
+      f" {', '.join(task.fields)} for the task {task.name}, got"
+      f" {'standard input' if where == '-' else where}."
+    )
+  try:
+    text = (
+      sys.stdin.read()
+      if where == "-"
+      else pathlib.Path(where).read_text(encoding="utf-8")
+    )
+  except (OSError, UnicodeDecodeError) as error:
+    raise UserError(f"--questions must be readable, got {error}.") from error
+  lines = [
+    (f"line {number}", line)
+    for number, line in enumerate(text.split("\n"), start=1)
+    if line.strip()
+  ]
+  if not lines:
+    raise UserError("--questions must hold at least one question, got none.")
+  rows = [{**task.blank, task.question: line} for _, line in lines]
+  origin = "standard input" if where == "-" else where
+  return DataTable(rows, origin, "", [place for place, _ in lines])
