@@ -279,6 +279,8 @@ class FindWidthTest(parameterized.TestCase):
 class _Started:
   """Counts what an evaluator has under way: a double without a device."""
 
+  compile_s = 0.0
+
   class Handle:
     def __init__(self, num_members):
       self.num_members = num_members
@@ -292,6 +294,9 @@ class _Started:
 
   def place(self, base, batch, num_members):
     return base, batch
+
+  def find_width(self, base, batch, num_members):
+    return num_members
 
   def __call__(self, base, members, batch):
     self.num_started += 1
