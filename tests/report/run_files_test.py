@@ -10,14 +10,14 @@ from report.small_runs import make_run
 
 from thickets.errors import UserError
 from thickets.report import run_files
-from thickets.runs import directory
+from thickets.runs import json_files
 
 
 def _change_config(folder: pathlib.Path, **changes: object) -> None:
   path = folder / "config.json"
   content = json.loads(path.read_text(encoding="utf-8"))
   content["config"] |= changes
-  directory.write_json(path, content)
+  json_files.write_json(path, content)
 
 
 class RunFilesTest(parameterized.TestCase):
@@ -51,12 +51,12 @@ class RunFilesTest(parameterized.TestCase):
 
   def test_a_config_that_names_no_experiment(self):
     folder = make_run(self.folder() / "run")
-    directory.write_json(folder / "config.json", {"losses": []})
+    json_files.write_json(folder / "config.json", {"losses": []})
     self.assert_refused("got one of the experiment None", folder)
 
   def test_results_of_another_binary(self):
     folder = make_run(self.folder() / "run")
-    directory.write_json(folder / "results.json", {"losses": []})
+    json_files.write_json(folder / "results.json", {"losses": []})
     self.assert_refused(
       r"run/results\.json must hold what experiments\.measure writes, with the"
       " keys num_members, relative_norms, tasks, got the keys losses",
@@ -93,7 +93,7 @@ class RunFilesTest(parameterized.TestCase):
     shared = self.folder()
     one, two = make_run(shared / "a"), make_run(shared / "b")
     results = {"ensemble_by_n": [], "population": {"size": 8}, "table": []}
-    directory.write_json(two / "results.json", results)
+    json_files.write_json(two / "results.json", results)
     _change_config(two, experiment="signals")
     self.assert_refused(
       "shares of right answers of a run of measure .*/a. and squared errors of a"

@@ -13,7 +13,8 @@ from experiments import launch
 from thickets.analysis import landscape, measurement, neighbourhood
 from thickets.members import BASE, Member
 from thickets.report import run_files
-from thickets.runs import directory, record_log
+from thickets.runs import directory, json_files, record_log
+from thickets.runs.split_labels import Split
 
 TASKS = ("drills/sums", "drills/words")
 MEMBERS = [Member(10 + p, (0.01, 0.02)[p % 2]) for p in range(8)]
@@ -45,7 +46,7 @@ def make_run(folder: pathlib.Path, tasks=TASKS, **overrides) -> pathlib.Path:
   environment = {"commit": "abc1234", "versions": {"jax": "0.10.0"}}
   environment |= {"num_devices": 2, "platform": "cpu", "device_kind": "cpu"}
   folder.mkdir(parents=True)
-  directory.write_json(
+  json_files.write_json(
     folder / "config.json", {"config": config, "environment": environment}
   )
   _write_records(folder, tasks, overrides)
@@ -56,7 +57,7 @@ def make_run(folder: pathlib.Path, tasks=TASKS, **overrides) -> pathlib.Path:
   results = {"num_prompts": 10, "base": 0.4, "by_sigma": levels}
   content = {"num_members": 8, "relative_norms": {"0.01": 0.1, "0.02": 0.2}}
   content["tasks"] = dict.fromkeys(tasks, results)
-  directory.write_json(folder / "results.json", content)
+  json_files.write_json(folder / "results.json", content)
   (folder / "figures").mkdir()
   (folder / "figures" / "density.png").write_bytes(PIXEL)
   return folder
@@ -78,7 +79,7 @@ def _write_records(folder, tasks, overrides) -> None:
   }
   base = {"identity": "f" * 64, "num_weights": 1234}
   header = {"base": base, "kind": {}, "noise": {}, "task": {"tasks": described}}
-  log = record_log.RecordLog(folder / "records" / "process_0000.jsonl")
+  log = record_log.open_log(folder / "records" / "process_0000.jsonl")
   log.write_header(header)
   rng = np.random.default_rng(0)
   for split, members, width in (
@@ -92,7 +93,7 @@ def _write_records(folder, tasks, overrides) -> None:
     channels["vote"] = np.where(right, "a", "b")
     first = 0 if split == "slice" else directory.BASE_POSITION
     positions = range(first, first + len(members))
-    name = measurement.name_split(split, 0)
+    name = Split(split, 0).label
     log.append(name, positions, members, right.mean(axis=1), channels)
   log.close()
 
@@ -104,7 +105,7 @@ def analyse(folder: pathlib.Path) -> pathlib.Path:
   for old, new in zip(TASKS, run_files.read_run(folder).tasks, strict=True):
     text = text.replace(json.dumps(old), json.dumps(new))
   for name, content in json.loads(text).items():
-    directory.write_json(folder / name, content)
+    json_files.write_json(folder / name, content)
   return folder
 
 

@@ -68,7 +68,7 @@ def read_run(
       file.
   """
   folder = pathlib.Path(workdir).resolve()
-  saved = measurement.read_config(folder)
+  saved = measurement.read_run_config(folder)
   config = saved.get("config", {})
   kind = run_kinds.find_kind(config.get("experiment"), folder / "config.json")
   results = _read_json(folder / "results.json")

@@ -9,7 +9,7 @@ from thickets.analysis import measurement, neighbourhood, planes
 from thickets.analysis.neighbourhood import Analysis, Settings
 from thickets.analysis.planes import Planes
 from thickets.report.figures import landscape_figures, neighbourhood_figures
-from thickets.runs import directory
+from thickets.runs import json_files
 
 DENSITY = "density.json"
 LANDSCAPE = "landscape.json"
@@ -32,7 +32,7 @@ def save_neighbourhood(out: pathlib.Path, found: Analysis) -> None:
     out: the directory to write to, which exists.
     found: the results of `neighbourhood.analyse`.
   """
-  directory.write_json(out / DENSITY, found.to_json())
+  json_files.write_json(out / DENSITY, found.to_json())
   neighbourhood_figures.draw_neighbourhood(out / "figures", found)
 
 
@@ -47,7 +47,7 @@ def save_landscapes(
     composite: see `landscape_figures.draw_landscapes`.
   """
   landscape_figures.draw_landscapes(out / "figures", found, composite=composite)
-  directory.write_json(out / LANDSCAPE, found.to_json())
+  json_files.write_json(out / LANDSCAPE, found.to_json())
 
 
 def complete_measure(workdir: pathlib.Path, settings: Settings) -> list[str]:

@@ -20,7 +20,7 @@ from thickets.report import run_files
 from thickets.report.figures import style
 from thickets.report.figures.captions import Caption, Topic
 from thickets.report.html import density_charts, page, report
-from thickets.runs import directory
+from thickets.runs import json_files
 
 HOSTILE = "</script><img src=x onerror=alert(1)>%{x}<b>  {{ 7 * 7 }}"
 
@@ -170,7 +170,7 @@ class PageTest(_Folder):
     folder = analyse(make_run(self.folder() / "run"))
     self.assertNotIn("Delete density.json", render(folder))
     results = json.loads((folder / "results.json").read_text("utf-8"))
-    directory.write_json(folder / "results.json", results | {"num_members": 9})
+    json_files.write_json(folder / "results.json", results | {"num_members": 9})
     self.assertIn(
       "density.json holds 8 members, and results.json holds 9", render(folder)
     )

@@ -21,6 +21,7 @@ from thickets.report.html.page import (
   render_page,
 )
 from thickets.report.run_files import RunFiles
+from thickets.runs import json_files
 
 _Pictures = dict[Topic, list[Picture]]
 
@@ -44,11 +45,7 @@ def write_report(
     The path of the page.
   """
   page = render_report(found, commands=commands, notes=notes)
-  path = pathlib.Path(path)
-  temporary = path.with_name(f".{path.name}.{os.getpid()}")
-  temporary.write_text(page, encoding="utf-8")
-  temporary.replace(path)
-  return path
+  return json_files.write_text(pathlib.Path(path), page)
 
 
 def render_report(
