@@ -12,7 +12,8 @@ import scipy.stats
 from absl import logging
 from absl.testing import parameterized
 
-from experiments import coverage_diversity
+from experiments.validation import discordance_coverage
+from experiments.validation.discordance_coverage import Effort
 from thickets.analysis import (
   discordance_intervals,
   diversity,
@@ -480,13 +481,10 @@ class IntervalTest(parameterized.TestCase):
   @pytest.mark.slow
   def test_intervals_cover(self):
     # The full simulation is experiments/coverage_diversity.py.
-    for population in coverage_diversity.POPULATIONS[1:3]:
-      row = coverage_diversity.simulate(
-        population,
-        500,
-        np.random.default_rng(0),
-        {"num_resamples": 500, "num_splits": 10},
-        quick=False,
+    effort = Effort(num_runs=500, num_resamples=500, num_splits=10)
+    for population in discordance_coverage.POPULATIONS[1:3]:
+      row = discordance_coverage.simulate_discordance(
+        population, np.random.default_rng(0), effort
       )
       share = row["coverage"]["interval"]["share"]
       self.assertBetween(share, 0.925, 0.975, population.name)
