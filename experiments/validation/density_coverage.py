@@ -251,10 +251,10 @@ def simulate_all(
   Args:
     pool: runs the blocks.
     simulate: `simulate_corrected` or `simulate_exact`.
-    name: of the scenario.
+    name: name of the scenario.
     num_runs: R, number of runs.
     seed: for all that is drawn.
-    resamples: draws of each bootstrap.
+    resamples: number of draws of each bootstrap.
   """
   blocks = [
     (start, min(start + _DRAWS, num_runs))

@@ -52,7 +52,7 @@ class Effort:
   timed_members: int = 5000
 
   @property
-  def options(self) -> dict[str, int]:
+  def options(self) -> dict[str, Any]:
     """What a run asks of `diversity.measure_discordance`."""
     return {
       "num_resamples": self.num_resamples,
@@ -153,18 +153,20 @@ def simulate_discordance(
       prompts = population.draw_prompts(rng)
     scores = population.draw_scores(prompts, population.num_members, rng)
     got = diversity.measure_discordance(scores, seed=run, **effort.options)
-    found = {"interval_new_prompts": got.interval_new_prompts}
+    found: dict[str, tuple[float, float] | None] = {}
     if population.new_prompts:
+      found["interval_new_prompts"] = got.interval_new_prompts
       # The interval over members alone, for what it is not meant for.
       found["interval, over new prompts"] = got.interval
     else:
-      found = {"interval": got.interval}
+      found["interval"] = got.interval
       found["disattenuated_interval"] = got.disattenuated_interval
       means = [table.mean(axis=1) for table in scores]
       drawn = discordance_intervals.resample_members(
         [Column.sort(column) for column in means], 200, rng
       )
-      found["plain percentile"] = tuple(np.quantile(drawn, _QUANTILES))
+      low, high = np.quantile(drawn, _QUANTILES)
+      found["plain percentile"] = (float(low), float(high))
       pushed.append(float(drawn.mean()) - got.value)
     moved.append(got.value - truth["value"])
     for name, ends in found.items():
@@ -186,7 +188,7 @@ def _find_truth(
   prompts: list[np.ndarray],
   rng: np.random.Generator,
   effort: Effort,
-) -> dict[str, float | None]:
+) -> dict[str, Any]:
   """D of a neighbourhood too large to be drawn in a run."""
   if population.new_prompts:
     values = []
