@@ -8,114 +8,121 @@ largest that the process has held, imports and tables included.
 """
 
 import cProfile
+import inspect
 import json
 import pathlib
-import pstats
-import resource
-import sys
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 from absl import flags
 
 from experiments import launch
-from thickets.analysis import neighbourhood, synthetic
-from thickets.analysis.measurement import Measurement, TaskScores
+from experiments.validation import process_memory, synthetic_tables
+from thickets.analysis import (
+  clusters,
+  decomposition,
+  density,
+  diversity,
+  neighbourhood,
+  specialists,
+)
+from thickets.analysis.measurement import Measurement
 from thickets.analysis.neighbourhood import Settings
-from thickets.members import Member
 from thickets.runs import environment, json_files
-from thickets.search.answers import Answers
 
-_MEMBERS = flags.DEFINE_integer("members", 5000, "N, over all sigmas.")
-_PROMPTS = flags.DEFINE_integer("prompts", 200, "Half of them choose members.")
-_TASKS = flags.DEFINE_integer("tasks", 7, "How many there are.")
-_SIGMAS = flags.DEFINE_integer("sigmas", 4, "Members are spread over them.")
-_RESAMPLES = flags.DEFINE_integer("resamples", 1000, "Of each bootstrap.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the tables.")
+FLAGS = launch.BinaryFlags(
+  __doc__,
+  "python -m experiments.benchmark_analysis --members=500 --out=analysis.json",
+)
+_MEMBERS = flags.DEFINE_integer(
+  "members",
+  5000,
+  "The number of members, over all sigmas.",
+  flag_values=FLAGS.values,
+)
+_PROMPTS = flags.DEFINE_integer(
+  "prompts",
+  200,
+  "The number of prompts; half of them choose members.",
+  flag_values=FLAGS.values,
+)
+_TASKS = flags.DEFINE_integer(
+  "tasks",
+  7,
+  "The number of tasks.",
+  flag_values=FLAGS.values,
+)
+_SIGMAS = flags.DEFINE_integer(
+  "sigmas",
+  4,
+  "The number of sigmas that members are spread over.",
+  flag_values=FLAGS.values,
+)
+_RESAMPLES = flags.DEFINE_integer(
+  "resamples",
+  1000,
+  "The number of draws of each bootstrap.",
+  flag_values=FLAGS.values,
+)
+_OUT = flags.DEFINE_string(
+  "out",
+  None,
+  "The JSON file to write; by default none is written.",
+  flag_values=FLAGS.values,
+)
+_SEED = flags.DEFINE_integer(
+  "seed",
+  0,
+  "The seed of the tables.",
+  flag_values=FLAGS.values,
+)
 
-_WRONG = np.array(["", "12,5,81,7", "5,7,12,81", "94", "-17/3"])
-# Functions whose time is a part's, with all that they call.
+# The function whose time is a part's, with all that it calls.
 _PARTS = {
-  "density": "solution_density",
-  "discordance": "measure_discordance",
-  "clusters": "embed_members",
-  "rank_lines": "rank_lines",
-  "overlap": "topk_overlap",
-  "specialists": "specialist_table",
-  "votes": "vote_of_best",
-  "decomposition": "_decompose",
-  "json": "to_json",
+  "density": density.solution_density,
+  "discordance": diversity.measure_discordance,
+  "clusters": clusters.embed_members,
+  "rank_lines": specialists.rank_lines,
+  "overlap": specialists.topk_overlap,
+  "specialists": specialists.specialist_table,
+  "votes": neighbourhood.vote_of_best,
+  "decomposition": decomposition.decompose_run,
+  "json": neighbourhood.Analysis.to_json,
 }
 
 
-def main(_) -> None:
+def main(_: list[str]) -> None:
   """Reads the flags, measures, prints."""
-  with launch.ending_plainly():
-    tables = sample_tables(
-      _SEED.value,
-      num_members=_MEMBERS.value,
-      num_prompts=_PROMPTS.value,
-      num_tasks=_TASKS.value,
-      num_sigmas=_SIGMAS.value,
-    )
-    found = measure(tables, Settings(num_resamples=_RESAMPLES.value))
-    results = {
-      "size": {
-        "members": _MEMBERS.value,
-        "prompts": _PROMPTS.value,
-        "tasks": _TASKS.value,
-        "sigmas": _SIGMAS.value,
-        "resamples": _RESAMPLES.value,
-      },
-      **found,
-      "environment": environment.describe(),
-    }
-    if launch.OUT.value:
-      json_files.write_json(pathlib.Path(launch.OUT.value), results)
-    print(json.dumps({k: results[k] for k in ("size", *found)}, indent=2))
-
-
-def sample_tables(
-  seed: int,
-  *,
-  num_members: int,
-  num_prompts: int,
-  num_tasks: int,
-  num_sigmas: int,
-) -> Measurement:
-  """Members of true gains that differ, on tasks of unlike bases."""
-  rng = np.random.default_rng(seed)
-  tasks = {}
-  for number, accuracy in enumerate(np.linspace(0.2, 0.8, num_tasks)):
-    population = synthetic.SyntheticPopulation(
-      synthetic.NormalGains(0.0, 0.03), base_accuracy=float(accuracy)
-    )
-    sample = population.sample(rng, num_members, num_prompts)
-    name = f"task {number}"
-    tasks[name] = TaskScores(
-      name,
-      _make_answers(sample.base_scores[None], rng),
-      _make_answers(sample.scores, rng),
-      num_select=num_prompts // 2,
-    )
-  members = tuple(
-    Member(seed, 0.01 * (1 + seed % num_sigmas)) for seed in range(num_members)
+  tables = synthetic_tables.sample_tables(
+    _SEED.value,
+    num_members=_MEMBERS.value,
+    num_prompts=_PROMPTS.value,
+    num_tasks=_TASKS.value,
+    num_sigmas=_SIGMAS.value,
   )
-  return Measurement("synthetic", {}, members, tasks)
+  found = time_analysis(tables, Settings(num_resamples=_RESAMPLES.value))
+  results = {
+    "size": {
+      "members": _MEMBERS.value,
+      "prompts": _PROMPTS.value,
+      "tasks": _TASKS.value,
+      "sigmas": _SIGMAS.value,
+      "resamples": _RESAMPLES.value,
+    },
+    **found,
+    "environment": environment.describe(),
+  }
+  if _OUT.value:
+    json_files.write_json(pathlib.Path(_OUT.value), results)
+  print(json.dumps({k: results[k] for k in ("size", *found)}, indent=2))
 
 
-def _make_answers(scores, rng) -> Answers:
-  """Wrong ones vote for one of a few answers, or for none."""
-  right = scores > 0
-  vote = _WRONG[rng.integers(len(_WRONG), size=scores.shape)]
-  vote[right] = "7,5,12,81"
-  in_form = right & (rng.random(scores.shape) < 0.9)
-  return Answers(scores, in_form, right, vote != "", vote)
+def time_analysis(tables: Measurement, settings: Settings) -> dict[str, Any]:
+  """Returns seconds of all estimators and of each, and the peak of memory.
 
-
-def measure(tables: Measurement, settings: Settings) -> dict[str, Any]:
-  """Seconds of all estimators and of each, and the peak of memory."""
+  A part that these tables do not call for has no seconds: it is None.
+  """
   # Without calls of built-in functions, which are many and cheap.
   profile = cProfile.Profile(time.process_time, builtins=False)
   start, cpu_start = time.perf_counter(), time.process_time()
@@ -123,27 +130,31 @@ def measure(tables: Measurement, settings: Settings) -> dict[str, Any]:
   neighbourhood.analyse(tables, settings).to_json()
   profile.disable()
   wall_s, cpu_s = time.perf_counter() - start, time.process_time() - cpu_start
-  by_function = pstats.Stats(profile).stats
-  parts = {
-    part: max(
-      (row[3] for (_, _, name), row in by_function.items() if name == function),
-      default=0.0,
-    )
-    for part, function in _PARTS.items()
-  }
   return {
     "wall_s": round(wall_s, 2),
     "cpu_s": round(cpu_s, 2),
-    "cpu_s_by_part": {part: round(taken, 2) for part, taken in parts.items()},
-    "peak_memory_gb": round(_peak_bytes() / 1e9, 3),
+    "cpu_s_by_part": find_parts(profile, _PARTS),
+    "peak_memory_gb": round(process_memory.peak_bytes() / 1e9, 3),
   }
 
 
-def _peak_bytes() -> int:
-  """In kilobytes on Linux, and in bytes on macOS."""
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-  return peak if sys.platform == "darwin" else peak * 1024
+def find_parts(
+  profile: cProfile.Profile, parts: Mapping[str, Callable[..., Any]]
+) -> dict[str, float | None]:
+  """Returns the seconds of each part's function, with all that it calls.
+
+  Functions are found by their code and not by their names, so that one which is
+  renamed or moved is an error and not a part that takes no time.
+  """
+  taken = {entry.code: entry.totaltime for entry in profile.getstats()}
+  codes = {
+    part: inspect.unwrap(function).__code__ for part, function in parts.items()
+  }
+  return {
+    part: round(taken[code], 2) if code in taken else None
+    for part, code in codes.items()
+  }
 
 
 if __name__ == "__main__":
-  launch.run(main)
+  launch.run(main, FLAGS)

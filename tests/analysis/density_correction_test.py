@@ -112,7 +112,7 @@ class IntervalTest(parameterized.TestCase):
       NormalGains(0.0, 0.04), coupling=0.95, luck=0.3
     )
     widths = [
-      np.diff(correct(draw(population, 0, n), num_resamples=300).interval)
+      np.diff(correct(draw(population, 0, n), num_resamples=150).interval)
       for n in (30, 1000)
     ]
     self.assertTrue(np.all(widths[1] < widths[0]))
@@ -130,7 +130,7 @@ class IntervalTest(parameterized.TestCase):
   def test_many_prompts_give_the_true_density(self):
     population = SyntheticPopulation(NormalGains(0.01, 0.04), copies=0.2)
     true = [population.true_density(m) for m in MARGINS]
-    found = correct(draw(population, 0, 1000, 5000), num_resamples=200)
+    found = correct(draw(population, 0, 500, 5000), num_resamples=100)
     np.testing.assert_allclose(found.corrected, true, atol=0.08)
     self.assertTrue(np.all(found.interval[:, 0] <= true))
     self.assertTrue(np.all(true <= found.interval[:, 1]))

@@ -12,7 +12,8 @@ import scipy.stats
 from absl import logging
 from absl.testing import parameterized
 
-from experiments import coverage_diversity
+from experiments.validation import discordance_coverage
+from experiments.validation.discordance_coverage import Effort
 from thickets.analysis import (
   discordance_intervals,
   diversity,
@@ -446,8 +447,8 @@ class IntervalTest(parameterized.TestCase):
   def test_jackknife_is_the_variance_over_prompts(self):
     # Prompts load on two skills; which are drawn decides what the task ranks.
     rng = np.random.default_rng(0)
-    skills = rng.normal(size=(600, 2))
-    others = skills[:, :1] + 0.1 * rng.normal(size=(600, 1))
+    skills = rng.normal(size=(300, 2))
+    others = skills[:, :1] + 0.1 * rng.normal(size=(300, 1))
 
     def draw():
       angle = rng.uniform(0, np.pi / 2, 60)
@@ -462,7 +463,7 @@ class IntervalTest(parameterized.TestCase):
     ]
     found = [
       discordance_intervals.jackknife_prompts(table, others, rng)
-      for table in tables[:15]
+      for table in tables[:10]
     ]
     np.testing.assert_allclose(np.mean(found), np.var(values), rtol=0.3)
 
@@ -472,7 +473,7 @@ class IntervalTest(parameterized.TestCase):
       discordance_intervals.jackknife_prompts(
         rng.normal(size=(100, 20)), rng.normal(size=(100, 1)), rng
       )
-      for _ in range(20)
+      for _ in range(10)
     ]
     # Over members the variance is 1 / 99, and all of it counts there.
     self.assertLess(np.mean(found), 0.35 / 99)
@@ -480,13 +481,10 @@ class IntervalTest(parameterized.TestCase):
   @pytest.mark.slow
   def test_intervals_cover(self):
     # The full simulation is experiments/coverage_diversity.py.
-    for population in coverage_diversity.POPULATIONS[1:3]:
-      row = coverage_diversity.simulate(
-        population,
-        500,
-        np.random.default_rng(0),
-        {"num_resamples": 500, "num_splits": 10},
-        quick=False,
+    effort = Effort(num_runs=500, num_resamples=500, num_splits=10)
+    for population in discordance_coverage.POPULATIONS[1:3]:
+      row = discordance_coverage.simulate_discordance(
+        population, np.random.default_rng(0), effort
       )
       share = row["coverage"]["interval"]["share"]
       self.assertBetween(share, 0.925, 0.975, population.name)

@@ -70,11 +70,11 @@ class MeasureExplainedTest(parameterized.TestCase):
       measure_explained(
         rng.normal(size=(30, 2)), rng.normal(size=30), seed=draw, num_deals=39
       ).p_value
-      for draw in range(400)
+      for draw in range(200)
     ]
-    error = math.sqrt(0.05 * 0.95 / 400)
+    error = math.sqrt(0.05 * 0.95 / 200)
     self.assertLess(abs(np.mean(np.array(p_values) <= 0.05) - 0.05), 3 * error)
-    self.assertLess(abs(np.mean(p_values) - 0.5125), 3 * 0.29 / math.sqrt(400))
+    self.assertLess(abs(np.mean(p_values) - 0.5125), 3 * 0.29 / math.sqrt(200))
 
   def test_a_larger_sigma_further_out_is_not_an_explanation(self):
     sigmas = np.repeat([0.01, 0.1], 150)

@@ -87,14 +87,29 @@ class PairedTest(parameterized.TestCase):
       [[0, 1, 2, 1, -1], [3, 4, 5, 1, -1]],
     )
 
-  @parameterized.parameters((50, 0.1, 0.05), (200, 0.02, 0.02))
-  def test_holds_the_difference(self, size, won, lost):
-    rng, held = np.random.default_rng(0), 0
-    for _ in range(2000):
-      draw = rng.choice([1.0, -1.0, 0.0], size, p=[won, lost, 1 - won - lost])
-      low, high = intervals.paired_interval(draw)
-      held += low <= won - lost <= high
-    self.assertBetween(held / 2000, 0.93, 0.99)
+  @parameterized.parameters(
+    (50, 0.02, 0.0),
+    (50, 0.1, 0.05),
+    (50, 0.2, 0.05),
+    (100, 0.05, 0.02),
+    (200, 0.02, 0.02),
+    (200, 0.3, 0.1),
+  )
+  def test_covers_the_gain(self, num_prompts, won, lost):
+    """Probabilities that a prompt is won over the base, and lost."""
+    runs = np.random.default_rng(0).multinomial(
+      num_prompts, [won, lost, 1 - won - lost], size=4000
+    )
+    covered = 0
+    for counts, times in zip(
+      *np.unique(runs, axis=0, return_counts=True), strict=True
+    ):
+      low, high = intervals.gain_interval(np.repeat([1.0, -1.0, 0.0], counts))
+      covered += times * (low <= won - lost <= high)
+    # At least, where hardly a prompt is won or lost.
+    self.assertGreaterEqual(covered / 4000, 0.93)
+    if num_prompts * lost > 4:
+      self.assertLessEqual(covered / 4000, 0.97)
 
 
 class WilsonTest(parameterized.TestCase):

@@ -160,12 +160,13 @@ class AnalyseTest(_AnalysisTestCase):
     self.assertNotEqual(both[0]["discordance"], one["discordance"])
 
   def test_depends_on_seed_and_scores_alone(self):
+    names = ("a", "b")
     first, again = (
-      neighbourhood.analyse(_measure(), QUICK).to_json() for _ in range(2)
+      neighbourhood.analyse(_measure(names), QUICK).to_json() for _ in range(2)
     )
     self.assertEqual(first, again)
     other = neighbourhood.analyse(
-      _measure(), dataclasses.replace(QUICK, seed=1)
+      _measure(names), dataclasses.replace(QUICK, seed=1)
     )
     self.assertNotEqual(first["densities"], other.to_json()["densities"])
 
@@ -296,12 +297,17 @@ class MissingTest(_AnalysisTestCase):
     density_table.format_analysis(found)
 
   def test_members_that_hardly_differ_have_no_clusters(self):
-    """As of an untrained model: one member of all says something else."""
+    """An untrained model is such: one member of all says something else."""
     measured = _measure()
     for name in measured.tasks:
       scores = np.zeros((24, 16))
       scores[4:6, 0] = 1.0  # One of each sigma.
       measured = _with_scores(measured, name, scores)
+    tasks = {
+      name: dataclasses.replace(task, base=_answers(np.zeros((1, 16), bool)))
+      for name, task in measured.tasks.items()
+    }
+    measured = dataclasses.replace(measured, tasks=tasks)
     with self.assertLogs("absl", "WARNING") as logs:
       found = neighbourhood.analyse(measured, QUICK)
     self.assertIn("not sorted into clusters", "".join(logs.output))

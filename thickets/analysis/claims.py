@@ -60,11 +60,12 @@ def fit_claims(points: Sequence[LadderPoint]) -> dict[str, Any]:
   """Fits all claims.
 
   Args:
-    points: of `scaling.read_ladder` or `scaling.load_points`.
+    points: the measured models, from `scaling.read_ladder` or
+      `scaling.load_points`.
 
   Returns:
-    JSON values by claim, lists by level of sigma. What too few points speak of
-    is None.
+    JSON values by claim, lists by level of sigma. A claim that too few points
+    speak of is None.
   """
   final = final_points(points)
   rungs = {p.rung for p in final}
@@ -114,9 +115,10 @@ def compare_manners(
   only: another seed of either may differ by more.
 
   Args:
-    points: of `scaling.read_ladder` or `scaling.load_points`.
+    points: the measured models, from `scaling.read_ladder` or
+      `scaling.load_points`.
     several: name of the rung whose text answers in several manners.
-    one: name of the other, of the same size.
+    one: name of the rung of the same size whose text answers in one manner.
 
   Returns:
     For each stage that both have, base accuracies and differences, as JSON

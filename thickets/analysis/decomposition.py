@@ -40,14 +40,14 @@ class Decomposition:
   """The six parts of one method's prompts, or of the mean of several members'.
 
   Attributes:
-    name: of the method and of how its answers are read.
+    name: name of the method, and how its answers are read.
     counts: [P, 6] prompts in each of `PARTS`, one row per member; a row sums to
       the number of prompts. One row for an ensemble.
     rows: [Q, 6] share of the members whose prompt falls into each part; flags
       where there is one row.
-    num_failed: members left out since they failed.
-    num_contradictions: prompts that the base has right strictly and wrong
-      leniently; they count as right in form.
+    num_failed: number of members left out because they failed.
+    num_contradictions: number of prompts that the base has right strictly and
+      wrong leniently; they count as right in form.
   """
 
   name: str
@@ -151,7 +151,7 @@ def decompose(
     base_lenient: [Q] whether it is right wherever in the response it stands.
     correct: [Q] whether the method is right; or [P, Q], of several members,
       whose mean is then taken. Read strictly or leniently, as the name says.
-    name: of the method.
+    name: name of the method, for results and messages.
     failed: [P] members to leave out, and to count; none by default.
 
   Raises:
@@ -219,10 +219,10 @@ def decompose_run(
 
   Args:
     base: [1, Q] the base's answers.
-    chosen: [K, Q] those of the best members, by rank.
-    k: members that vote, the best ones.
-    random: [K, Q] those of members drawn first, whatever their scores, which
-      selection has not touched; left out by default.
+    chosen: [K, Q] the answers of the best members, by rank.
+    k: number of members that vote, the best ones.
+    random: [K, Q] the answers of the members that were drawn first, whatever
+      they scored; selection has not touched these. Left out by default.
 
   Returns:
     The vote, the k chosen members leniently and strictly, then the random ones.

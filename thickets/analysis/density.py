@@ -53,28 +53,31 @@ _ESTIMATES = ("plain", "confirmed", "corrected", "null")
 class Density:
   """Densities at S levels of sigma and M margins, in [0, 1].
 
-  What each estimates is said in `ESTIMANDS`. Failed members are no experts and
+  `ESTIMANDS` says what each of them estimates. Failed members are no experts and
   count in every denominator.
 
   Attributes:
-    sigmas: [S] ascending.
-    margins: [M] absolute ones, in score: first those given as such, ascending.
+    sigmas: [S] standard deviations of the noise, ascending.
+    margins: [M] least gains that make an expert, in score: first those that were
+      given as such, ascending.
     ratios: [M] score over the base's score that a margin stands for; NaN for
       those that were given as absolute ones.
-    num_members: [S] at each sigma, failed ones included.
-    num_failed: [S] those with a NaN score.
-    num_prompts: Q.
-    base_score: mean of the base's scores, on the same prompts.
-    level: of the intervals.
+    num_members: [S] number of members at each sigma, failed ones included.
+    num_failed: [S] number of these with a NaN score.
+    num_prompts: Q, the number of prompts.
+    base_score: mean of the base's scores on the same prompts.
+    level: coverage of the intervals, two-sided.
     plain: [S, M] with `plain_interval` [S, M, 2].
     confirmed: [S, M] with `confirmed_interval` [S, M, 2].
     repeated: [S, M] NaN where no member reaches the margin on any half.
     corrected: [S, M] with `corrected_interval` [S, M, 2].
     null: [S, M] with `null_interval` [S, M, 2].
-    noise_sd: [S] of a member's observed gain, its own sampling noise, in score.
-    shared_sd: [S] of the shift that all members share, in score.
-    gain_sd: [S] estimated, of the true gains of members that are not copies of
-      the base, in score. Where it is below `shared_sd`, the prompts are too few
+    noise_sd: [S] standard deviation of a member's own sampling noise in its
+      observed gain, in score.
+    shared_sd: [S] standard deviation of the shift that all members share, in
+      score.
+    gain_sd: [S] estimated standard deviation of the true gains of the members
+      that are not copies of the base, in score. Where it is below `shared_sd`, the prompts are too few
       for a density on new prompts, and the interval of `corrected` says so.
   """
 
@@ -187,18 +190,18 @@ def solution_density(
   Args:
     scores: [P, Q] of each member on each prompt, higher is better. A member with
       a NaN anywhere has failed: it is counted, and is no expert.
-    sigmas: [P] of the members; equal ones make a group of any size.
-    base_scores: [Q] the base's, on the same prompts.
+    sigmas: [P] each member's sigma; those of equal sigma form a group of any size.
+    base_scores: [Q] the base's scores on the same prompts.
     margins: smallest gains that make an expert, in score (0.02 is two points).
       Zero is always reported beside them; there a tie is a success.
     ratios: margins in other words: the member's score over the base's, so that
       1.05 means (1.05 - 1) times the base's score. Below one they ask whether
       members fall short, as the paper's figures do.
     score_range: least and largest score of the task.
-    num_resamples: draws of the bootstrap and of the null.
-    num_splits: random halvings of the prompts for `confirmed`.
-    seed: of splits, bootstrap and null; the same for each sigma.
-    level: of the intervals, two-sided.
+    num_resamples: draws of the bootstrap and of the null, at least 1.
+    num_splits: random halvings of the prompts for `confirmed`, at least 1.
+    seed: for splits, bootstrap and null; the same at each sigma.
+    level: coverage of the intervals, two-sided, within 0 and 1.
 
   Returns:
     The densities with their intervals; the model behind the correction, and

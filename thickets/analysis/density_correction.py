@@ -51,9 +51,11 @@ class Correction:
 
   Attributes:
     corrected: [M] share of members whose true gain reaches each margin.
-    interval: [M, 2] its ends.
-    noise_sd: nu, in score: of a member's observed gain, its own part.
-    shared_sd: tau, in score: the part that moves all members together.
+    interval: [M, 2] low and high end of that share.
+    noise_sd: nu, the standard deviation of a member's own part of its observed
+      gain, in score.
+    shared_sd: tau, the standard deviation of the part that moves all members
+      together, in score.
     gain_sd: standard deviation of the true gains of members that answer
       differently from the base.
   """
@@ -113,12 +115,12 @@ def correct_density(
   zero, without noise and without the shared shift, and reaches a margin of zero.
 
   Args:
-    differences: [P, Q] score minus the base's score; members without failures.
-    margins: [M] absolute ones, in score.
-    num_failed: members beside those of the table; they reach no margin.
-    num_resamples: draws of the bootstrap.
-    level: of the interval, two-sided.
-    rng: of the bootstrap.
+    differences: [P, Q] score minus the base's score; members that did not fail.
+    margins: [M] least gains that make an expert, in score.
+    num_failed: number of members that failed; they reach no margin.
+    num_resamples: draws of the bootstrap, at least 1.
+    level: coverage of the interval, two-sided, within 0 and 1.
+    rng: draws the bootstrap.
 
   Returns:
     The correction. Where fewer than two members answer differently from the
@@ -183,7 +185,7 @@ def exact_interval(
     successes: how many succeeded; a mean of shares within [0, 1], times the
       trials, is allowed and makes the interval wider than it must be.
     trials: how many there were.
-    level: two-sided.
+    level: coverage, two-sided, within 0 and 1.
 
   Returns:
     Low and high end on the last axis.

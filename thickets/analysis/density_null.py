@@ -21,10 +21,11 @@ def measure_confirmed(
   it is counted.
 
   Args:
-    differences: [P, Q] score minus the base's score; members without failures.
-    margins: [M] absolute ones.
+    differences: [P, Q] each member's score minus the base's score on each prompt;
+      only members that did not fail.
+    margins: [M] least gains that make an expert, in score.
     num_splits: number of splits that are averaged.
-    rng: of the splits.
+    rng: draws the splits.
 
   Returns:
     confirmed: [M] number of confirmed members, averaged over splits.
@@ -70,10 +71,11 @@ def sample_null(
   equals the base on every prompt stays at a gain of zero, and reaches margin zero.
 
   Args:
-    differences: [P, Q] score minus the base's score; members without failures.
-    margins: [M] absolute ones.
-    num_resamples: sets of prompts.
-    rng: of the prompts.
+    differences: [P, Q] each member's score minus the base's score on each prompt;
+      only members that did not fail.
+    margins: [M] least gains that make an expert, in score.
+    num_resamples: number of sets of prompts.
+    rng: draws the prompts.
 
   Returns:
     [B, M] number of the members whose observed gain reaches the margin.

@@ -46,9 +46,9 @@ def bca_interval(
 
   Args:
     value: the estimate.
-    drawn: [B] its resamples, finite.
+    drawn: [B] the estimate in each resample, finite.
     influence: [P] derivative of the estimate by each member's weight.
-    level: two-sided.
+    level: coverage, two-sided, within 0 and 1.
 
   Returns:
     Low and high end; the value itself where resampling never moves it.
@@ -90,11 +90,11 @@ def add_prompts(
 
   Args:
     value: the estimate.
-    interval: of it, over members; what is added keeps its skewness.
-    over_members: variance over members.
-    over_prompts: variance over prompts.
-    num_members: P.
-    level: of the interval, two-sided.
+    interval: its ends, over members; what is added keeps their skewness.
+    over_members: variance of the estimate over members.
+    over_prompts: variance of the estimate over prompts.
+    num_members: P, the number of members.
+    level: coverage of the interval, two-sided, within 0 and 1.
   """
   low, high = interval
   if over_members > 0 and high > low:

@@ -44,7 +44,7 @@ class Discordance:
       these very prompts; bootstrap over members.
     interval_new_prompts: for D of the neighbourhood on as many other prompts of
       the same tasks, the mean over such sets; None if a task has one prompt.
-    level: of all intervals.
+    level: coverage of all intervals, two-sided.
     correlation: [M, M] rank correlations of the tasks.
     reliability: [M] rank correlation expected between two sets of as many
       prompts of a task; NaN for a task with one prompt.
@@ -53,15 +53,17 @@ class Discordance:
       as zero. None if a reliability is unknown.
     disattenuated: D without the noise, 1 - mean C_jk / sqrt(rel_j rel_k). It is
       an estimate and may leave [0, bound]. None where undefined.
-    disattenuated_interval: over members, on these prompts; None likewise.
-    disattenuated_note: why it is undefined, else empty.
-    names: [M] of the tasks.
-    num_members: members that were ranked.
-    num_failed: members left out since a score of theirs is not finite.
-    num_prompts: [M] prompts of each task.
-    num_resamples: bootstrap resamples that were drawn.
-    num_undefined: of these, how many had a constant column and were left out.
-    sigma: of the members; None if unknown or pooled.
+    disattenuated_interval: its ends, over members and on these prompts; None
+      where `disattenuated` is.
+    disattenuated_note: why `disattenuated` is undefined; empty where it is not.
+    names: [M] names of the tasks.
+    num_members: number of members that were ranked.
+    num_failed: number of members left out because a score is not finite.
+    num_prompts: [M] number of prompts of each task.
+    num_resamples: number of bootstrap resamples that were drawn.
+    num_undefined: number of these that were left out because all members score
+      alike on a task.
+    sigma: standard deviation of the members' noise; None if unknown or pooled.
     pooled: whether members of several sigmas were ranked together, which drags
       D down.
   """
@@ -112,7 +114,7 @@ def spectral_discordance(
   Args:
     scores: [P, M] score of each member on each task, finite; any unit. Those
       that agree in twelve digits of the column's largest tie.
-    names: [M] of the tasks, for messages.
+    names: [M] names of the tasks, for messages.
 
   Returns:
     D within 0 and M / (M - 1).
@@ -248,19 +250,20 @@ def discordance_by_sigma(
 
   Args:
     per_prompt: for each of M tasks the scores [P, Q] of the same P members.
-    sigmas: [P] of the members; an antithetic twin's -sigma counts as sigma.
-    names: [M] of the tasks.
+    sigmas: [P] standard deviation of each member's noise; an antithetic twin's
+      -sigma counts as sigma.
+    names: [M] names of the tasks.
     pooled: rank members of all sigmas together and return one D. A sigma that
       harms all tasks then makes tasks agree, and drags D down.
     skip_undefined: leave out, with a warning, sigmas at which D is undefined
       (one member, or a task on which all score alike) instead of raising.
-    **options: of `measure_discordance`.
+    **options: further arguments of `measure_discordance`.
 
   Returns:
     One `Discordance` per sigma, or the pooled one.
 
   Raises:
-    UserError: as `measure_discordance`, naming the sigma.
+    UserError: where `measure_discordance` does; it names the sigma.
   """
   sigmas = np.abs(np.asarray(sigmas, np.float64))
   names = _name_tasks(names, len(per_prompt))

@@ -36,9 +36,10 @@ class Explained:
     null_high: 95 % quantile of it.
     p_value: share of the deals that reach `share`, the scores themselves counted
       among them.
-    bandwidth: of the best interpolation, in units of the coordinates.
-    num_members: that were used, those without a score left out.
-    num_deals: of the null.
+    bandwidth: width of the best interpolation's weights, in units of the
+      coordinates.
+    num_members: number of members that have a score.
+    num_deals: number of times the scores were dealt out for the null.
   """
 
   share: float
@@ -145,14 +146,15 @@ def interpolate(
   of it.
 
   Args:
-    coordinates: of the members.
-    values: NaN marks a failed member, which is left out.
-    places: where to interpolate.
-    bandwidth: of the weights, in units of the coordinates; by default 0.4 times
-      the cloud's width (the root mean square of its two standard deviations).
+    coordinates: [P, 2] places of the members.
+    values: [P] what to average; NaN at a failed member, which is left out.
+    places: [G, 2] where to interpolate.
+    bandwidth: standard deviation of the weights, in units of the coordinates; by
+      default 0.4 times the cloud's width (the root mean square of its two standard
+      deviations).
 
   Returns:
-    Averages; NaN outside the convex hull of the members.
+    [G] averages; NaN outside the convex hull of the members.
 
   Raises:
     UserError: if fewer than three members have a value, or all lie on a line.
@@ -199,8 +201,8 @@ def _average(coordinates, columns_PC, places, bandwidth) -> np.ndarray:
     block = places[start : start + rows]
     squares = spatial.distance.cdist(block, coordinates, "sqeuclidean")
     if leave_out:
-      itself = np.arange(len(block))
-      squares[itself, start + itself] = np.inf
+      row = np.arange(len(block))
+      squares[row, start + row] = np.inf
     # Relative to the nearest, whose weight is one: far out all would vanish.
     squares -= squares.min(axis=1, keepdims=True)
     exponents = np.maximum(squares / (-2 * bandwidth**2), _LEAST_EXPONENT)

@@ -66,9 +66,9 @@ def wilson_interval(
   """Returns Wilson's interval for a proportion, 95 % by default.
 
   Args:
-    successes: how many of the trials succeeded.
-    trials: how many there were, at least one.
-    z: quantile of the normal distribution, two-sided.
+    successes: number of trials that succeeded.
+    trials: number of trials, at least 1.
+    z: quantile of the normal distribution that the level asks for, two-sided.
 
   Reference: Wilson (1927), "Probable inference, the law of succession, and
     statistical inference".
@@ -146,9 +146,9 @@ def bootstrap_interval(
 
   Args:
     values: [Q] one per prompt.
-    seed: of the resampling.
+    seed: for the resampling.
     num_resamples: number of resamples.
-    level: of the interval, two-sided.
+    level: coverage of the interval, two-sided, within 0 and 1.
 
   Returns:
     Low and high end; NaN for no values.

@@ -26,15 +26,16 @@ class Landscape:
   """Members on a plane with their scores on one task; see `make_landscape`.
 
   Attributes:
-    task: its name.
-    members: [P] the base lies at the origin.
-    coordinates: [P, 2] in the weights' units.
-    scores: [P] mean over prompts, higher is better; NaN for a failed member.
+    task: name of the task.
+    members: [P] the members; the base lies at the origin.
+    coordinates: [P, 2] their places on the plane, in the weights' units.
+    scores: [P] each member's mean over prompts, higher is better; NaN where it
+      failed.
     errors: [P] standard error of the gain over prompts, as if these had been
       drawn from many; NaN for a failed member or a single prompt.
-    base_score: on the same prompts.
-    num_prompts: Q.
-    norms: [P] distances from the base in weight space, None where unknown.
+    base_score: the base's mean over the same prompts.
+    num_prompts: Q, the number of prompts.
+    norms: [P] distances from the base in weight space; None where unknown.
   """
 
   task: str
@@ -149,8 +150,8 @@ def slice_members(
   when they are used; see `perturbation.perturb`.)
 
   Args:
-    seed_x: of the direction to the right.
-    seed_y: of the direction upwards, another one.
+    seed_x: seed of the noise that points to the right.
+    seed_y: seed of the noise that points upwards, another one.
     extent: the grid spans -extent ... +extent; one for both axes, or (x, y).
     resolution: points to a side, odd, so that the middle one is the base.
 

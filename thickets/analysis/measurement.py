@@ -27,10 +27,10 @@ from thickets.search.answers import Answers
 
 @dataclasses.dataclass(frozen=True)
 class TaskScores:
-  """What base and members said to the prompts of one task.
+  """What the base and the members answered to the prompts of one task.
 
   Attributes:
-    name: of the task.
+    name: name of the task.
     base: [1, Q] the base's answers.
     members: [P, Q] the members' answers.
     num_select: the first so many prompts are those of `select`, the others of
@@ -58,10 +58,10 @@ class Measurement:
   """A population around one base, and its answers by task.
 
   Attributes:
-    name: of the run, for figures and messages.
-    header: what the records mean, as in the log.
-    members: [P] the members, in the order of drawing.
-    tasks: by name.
+    name: name of the run, for figures and messages.
+    header: what the records mean, as the log's first line says it.
+    members: [P] the members, in the order in which they were drawn.
+    tasks: answers to the prompts of each task, by its name.
   """
 
   name: str
@@ -73,7 +73,7 @@ class Measurement:
   def sigmas(self) -> Float[np.ndarray, " P"]:
     """[P] the standard deviation of each member's noise.
 
-    Of a member of several terms the root of the sum of their squares.
+    For a member of several terms, the root of the sum of their squares.
     """
     return np.array(
       [np.sqrt(sum(s * s for _, s in m.terms)) for m in self.members]
@@ -107,7 +107,7 @@ def read_measurement(
   are left out, and the log says how many.
 
   Args:
-    workdir: of the run.
+    workdir: directory of the run.
     splits: the prompts to read, as far as the run has them.
 
   Raises:
@@ -139,7 +139,7 @@ def read_slice(
   """Reads the members of a two-dimensional slice, where a run has one.
 
   Args:
-    workdir: of a run of `experiments.measure`.
+    workdir: directory of a run of `experiments.measure`.
 
   Returns:
     The members, row by row, and their answers by task; None without a slice.
@@ -171,7 +171,8 @@ def join_measurements(measurements: Sequence[Measurement]) -> Measurement:
   """One measurement of the tasks of several, over the members in common.
 
   Args:
-    measurements: of the same base and population, each of other tasks.
+    measurements: runs around the same base with the same population, each on
+      other tasks.
 
   Raises:
     UserError: if bases or noise differ, a task occurs twice, or fewer than two
@@ -227,7 +228,7 @@ def check_same_base(first: Measurement, other: Measurement) -> None:
 
 
 def _read_records(folder):
-  """Header, and records by split and position."""
+  """The header, and the records by label of their split and by position."""
   paths = sorted((folder / "records").glob("*.jsonl"))
   if not paths:
     raise UserError(

@@ -120,10 +120,10 @@ class Analysis:
   """All results on one measurement.
 
   Attributes:
-    name: of the measurement.
-    settings: what was measured.
-    densities: by task.
-    diversity: by sigma; empty for a single task.
+    name: name of the measurement.
+    settings: what was measured, and how.
+    densities: solution density by task.
+    diversity: how tasks rank members, by sigma; empty for a single task.
     votes: by task and sigma, the vote of the best members, chosen on `select`
       and judged on `dev`, as `vote_of_best` describes it; empty where the members
       did not answer both.
@@ -368,7 +368,7 @@ def _embed(scores, names, seed: int) -> Embedding | None:
 
 
 def _decompose(task: TaskScores, k: int) -> tuple[Decomposition, ...]:
-  """Of the vote and its members on `dev`, and of members as they were drawn."""
+  """What the gains of the vote, its members and random members are made of."""
   scores = task.scores[:, : task.num_select].mean(axis=1)
   judged = task.members.from_prompt(task.num_select)
   return decomposition.decompose_run(

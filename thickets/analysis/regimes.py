@@ -35,7 +35,7 @@ class RegimeCall:
   Attributes:
     regime: "needle", "thicket", "plateau" or "undecided".
     reason: one sentence with the numbers that decided.
-    margin: of the density that was looked at.
+    margin: least gain that makes an expert, in score.
   """
 
   regime: str

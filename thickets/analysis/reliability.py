@@ -30,8 +30,8 @@ def measure_reliability(
   odd number of prompts one is left out of each split.
 
   Args:
-    table: [P, Q] finite scores of members on prompts.
-    num_splits: how many times the prompts are halved.
+    table: [P, Q] each member's score on each prompt, finite.
+    num_splits: number of times the prompts are halved.
     rng: draws the halves.
 
   Returns:
@@ -85,11 +85,12 @@ def disattenuate(
   """D without noise, 1 - mean C_jk / sqrt(rel_j rel_k), and its interval.
 
   Args:
-    correlation: [M, M] rank correlations of tasks.
-    influence: [P, M, M] of members on them.
-    reliability: [M] of the tasks, each above zero.
-    reliability_influence: [P, M] of members on them.
-    level: of the interval over members: linear in their influences.
+    correlation: [M, M] rank correlations of the tasks.
+    influence: [P, M, M] influence of each member on each correlation.
+    reliability: [M] reliability of each task, above zero.
+    reliability_influence: [P, M] influence of each member on each reliability.
+    level: coverage of the interval, two-sided. It is over members, and linear in
+      their influences.
 
   Returns:
     D, which may leave its bounds, and low and high end.

@@ -34,8 +34,8 @@ class Ranking:
 
   Attributes:
     discordance: D, with its interval over members.
-    floor: D if all tasks ranked members alike, up to the noise.
-    num_tasks: that rank members; on the others all score alike.
+    floor: what D would be if all tasks ranked members alike, up to the noise.
+    num_tasks: number of tasks that rank members; on the others all score alike.
   """
 
   discordance: Estimate
@@ -53,11 +53,11 @@ class LadderPoint:
 
   Attributes:
     rung: name of the pretraining.
-    step: after how many steps.
-    manners: of answering in its text, "several" or "one".
-    identity: of its weights; untrained rungs of one size may share it.
-    num_weights: of the model.
-    loss: on text that it has not seen, nats per weighted token.
+    step: number of training steps that the model has taken.
+    manners: in how many manners its text answers, "several" or "one".
+    identity: identity of its weights; untrained rungs of one size may share it.
+    num_weights: number of the model's weights.
+    loss: loss on text that it has not seen, in nats per weighted token.
     norms: relative norm ‖σε‖/‖θ‖ of each sigma, ascending in sigma.
     density: mean over tasks by estimate, one for each sigma. Tasks are fixed;
       intervals take those of the tasks as independent.
@@ -140,9 +140,9 @@ def read_ladder(
   """Reads and measures all points of a ladder that are finished.
 
   Args:
-    workdir: of `experiments.ladder`.
-    settings: of the estimators; densities are at `settings.margin`.
-    top_k: members of an ensemble.
+    workdir: directory that `experiments.ladder` wrote.
+    settings: what to measure; densities are at `settings.margin`.
+    top_k: number of members that vote.
     measured: name of the folder with the measurements of each rung.
 
   Raises:

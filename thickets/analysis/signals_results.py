@@ -41,7 +41,7 @@ def summarise_population(
   Args:
     members: [P] the population.
     scores: [P] negative mean squared errors, NaN where a member failed.
-    base_score: of the base, on the same prompts.
+    base_score: the base's score on the same prompts.
   """
   errors = np.where(np.isfinite(scores), -scores, np.inf)
   sigmas = np.array([member.sigma for member in members])
@@ -85,7 +85,7 @@ def summarise_blocks(
 
   Args:
     blocks: for each population size, the positions that each block chose.
-    predictions: of every position that occurs.
+    predictions: [Q, T] answers of the member at every position that occurs.
     target_QT: [Q, T] the truth.
   """
   rows = []
@@ -147,7 +147,7 @@ class JudgedPredictions:
   Attributes:
     plan: who answered.
     base_select_score: the base's score on the prompts of selection.
-    predictions: [Q, T] by position, the base's at -1.
+    predictions: [Q, T] answers by the member's position, the base's at -1.
     target: [Q, T] the truth.
   """
 

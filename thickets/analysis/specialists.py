@@ -30,7 +30,7 @@ class RankLines:
   Attributes:
     percentiles: [L, M] in (0, 1), among all members that did not fail.
     members: [L] positions of those members.
-    names: [M] of the tasks.
+    names: [M] names of the tasks.
     num_members: members that were ranked.
     num_failed: members left out since a score of theirs is not finite.
   """
@@ -54,9 +54,10 @@ def rank_lines(
   need no seed.
 
   Args:
-    scores: [P, M] of members on tasks; should be of one sigma.
-    names: [M] of the tasks.
-    num_lines: how many members to keep at most.
+    scores: [P, M] each member's score on each task; members should be of one
+      sigma.
+    names: [M] names of the tasks.
+    num_lines: number of members to keep, at most.
   """
   names = score_tables.check_names(names, scores.shape[1])
   kept = np.flatnonzero(score_tables.is_complete(scores))
@@ -86,8 +87,8 @@ class Overlap:
     high: [M, M] upper end of it; chance stays within both with `level` or more.
     expected: K / N, the mean share by chance.
     k: members chosen on each task.
-    level: of the interval of chance, two-sided.
-    names: [M] of the tasks.
+    level: coverage of the interval of chance, two-sided.
+    names: [M] names of the tasks.
     num_members: N, members drawn, failed ones included.
     num_failed: [M] of these, the failed ones on each task; never chosen.
   """
@@ -129,10 +130,11 @@ def topk_overlap(
   reason: large overlaps of tasks with few distinct scores deserve doubt.
 
   Args:
-    scores: [P, M] of members on tasks; should be of one sigma.
-    k: members to choose on each task.
-    names: [M] of the tasks.
-    level: of the hypergeometric interval of chance, two-sided.
+    scores: [P, M] each member's score on each task; members should be of one
+      sigma.
+    k: number of members to choose on each task.
+    names: [M] names of the tasks.
+    level: coverage of the hypergeometric interval of chance, two-sided.
 
   Raises:
     UserError: if k is below one or above the members that did not fail on a
@@ -178,12 +180,12 @@ class SpecialistTable:
   """Who is an expert in one task, in several, in all.
 
   Attributes:
-    names: [M] of the tasks.
+    names: [M] names of the tasks.
     margin: least gain over the base that makes an expert, in score.
     num_members: N, failed ones included: they are experts in nothing.
     num_failed: members with a score that is not finite on some task.
     experts: [M] members that are experts in each task.
-    specialists: [M] of these, how many in this task only.
+    specialists: [M] number of these that are experts in no other task.
     expected_specialists: [M] mean number if tasks were independent with these
       numbers of experts.
     by_count: [M + 1] members that are experts in exactly 0, 1, ..., M tasks.
@@ -282,11 +284,12 @@ def specialist_table(
   """Counts experts in one task only, in several and in all.
 
   Args:
-    scores: [P, M] of members on tasks; should be of one sigma.
-    base_scores: [M] of the base on the same prompts.
+    scores: [P, M] each member's score on each task; members should be of one
+      sigma.
+    base_scores: [M] the base's score on the prompts of each task.
     margin: least gain that makes an expert, in score; not negative. At zero a
       tie with the base counts as success.
-    names: [M] of the tasks.
+    names: [M] names of the tasks.
 
   Raises:
     UserError: if a score of the base is not finite or the margin is negative.

@@ -1,8 +1,8 @@
 """Populations of members whose true gains are known, to test estimators on.
 
 A prompt has a difficulty that all share. The base answers it rightly if its
-difficulty plus the base's luck is above zero, a member likewise with its own luck,
-part of which is the base's, and with an ability that is chosen such that its
+difficulty plus the base's luck is above zero. A member answers it in the same way,
+with a luck of its own, part of which is the base's, and with an ability that is chosen such that its
 expected gain over all prompts is exactly the one drawn for it. Scores are 0 or 1.
 """
 
@@ -107,7 +107,7 @@ class SyntheticPopulation:
 
   Attributes:
     gains: law of the true gains of members that are not copies of the base.
-    base_accuracy: of the base over all prompts, within 0 and 1.
+    base_accuracy: the base's accuracy over all prompts, within 0 and 1.
     luck: standard deviation of luck, where that of difficulty is one: small means
       that the same prompts are hard for all.
     coupling: correlation of a member's luck with the base's, within -1 and 1,

@@ -28,9 +28,9 @@ class VoteAccuracy:
   """How accurate the vote is at one budget: N members drawn, K of them voting.
 
   Attributes:
-    population: N, members that were drawn.
-    top_k: K of them that voted.
-    num_select: prompts that chose them.
+    population: N, number of members that were drawn.
+    top_k: K, number of these that voted.
+    num_select: number of prompts that chose them.
     accuracy: [D] share of the judging prompts that each resampled population
       got right by vote.
     by_prompt: [Q] the same by prompt, averaged over the populations.
@@ -92,16 +92,16 @@ def resample_votes(
   Args:
     task: a task's answers; the first `task.num_select` prompts choose, the
       others judge.
-    populations: N, at most the members of the run.
-    top_k: ensemble sizes; those above N are left out.
-    shares: further ensembles as shares K/N of each population, rounded.
-    num_select: prompts that choose, all of `select` by default.
-    num_draws: populations drawn of each size; the whole run counts once, unless
-      the prompts are drawn.
-    seed: of the draws.
+    populations: sizes N, at most the number of members of the run.
+    top_k: ensemble sizes K; those above N are left out.
+    shares: further ensemble sizes as shares K/N of each population, rounded.
+    num_select: numbers of prompts that choose; all of `select` by default.
+    num_draws: number of populations drawn of each size; the whole run counts
+      once, unless the prompts are drawn.
+    seed: for all that is drawn.
 
   Returns:
-    One budget for each N, number of prompts and K, in this order.
+    One accuracy for each N, number of prompts and K, in this order.
 
   Raises:
     UserError: if the run is too small, or one of the splits is missing.
