@@ -162,8 +162,9 @@ class BinaryFlags:
     lines.append("Flags:")
     for name in self.values:
       flag = self.values[name]
-      default = "" if flag.default in (None, False) else f" ({flag.default})"
-      lines.append(f"  --{name}: {flag.help}{default}")
+      default = flag.default_as_str
+      shown = f" Default: {default}." if flag.default not in (None, []) else ""
+      lines.append(f"  --{name}: {flag.help}{shown}")
     return "\n".join(lines)
 
   def _parse(self, argv: list[str]) -> list[str]:
