@@ -108,6 +108,7 @@ def format_settings(settings: Mapping[str, Any]) -> str:
   values = {
     "margins": settings["margins"],
     "ratios": settings["ratios"],
+    "score_range": settings["score_range"],
     "top_share": settings["top_share"],
     "resamples": settings["num_resamples"],
     "resampling_seed": settings["seed"],

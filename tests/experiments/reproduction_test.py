@@ -1,5 +1,6 @@
 """Tests of the commands that make a run again."""
 
+import dataclasses
 import pathlib
 import shlex
 import sys
@@ -12,7 +13,8 @@ from ml_collections import config_flags
 
 from configs import measure, randopt, signals
 from experiments import launch
-from experiments.launch import reproduction
+from experiments.launch import estimator_flags, reproduction
+from thickets.analysis.neighbourhood import Settings
 
 
 class ReproductionTest(parameterized.TestCase):
@@ -42,6 +44,18 @@ class ReproductionTest(parameterized.TestCase):
     self.assertIsInstance(found.config, ml_collections.ConfigDict)
     self.assertEqual(launch.to_json(found.config), wanted)
     self.assertEqual(found.workdir, "DIR")
+
+  def test_says_the_flags_of_an_analysis_that_are_not_the_defaults(self):
+    settings = dataclasses.asdict(Settings())
+    plain = {
+      k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()
+    }
+    self.assertEqual(estimator_flags.format_settings(plain), "")
+    changed = plain | {"margins": [0.0, 0.1], "score_range": [0.0, 1.1]}
+    self.assertEqual(
+      estimator_flags.format_settings(changed | {"num_resamples": 20}),
+      " --margins=0,0.1 --score_range=0,1.1 --resamples=20",
+    )
 
   def test_unknown_experiments(self):
     self.assertIn("'mine'", reproduction.make_command({"experiment": "mine"}))
