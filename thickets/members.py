@@ -10,7 +10,7 @@ Reference: Gan and Isola (2026), arXiv:2603.12228, eq. 3.
 
 import dataclasses
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -102,11 +102,13 @@ class Member:
     )
 
 
-# Inside a transformed function a member is its arrays, and stays that.
+def _unflatten(_: None, fields: Iterable[Any]) -> Any:
+  """Inside a transformed function a member is its arrays, and stays that."""
+  return MemberArrays(*fields)
+
+
 jax.tree_util.register_pytree_node(
-  Member,
-  lambda member: (member.arrays, None),
-  lambda _, fields: MemberArrays(*fields),
+  Member, lambda member: (member.arrays, None), _unflatten
 )
 
 

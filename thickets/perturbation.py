@@ -161,7 +161,8 @@ def perturb(
     TypeError: if a leaf is complex.
   """
   kind = Gaussian() if kind is None else kind
-  seeds_R, coefficients_R = getattr(member, "arrays", member)
+  arrays = member.arrays if isinstance(member, Member) else member
+  seeds_R, coefficients_R = arrays
   if seeds_R.shape[0] == 0:
     return base
   pairs = naming.named_leaves(base, names)
@@ -202,7 +203,9 @@ def describe_kind(
   }
   taking_part = find_participants(kind, pairs)
   slices = _perturbable_slices(pairs)
-  naming.log_matches(_join_names(slices), kind.include, kind.exclude)
+  naming.log_matches(
+    _join_names(slices), tuple(kind.include), tuple(kind.exclude)
+  )
   for (template, leaf), mask in zip(pairs, taking_part, strict=True):
     counts["num_tensors"] += naming.slice_names(template, leaf).size
     counts["num_weights"] += int(np.size(leaf))
@@ -257,15 +260,18 @@ def _shift_leaf(kind, leaf, hashes, mask, seeds_R, coefficients_R):
   bits = jnp.uint16 if is_half else leaf.dtype
 
   def shift(part):
-    weight, *rest = part
+    weight, name_hash, takes_part = part
     weight = lax.bitcast_convert_type(weight, leaf.dtype)
-    moved = _shift_tensor(kind, weight, *rest, seeds_R, coefficients_R)
+    moved = _shift_tensor(
+      kind, weight, name_hash, takes_part, seeds_R, coefficients_R
+    )
     return lax.bitcast_convert_type(moved, bits)
 
   # Slice by slice: a compiler may hold the noise of all that is mapped at once.
+  shift_all = shift
   for _ in range(hashes.ndim):
-    shift = functools.partial(lax.map, shift)
-  moved = shift((lax.bitcast_convert_type(leaf, bits), hashes, mask))
+    shift_all = functools.partial(lax.map, shift_all)
+  moved = shift_all((lax.bitcast_convert_type(leaf, bits), hashes, mask))
   return lax.bitcast_convert_type(moved, leaf.dtype)
 
 

@@ -43,10 +43,7 @@ def run(spec: SignalsSpec, workdir: str) -> JsonObject:
         spec.pretraining,
         spec.task.context,
       ),
-      precision={
-        "dtype": "float32",
-        "matmul": jax.config.jax_default_matmul_precision,
-      },
+      precision=randopt.describe_precision("float32"),
     )
     clock.lap("pretraining_s")
     select, judge = _make_evaluations(spec, batches)

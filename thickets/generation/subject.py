@@ -35,7 +35,7 @@ from thickets.models import hub, transformer
 from thickets.runs import record_log
 from thickets.runs.json_files import JsonObject
 from thickets.search import meshes
-from thickets.search.randopt import Base, Evaluation
+from thickets.search.randopt import Base, Evaluation, describe_precision
 from thickets.tasks import registry, splits
 from thickets.tasks.base import Task
 from thickets.tasks.grader import SeveralGraders, TaskGrader
@@ -73,10 +73,7 @@ class Subject:
     """The model as the base of a search."""
     return Base(
       self.model.params,
-      precision={
-        "dtype": self.model.dtype.name,
-        "matmul": jax.config.jax_default_matmul_precision,
-      },
+      precision=describe_precision(self.model.dtype.name),
       names=transformer.tensor_names(self.model.params),
       identity=self.model.identity,
       source={

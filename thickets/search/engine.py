@@ -228,7 +228,7 @@ def mean_scores(
 ) -> Float[np.ndarray, " P"]:
   """[P] mean over prompts, in float64; not finite where any score is not."""
   with np.errstate(invalid="ignore"):  # Infinities of both signs make NaN.
-    return np.mean(scores_PQ, axis=1, dtype=np.float64)
+    return np.asarray(np.mean(scores_PQ, axis=1, dtype=np.float64))
 
 
 def _find_pending(

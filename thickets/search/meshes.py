@@ -1,6 +1,7 @@
 """The mesh of devices that members, and the weights of one, are spread over."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,11 +10,13 @@ from jax.sharding import AxisType, Mesh
 from thickets.errors import UserError
 
 
-def make_mesh(devices: Sequence[jax.Device] | None = None, *, model: int = 1):
+def make_mesh(
+  devices: Sequence[Any] | None = None, *, model: int = 1
+) -> Mesh:
   """Makes a mesh with axes `population` and `model` over this host's devices.
 
   Args:
-    devices: the local devices by default; another process's devices work on
+    devices: devices of JAX, the local ones by default; another process's devices work on
       other chunks and need no mesh in common.
     model: number of devices that share one member's weights.
 

@@ -115,6 +115,7 @@ def _sum_tensors(
   """Sums of products over all weights: of the plane, of members, and how many."""
   stacked = stack_members(members)
   plane_sums, member_sums = np.zeros(3), np.zeros((len(members), 3))
+  plane: Any = ()  # Of the last chunk; all chunks have the same.
   num_weights = 0
   # Filters do not change what is drawn: one program for all of them.
   unfiltered = dataclasses.replace(kind, include=("*",), exclude=())
@@ -179,7 +180,7 @@ def _check(members, seed, chunk) -> None:
   if not len(members):
     raise UserError("members must be at least one, got none.")
   is_integer = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
-  if not (is_integer and 0 <= seed < 2**32):
+  if not is_integer or not 0 <= int(seed) < 2**32:
     raise UserError(
       f"seed of a plane must be an integer within [0, 2**32), got {seed!r}."
     )

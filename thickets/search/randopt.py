@@ -70,6 +70,16 @@ class Base:
     }
 
 
+def describe_precision(dtype: str) -> JsonObject:
+  """In which weights and products a base computes, as JSON values.
+
+  Args:
+    dtype: name of the dtype of the weights.
+  """
+  matmul = jax.config.read("jax_default_matmul_precision")
+  return {"dtype": dtype, "matmul": matmul}
+
+
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
   """Who answers what: one split of the prompts, and its evaluator.

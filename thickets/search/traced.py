@@ -240,7 +240,7 @@ def _check_channels(channels: dict[str, Any], num_prompts: int) -> None:
       )
 
 
-def _memory_budget_bytes(device: jax.Device) -> int | float:
+def _memory_budget_bytes(device: Any) -> float:
   """Bytes that the members evaluated at once on one device may take.
 
   On CPU more lanes do not add parallelism, they only push each other out of the
