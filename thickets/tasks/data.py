@@ -106,7 +106,9 @@ def load_source(source: Source, revision: str | None = None) -> DataTable:
       " local files with task.train and task.test."
     ) from error
   commit = _resolve(source.path, revision)
-  files = {} if source.file is None else {"data_files": source.file}
+  files: dict[str, Any] = (
+    {} if source.file is None else {"data_files": source.file}
+  )
 
   def load():
     try:
@@ -197,8 +199,9 @@ def _read_csv(path, content):
     if row is None:
       return rows, places
     if None in row or None in row.values():
+      num_columns = len(reader.fieldnames or ())
       raise UserError(
-        f"Each row must have the {len(reader.fieldnames)} columns of the"
+        f"Each row must have the {num_columns} columns of the"
         f" header, got another number ({path}, line {reader.line_num})."
       )
     rows.append(row)

@@ -71,6 +71,7 @@ def _load_file(path: pathlib.Path) -> Task:
     )
   # Under a name that no module of the same stem has.
   spec = importlib.util.spec_from_file_location(f"task file {path}", path)
+  assert spec is not None and spec.loader is not None  # As for any .py file.
   module = importlib.util.module_from_spec(spec)
   sys.modules[spec.name] = module  # Where dataclasses look for their own.
   try:

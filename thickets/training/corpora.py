@@ -177,7 +177,7 @@ def _pick(draw: StableRandom, frequencies: Frequencies) -> str:
     at -= frequency
     if at < 0:
       return name
-  return name  # If rounding ate the rest.
+  return list(frequencies)[-1]  # Rounding ate the rest.
 
 
 def _check_frequencies(

@@ -8,6 +8,7 @@ import pathlib
 import shutil
 
 import jax
+import numpy as np
 import optax
 import tensorboardX
 
@@ -131,5 +132,5 @@ def _write_metrics(
   """Writes how training went since the last report, for TensorBoard."""
   tokens = spec.corpus.rows * spec.corpus.length
   writer.add_scalar("loss", metrics["loss"], step)
-  writer.add_scalar("learning_rate", float(rate(step - 1)), step)
+  writer.add_scalar("learning_rate", float(np.asarray(rate(step - 1))), step)
   writer.add_scalar("tokens_per_s", metrics["steps_per_s"] * tokens, step)

@@ -213,10 +213,10 @@ def _make_step(
 class _Ahead:
   """Makes the next batch in a thread while the device works on this one."""
 
-  def __init__(self, make_batch):
+  def __init__(self, make_batch: Callable[[int], HostBatch]):
     self._make_batch = make_batch
     self._executor = concurrent.futures.ThreadPoolExecutor(1)
-    self._futures = {}
+    self._futures: dict[int, concurrent.futures.Future[HostBatch]] = {}
 
   def __enter__(self):
     return self

@@ -16,6 +16,7 @@ Rules `paper`: see `boxed_paper`.
 import functools
 import importlib.util
 import pathlib
+from typing import Any
 
 from thickets.errors import UserError
 from thickets.tasks.base import Example, Grade, Message, ask, shorten_vote
@@ -84,7 +85,7 @@ def make_prompt(question: str) -> tuple[Message, ...]:
   return ask(f"{question}\n\n{_REQUEST}")
 
 
-def make_reference(answer: str, tolerance: float | int = 0.0) -> dict:
+def make_reference(answer: str, tolerance: float = 0.0) -> dict[str, Any]:
   """What the graders below compare with; the answer is empty if unknown."""
   return {"answer": answer, "tolerance": float(tolerance)}
 
