@@ -1,4 +1,4 @@
-"""Pretraining: a compiled loop of optax steps over freshly drawn batches."""
+"""Pretraining of the 1-D networks: optax steps over freshly drawn batches."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,12 +22,12 @@ def pretrain(
   """Minimises a loss over fresh batches, in one compiled scan.
 
   Args:
-    key: drives the batches; step i draws its batch from fold_in(key, i).
-    params: where to start.
-    loss_fn: maps (params, batch) to the loss to minimise.
+    key: source of all batches; step i draws its batch from fold_in(key, i).
+    params: weights that the training starts from.
+    loss_fn: maps (params, batch) to the loss that is minimised.
     sample_batch: maps a key to a batch, on the device.
-    optimizer: from optax.
-    num_steps: number of steps.
+    optimizer: optimizer of optax.
+    num_steps: number of steps, 0 or more.
 
   Returns:
     The parameters after the last step, and the loss before each step.

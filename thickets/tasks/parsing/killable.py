@@ -40,9 +40,9 @@ class KillableOutcome(NamedTuple):
   """What became of a call.
 
   Attributes:
-    value: what the function returned; None if it did not.
-    failure: None if it returned; else `time`, `memory`, `crash` (the process
-      ended), or `error: ` and the exception.
+    value: what the function returned, None if it did not return.
+    failure: None if the function returned, else `time`, `memory`, `crash` (the
+      process ended), or `error: ` and the exception.
   """
 
   value: Any
@@ -64,8 +64,8 @@ class Killable:
       value. It is loaded alone, without the package that it is part of.
     cpu_s: processor time that a call may take, in seconds. Loading the file does
       not count.
-    wall_s: time on the clock that it may take: the backstop.
-    memory_bytes: address space of the worker.
+    wall_s: time on the clock that a call may take, in seconds: the backstop.
+    memory_bytes: address space that the worker may use.
     warm_up: calls, (name, *arguments) each, that the keeper makes before it
       forks, to fill caches that no later call then pays for. They are not
       limited.
@@ -191,7 +191,11 @@ def _send(fd, value):
 
 
 def _receive(fd, deadline=None):
-  """A value; None at the end of the pipe, TimeoutError after the deadline."""
+  """Receives a value, or None at the end of the pipe.
+
+  Raises:
+    TimeoutError: after the deadline, a reading of `time.monotonic`.
+  """
   header = _read(fd, _HEADER.size, deadline)
   if header is None:
     return None

@@ -61,12 +61,12 @@ _SIGNS = {
 
 
 def read_answer(text: str, is_answer: bool) -> str | None:
-  """The key of an answer; None where a response holds none.
+  """Returns the key of an answer, None if a response holds none.
 
   Args:
     text: an answer, or the end of a response.
-    is_answer: whether it is an answer alone, as in a box. Then what cannot be
-      read is a key itself, behind a question mark.
+    is_answer: whether the text is nothing but an answer, as in a box. Then a
+      text that cannot be read is its own key, after a question mark.
   """
   found = _find(text, is_answer)
   if found is not None:
@@ -78,10 +78,10 @@ def agree(text: str, is_answer: bool, reference: str, tolerance: float) -> bool:
   """Whether an answer is right; a function of its key and the reference.
 
   Args:
-    text: as in `read_answer`.
-    is_answer: as in `read_answer`.
-    reference: the answer wanted, in LaTeX.
-    tolerance: by which a number may differ from it.
+    text: an answer, or the end of a response.
+    is_answer: whether the text is nothing but an answer; see `read_answer`.
+    reference: the right answer, in LaTeX.
+    tolerance: largest difference of a number that is still right.
   """
   found, wanted = _find(text, is_answer), _find(reference, True)
   if found is None or wanted is None:
@@ -105,7 +105,7 @@ def agree(text: str, is_answer: bool, reference: str, tolerance: float) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def _find(text: str, is_answer: bool) -> Any:
-  """What a text says, in our form; None if it cannot be read."""
+  """Reads a text into our form; returns None if it cannot be read."""
   if not is_answer:
     return _tidy(_parse(text))
   text = _clean(text).strip("*").replace("**", "^")
@@ -119,7 +119,7 @@ def _find(text: str, is_answer: bool) -> Any:
 
 
 def _clean(text):
-  """Without what would end the mathematics early."""
+  """Removes what would end the mathematics early."""
   return " ".join(_DOLLAR.sub("", text).split()).rstrip(". \\")
 
 
@@ -135,7 +135,7 @@ def _parse(text: str, latex_alone: bool = False) -> Any:
 
 
 def _tidy(found: Any) -> Any:
-  """The one form of what was read; None for what is no mathematics."""
+  """Brings what was read into our form; returns None for other things."""
   if found is None or isinstance(found, str):
     return None
   try:
@@ -235,7 +235,7 @@ def _is_identity(found):
 
 
 def _variants(found: Any) -> list[Any]:
-  """What an answer may be taken for."""
+  """Returns all that an answer may be taken for."""
   taken = [found]
   if _is_percentage(found):
     taken = [found.args[0], found.args[0] / 100]
