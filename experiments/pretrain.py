@@ -18,7 +18,7 @@ def main(_) -> None:
     spec = pretraining.make_spec(config)
     launch.start_devices()
     workdir = launch.WORKDIR.value
-    results = pretraining.run(spec, launch.to_json(config), workdir)
+    results = pretraining.run_pretraining(spec, launch.to_json(config), workdir)
     for family, measured in results["dev"].items():
       low, high = measured["interval"]
       print(

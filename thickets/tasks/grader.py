@@ -8,7 +8,7 @@ from thickets.tasks import registry
 from thickets.tasks.base import Example, Grade
 
 # The fields of `base.Grade` in a record; the vote is empty for none.
-Channels = dict[str, float | bool | str]
+GradeChannels = dict[str, float | bool | str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TaskGrader:
   rules: str
   examples: Sequence[Example]
 
-  def __call__(self, index: int, response: str) -> Channels:
+  def __call__(self, index: int, response: str) -> GradeChannels:
     """Returns the channels of one response: the fields of `base.Grade`.
 
     The vote is a text, which is empty if there is no vote.
@@ -72,7 +72,7 @@ class SeveralGraders:
 
   graders: tuple[TaskGrader, ...]
 
-  def __call__(self, index: int, response: str) -> Channels:
+  def __call__(self, index: int, response: str) -> GradeChannels:
     """Returns the channels of one response, as `TaskGrader` does."""
     rest = index
     for grader in self.graders:
@@ -82,7 +82,7 @@ class SeveralGraders:
     raise IndexError(f"There is no example {index}.")
 
 
-def make_channels(grade: Grade) -> Channels:
+def make_channels(grade: Grade) -> GradeChannels:
   """Returns the fields of a grade as values that arrays can hold."""
   return {
     "score": float(grade.score),

@@ -20,7 +20,7 @@ from thickets.training.drill_accuracy import MeasureAccuracy, make_accuracy
 from thickets.training.pretraining_spec import PretrainingSpec
 
 
-def make_model(spec: PretrainingSpec) -> Model:
+def make_initial_model(spec: PretrainingSpec) -> Model:
   """Makes the model that a pretraining starts from, with random weights."""
   tokenizer = byte_tokenizer.make_tokenizer()
   return hub.make_model(
@@ -50,7 +50,7 @@ def pretrain_language_model(
 
   Args:
     spec: what to train, and how.
-    model: what `make_model` gives for this spec.
+    model: what `make_initial_model` gives for this spec.
     folder: holds checkpoints, metrics for TensorBoard, and the stages.
     measure: what `make_measure` gives; its results go into the metrics.
 

@@ -68,7 +68,7 @@ class Schedule:
       for stage in self.stages
       if not 0 <= stage <= self.num_steps
     ]
-    spec_checks.refuse(problems)
+    spec_checks.raise_problems(problems)
 
   def is_reported(self, step: int) -> bool:
     """Whether this number of finished steps is reported."""
