@@ -17,7 +17,7 @@ import ml_collections
 
 from configs import measure, pretrain
 
-# With how often each occurs in the text, relative to the others.
+# How often each family occurs in the text, relative to the others.
 FREQUENCIES = {
   "countdown3": 2.0,
   "addition2": 1.0,
@@ -27,8 +27,8 @@ FREQUENCIES = {
   "maximum": 1.0,
   "minimum": 1.0,
 }
-# Width, MLP width, layers, and the peak of the learning rate, which falls about
-# as the width grows. The width of a head is a quarter of the model's.
+# Width, width of the MLP, layers, and largest learning rate, which falls roughly
+# in proportion as the width grows. A head has a quarter of the model's width.
 MODEL_SIZES = {
   "w16": (16, 40, 2, 1.2e-2),
   "w24": (24, 64, 2, 1e-2),
@@ -39,14 +39,15 @@ MODEL_SIZES = {
 }
 
 
-STAGES = (0, 10, 25, 50, 100)  # Percent of a training.
+STAGES = (0, 10, 25, 50, 100)  # In percent of the steps of a training.
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
   """Returns the ladder, or its variant `final` or `smoke`."""
   config = ml_collections.ConfigDict()
   config.experiment = "ladder"
-  config.folder = "measure"  # Of a rung's measurements, one for each stage.
+  # Folder of a rung that holds its measurements, one for each stage.
+  config.folder = "measure"
   config.last_stage_only = False
   config.rungs = ml_collections.ConfigDict(
     {

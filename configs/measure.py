@@ -40,12 +40,12 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.population = ml_collections.ConfigDict(reference.population).unlock()
   config.population.size = 384  # N, spread over the sigmas.
   config.population.sigmas = (2e-3, 6e-3, 1.2e-2)
-  # Of the sigmas, what they are given in: the weights' own units, or, for
-  # "relative", the root mean square of the perturbed weights.
+  # Unit of the sigmas: "absolute" for the weights' own units, "relative" for the
+  # root mean square of the perturbed weights.
   config.population.unit = "absolute"
   config.population.design = "balanced"
-  # A grid of two-term members, spanned by two directions: cells along a side,
-  # an odd number, or 0 for none; and how far it reaches, in sigma.
+  # A grid of two-term members, spanned by two directions: its cells along a side,
+  # an odd number, or 0 for no grid; and its reach in each direction, as a sigma.
   config.slice = ml_collections.ConfigDict()
   config.slice.resolution = 13
   config.slice.extent = 1.2e-2

@@ -4,9 +4,9 @@ Command   python -m experiments.pretrain --config=configs/pretrain.py \
             --workdir=runs/pretrain
 Hardware  two CPU cores
 Time      about 5 min beside other work
-Result    of 1000 held-out exercises of development each, which are easier than
-          what tasks ask, 36.1 % of countdown3, 10.5 % of countdown4 and 79.7 % of
-          maximum; thickets/models/shipped/drills is its model,
+Result    36.1 % of countdown3, 10.5 % of countdown4 and 79.7 % of maximum, each
+          on 1000 held-out exercises for development, which are easier than
+          those of the tasks. The model is thickets/models/shipped/drills;
           docs/pretraining.md says how it was chosen
 
 Any value can be overridden, as in --config.schedule.num_steps=2000.
@@ -25,17 +25,17 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.model.width = 96
   config.model.mlp_width = 256
   config.model.num_layers = 3
-  config.model.num_heads = 4  # Of queries.
-  config.model.num_kv_heads = 2  # Of keys and values.
-  # Tokens of a prompt and its response, at most. Training shows no more than 128;
-  # there is room for other tasks to be tried out in.
+  config.model.num_heads = 4  # Heads of queries.
+  config.model.num_kv_heads = 2  # Heads of keys and values.
+  # Most tokens of a prompt and its response together. Training shows no more
+  # than 128; the rest is room to try other tasks.
   config.model.context = 8192
   config.model.activation = "relu"  # Gradients take half of silu's time on CPU.
 
   config.corpus = ml_collections.ConfigDict()
-  config.corpus.rows = 32  # Of a batch; about 160 exercises fit in.
+  config.corpus.rows = 32  # Rows of a batch, which hold about 160 exercises.
   config.corpus.length = 128  # Tokens that are predicted in each row.
-  # Weight in the loss of a token of a question; of an answer it is 1.
+  # Weight in the loss of each token of a question; tokens of answers have 1.
   config.corpus.question_weight = 1.0
   # How often each family of exercises occurs, relative to the others.
   config.corpus.families = ml_collections.ConfigDict(
@@ -50,15 +50,15 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
       "reversal": 0.5,
       "maximum": 0.5,
       "minimum": 0.0,
-      "addition2": 0.0,  # Of numbers of two digits, as the next.
+      "addition2": 0.0,  # Numbers of two digits, as in the next one.
       "subtraction2": 0.0,
     }
   )
-  # Whether a family is answered in several manners, or in the first one only:
-  # the answer and nothing else.
+  # Whether each family is answered in "several" manners, or in "one": the answer
+  # and nothing else.
   config.corpus.manners = "several"
-  # How often a countdown is answered in each manner, of several; other families use all of
-  # theirs alike often.
+  # How often a countdown is answered in each of several manners, relative to the
+  # others; other families use all of theirs equally often.
   config.corpus.countdown = ml_collections.ConfigDict(
     {
       "formula": 2.0,
@@ -70,7 +70,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   )
 
   config.optimizer = ml_collections.ConfigDict()  # AdamW, cosine decay.
-  config.optimizer.learning_rate = 4e-3  # At its peak; it ends at a tenth.
+  config.optimizer.learning_rate = 4e-3  # The largest; it ends at a tenth.
   config.optimizer.warmup = 100  # Steps until the peak.
   config.optimizer.weight_decay = 0.1
 
@@ -78,7 +78,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.schedule.num_steps = 1000
   config.schedule.report_every = 50  # Steps between two points of the metrics.
   config.schedule.save_every = 250  # Steps between two checkpoints.
-  # Steps after which the model is kept, in stages/; 0 is the untrained one.
+  # Steps after which the model is kept, in stages/; 0 is the untrained model.
   config.schedule.stages = ()
 
   config.dev = ml_collections.ConfigDict()

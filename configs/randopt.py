@@ -48,7 +48,7 @@ MODELS = {
   "qwen2_5_7b": "Qwen/Qwen2.5-7B-Instruct",
   "olmo3_7b": "allenai/Olmo-3-7B-Instruct",
 }
-# Prompts of dev: as many as of selection, unless the data set is small.
+# Prompts of dev by task: as many as of select, unless the data set is small.
 DEV_SIZES = {
   "countdown": 200,
   "gsm8k": 200,
@@ -109,7 +109,7 @@ def _list_keys() -> ml_collections.ConfigDict:
   config.task.num_select = 200  # Prompts that choose members, ...
   config.task.num_dev = 200  # ... that choose the temperature, ...
   config.task.num_judge = 0  # ... and that are looked at once; 0 is all others.
-  # Where the tokenizer has a chat template; plain text otherwise.
+  # Prompts are plain text where the tokenizer has no chat template.
   config.task.use_chat_template = True
 
   config.population = ml_collections.ConfigDict()
@@ -127,19 +127,19 @@ def _list_keys() -> ml_collections.ConfigDict:
   config.decoding = ml_collections.ConfigDict()
   config.decoding.max_new_tokens = 0  # 0 takes the task's limit.
 
-  # The base votes with itself, K samples of it: the same cost at test time.
+  # K samples of the base vote, at the same cost at test time.
   config.consistency = ml_collections.ConfigDict()
-  config.consistency.temperatures = (0.5, 0.7, 1.0)  # dev chooses; () is off.
+  config.consistency.temperatures = (0.5, 0.7, 1.0)  # dev chooses; () for none.
   config.consistency.top_k = 0  # Most likely tokens to sample from; 0 is all.
   config.consistency.top_p = 1.0  # Or those that reach this share together.
 
   config.compute = ml_collections.ConfigDict()
-  config.compute.devices_per_member = 1  # That share one member's weights.
+  config.compute.devices_per_member = 1  # Devices that share its weights.
   config.compute.lanes = 0  # Members at once on each; 0 finds it from memory.
   config.compute.rows = 0  # Prompts at once of each; 0 finds it from memory.
   config.compute.num_workers = 0  # Processes that grade; 0 is a thread.
 
-  # Into the log, so that changed rules can grade them again without a model.
+  # Logged responses can be graded again by changed rules, without a model.
   config.log_responses = True
   return config
 

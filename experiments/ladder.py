@@ -92,7 +92,7 @@ def climb(
   folder = directory.make_workdir(workdir) / name
   fields = launch.to_json(make_pretrain(config, name))
   if not (folder / "pretrain" / "results.json").exists():
-    pretraining.run(spec, fields, folder / "pretrain")
+    pretraining.run_pretraining(spec, fields, folder / "pretrain")
   else:
     RunConfig(fields).check(folder / "pretrain")
   if not (folder / "stages.json").exists():

@@ -72,7 +72,7 @@ def make_spec(config: ml_collections.ConfigDict) -> PretrainingSpec:
   return PretrainingSpec(seed=config.seed, **parts)
 
 
-def run(
+def run_pretraining(
   spec: PretrainingSpec, config: JsonObject, workdir: str | pathlib.Path
 ) -> JsonObject:
   """Pretrains, or continues a pretraining that was stopped.
@@ -99,7 +99,7 @@ def run(
   run_config = RunConfig(config)
   run_config.check(folder)
   run_config.save(folder, environment.describe())
-  model = pretraining.make_model(spec)
+  model = pretraining.make_initial_model(spec)
   measure = pretraining.make_measure(spec, model)
   params = pretraining.pretrain_language_model(spec, model, folder, measure)
   clock.lap("training_s")

@@ -26,8 +26,8 @@ class Message:
   """One turn of a conversation.
 
   Attributes:
-    role: `system`, `user` or `assistant`.
-    content: its text.
+    role: who speaks: `system`, `user` or `assistant`.
+    content: what is said.
   """
 
   role: str
@@ -39,10 +39,10 @@ class Example:
   """One question.
 
   Attributes:
-    id: names it within its data.
-    messages: the prompt; the model answers the last of them.
-    reference: what a grader compares with; JSON values, so that it pickles and
-      can be written to a report.
+    id: name of the example within its data set.
+    messages: the prompt; the model answers the last message.
+    reference: what a grader compares a response with; JSON values, so that it
+      pickles and can be written to a report.
   """
 
   id: str
@@ -51,18 +51,18 @@ class Example:
 
 
 class Grade(NamedTuple):
-  """What is known of one response.
+  """What a grader says about one response.
 
-  Two responses to an example with the same vote have the same `lenient`: it
-  says whether the answer that is voted with is right.
+  Two responses to an example with the same vote have the same `lenient`, which
+  says whether the answer that the response votes for is right.
 
   Attributes:
-    score: what selection averages, higher is better; its range is the task's.
+    score: what selection averages, higher is better; each task states its range.
     correct: whether the answer is right and given as the prompt asked.
-    lenient: whether the answer that was voted with is right, wherever in the
-      response it was found. False where there is no vote.
+    lenient: whether the answer that the response votes for is right, wherever
+      in the response it was found; False without a vote.
     vote: key of the answer in a vote, at most `MAX_VOTE_CHARS` printable
-      characters; None where no answer was found. Equal answers have equal keys.
+      characters; None if no answer was found. Equal answers have equal keys.
     format: whether the response has the form that the prompt asked for.
   """
 
@@ -83,9 +83,9 @@ class Source:
 
   Attributes:
     path: id of a data set on the hub.
-    name: of its configuration, None where it has one only.
-    split: which of its splits; several are joined by "+".
-    file: of the repository, for data that the hub's loader does not read.
+    name: name of its configuration, None if it has only one.
+    split: name of its split; several are joined by "+".
+    file: file in its repository, for data that the hub's loader does not read.
   """
 
   path: str
@@ -99,33 +99,33 @@ class Task:
   """Data, prompt, grade and vote key.
 
   Attributes:
-    name: in the registry, in configs and in records.
-    version: raised whenever a prompt or a grade changes, so that records of
-      different meaning are never mixed.
-    fields: that each row of the data must have.
+    name: name in the registry, in configs and in records.
+    version: raised whenever a prompt or a grade changes, so that records with
+      different meanings are never mixed.
+    fields: names of the fields that each row of the data must have.
     make_example: maps a row and its number (from 0, in its file) to an example;
-      raises ValueError, naming the field, for a row that is wrong.
+      raises a ValueError that names the field if the row is wrong.
     graders: maps the name of a rule set to its grader; `standard` is ours.
-    max_new_tokens: where responses are cut off by default.
-    train: where `select` and `dev` come from, None if only local files do.
-    test: where `judge` comes from; None to take it from `train`, behind the
-      others.
+    max_new_tokens: number of tokens after which a response is cut off, unless a
+      config says otherwise.
+    train: source of `select` and `dev`; None if they come from local files only.
+    test: source of `judge`; None to take it from `train`, after the others.
     stop_strings: texts that end a response.
     num_threads: responses that one worker grades at once, for graders that wait
       for other processes.
     generate: makes rows in place of a data set, from (count, seed); a larger
-      count appends to a smaller one's rows.
-    question: the field that a plain line of text fills, None where a question
-      has several.
+      count appends to the rows of a smaller one.
+    question: the field that a plain line of text fills; None if a question has
+      several fields.
     blank: values of the fields that a question without a known answer lacks.
       A vote does not depend on them.
     libraries: installed distributions that grades depend on; a run records their
       versions and is not continued with others.
-    check: raises UserError where this machine cannot grade, before anything is
+    check: raises a UserError if this machine cannot grade, before anything is
       generated.
-    baseline: from the examples of `select` and of `judge`, what an answer that
-      ignores the question is (a text) and its accuracy on `judge`; for classes
-      of unequal size.
+    baseline: maps the examples of `select` and of `judge` to an answer that
+      ignores the question (a text) and its accuracy on `judge`; for tasks with
+      classes of unequal size.
   """
 
   name: str
@@ -166,10 +166,10 @@ class Task:
     )
 
   def grader(self, rules: str) -> GradeFn:
-    """The grader of a rule set.
+    """Returns the grader of a rule set.
 
     Raises:
-      UserError: if there is none of that name.
+      UserError: if there is no rule set of that name.
     """
     if rules not in self.graders:
       near = errors.nearest(rules, list(self.graders))
@@ -187,7 +187,7 @@ def ask(user: str, *, system: str | None = None) -> tuple[Message, ...]:
 
 
 def shorten_vote(key: str) -> str:
-  """The key itself if it is short and printable, else a hash of it."""
+  """Returns a vote key as it is if it is short and printable, else its hash."""
   if len(key) <= MAX_VOTE_CHARS and key.isprintable():
     return key
   digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

@@ -39,9 +39,7 @@ from the authors':
 """
 
 import re
-from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
 
 from thickets.tasks import base
 from thickets.tasks.parsing import formulas, tags
@@ -88,7 +86,7 @@ _PAPER_MAX_NUMBER = 1000
 _PAPER_WHOLE = Fraction(1, 10**9)
 
 
-def _make_example(row: Mapping[str, Any], number: int) -> base.Example:
+def _make_example(row: base.Row, number: int) -> base.Example:
   numbers, target = row["numbers"], str(row["target"])
   if not isinstance(numbers, (list, tuple)) or not numbers:
     raise ValueError(f"numbers must be a list, got {numbers!r}.")
@@ -125,7 +123,7 @@ def _grade(example: base.Example, response: str) -> base.Grade:
 
 
 def _formula_in_form(response):
-  """The formula of a response that has the form asked for, else None."""
+  """Returns the formula of a response that has the form, else None."""
   parts = tags.split_final_block(response, "answer")
   if parts is None:
     return None
@@ -138,7 +136,7 @@ def _formula_in_form(response):
 
 
 def _lenient_value(example, response):
-  """The value of the valid formula that the response answers with, or None."""
+  """Returns the value of the valid formula that is the answer, or None."""
   answer = tags.last_block(response, "answer")
   if answer is not None:  # Given so plainly, nothing else is the answer.
     return _valid_value(example, answer)
@@ -159,7 +157,7 @@ def _lenient_value(example, response):
 
 
 def _is_cut_out(text, run):
-  """Whether a run of signs and digits is a part of what says something else."""
+  """Whether a run of signs and digits belongs to a longer expression."""
   before, after = text[: run.start()], text[run.end() :]
   if run.group()[0] != " " and (
     before[-1:].isalnum() or before[-1:] in _JOINED
@@ -173,7 +171,7 @@ def _is_cut_out(text, run):
 
 
 def _valid_value(example, answer):
-  """The value of the first valid formula on a side of an equation."""
+  """Returns the value of the first side of an equation that is valid."""
   answer = answer.strip()
   if len(answer) > _TAIL_CHARS:
     return None
@@ -241,7 +239,7 @@ def _paper_formula(example, text):
 
 
 def _paper_form(response, has_answer):
-  """The authors' credit for the form, in [0, 1], found in linear time."""
+  """Returns the authors' credit for the form, in [0, 1], in linear time."""
   is_joined = "</think>\n<answer>" in response
   if is_joined and response.removesuffix("\n").endswith("</answer>"):
     return 1.0

@@ -6,14 +6,17 @@ import hashlib
 import io
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from thickets import huggingface
 from thickets.errors import UserError
-from thickets.tasks.base import Source
+from thickets.tasks.base import Row, Source
 
 SUFFIXES = (".json", ".jsonl", ".csv", ".parquet")
+
+# What a file holds, before rows are checked, and the place of each row.
+_Rows = tuple[Sequence[Any], Sequence[str]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,19 +24,20 @@ class DataTable:
   """Rows of one data set, in its own order.
 
   Attributes:
-    rows: by field.
-    origin: a file, or an id on the hub with configuration and split.
+    rows: the rows, each a mapping from field to value.
+    origin: the file, or the id on the hub with configuration and split.
     revision: commit on the hub, or hash of the file.
-    places: of each row, for messages, as "line 3"; "row 3" by default.
+    places: where each row is, for messages, such as "line 3"; without them it
+      is "row 3".
   """
 
-  rows: Sequence[Mapping[str, Any]]
+  rows: Sequence[Row]
   origin: str
   revision: str
   places: Sequence[str] = ()
 
   def place(self, number: int) -> str:
-    """Where a row is, for messages."""
+    """Says where a row is, for messages."""
     place = self.places[number] if self.places else f"row {number}"
     return f"{self.origin}, {place}"
 
@@ -42,11 +46,11 @@ def read_file(path: str | pathlib.Path) -> DataTable:
   """Reads a json, jsonl, csv or parquet file.
 
   Args:
-    path: of the file. JSON is a list of objects; jsonl has one to a line.
+    path: the file. A json file is a list of objects; jsonl has one per line.
 
   Raises:
-    UserError: if it is missing, of another kind, or malformed; it names the
-      line.
+    UserError: if the file is missing, of another kind, or malformed; it names
+      the line.
   """
   path = pathlib.Path(path).expanduser()
   if path.suffix not in SUFFIXES:
@@ -90,12 +94,12 @@ def load_source(source: Source, revision: str | None = None) -> DataTable:
   """Loads a data set from the hub, or from its cache.
 
   Args:
-    source: which.
-    revision: branch, tag or commit, its main branch by default.
+    source: which data set, and which part of it.
+    revision: branch, tag or commit; None for the main branch.
 
   Raises:
-    UserError: if the library that loads it is missing, or the hub refuses or
-      cannot be reached.
+    UserError: if the library that loads data sets is missing, or the hub
+      refuses or cannot be reached.
   """
   try:
     import datasets
@@ -106,14 +110,16 @@ def load_source(source: Source, revision: str | None = None) -> DataTable:
       " local files with task.train and task.test."
     ) from error
   commit = _resolve(source.path, revision)
-  files = {} if source.file is None else {"data_files": source.file}
+  files: dict[str, Any] = (
+    {} if source.file is None else {"data_files": source.file}
+  )
 
   def load():
     try:
       return datasets.load_dataset(
         source.path, source.name, split=source.split, revision=commit, **files
       )
-    except ValueError as error:  # As for a split that it does not have.
+    except ValueError as error:  # For instance for a split that it lacks.
       raise UserError(
         f"The data set {source.path} must have {source}, got: {error}."
       ) from error
@@ -132,7 +138,7 @@ def load_source(source: Source, revision: str | None = None) -> DataTable:
 
 
 def _resolve(path: str, revision: str | None) -> str | None:
-  """The commit that a revision stands for; offline, what was asked for."""
+  """Returns the commit of a revision; offline, the revision that was asked for."""
   import huggingface_hub
   from huggingface_hub import constants
 
@@ -153,7 +159,7 @@ def _resolve(path: str, revision: str | None) -> str | None:
   return info.sha
 
 
-def _read_json(path, content):
+def _read_json(path: pathlib.Path, content: bytes) -> _Rows:
   rows = json.loads(content.decode("utf-8-sig"))
   if not isinstance(rows, list):
     raise UserError(
@@ -163,7 +169,7 @@ def _read_json(path, content):
   return rows, ()
 
 
-def _read_jsonl(path, content):
+def _read_jsonl(path: pathlib.Path, content: bytes) -> _Rows:
   rows, places = [], []
   # By newlines alone: texts may hold other line separators unescaped.
   lines = content.decode("utf-8-sig").split("\n")
@@ -181,8 +187,8 @@ def _read_jsonl(path, content):
   return rows, places
 
 
-def _read_csv(path, content):
-  # As above, and without a change of those within quotes.
+def _read_csv(path: pathlib.Path, content: bytes) -> _Rows:
+  # By newlines alone again, and without changing those within quotes.
   text = io.StringIO(content.decode("utf-8-sig"), newline="")
   reader = csv.DictReader(text, strict=True)
   rows, places = [], []
@@ -197,15 +203,16 @@ def _read_csv(path, content):
     if row is None:
       return rows, places
     if None in row or None in row.values():
+      num_columns = len(reader.fieldnames or ())
       raise UserError(
-        f"Each row must have the {len(reader.fieldnames)} columns of the"
+        f"Each row must have the {num_columns} columns of the"
         f" header, got another number ({path}, line {reader.line_num})."
       )
     rows.append(row)
     places.append(f"line {reader.line_num}")
 
 
-def _read_parquet(path, content):
+def _read_parquet(path: pathlib.Path, content: bytes) -> _Rows:
   try:
     from pyarrow import parquet
   except ImportError as error:

@@ -1,32 +1,38 @@
-"""A task's grader as the channels of a record."""
+"""Graders as workers call them: from a response to the channels of a record."""
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 from thickets.errors import UserError
 from thickets.tasks import registry
 from thickets.tasks.base import Example, Grade
 
+# The fields of `base.Grade` in a record; the vote is empty for none.
+GradeChannels = dict[str, float | bool | str]
+
 
 @dataclasses.dataclass(frozen=True)
 class TaskGrader:
-  """Grades responses to the examples of a run; it pickles, for workers.
+  """Grades responses to examples of one task; it pickles, for workers.
 
   Attributes:
-    task: name of the task, or the file that defines it.
+    task: name of the task, or path of the file that defines it.
     rules: name of the rule set.
-    examples: that indices refer to.
+    examples: the examples that indices refer to.
   """
 
   task: str
   rules: str
   examples: Sequence[Example]
 
-  def __call__(self, index: int, response: str) -> dict[str, Any]:
-    """Channels of one response: the fields of `base.Grade`.
+  def __call__(self, index: int, response: str) -> GradeChannels:
+    """Returns the channels of one response: the fields of `base.Grade`.
 
-    The vote is a text, empty for none.
+    The vote is a text, which is empty if there is no vote.
+
+    Args:
+      index: position of the example in `examples`.
+      response: text that a model wrote.
 
     Raises:
       UserError: if the grader raises, which it must not.
@@ -57,16 +63,17 @@ class TaskGrader:
 
 @dataclasses.dataclass(frozen=True)
 class SeveralGraders:
-  """Grades responses to the examples of several tasks; it pickles, too.
+  """Grades responses to examples of several tasks; it pickles as well.
 
   Attributes:
-    graders: one for each task; indices run through the examples of all.
+    graders: one grader for each task; indices count through the examples of the
+      first, then of the second, and so on.
   """
 
   graders: tuple[TaskGrader, ...]
 
-  def __call__(self, index: int, response: str) -> dict[str, Any]:
-    """Channels of one response, as of `TaskGrader`."""
+  def __call__(self, index: int, response: str) -> GradeChannels:
+    """Returns the channels of one response, as `TaskGrader` does."""
     rest = index
     for grader in self.graders:
       if rest < len(grader.examples):
@@ -75,8 +82,8 @@ class SeveralGraders:
     raise IndexError(f"There is no example {index}.")
 
 
-def make_channels(grade: Grade) -> dict[str, Any]:
-  """The fields of a grade as values that arrays hold."""
+def make_channels(grade: Grade) -> GradeChannels:
+  """Returns the fields of a grade as values that arrays can hold."""
   return {
     "score": float(grade.score),
     "correct": bool(grade.correct),

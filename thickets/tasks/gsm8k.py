@@ -1,29 +1,35 @@
 r"""GSM8K: grade-school word problems with a number as the answer.
 
-Rules `standard`: the answer is the number behind the last "####" that has one,
-and having one is the form. White space, dollars, asterisks or an opening box may
-stand between; anything may follow but more of a number or an operation, which
-would make it another number. Where there is none, the lenient answer is the
-number in the last `\boxed{}`, else the last number of the last 2000 characters.
-Numbers are compared by their exact values: 18, 18.0, "18.", $18 and 36/2 are one
-answer and one vote, and commas count where they set thousands apart. A number
-has at most 40 digits, in ASCII.
+Rules `standard`: the answer is the number after the last "####" that is followed
+by one, and a response that has it has the form. White space, dollars, asterisks
+or an opening box may stand in between. Anything may follow except more digits or
+an operation, which would make it another number. Without such a number, the
+lenient answer is the number in the last `\boxed{}`, else the last number in the
+last 2000 characters. Numbers are compared by their exact values: 18, 18.0, "18.",
+$18 and 36/2 are one answer and one vote, and commas may set thousands apart. A
+number has at most 40 ASCII digits.
 
 Rules `paper` are the authors' (`utils/reward_score/gsm8k.py`, which is verl's, and
-`data_handlers/gsm8k.py`): of the last 300 characters, the text behind the last
-"#### " that is made of digits, dots and commas, without its commas; where that is
-not equal to the reference as a text, the last such text anywhere, with its
-commas. So "18." and "18.0" are not 18, and "1,800" is 1800 only behind "####". The
-vote is the first of the two that exists, right or wrong, and is judged behind a
-"####" of its own; `correct` looks at both.
+`data_handlers/gsm8k.py`). In the last 300 characters they take the text of digits,
+dots and commas after the last "#### ", without its commas; if that text is not
+equal to the reference, they take the last such text anywhere, with its commas. So
+"18." and "18.0" are not 18, and "1,800" is 1800 only after "####". The vote is the
+first of the two texts that exists, right or wrong, and is judged after a "####"
+of its own; `correct` looks at both.
 """
 
 import re
-from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
 
-from thickets.tasks.base import Example, Grade, Source, Task, ask, shorten_vote
+from thickets.tasks.base import (
+  Example,
+  Grade,
+  Row,
+  Source,
+  Task,
+  ask,
+  shorten_vote,
+)
 
 _MARK = "####"
 _REQUEST = (
@@ -32,7 +38,7 @@ _REQUEST = (
 )
 _MAX_TAIL_CHARS = 2000
 _MAX_MARKS = 50  # Marks that are looked at, from the last on.
-_MAX_MARKED_CHARS = 120  # What is looked at behind one.
+_MAX_MARKED_CHARS = 120  # Characters that are looked at after a mark.
 _MAX_DIGITS = 40
 _MAX_PAPER_CHARS = 300
 
@@ -94,7 +100,7 @@ def grade_paper(example: Example, response: str) -> Grade:
 
 
 def _find_marked(response):
-  """The value behind the last mark that has one."""
+  """Returns the value after the last mark that is followed by one."""
   end = len(response)
   for _ in range(_MAX_MARKS):
     end = response.rfind(_MARK, 0, end)
@@ -131,7 +137,7 @@ def _find_last(text):
 
 
 def _to_value(match):
-  """The exact value; None for a division by zero or too many digits."""
+  """Returns the exact value; None for too many digits or a division by zero."""
   if len(match[0]) > 2 * _MAX_DIGITS:
     return None
   top, bottom = (
@@ -171,7 +177,7 @@ def _paper_last(response):
   return (numbers[-1:] or found[:1] or [None])[0]
 
 
-def make_example(row: Mapping[str, Any], number: int) -> Example:
+def make_example(row: Row, number: int) -> Example:
   """Makes an example; its id is its number."""
   question, answer = row["question"], row["answer"]
   if not isinstance(question, str) or not question.strip():

@@ -8,14 +8,11 @@ answer after "####", which their scorer does not look for; ours asks for the box
 that both rule sets look for.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
-from thickets.tasks.base import Example, Source, Task
+from thickets.tasks.base import Example, Row, Source, Task
 from thickets.tasks.parsing import boxed
 
 
-def make_example(row: Mapping[str, Any], number: int) -> Example:
+def make_example(row: Row, number: int) -> Example:
   """Makes an example; its id is the row's `unique_id`, or its number."""
   for field in ("problem", "answer"):
     if not isinstance(row[field], str):

@@ -40,7 +40,7 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from thickets.tasks import base, sandbox
@@ -64,14 +64,14 @@ def double(x):
 _NUM_SHOWN = 3
 _MAX_CODE_CHARS = 100_000
 _MIN_CPU_S, _MAX_CPU_S = 2, 30
-_SLOWER = 4  # Than the row's own solution, and still in time.
+_SLOWER = 4  # A program may take this many times the row's own solution.
 _WALL_S_PER_CPU_S = 10
 _PAPER_LIMITS = sandbox.Limits(cpu_s=5, wall_s=50)
 _FENCE = "```"
 _PYTHON_FENCE = "```python"
 
 
-def _make_example(row: Mapping[str, Any], number: int) -> base.Example:
+def _make_example(row: base.Row, number: int) -> base.Example:
   for name in ("text", "code", "test_setup_code"):
     if not isinstance(row[name], str):
       raise ValueError(f"{name} must be a text, got {row[name]!r:.200}.")
@@ -205,14 +205,14 @@ def _is_in_form(response) -> bool:
 
 
 def _find_code(response) -> str | None:
-  """The lenient program, None where there is none."""
+  """Returns the lenient program, None if there is none."""
   code = tags.last_block(response, "answer")
   code = _last_fence(response) if code is None else _strip_fence(code)
   return code if code.strip() and len(code) <= _MAX_CODE_CHARS else None
 
 
 def _strip_fence(block) -> str:
-  """What is inside the fence of an answer, or all of it if there is none."""
+  """Returns what is inside the fence of an answer, or all of it without one."""
   block = block.strip()
   if not block.startswith(_FENCE) and _PYTHON_FENCE not in block:
     return block  # Fences in a docstring are code.
@@ -220,7 +220,7 @@ def _strip_fence(block) -> str:
 
 
 def _last_fence(text) -> str:
-  """The last fenced program, one that is marked as Python before others."""
+  """Returns the last fenced program that is marked as Python, else the last."""
   code = _last_between(text, _PYTHON_FENCE)
   if code is None:
     code = _last_between(text, _FENCE)
@@ -232,7 +232,7 @@ def _last_fence(text) -> str:
 
 
 def _last_between(text, opening) -> str | None:
-  """The last of what is found, from left to right, up to the next fence."""
+  """Returns the last text between the opening and the next fence, or None."""
   last, at = None, 0
   while (start := text.find(opening, at)) >= 0:
     start += len(opening)
@@ -286,7 +286,7 @@ def _passes(parsed, results, allow_unprotected) -> bool:
 
 @functools.lru_cache(maxsize=16384)
 def _expect(check, allow_unprotected) -> Any:
-  """What a test expects; never taken from the program's process."""
+  """Returns what a test expects, never from the process of the program."""
   if check.expected is None:
     return None
   if check.is_literal:

@@ -10,14 +10,11 @@ Rules `standard` and `paper`: see `boxed`, and `math500` on the prompt. Under
 `standard`, dollars within a reference and a full stop behind it do not count.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
-from thickets.tasks.base import Example, Source, Task
+from thickets.tasks.base import Example, Row, Source, Task
 from thickets.tasks.parsing import boxed
 
 
-def make_example(row: Mapping[str, Any], number: int) -> Example:
+def make_example(row: Row, number: int) -> Example:
   """Makes an example; its id is the row's `id`, or its number."""
   question, answers = row["question"], row["final_answer"]
   if not isinstance(question, str) or not question.strip():

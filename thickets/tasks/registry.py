@@ -1,4 +1,4 @@
-"""The tasks that exist, by name; a file of the user is a task as well."""
+"""All tasks by name; a Python file of the user can be a task as well."""
 
 import functools
 import importlib
@@ -24,7 +24,7 @@ _MODULES = {
 
 
 def names() -> list[str]:
-  """The names of all tasks, in the order of the alphabet."""
+  """Returns the names of all tasks, in alphabetical order."""
   return sorted([*_MODULES, *_drills()])
 
 
@@ -35,7 +35,7 @@ def load_task(name: str) -> Task:
     name: one of `names()`, or the path of a Python file that defines `TASK`.
 
   Raises:
-    UserError: if there is none of that name, or the file does not define one.
+    UserError: if there is no such task, or the file does not define one.
   """
   if name.endswith(".py"):
     return _load_file(pathlib.Path(name).expanduser())
@@ -52,7 +52,7 @@ def load_task(name: str) -> Task:
 
 @functools.lru_cache(maxsize=64)
 def load_grader(name: str, rules: str) -> GradeFn:
-  """The grader of a task's rule set, loaded once in each process."""
+  """Loads the grader of a task's rule set, once in each process."""
   return load_task(name).grader(rules)
 
 
@@ -69,8 +69,9 @@ def _load_file(path: pathlib.Path) -> Task:
       f"task.name must be a task or a Python file that defines TASK, got"
       f" {path}, which does not exist."
     )
-  # Under a name that no module of the same stem has.
+  # Under a name that no module can have, whatever the file is called.
   spec = importlib.util.spec_from_file_location(f"task file {path}", path)
+  assert spec is not None and spec.loader is not None  # As for any .py file.
   module = importlib.util.module_from_spec(spec)
   sys.modules[spec.name] = module  # Where dataclasses look for their own.
   try:

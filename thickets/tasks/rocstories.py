@@ -33,8 +33,7 @@ only the first 20000 characters are looked at.
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from thickets.tasks import base
 
@@ -73,7 +72,7 @@ _PAPER_FORMS = tuple(
 _POSITION_WEIGHT, _PAIR_WEIGHT = 0.6, 0.4
 
 
-def _make_example(row: Mapping[str, Any], number: int) -> base.Example:
+def _make_example(row: base.Row, number: int) -> base.Example:
   if all(name in row for name in _SENTENCES):
     sentences = [row[name] for name in _SENTENCES]
     _check_sentences(sentences)
@@ -114,7 +113,7 @@ def _check_sentences(sentences):
 
 
 def _shuffle(sentences):
-  """Which sentence (from 0) is shown at each place, by the story."""
+  """Returns which sentence (from 0) is shown at each place."""
   story = "\n".join(sentences)
 
   def rank(i):
@@ -125,7 +124,12 @@ def _shuffle(sentences):
 
 
 def score_order(order: Sequence[str], right: Sequence[str]) -> float:
-  """Partial credit of an order of A to E, in [0.1, 1]."""
+  """Scores an order of the letters A to E, with partial credit, in [0.1, 1].
+
+  Args:
+    order: the order to score.
+    right: the right order.
+  """
   positions = sum(a == b for a, b in zip(order, right, strict=True)) / 5
   pairs = sum(
     order.index(right[i]) < order.index(right[i + 1]) for i in range(4)

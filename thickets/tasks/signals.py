@@ -45,7 +45,7 @@ class _RandomParameters:
   def __init__(self, uniforms: Float[Array, " NUM"], taken: int = 0):
     self._uniforms, self._taken = uniforms, taken
 
-  def uniform(self, low: float, high: float | int) -> Float[Array, ""]:
+  def uniform(self, low: float, high: float) -> Float[Array, ""]:
     assert self._taken < self.NUM
     self._taken += 1
     return low + (high - low) * self._uniforms[self._taken - 1]
@@ -289,7 +289,9 @@ def sample_splits(
     context: values that the model is given.
     horizon: values that it must predict.
   """
-  keys = dict(zip(SPLITS, jax.random.split(key, len(SPLITS)), strict=True))
+  keys: dict[str, PRNGKeyArray] = dict(
+    zip(SPLITS, jax.random.split(key, len(SPLITS)), strict=True)
+  )
   splits = {}
   for split, size in sizes.items():
     signals = sample_signals(keys[split], family, size, context + horizon)

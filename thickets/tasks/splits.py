@@ -1,8 +1,8 @@
 """Divides examples into `select`, `dev` and `judge`, disjoint by construction.
 
-`select` chooses members, `dev` chooses everything else, `judge` is looked at
-once. A prompt occurs in one of them and there once, also where data sets repeat
-prompts or two of them share some.
+`select` chooses members, `dev` chooses everything else, and `judge` is looked at
+once. Each prompt occurs in one split only, and only once, even if data sets
+repeat prompts or share some.
 """
 
 import dataclasses
@@ -21,7 +21,13 @@ from thickets.tasks.data import DataTable
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-  """Prompts of each split; 0 of `judge` takes all that are left."""
+  """Numbers of prompts.
+
+  Attributes:
+    select: prompts that choose members, at least 1.
+    dev: prompts that choose everything else.
+    judge: prompts that are looked at once; 0 takes all that are left.
+  """
 
   select: int
   dev: int
@@ -33,10 +39,10 @@ class Splits:
   """The examples of a run.
 
   Attributes:
-    select: choose members.
-    dev: choose everything else.
-    judge: are looked at once.
-    origin: where they come from, as JSON values for the header of a run.
+    select: examples that choose members.
+    dev: examples that choose everything else.
+    judge: examples that are looked at once.
+    origin: where the examples come from, as JSON values for the header of a run.
   """
 
   select: tuple[Example, ...]
@@ -46,11 +52,11 @@ class Splits:
 
   @property
   def examples(self) -> tuple[Example, ...]:
-    """All of them, in the order select, dev, judge."""
+    """All examples, in the order select, dev, judge."""
     return self.select + self.dev + self.judge
 
   def indices(self, split: str) -> range:
-    """Where the examples of a split are among all `examples`."""
+    """Returns the positions of a split among all `examples`."""
     starts = {
       "select": 0,
       "dev": len(self.select),
@@ -73,16 +79,16 @@ def load_splits(
 
   Args:
     task: the task.
-    sizes: of the splits.
+    sizes: how many prompts each split has.
     train: file for `select` and `dev`; empty for the task's own data set.
-    test: file for `judge`; empty for the task's own where `train` is empty too,
-      else `judge` comes from `train`, behind the others.
-    revision: of the task's data sets on the hub.
-    seed: of rows that are generated.
+    test: file for `judge`. If it is empty, `judge` comes from the task's own
+      data set if `train` is empty too, else from `train`, after the others.
+    revision: branch, tag or commit of the task's data sets on the hub.
+    seed: decides the order of rows that are generated.
 
   Raises:
-    UserError: if data are missing or wrong, or fewer than asked for. It names
-      file, row and field. Nothing is ever filled up from another split.
+    UserError: if data are missing or wrong, or fewer than asked for; it names
+      file, row and field. No split is ever filled up from another one.
   """
   if sizes.select < 1 or sizes.dev < 0 or sizes.judge < 0:
     raise UserError(
@@ -118,7 +124,7 @@ def load_splits(
 
 
 def make_examples(task: Task, table: DataTable) -> Iterator[Example]:
-  """Makes the examples of a table one by one, in its order.
+  """Makes the examples of a table one by one, in the order of its rows.
 
   Raises:
     UserError: if a row is wrong; it names file, row and field.
@@ -146,7 +152,14 @@ def make_examples(task: Task, table: DataTable) -> Iterator[Example]:
       ) from error
 
 
-def _load_tables(task, sizes, train, test, revision, seed):
+def _load_tables(
+  task: Task,
+  sizes: Sizes,
+  train: str,
+  test: str,
+  revision: str | None,
+  seed: int,
+) -> tuple[DataTable, DataTable | None]:
   if train:
     if revision:
       raise UserError(
@@ -184,7 +197,7 @@ def _load_tables(task, sizes, train, test, revision, seed):
 def _distinct(
   task: Task, table: DataTable, seen: set[str]
 ) -> Iterator[Example]:
-  """Examples whose prompts were not seen before, in any table."""
+  """Yields the examples whose prompts occurred in no table before."""
   num_repeated = 0
   try:
     for example in make_examples(task, table):
@@ -194,7 +207,7 @@ def _distinct(
         continue
       seen.add(prompt)
       yield example
-  finally:  # Also where the rest is not asked for.
+  finally:  # Also if nobody asks for the rest.
     if num_repeated:
       logging.info(
         "%s: left out %d prompts that occurred before",
@@ -206,7 +219,7 @@ def _distinct(
 def _take(
   examples: Iterator[Example], count: int | None, split: str, table: DataTable
 ) -> tuple[Example, ...]:
-  """The next `count` examples, or all that are left for None."""
+  """Takes the next `count` examples, or all that are left for None."""
   taken = []
   while count is None or len(taken) < count:
     example = next(examples, None)
@@ -224,7 +237,7 @@ def _take(
 
 
 def _describe(examples: Sequence[Example]) -> dict[str, Any]:
-  """Number of examples, and a hash of their order, prompts and references."""
+  """Describes examples by number and a hash of order, prompts and references."""
   return {
     "size": len(examples),
     "sha256": _hash([dataclasses.asdict(example) for example in examples]),

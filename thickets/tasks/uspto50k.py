@@ -22,8 +22,7 @@ and a number outside of a block is looked for in the last 20000 characters.
 
 import collections
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from thickets.tasks import base
 from thickets.tasks.parsing import tags
@@ -73,7 +72,7 @@ _PAPER_BLOCK = re.compile(
 _PAPER_ALONE = re.compile(r"\b([1-9]|10)\b")
 
 
-def _make_example(row: Mapping[str, Any], number: int) -> base.Example:
+def _make_example(row: base.Row, number: int) -> base.Example:
   label = str(row["class"]).strip()
   if not _CLASS.fullmatch(label):
     raise ValueError(f"class must be from 1 to 10, got {row['class']!r}.")

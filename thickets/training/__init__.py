@@ -1,1 +1,1 @@
-"""Training: language models on generated text, and the 1-D networks."""
+"""Training of language models on generated text, and of the 1-D networks."""

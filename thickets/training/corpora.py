@@ -46,7 +46,7 @@ class Mixture:
         )
       else:
         problems.append(_name_nearest("corpus.manners", name, known))
-    spec_checks.refuse(problems)
+    spec_checks.raise_problems(problems)
 
   @property
   def shown(self) -> list[str]:
@@ -83,7 +83,7 @@ def make_mixture(
   ]
   for name, often in countdown.items():
     problems += spec_checks.check_range(f"corpus.countdown.{name}", often, 0)
-  spec_checks.refuse(problems)
+  spec_checks.raise_problems(problems)
   if manners == "one":  # The first manner is the answer and nothing else.
     chosen = {
       name: {next(iter(DRILL_FAMILIES[name].manners)): 1}
@@ -118,7 +118,7 @@ class CorpusSpec:
   question_weight: float = 1.0
 
   def __post_init__(self):
-    spec_checks.refuse(
+    spec_checks.raise_problems(
       [
         *spec_checks.check_range("corpus.rows", self.rows, 1),
         *spec_checks.check_range("corpus.length", self.length, 1),
@@ -177,7 +177,7 @@ def _pick(draw: StableRandom, frequencies: Frequencies) -> str:
     at -= frequency
     if at < 0:
       return name
-  return name  # If rounding ate the rest.
+  return list(frequencies)[-1]  # Rounding ate the rest.
 
 
 def _check_frequencies(

@@ -8,6 +8,7 @@ import pathlib
 import shutil
 
 import jax
+import numpy as np
 import optax
 import tensorboardX
 
@@ -19,7 +20,7 @@ from thickets.training.drill_accuracy import MeasureAccuracy, make_accuracy
 from thickets.training.pretraining_spec import PretrainingSpec
 
 
-def make_model(spec: PretrainingSpec) -> Model:
+def make_initial_model(spec: PretrainingSpec) -> Model:
   """Makes the model that a pretraining starts from, with random weights."""
   tokenizer = byte_tokenizer.make_tokenizer()
   return hub.make_model(
@@ -49,7 +50,7 @@ def pretrain_language_model(
 
   Args:
     spec: what to train, and how.
-    model: what `make_model` gives for this spec.
+    model: what `make_initial_model` gives for this spec.
     folder: holds checkpoints, metrics for TensorBoard, and the stages.
     measure: what `make_measure` gives; its results go into the metrics.
 
@@ -131,5 +132,5 @@ def _write_metrics(
   """Writes how training went since the last report, for TensorBoard."""
   tokens = spec.corpus.rows * spec.corpus.length
   writer.add_scalar("loss", metrics["loss"], step)
-  writer.add_scalar("learning_rate", float(rate(step - 1)), step)
+  writer.add_scalar("learning_rate", float(np.asarray(rate(step - 1))), step)
   writer.add_scalar("tokens_per_s", metrics["steps_per_s"] * tokens, step)

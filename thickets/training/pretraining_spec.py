@@ -50,7 +50,7 @@ class ModelShape:
     for name, value in dataclasses.asdict(self).items():
       if name != "activation":
         problems += spec_checks.check_range(f"model.{name}", value, 1)
-    spec_checks.refuse(problems)
+    spec_checks.raise_problems(problems)
     try:
       parse_config(self.to_fields(byte_tokenizer.make_tokenizer()))
     except UserError as error:
@@ -95,7 +95,7 @@ class OptimizerSpec:
   weight_decay: float
 
   def __post_init__(self):
-    spec_checks.refuse(
+    spec_checks.raise_problems(
       problem
       for name, value in dataclasses.asdict(self).items()
       for problem in spec_checks.check_range(f"optimizer.{name}", value, 0)
@@ -118,7 +118,7 @@ class DevSpec:
   every: int
 
   def __post_init__(self):
-    spec_checks.refuse(
+    spec_checks.raise_problems(
       [
         *spec_checks.check_range(
           "dev.num_prompts", self.num_prompts, 1, NUM_DEV
@@ -153,7 +153,7 @@ class PretrainingSpec:
   dev: DevSpec
 
   def __post_init__(self):
-    spec_checks.refuse(
+    spec_checks.raise_problems(
       [
         *check_seed(self.seed),
         *check_warmup(self.optimizer, self.schedule),

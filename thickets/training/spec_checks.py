@@ -24,7 +24,7 @@ class SpecError(UserError):
     )
 
 
-def refuse(problems: Iterable[str]) -> None:
+def raise_problems(problems: Iterable[str]) -> None:
   """Raises a SpecError if there are any problems."""
   if problems := tuple(problems):
     raise SpecError(problems)

@@ -68,7 +68,7 @@ class Schedule:
       for stage in self.stages
       if not 0 <= stage <= self.num_steps
     ]
-    spec_checks.refuse(problems)
+    spec_checks.raise_problems(problems)
 
   def is_reported(self, step: int) -> bool:
     """Whether this number of finished steps is reported."""
@@ -213,10 +213,10 @@ def _make_step(
 class _Ahead:
   """Makes the next batch in a thread while the device works on this one."""
 
-  def __init__(self, make_batch):
+  def __init__(self, make_batch: Callable[[int], HostBatch]):
     self._make_batch = make_batch
     self._executor = concurrent.futures.ThreadPoolExecutor(1)
-    self._futures = {}
+    self._futures: dict[int, concurrent.futures.Future[HostBatch]] = {}
 
   def __enter__(self):
     return self

@@ -379,4 +379,4 @@ class DataTest(parameterized.TestCase):
 
 
 def teardown_module():
-  boxed._reader.close()
+  boxed._LATEX_READER.close()

@@ -262,7 +262,7 @@ class Attack:
 def handmade(question: Question) -> Iterator[Attack]:
   """Each kind of junk, and each answer that was written by hand."""
   rng = random.Random(0)
-  for name, make in (JUNK | CHANCES).items():
+  for name, make in {**JUNK, **CHANCES}.items():
     for _ in range(5):
       yield Attack(name, make(rng), is_junk=name in JUNK)
   for text in question.right:

@@ -64,6 +64,7 @@ def _value(text):
 
   def walk(node):
     if isinstance(node, ast.Constant):
+      assert isinstance(node.value, int)
       return Fraction(node.value)
     left, right = walk(node.left), walk(node.right)
     match node.op:

@@ -16,6 +16,7 @@ Rules `paper`: see `boxed_paper`.
 import functools
 import importlib.util
 import pathlib
+from typing import Any
 
 from thickets.errors import UserError
 from thickets.tasks.base import Example, Grade, Message, ask, shorten_vote
@@ -66,9 +67,10 @@ _TEXTS = (
   r"So the final answer is $x = \frac{1}{2}$.",
   "Hence the answer is 1,234.5 dollars.",
 )
-# What decides which answers are equal.
+# The libraries that decide which answers are equal.
 LIBRARIES = ("math-verify", "latex2sympy2_extended", "sympy")
-_reader = killable.Killable(
+# The process that reads LaTeX, started by the first call of each process.
+_LATEX_READER = killable.Killable(
   pathlib.Path(__file__).with_name("latex.py"),
   cpu_s=0.35,
   warm_up=[
@@ -80,12 +82,17 @@ _reader = killable.Killable(
 
 
 def make_prompt(question: str) -> tuple[Message, ...]:
-  """The question, and the request for the form."""
+  """Makes a prompt from the question and the request for the form."""
   return ask(f"{question}\n\n{_REQUEST}")
 
 
-def make_reference(answer: str, tolerance: float | int = 0.0) -> dict:
-  """What the graders below compare with; the answer is empty if unknown."""
+def make_reference(answer: str, tolerance: float = 0.0) -> dict[str, Any]:
+  """Makes the reference that the graders below compare with.
+
+  Args:
+    answer: the right answer in LaTeX, empty if it is unknown.
+    tolerance: largest difference of a number that is still right.
+  """
   return {"answer": answer, "tolerance": float(tolerance)}
 
 
@@ -107,10 +114,11 @@ def grade_paper(example: Example, response: str) -> Grade:
 
 
 def find_box(response: str) -> str | None:
-  """The content of the last complete, non-empty box, without outer spaces.
+  """Returns the content of the last complete box that is not empty.
 
-  Boxes with more than `MAX_ANSWER_CHARS` characters count as complete where
-  they close within twice that, so that another box is not taken for the last.
+  Spaces around it are removed. A box with more than `MAX_ANSWER_CHARS`
+  characters counts as complete if it closes within twice that, so that another
+  box is not taken for the last.
   """
   end = len(response)
   for _ in range(_MAX_BOXES):
@@ -138,7 +146,7 @@ def _match_braces(text, start):
 
 
 def _take_tail(response):
-  """The end of a response, from the start of a word on."""
+  """Returns the end of a response, from the start of a word on."""
   tail = response[-_MAX_TAIL_CHARS:]
   if len(response) > len(tail):
     tail = tail[tail.find(" ") + 1 :]
@@ -153,7 +161,7 @@ def _is_foreign_digit(character):
 # A population gives the same answers thousands of times.
 @functools.lru_cache(maxsize=1 << 16)
 def _read(text, is_answer):
-  """The key of an answer, None for none."""
+  """Returns the key of an answer, None if there is none."""
   if not is_answer:
     return _call("read_answer", text, False) if text.strip() else None
   key = None
@@ -170,14 +178,14 @@ def _is_right(key, text, is_answer, answer, tolerance):
 
 @functools.lru_cache(maxsize=1 << 16)
 def _agree(text, is_answer, reference, tolerance):
-  """Whether an answer is right; what takes too much is not."""
+  """Whether an answer is right; one that takes too long to read is not."""
   return bool(_call("agree", text, is_answer, reference, tolerance))
 
 
 def _call(name, *arguments):
-  """What `latex` returns; None where it failed."""
+  """Calls a function of `latex`; returns None if it failed."""
   _check_installed()
-  return _reader(name, *arguments).value
+  return _LATEX_READER(name, *arguments).value
 
 
 @functools.cache

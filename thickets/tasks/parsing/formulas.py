@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 # A formula for a handful of numbers is far shorter than this.
 MAX_CHARS = 300
-MAX_DIGITS = 12  # Of one number.
+MAX_DIGITS = 12  # In one number.
 
 # Not \d, which has digits of all scripts.
 _TOKEN = re.compile(r"[0-9]+|[-+*/()]")
@@ -32,11 +32,11 @@ _STRENGTH = {"(": 0, "+": 1, "-": 1, "*": 2, "/": 2, "plus": 3, "minus": 3}
 
 
 class Formula(NamedTuple):
-  """What a formula says.
+  """A formula that was read.
 
   Attributes:
-    value: of the whole, exact.
-    numbers: those written in it, from left to right.
+    value: exact value of the whole formula.
+    numbers: numbers that are written in it, from left to right.
   """
 
   value: Fraction
@@ -64,7 +64,7 @@ def evaluate(text: str) -> Fraction:
   return parse(text).value
 
 
-def _tokens(text):
+def _tokens(text: str) -> list[str]:
   tokens, at = [], 0
   while at < len(text):
     if text[at] == " ":

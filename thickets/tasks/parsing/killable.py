@@ -28,7 +28,7 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 # A worker's caches grow, against its limit of memory; it is replaced in time.
 _CALLS_PER_WORKER = 1000
@@ -40,9 +40,9 @@ class KillableOutcome(NamedTuple):
   """What became of a call.
 
   Attributes:
-    value: what the function returned; None if it did not.
-    failure: None if it returned; else `time`, `memory`, `crash` (the process
-      ended), or `error: ` and the exception.
+    value: what the function returned, None if it did not return.
+    failure: None if the function returned, else `time`, `memory`, `crash` (the
+      process ended), or `error: ` and the exception.
   """
 
   value: Any
@@ -64,8 +64,8 @@ class Killable:
       value. It is loaded alone, without the package that it is part of.
     cpu_s: processor time that a call may take, in seconds. Loading the file does
       not count.
-    wall_s: time on the clock that it may take: the backstop.
-    memory_bytes: address space of the worker.
+    wall_s: time on the clock that a call may take, in seconds: the backstop.
+    memory_bytes: address space that the worker may use.
     warm_up: calls, (name, *arguments) each, that the keeper makes before it
       forks, to fill caches that no later call then pays for. They are not
       limited.
@@ -75,8 +75,8 @@ class Killable:
     self,
     file: str | pathlib.Path,
     *,
-    cpu_s: float | int = 0.6,
-    wall_s: float | int = 30.0,
+    cpu_s: float = 0.6,
+    wall_s: float = 30.0,
     memory_bytes: int = 1 << 30,
     warm_up: Sequence[Sequence[Any]] = (),
   ):
@@ -115,8 +115,8 @@ class Killable:
       for _ in range(2):
         keeper = self._start()
         try:
-          _send(keeper.stdin.fileno(), [name, *arguments])
-          reply = _receive(keeper.stdout.fileno())
+          _send(_descriptor(keeper.stdin), [name, *arguments])
+          reply = _receive(_descriptor(keeper.stdout))
         except BrokenPipeError:
           reply = None
         if reply is not None:
@@ -151,8 +151,8 @@ class Killable:
         start_new_session=True,  # Ctrl-C is the caller's to handle.
       )
       self._finalizer = weakref.finalize(self, _end, keeper, os.getpid())
-      _send(keeper.stdin.fileno(), {**self._settings, "path": sys.path})
-      refusal = _receive(keeper.stdout.fileno())
+      _send(_descriptor(keeper.stdin), {**self._settings, "path": sys.path})
+      refusal = _receive(_descriptor(keeper.stdout))
       if refusal is None or refusal != [None]:
         self._close()
         raise RuntimeError(
@@ -163,9 +163,15 @@ class Killable:
     return self._keeper
 
 
-def _end(keeper, owner):
+def _descriptor(pipe: IO[bytes] | None) -> int:
+  assert pipe is not None  # Keepers are started with pipes.
+  return pipe.fileno()
+
+
+def _end(keeper: subprocess.Popen[bytes], owner: int) -> None:
   if os.getpid() != owner:
     return
+  assert keeper.stdin is not None and keeper.stdout is not None
   with contextlib.suppress(OSError):
     keeper.stdin.close()  # The keeper kills its worker, then ends.
   try:
@@ -185,7 +191,11 @@ def _send(fd, value):
 
 
 def _receive(fd, deadline=None):
-  """A value; None at the end of the pipe, TimeoutError after the deadline."""
+  """Receives a value, or None at the end of the pipe.
+
+  Raises:
+    TimeoutError: after the deadline, a reading of `time.monotonic`.
+  """
   header = _read(fd, _HEADER.size, deadline)
   if header is None:
     return None

@@ -31,6 +31,7 @@ import functools
 import logging
 import math
 import re
+from typing import Any
 
 import math_verify
 import sympy
@@ -60,12 +61,12 @@ _SIGNS = {
 
 
 def read_answer(text: str, is_answer: bool) -> str | None:
-  """The key of an answer; None where a response holds none.
+  """Returns the key of an answer, None if a response holds none.
 
   Args:
     text: an answer, or the end of a response.
-    is_answer: whether it is an answer alone, as in a box. Then what cannot be
-      read is a key itself, behind a question mark.
+    is_answer: whether the text is nothing but an answer, as in a box. Then a
+      text that cannot be read is its own key, after a question mark.
   """
   found = _find(text, is_answer)
   if found is not None:
@@ -73,16 +74,14 @@ def read_answer(text: str, is_answer: bool) -> str | None:
   return f"? {_clean(text)}" if is_answer else None
 
 
-def agree(
-  text: str, is_answer: bool, reference: str, tolerance: float | int
-) -> bool:
+def agree(text: str, is_answer: bool, reference: str, tolerance: float) -> bool:
   """Whether an answer is right; a function of its key and the reference.
 
   Args:
-    text: as in `read_answer`.
-    is_answer: as in `read_answer`.
-    reference: the answer wanted, in LaTeX.
-    tolerance: by which a number may differ from it.
+    text: an answer, or the end of a response.
+    is_answer: whether the text is nothing but an answer; see `read_answer`.
+    reference: the right answer, in LaTeX.
+    tolerance: largest difference of a number that is still right.
   """
   found, wanted = _find(text, is_answer), _find(reference, True)
   if found is None or wanted is None:
@@ -105,8 +104,8 @@ def agree(
 
 
 @functools.lru_cache(maxsize=4096)
-def _find(text, is_answer):
-  """What a text says, in our form; None if it cannot be read."""
+def _find(text: str, is_answer: bool) -> Any:
+  """Reads a text into our form; returns None if it cannot be read."""
   if not is_answer:
     return _tidy(_parse(text))
   text = _clean(text).strip("*").replace("**", "^")
@@ -120,22 +119,23 @@ def _find(text, is_answer):
 
 
 def _clean(text):
-  """Without what would end the mathematics early."""
+  """Removes what would end the mathematics early."""
   return " ".join(_DOLLAR.sub("", text).split()).rstrip(". \\")
 
 
-def _parse(text, latex_alone=False):
-  configs = [math_verify.LatexExtractionConfig()]
+def _parse(text: str, latex_alone: bool = False) -> Any:
+  configs: list[Any] = [math_verify.LatexExtractionConfig()]
   if not latex_alone:
     configs.append(math_verify.ExprExtractionConfig())
+  limits: Any = {"parsing_timeout": None}  # Declared as a number there.
   found = math_verify.parse(
-    text, configs, fallback_mode="no_fallback", parsing_timeout=None
+    text, configs, fallback_mode="no_fallback", **limits
   )
   return found[0] if found else None
 
 
-def _tidy(found):
-  """The one form of what was read; None for what is no mathematics."""
+def _tidy(found: Any) -> Any:
+  """Brings what was read into our form; returns None for other things."""
   if found is None or isinstance(found, str):
     return None
   try:
@@ -144,7 +144,7 @@ def _tidy(found):
     return None  # Sympy could not compute it: 1/0 in a set, say.
 
 
-def _tidy_any(found):
+def _tidy_any(found: Any) -> Any:
   if isinstance(found, sympy.MatrixBase):
     return sympy.ImmutableMatrix(found.applyfunc(_tidy_scalar))
   if _is_percentage(found):
@@ -174,7 +174,7 @@ def _tidy_any(found):
       )
     )
   if isinstance(found, And):
-    parts = [_tidy_any(part) for part in found._unsorted_args]
+    parts = [_tidy_any(part) for part in _unsorted(found)]
     if not any(isinstance(part, relational.Equality) for part in parts):
       parts.sort(key=_spell)  # Else a chain, whose ends matter.
     return And(*parts, evaluate=False)
@@ -186,17 +186,18 @@ def _tidy_any(found):
   return _tidy_scalar(found)
 
 
-def _tidy_interval(found):
+def _tidy_interval(found: Any) -> Any:
   start, end = _tidy_scalar(found.start), _tidy_scalar(found.end)
   return sympy.Interval(start, end, found.left_open, found.right_open)
 
 
-def _tidy_scalar(found):
+def _tidy_scalar(found: Any) -> Any:
   if not isinstance(found, sympy.Expr):
     return found
+  symbols: Any = found.free_symbols
   found = found.xreplace(
     {f: sympy.Rational(str(f)) for f in found.atoms(sympy.Float)}
-    | {s: _letter(s.name) for s in found.free_symbols}
+    | {s: _letter(s.name) for s in symbols}
   ).doit()
   if isinstance(found, sympy.MatrixBase):
     return sympy.ImmutableMatrix(found.applyfunc(_tidy_scalar))
@@ -233,8 +234,8 @@ def _is_identity(found):
   return isinstance(found, relational.Equality) and found.lhs == found.rhs
 
 
-def _variants(found):
-  """What an answer may be taken for."""
+def _variants(found: Any) -> list[Any]:
+  """Returns all that an answer may be taken for."""
   taken = [found]
   if _is_percentage(found):
     taken = [found.args[0], found.args[0] / 100]
@@ -294,7 +295,7 @@ def _to_float(found):
     return None
 
 
-def _spell(found):
+def _spell(found: Any) -> str:
   """Writes an answer in our form, so that different ones differ."""
   if isinstance(found, sympy.MatrixBase):
     rows = ", ".join(_list(row) for row in found.tolist())
@@ -302,7 +303,7 @@ def _spell(found):
   if _is_percentage(found):
     return f"{_spell(found.args[0])}%"
   if isinstance(found, FiniteSet):
-    return f"{{{', '.join(map(_spell, found._unsorted_args))}}}"
+    return f"{{{', '.join(map(_spell, _unsorted(found)))}}}"
   if isinstance(found, sympy.Tuple):
     return f"({', '.join(map(_spell, found))})"
   if isinstance(found, sympy.Interval):
@@ -312,10 +313,15 @@ def _spell(found):
   if isinstance(found, sympy.Union):
     return " or ".join(sorted(map(_spell, found.args)))
   if isinstance(found, And):
-    return " and ".join(map(_spell, found._unsorted_args))
+    return " and ".join(map(_spell, _unsorted(found)))
   if type(found) in _SIGNS:
     return f"{_spell(found.lhs)} {_SIGNS[type(found)]} {_spell(found.rhs)}"
   return str(found) if _is_plain(found) else sympy.srepr(found)
+
+
+def _unsorted(found: Any) -> tuple[Any, ...]:
+  """Returns the parts of a set or conjunction in the order of the text."""
+  return found._unsorted_args
 
 
 def _list(row):

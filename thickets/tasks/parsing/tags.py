@@ -6,10 +6,10 @@ never closed; these functions look at each character a fixed number of times.
 
 
 def last_block(text: str, tag: str) -> str | None:
-  """The content of the last complete block, None where there is none.
+  """Returns the content of the last complete block, None if there is none.
 
-  Of blocks inside each other it is the innermost; opening tags that are never
-  closed and closing tags that were never opened are passed over.
+  The innermost of nested blocks counts. Opening tags that are never closed and
+  closing tags that were never opened are passed over.
   """
   start, end = f"<{tag}>", f"</{tag}>"
   opened = text.rfind(start, 0, max(text.rfind(end), 0))
@@ -20,10 +20,10 @@ def last_block(text: str, tag: str) -> str | None:
 
 
 def last_lazy_match(text: str, tag: str) -> str | None:
-  """The last match of `<tag>(.*?)</tag>`, `.` being any character.
+  """Returns the last match of `<tag>(.*?)</tag>`, `.` being any character.
 
-  Other than `last_block` in that an opening tag inside a block is content:
-  matches are found from left to right and do not overlap.
+  Unlike in `last_block`, an opening tag inside a block is content: matches are
+  found from left to right and do not overlap.
   """
   start, end = f"<{tag}>", f"</{tag}>"
   last, at = None, 0
@@ -37,11 +37,12 @@ def last_lazy_match(text: str, tag: str) -> str | None:
 
 
 def split_final_block(text: str, tag: str) -> tuple[str, str] | None:
-  """What precedes and what is in the block that ends a text.
+  """Splits a text that ends with a block.
 
   Returns:
-    Both without surrounding white space; None if the text does not end with
-    such a block, or has another tag of that name.
+    The text before the block and the content of the block, without surrounding
+    white space; None if the text does not end with such a block, or has another
+    tag of that name.
   """
   start, end = f"<{tag}>", f"</{tag}>"
   text = text.strip()

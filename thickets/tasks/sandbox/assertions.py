@@ -114,8 +114,9 @@ def _take_apart(node) -> Assertion | None:
   if sign in ("is", "is not"):
     is_single = ast.unparse(right) in _SINGLETONS
     return _make(left, sign, right) if is_single else None
-  if sign in ("<", "<=") and _is_distance(left):
-    sides = _sort_sides(left.args[0].left, left.args[0].right)
+  difference = _find_difference(left)
+  if sign in ("<", "<=") and difference is not None:
+    sides = _sort_sides(difference.left, difference.right)
     if sides is None or not _is_literal(right):
       return None
     tolerance = (("tolerance", ast.literal_eval(right)),)
@@ -183,14 +184,17 @@ def _is_literal(node) -> bool:
   return True
 
 
-def _is_distance(node) -> bool:
-  return (
+def _find_difference(node: ast.expr) -> ast.BinOp | None:
+  """Returns the difference in `abs(... - ...)`, None for another expression."""
+  if (
     isinstance(node, ast.Call)
     and ast.unparse(node.func) in ("abs", "math.fabs")
     and len(node.args) == 1
     and isinstance(node.args[0], ast.BinOp)
     and isinstance(node.args[0].op, ast.Sub)
-  )
+  ):
+    return node.args[0]
+  return None
 
 
 def _modules(node) -> Iterator[str]:

@@ -13,8 +13,9 @@ import os
 import resource
 import struct
 import sys
+from typing import Any
 
-import system_calls
+import system_calls  # pyright: ignore[reportMissingImports]
 
 # The only directory that a candidate can write to, and where it starts.
 WORK_DIR = "/work"
@@ -39,7 +40,10 @@ _LANDLOCK_WRITE = (
   1 << 1 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 12 | 1 << 13 | 1 << 14
 )
 
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+# None elsewhere, where nothing here is called.
+_libc: Any = (
+  ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+)
 
 
 def die_with_parent() -> None:

@@ -122,6 +122,7 @@ def _run(
   is_protected: bool,
 ) -> ProgramOutcome:
   request = _make_request(code, calls, setup, limits)
+  reply: Reply = {}
   for attempt in range(_NUM_TRIES):
     try:
       reply, data = ZYGOTES.get(is_protected).run(request, limits)

@@ -15,6 +15,7 @@ import fractions
 import hashlib
 import json
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 MAX_DEPTH = 50
@@ -118,7 +119,8 @@ def _encode_decimal(value):
   return ["d", decimal.Decimal.__str__(value)]
 
 
-_SCALARS = (
+# Types, and what writes a value of one of them.
+_SCALARS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
   (str, str.__str__),
   # Hexadecimal: decimal digits of large integers take quadratic time.
   (int, lambda value: ["i", format(int.__int__(value), "x")]),
@@ -138,7 +140,8 @@ _SCALARS = (
   ),
   (decimal.Decimal, _encode_decimal),
 )
-_CONTAINERS = (
+# Types, their tag, and what goes through a value of one of them.
+_CONTAINERS: tuple[tuple[Any, str, Callable[[Any], Iterator[Any]]], ...] = (
   (list, "l", list.__iter__),
   (tuple, "t", tuple.__iter__),
   (set, "s", set.__iter__),

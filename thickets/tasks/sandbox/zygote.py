@@ -28,8 +28,8 @@ import time
 import types
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
-import confine
-import values
+import confine  # pyright: ignore[reportMissingImports]
+import values  # pyright: ignore[reportMissingImports]
 
 del sys.path[0]
 for _name in ("confine", "system_calls", "values"):
@@ -289,10 +289,14 @@ def _send(outcome):
   return len(data)
 
 
-def _read_all(source):
-  read = source.recv if isinstance(source, socket.socket) else None
+def _read_all(source: socket.socket | int) -> bytes:
+  """Reads a socket or a file descriptor to its end."""
   parts = []
-  while part := read(1 << 16) if read else os.read(source, 1 << 16):
+  while part := (
+    source.recv(1 << 16)
+    if isinstance(source, socket.socket)
+    else os.read(source, 1 << 16)
+  ):
     parts.append(part)
   return b"".join(parts)
 

@@ -46,7 +46,7 @@ class Zygote:
     with theirs:
       self.process = subprocess.Popen(
         [*command, str(_PROGRAM), options],
-        stdin=theirs,
+        stdin=theirs.fileno(),
         stdout=subprocess.DEVNULL,
         env=_ENVIRONMENT,
         cwd="/",
