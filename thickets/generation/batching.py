@@ -1,4 +1,4 @@
-"""The host half of decoding: batches of rows, segments, and which rows go on."""
+"""The host half of decoding: batches of rows, segments, and who goes on."""
 
 import dataclasses
 import math
@@ -66,7 +66,7 @@ def continue_prompts(
 
   Args:
     programs: the compiled programs.
-    weights: of one model, or of P members.
+    weights: the weights of one model, or of P members.
     prompts: [Q] token ids of each prompt.
     sampling: [P, Q] NumPy arrays of the key and the temperature of each
       response; P is 1 for one model.
@@ -203,7 +203,7 @@ class _Transcript:
   def _cut_at_string(
     self, response: tuple[np.integer, np.integer], index: int
   ) -> None:
-    """Ends a response with the token, from `index` on, that completes a stop string."""
+    """Ends a response at the token, from `index` on, that completes a string."""
     assert self._detokenize is not None
     detokenize = self._detokenize
     tokens = self._tokens[response]

@@ -147,7 +147,7 @@ def write(
   """Returns the cache with S more tokens of B rows in one of its layers.
 
   Args:
-    cache: the KV cache; it is not changed itself.
+    cache: the KV cache before.
     layer: which layer computed the keys and values.
     key: [B, S, h, d] their keys.
     value: [B, S, h, d] their values.

@@ -41,7 +41,7 @@ class _Module(nn.Module):
     shape: tuple[int, ...],
     axes: tuple[str | None, ...],
   ) -> Array:
-    """A weight of a name and a shape, with a logical axis for each of its own."""
+    """A weight, with the logical name of each of its axes."""
     boxed = nn.with_partitioning(initializer, axes)
     # `param` takes weights out of their boxes, which its types do not tell.
     return cast(Array, self.param(name, boxed, shape))

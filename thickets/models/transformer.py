@@ -1,7 +1,7 @@
 """The decoder-only transformer of the families that people load.
 
 Its weights are a nested dict; layers are stacked along the first axis of every
-leaf below `layers`. `apply` is for whole texts; `generation` continues texts with
+leaf below `layers`. `apply` reads whole texts; `generation` continues texts with
 the parts (`make_contexts`, `embed`, `run_layers`, `unembed`) and a KV cache.
 """
 
@@ -165,9 +165,9 @@ def apply(
   """Logits in float32 after every token, each row a text from its beginning.
 
   Args:
-    config: of the model.
-    params: as from `init`.
-    tokens: at most `config.context` in a row.
+    config: the architecture.
+    params: the weights, layers stacked, as from `init`.
+    tokens: [B, S] token ids, S at most `config.context`.
   """
   rows, steps = tokens.shape
   if steps > config.context:
