@@ -2,30 +2,32 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar, cast
 
 from thickets.errors import UserError
+
+T = TypeVar("T")
 
 # Seconds until a hub that does not answer counts as unreachable.
 DEADLINE_S = 10.0
 
 
 def ask_hub(
-  ask: Callable[[], Any],
+  ask: Callable[[], T],
   name: str,
   revision: str | None,
   *,
   what: str = "model",
   local: str = "directory",
-) -> Any:
+) -> T:
   """Calls `ask` and says what a refusal means.
 
   Args:
-    ask: a request to the hub.
-    name: id of what is asked for.
-    revision: of it.
-    what: `model` or `data set`.
-    local: what could be given in place of an id.
+    ask: makes a request to the hub.
+    name: the id of the model or data set that is asked for.
+    revision: its branch, tag or commit, None for the main branch.
+    what: what is asked for, `model` or `data set`.
+    local: what a user could give in place of an id, such as `directory`.
 
   Raises:
     UserError: if the hub refuses or cannot be reached.
@@ -65,11 +67,19 @@ def ask_hub(
     ) from error
 
 
-def within(seconds: float | int, call: Callable[[], Any]) -> Any:
-  """Calls in a thread; the library's timeouts do not cover a name server."""
-  outcome = []
+def within(seconds: float, call: Callable[[], T]) -> T:
+  """Calls in a thread, since the library's timeouts do not cover a name server.
 
-  def run():
+  Args:
+    seconds: how long to wait for the call.
+    call: the call; it goes on in its thread when nobody waits for it any more.
+
+  Raises:
+    TimeoutError: if it takes longer.
+  """
+  outcome: list[tuple[T | None, Exception | None]] = []
+
+  def run() -> None:
     try:
       outcome.append((call(), None))
     except Exception as error:  # Raised below, in the caller's thread.
@@ -83,4 +93,4 @@ def within(seconds: float | int, call: Callable[[], Any]) -> Any:
   value, error = outcome[0]
   if error is not None:
     raise error
-  return value
+  return cast(T, value)

@@ -22,8 +22,8 @@ from absl import logging
 from thickets import noise
 from thickets.errors import UserError, nearest, shorten
 
-# A nested dict of arrays; not a type of its own, since JAX puts other things into
-# its leaves while it transforms a tree.
+# A nested dict of arrays. It is no type of its own, since JAX puts other things
+# into the leaves while it transforms a tree.
 Params = Any
 # A tree of the same structure, with a name template at every leaf.
 Names = Any
@@ -89,7 +89,8 @@ def named_leaves(
   if structure != base_structure:
     raise ValueError(
       "names must be a tree like the parameters, with a template at every leaf;"
-      f" got {shorten(_paths(names), _NUM_SHOWN)} for parameters {shorten(_paths(base), _NUM_SHOWN)}."
+      f" got {shorten(_paths(names), _NUM_SHOWN)} for parameters"
+      f" {shorten(_paths(base), _NUM_SHOWN)}."
     )
   pairs = list(zip(templates, leaves, strict=True))
   _check_distinct(
@@ -151,7 +152,7 @@ def hash_names(base: Params, names: Names | None = None) -> str:
 
 
 def list_dtypes(base: Params) -> list[str]:
-  """The dtypes in which a base is held, which may differ from the stored ones."""
+  """The dtypes that a base is held in; its files may have others."""
   return sorted({jnp.result_type(leaf).name for leaf in jax.tree.leaves(base)})
 
 

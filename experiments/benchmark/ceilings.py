@@ -129,11 +129,6 @@ def measure_noise_speedup(*, size: int = 2048, repeats: int = 10) -> float:
   return theirs_s / ours_s
 
 
-def count_matmul_weights(params: Params) -> int:
-  """Number of weights in matrices: each costs one multiply-add per input."""
-  return sum(leaf.size for leaf in jax.tree.leaves(params) if leaf.ndim >= 2)
-
-
 def peak_memory_bytes() -> dict[str, int]:
   """Peak memory of this process so far: of the host, and of the first device.
 

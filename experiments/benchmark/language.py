@@ -1,34 +1,41 @@
 """The benchmark's subject `language`: members that answer prompts.
 
-Random weights of any supported shape serve. Times are per member and the fastest
-of several; prefill is timed alone and decoding is what is left of the whole.
+Random weights of any supported shape serve. Times are seconds per member, and the
+shortest of several; prefill is timed alone, and decoding is the rest.
 """
 
 import functools
 import importlib.util
 import math
 import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+from jax.sharding import Mesh
 
 from configs import benchmark_language
 from experiments import launch
 from experiments.benchmark import ceilings as ceilings_lib
-from thickets.generation import generator as generator_lib
 from thickets.generation import memory_plan
+from thickets.generation.batching import Batching
+from thickets.generation.decoding import Decoding
+from thickets.generation.generator import Generator
 from thickets.generation.member_weights import Rebuilder
+from thickets.generation.memory_plan import Workload
 from thickets.members import stack_members
 from thickets.models import config as config_lib
 from thickets.models import flops, memory, transformer
+from thickets.models.config import TransformerConfig
+from thickets.models.layout import Layout
 from thickets.perturbation import Gaussian
 from thickets.search import meshes, population
 
 _COMPARISONS = ("", "transformers")
-_LAYERS = {"auto": None, "apart": False, "stacked": True}
+_LAYERS = {"auto": None, "apart": Layout.APART, "stacked": Layout.STACKED}
 
 
 def validate(config: ml_collections.ConfigDict) -> None:
@@ -81,7 +88,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
 
 
 def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """Measures rates; the ceilings before and after, for the better ones."""
+  """Measures rates, and the ceilings before and after: the better ones count."""
   model = config_lib.parse_config(launch.to_json(config.model))
   dtype = jnp.dtype(config.dtype)
   mesh = meshes.make_mesh(model=config.model_devices)
@@ -108,18 +115,22 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
 class _Subject:
   """Weights, prompts and the programs that are timed."""
 
-  def __init__(self, config, model, dtype, mesh):
+  def __init__(
+    self,
+    config: ml_collections.ConfigDict,
+    model: TransformerConfig,
+    dtype: np.dtype,
+    mesh: Mesh,
+  ):
     weights_key, prompts_key = jax.random.split(jax.random.key(config.seed))
     self.plan = memory_plan.plan_memory(
       model,
       dtype,
       mesh,
-      num_prompts=config.num_prompts,
-      prompt_tokens=config.prompt_tokens,
-      new_tokens=config.new_tokens,
-      lanes=config.lanes or None,
-      rows=config.rows or None,
+      Workload(config.num_prompts, config.prompt_tokens, config.new_tokens),
+      Batching(lanes=config.lanes or None, rows=config.rows or None),
     )
+    assert self.plan.lanes is not None  # A plan leaves nothing open.
     self.num_members = self.plan.lanes * mesh.shape["population"]
     shardings = transformer.shardings(model, mesh)
     make = functools.partial(transformer.init, model, dtype=dtype)
@@ -138,11 +149,12 @@ class _Subject:
     self._members = stack_members(members)
     # One generator for the whole, one that stops after the first token.
     self.generator, self._reader = (
-      generator_lib.Generator(
+      Generator(
         model,
-        generator_lib.Decoding(new_tokens),
+        Decoding(new_tokens),
         mesh=mesh,
-        is_stacked=_LAYERS[config.layers],
+        batching=self.plan,
+        layout=_LAYERS[config.layers],
       )
       for new_tokens in (config.new_tokens, 1)
     )
@@ -151,12 +163,14 @@ class _Subject:
       Gaussian(),
       mesh,
       self.generator.programs.compiled,
-      is_stacked=self.generator.is_stacked,
+      self.generator.layout,
     )
 
-  def time_phases(self, repeats, theirs):
-    """Best seconds per member of each phase, in turns within one loop."""
-    phases = {
+  def time_phases(
+    self, repeats: int, theirs: "_Transformers | None"
+  ) -> dict[str, float]:
+    """Least seconds per member of each phase, in turns within one loop."""
+    phases: dict[str, Callable[[], object]] = {
       "perturb": self._perturb,
       "prefill": lambda: self._answer(self._reader),
       "member": self._score,
@@ -176,24 +190,19 @@ class _Subject:
       for name, seconds in best.items()
     }
 
-  def warm_up(self):
+  def warm_up(self) -> None:
     """Compiles and runs all that is timed."""
     self._score()
     self._answer(self._reader)
 
-  def _perturb(self):
+  def _perturb(self) -> None:
     params = self._rebuilder.rebuild_many(self.base, self._members)
     self._params = jax.block_until_ready(params)
 
-  def _answer(self, generator):
-    generator.generate_members(
-      self._params,
-      self.prompts,
-      rows=self.plan.rows,
-      block=self.plan.block,
-    )
+  def _answer(self, generator: Generator) -> None:
+    generator.generate_members(self._params, self.prompts)
 
-  def _score(self):
+  def _score(self) -> None:
     self._perturb()
     self._answer(self.generator)
 
@@ -201,7 +210,7 @@ class _Subject:
 class _Transformers:
   """The same architecture in PyTorch, through transformers' own generate."""
 
-  def __init__(self, config):
+  def __init__(self, config: ml_collections.ConfigDict):
     import torch
     import transformers
 
@@ -216,23 +225,23 @@ class _Transformers:
     if torch.cuda.is_available():
       self._model = self._model.cuda()
 
-  def generate(self, prompts):
-    """Greedy generation for all prompts at once."""
+  def generate(self, prompts: Sequence[Sequence[int]]) -> None:
+    """Generates greedily for all prompts at once, and waits for the tokens."""
     ids = self._torch.tensor(prompts, device=self._model.device)
     with self._torch.inference_mode():
-      said = self._model.generate(
+      texts = self._model.generate(
         ids,
         attention_mask=self._torch.ones_like(ids),
         max_new_tokens=self._new_tokens,
         do_sample=False,
         pad_token_id=0,
       )
-    new_tokens = said.shape[1] - ids.shape[1]
+    new_tokens = texts.shape[1] - ids.shape[1]
     assert new_tokens == self._new_tokens, new_tokens
-    return said.cpu()
+    texts.cpu()
 
 
-def _measure_ceilings(dtype) -> dict[str, float]:
+def _measure_ceilings(dtype: np.dtype) -> dict[str, float]:
   """Rates of all devices together."""
   is_cpu = jax.default_backend() == "cpu"
   gflops = ceilings_lib.measure_matmul_gflops(
@@ -245,8 +254,15 @@ def _measure_ceilings(dtype) -> dict[str, float]:
   }
 
 
-def _describe(config, model, dtype, subject, times, ceilings):
-  """The figures, from best seconds per member."""
+def _describe(
+  config: ml_collections.ConfigDict,
+  model: TransformerConfig,
+  dtype: np.dtype,
+  subject: _Subject,
+  times: Mapping[str, float],
+  ceilings: Mapping[str, float],
+) -> dict[str, float | None]:
+  """The figures, from the least seconds per member of each phase."""
   num_steps = config.new_tokens - 1
   prefill_flops = flops.prefill_flops(
     model, config.num_prompts, config.prompt_tokens

@@ -1,12 +1,14 @@
 """The benchmark's subject `signals`: how fast 1-D roll-outs are scored.
 
-Times the way that an experiment takes, record log included.
+The times are those of an experiment, record log included.
 """
 
+import dataclasses
 import functools
 import multiprocessing
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -16,10 +18,13 @@ import ml_collections
 from configs import benchmark_signals
 from experiments import launch
 from experiments.benchmark import ceilings
+from thickets.members import Member
 from thickets.models import mlp
+from thickets.naming import Params
 from thickets.perturbation import Gaussian
 from thickets.runs import directory
 from thickets.search import engine, population, traced
+from thickets.search.evaluator import Batch
 from thickets.tasks import signals
 
 
@@ -55,24 +60,24 @@ def validate(config: ml_collections.ConfigDict) -> None:
 
 
 def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """Measures rates; the matrix product before and after, for the better one."""
+  """Measures rates, and the matrix product before and after: the better counts."""
   matmul_gflops = ceilings.measure_matmul_gflops()
-  evaluator, base, batch, members, width = _prepare(
-    config, config.population.size
-  )
-  _score(evaluator, base, members[:width], batch, width)  # Compiles.
-  compile_s = evaluator.compile_s
+  search = _prepare(config, config.population.size)
+  _score(search, search.members[: search.width])  # Compiles.
+  compile_s = search.evaluator.compile_s
   start = time.perf_counter()
-  _score(evaluator, base, members, batch, width)
-  member_s = (time.perf_counter() - start) / len(members)
+  _score(search, search.members)
+  member_s = (time.perf_counter() - start) / len(search.members)
   matmul_gflops = max(matmul_gflops, ceilings.measure_matmul_gflops())
   num_devices = jax.local_device_count()
   if jax.default_backend() != "cpu":  # There one product uses all devices.
     matmul_gflops *= num_devices
 
   num_inputs = config.task.num_select * config.task.horizon
-  flops = 2 * ceilings.count_matmul_weights(base) * num_inputs
-  perturb_s = ceilings.measure_perturb_s(base, members[:width], Gaussian())
+  flops = 2 * _count_matrix_weights(search.base) * num_inputs
+  perturb_s = ceilings.measure_perturb_s(
+    search.base, search.members[: search.width], Gaussian()
+  )
   return {
     "members_per_s": 1 / member_s,
     "compile_s": compile_s,
@@ -82,7 +87,7 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
     # Members are rebuilt on all devices at the same time.
     "perturb_fraction": perturb_s / (member_s * num_devices),
     "noise_speedup": ceilings.measure_noise_speedup(),
-    "chunk_width": width,
+    "chunk_width": search.width,
     "num_devices": num_devices,
     "peak_memory_bytes": {
       f"N={size}": _in_own_process(_peak_memory, config, size)
@@ -91,8 +96,32 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
   }
 
 
-def _prepare(config, size):
-  """An evaluator, random weights, a batch, members and a chunk width."""
+@dataclasses.dataclass(frozen=True)
+class _Search:
+  """A search that is timed.
+
+  Attributes:
+    evaluator: scores roll-outs of the MLP.
+    base: random weights.
+    batch: the prompts.
+    members: the population.
+    width: members to a chunk.
+  """
+
+  evaluator: traced.Traced
+  base: Params
+  batch: Batch
+  members: Sequence[Member]
+  width: int
+
+
+def _count_matrix_weights(params: Params) -> int:
+  """Number of weights in matrices: each costs one multiply-add per input."""
+  return sum(leaf.size for leaf in jax.tree.leaves(params) if leaf.ndim >= 2)
+
+
+def _prepare(config: ml_collections.ConfigDict, size: int) -> _Search:
+  """Makes a search of so many members."""
   weights_key, task_key = jax.random.split(jax.random.key(config.seed))
   model = mlp.make_mlp(**config.model)
   windows = jnp.zeros((1, config.task.context))
@@ -114,10 +143,10 @@ def _prepare(config, size):
     config.seed, size, (config.population.sigma,)
   )
   width = config.population.chunk or evaluator.find_width(base, batch, size)
-  return evaluator, base, batch, members, width
+  return _Search(evaluator, base, batch, members, width)
 
 
-def _score(evaluator, base, members, batch, width):
+def _score(search: _Search, members: Sequence[Member]) -> None:
   """Scores members into the record log of a throw-away run."""
   with (
     tempfile.TemporaryDirectory() as workdir,
@@ -125,19 +154,30 @@ def _score(evaluator, base, members, batch, width):
   ):
     folder.write_header({"purpose": "benchmark"})
     engine.evaluate_members(
-      folder, evaluator, base, members, batch, split="select", width=width
+      folder,
+      search.evaluator,
+      search.base,
+      members,
+      search.batch,
+      split="select",
+      width=search.width,
     )
 
 
 def _peak_memory(fields: dict[str, Any], size: int) -> dict[str, int]:
   launch.configure_jax()
   config = ml_collections.ConfigDict(fields)
-  evaluator, base, batch, members, width = _prepare(config, size)
-  _score(evaluator, base, members, batch, width)
+  search = _prepare(config, size)
+  _score(search, search.members)
   return ceilings.peak_memory_bytes()
 
 
-def _in_own_process(function, config, size):
+def _in_own_process(
+  function: Callable[[dict[str, Any], int], dict[str, int]],
+  config: ml_collections.ConfigDict,
+  size: int,
+) -> dict[str, int]:
+  """Calls a function in a process of its own, whose memory is its alone."""
   context = multiprocessing.get_context("spawn")
   with context.Pool(1) as pool:
     return pool.apply(function, (launch.to_json(config), size))

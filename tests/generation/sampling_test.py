@@ -26,7 +26,12 @@ LOGITS = hypothesis.extra.numpy.arrays(
 )
 
 
-@functools.partial(jax.jit, static_argnames=("how", "num_tokens"))
+@functools.partial(
+  jax.jit,
+  static_argnames=("how", "num_tokens"),
+  # They run for milliseconds and compile for seconds.
+  compiler_options={"xla_backend_optimization_level": 0},
+)
 def _choose(logits, keys, step, *, how, num_tokens=NUM_TOKENS):
   temperatures = jnp.full(logits.shape[:1], how.temperature)
   return sampling.choose_tokens(

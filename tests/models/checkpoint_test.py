@@ -13,7 +13,7 @@ from golden import logical_tensors
 from golden import transformer_cases as cases
 
 from thickets.errors import UserError
-from thickets.models import checkpoint, transformer
+from thickets.models import checkpoint, published_names, transformer
 from thickets.models import config as config_lib
 
 QWEN2 = cases.CASES["qwen2"]  # Tied.
@@ -67,7 +67,7 @@ class CheckpointTest(parameterized.TestCase):
     ("gpt2", "layers.3.mlp.down_proj_bias", "transformer.h.3.mlp.c_proj.bias"),
   )
   def test_published_names(self, family, name, key):
-    self.assertEqual(checkpoint.find_place(family, name).key, key)
+    self.assertEqual(published_names.find_place(family, name).key, key)
 
   def test_fused_transposed_matrices_come_apart(self):
     self._write(GPT2)

@@ -1,4 +1,4 @@
-"""The host half of decoding: batches of rows, segments, and which rows go on."""
+"""The host half of decoding: batches of rows, segments, and who goes on."""
 
 import dataclasses
 import math
@@ -66,7 +66,7 @@ def continue_prompts(
 
   Args:
     programs: the compiled programs.
-    weights: of one model, or of P members.
+    weights: the weights of one model, or of P members.
     prompts: [Q] token ids of each prompt.
     sampling: [P, Q] NumPy arrays of the key and the temperature of each
       response; P is 1 for one model.
@@ -113,7 +113,8 @@ def find_prefix(prompts: Sequence[Sequence[int]]) -> int:
   """
   if len(prompts) < 2:
     return 0
-  first, last = min(prompts), max(prompts)  # The two that differ soonest.
+  # The two that differ soonest.
+  first, last = min(prompts, key=list), max(prompts, key=list)
   most = min(len(prompt) for prompt in prompts) - 1
   length = 0
   while length < most and first[length] == last[length]:
@@ -199,8 +200,10 @@ class _Transcript:
       for response in zip(members, prompts, strict=True):
         self._cut_at_string(response, index)
 
-  def _cut_at_string(self, response: tuple[int, int], index: int) -> None:
-    """Ends it with the token, from `index` on, that completes a stop string."""
+  def _cut_at_string(
+    self, response: tuple[np.integer, np.integer], index: int
+  ) -> None:
+    """Ends a response at the token, from `index` on, that completes a string."""
     assert self._detokenize is not None
     detokenize = self._detokenize
     tokens = self._tokens[response]
@@ -253,19 +256,22 @@ def _pad(
   prompts: Sequence[Sequence[int]], sampling: RowSampling, seats: _Seats
 ) -> Prompts:
   """The prompts [G, B, T] of a batch, padded on the left."""
-  seated = seats.prompts
+  seated: np.ndarray = seats.prompts
   width = round_width(max(len(prompts[p]) for p in seated.flat if p >= 0))
   tokens_GBT = np.zeros((*seated.shape, width), np.int32)
   starts_GB = np.full(seated.shape, width - 1, np.int32)
   for place in np.ndindex(*seated.shape):
     if seated[place] >= 0:
-      prompt = prompts[seated[place]]
+      prompt = prompts[int(seated[place])]
       starts_GB[place] = width - len(prompt)
       tokens_GBT[place][starts_GB[place] :] = prompt
   return Prompts(
     tokens_GBT,
     starts_GB,
-    jax.tree.map(lambda array: array[seats.members, seated], sampling),
+    RowSampling(
+      sampling.keys[seats.members, seated],
+      sampling.temperatures[seats.members, seated],
+    ),
   )
 
 

@@ -11,7 +11,6 @@ and compiles them.
 import dataclasses
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -48,7 +47,8 @@ class DecodeSpec:
   layout: Layout
 
 
-@flax.struct.dataclass
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Prompts:
   """Prompts that become rows.
 
@@ -63,7 +63,8 @@ class Prompts:
   sampling: RowSampling
 
 
-@flax.struct.dataclass
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Rows:
   """Rows that are being continued.
 
@@ -184,7 +185,9 @@ def step(
   tokens, log_probs = _choose_tokens(
     spec, params, x[:, 0], rows.sampling, index
   )
-  return rows.replace(kv_cache=cache, tokens=tokens, log_probs=log_probs)
+  return dataclasses.replace(
+    rows, kv_cache=cache, tokens=tokens, log_probs=log_probs
+  )
 
 
 def regroup(rows: Rows, kept: Int[Array, " C"], *, num_slots: int) -> Rows:
@@ -205,9 +208,9 @@ def regroup(rows: Rows, kept: Int[Array, " C"], *, num_slots: int) -> Rows:
   cache = jax.tree.map(keep_slots, rows.kv_cache)
   rest = jax.tree.map(
     lambda leaf: jnp.take(leaf, kept, axis=0, mode="clip"),
-    rows.replace(kv_cache=()),
+    dataclasses.replace(rows, kv_cache=()),
   )
-  return rest.replace(kv_cache=cache)
+  return dataclasses.replace(rest, kv_cache=cache)
 
 
 def is_stopped(

@@ -1,4 +1,4 @@
-"""What a response depends on besides model, prompt and key, and what it holds."""
+"""How responses are decoded, and what was generated."""
 
 import dataclasses
 from collections.abc import Sequence

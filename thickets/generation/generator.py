@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, Sharding
 
@@ -236,5 +237,5 @@ def _place_weight(weight: Any, sharding: Sharding) -> jax.Array:
 
 
 def _is_plain_key(keys: jax.Array) -> bool:
-  is_key = jax.dtypes.issubdtype(keys.dtype, jax.dtypes.prng_key)
+  is_key = jnp.issubdtype(keys.dtype, jax.dtypes.prng_key)
   return is_key and keys.dtype == jax.random.key(0).dtype

@@ -66,7 +66,7 @@ class Grader:
     )
     if self.keep_responses:
       channels |= pack_responses(texts)
-    # A member whose logits are not numbers has failed, whatever it said.
+    # A member whose logits are not numbers has failed, whatever its response.
     has_failed = ~np.isfinite(responses.log_probs).all(axis=1)
     score = np.where(has_failed, np.nan, channels["score"])
     return channels | {

@@ -248,6 +248,7 @@ class LanguageEvaluator:
     hashes = np.array(
       [_hash_member(*terms) for terms in zip(*members, strict=True)], np.uint32
     )
+    assert self._key is not None  # The constructor has seen to it.
     fold = jax.random.fold_in
     member_keys = jax.vmap(fold, (None, 0))(self._key, hashes)
     keys = jax.vmap(jax.vmap(fold, (None, 0)), (0, None))(

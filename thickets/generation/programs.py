@@ -98,7 +98,7 @@ class DecodePrograms:
     """Reads the prompts and chooses first tokens; see `decode_step.prefill`.
 
     Args:
-      weights: of the groups, with the KV cache of their prefix.
+      weights: the weights of the groups, with the KV cache of their prefix.
       prompts: [G, B, T] NumPy arrays of the prompts behind the prefix.
       num_slots: tokens that the KV cache of a row has room for, at least T.
       block: prompt tokens of a group that are read at once, None to find it.
@@ -130,7 +130,7 @@ class DecodePrograms:
     """Generates up to `num_steps` tokens, until no row is active.
 
     Args:
-      weights: of the groups, with the KV cache of their prefix.
+      weights: the weights of the groups, with the KV cache of their prefix.
       rows: [G, B] the rows, whose buffers are taken over: do not use them again.
       active: [G, B] which rows go on.
       slot: the slot of the KV cache that the rows' last tokens are written to.

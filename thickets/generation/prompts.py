@@ -12,17 +12,17 @@ def render_prompt(
 ) -> list[int]:
   """Renders a prompt as token ids.
 
-  By the tokenizer's chat template where it has one, whatever the model is
-  called; else as plain text, the messages with a blank line between them.
+  The tokenizer's chat template renders it, where there is one, whatever the name
+  of the model; otherwise it is plain text, with a blank line between messages.
 
   Args:
-    tokenizer: of `transformers`.
+    tokenizer: a tokenizer of `transformers`.
     messages: the conversation so far.
-    use_chat: False for plain text in any case.
+    use_chat: whether to use the chat template; False for plain text in any case.
   """
   if use_chat and has_chat(tokenizer):
     turns = [{"role": m.role, "content": m.content} for m in messages]
-    # The template writes the special tokens itself.
+    # The template writes the special tokens.
     text = hub.render_chat(tokenizer, turns)
     return tokenizer.encode(text, add_special_tokens=False)
   return tokenizer.encode("\n\n".join(m.content for m in messages))

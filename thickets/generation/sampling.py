@@ -8,7 +8,6 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -59,7 +58,8 @@ class Sampling:
 GREEDY = Sampling()
 
 
-@flax.struct.dataclass
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class RowSampling:
   """What the draws of each row depend on; without meaning when greedy.
 

@@ -1,7 +1,7 @@
 """Self-consistency: the base answers several times, and its answers vote.
 
-RandOpt has to bear the comparison with it: as many responses to each prompt as
-the ensemble gives, but all of the base, at a temperature above zero.
+It is what RandOpt has to beat: as many responses to each prompt as the ensemble
+gives, but all of them of the base, at a temperature above zero.
 
 Reference: Wang et al. (2023), "Self-Consistency Improves Chain of Thought
   Reasoning in Language Models".
@@ -189,7 +189,7 @@ class Samples:
 
 @dataclasses.dataclass(frozen=True)
 class _Divided:
-  """Waits for the base's channels [1, P * Q], and divides them among P samples."""
+  """Waits for channels [1, P * Q], and divides them among P samples."""
 
   handle: Handle
   count: int

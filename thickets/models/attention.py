@@ -4,7 +4,7 @@ A *KV cache* holds the keys and values of the tokens that were read. Heads stand
 before tokens in it, so that the keys of one head are one matrix.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -80,7 +80,8 @@ def attend(
   shares = jax.nn.softmax(jnp.concatenate(scores, -1), axis=-1)
   shares = shares.astype(query.dtype).reshape(*grouped.shape[:3], -1)
 
-  mixed, start = 0, 0
+  mixed: Any = 0  # The first sum makes it an array.
+  start = 0
   for keys, values, _ in pieces:
     end = start + keys.shape[-2]
     axes = "bhqt,bhtd->bhqd" if values.ndim == 4 else "bhqt,htd->bhqd"
@@ -146,7 +147,7 @@ def write(
   """Returns the cache with S more tokens of B rows in one of its layers.
 
   Args:
-    cache: the KV cache; it is not changed itself.
+    cache: the KV cache before.
     layer: which layer computed the keys and values.
     key: [B, S, h, d] their keys.
     value: [B, S, h, d] their values.

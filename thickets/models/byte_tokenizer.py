@@ -42,8 +42,8 @@ def make_tokenizer() -> Any:
 def _letters() -> list[str]:
   """The printable letter that `tokenizers` writes for each byte.
 
-  As GPT-2 does: printable Latin-1 stands for itself, the rest, in order, is
-  moved behind the first 256 code points.
+  The letters are those of GPT-2: printable Latin-1 keeps its code points; the
+  other bytes are moved, in their order, behind the first 256 code points.
   """
   plain = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
   moved = [byte for byte in range(256) if byte not in plain]

@@ -1,8 +1,6 @@
-"""Published weights: their names, the files they lie in, and both directions.
+"""Published weights in files: read one tensor at a time, and written in shards.
 
-Our logical names are close to those of Hugging Face; GPT-2 needs a table, since
-its matrices are [inputs, outputs] and queries, keys and values lie in one. Files
-are read one tensor at a time and stay NumPy arrays.
+Tensors stay NumPy arrays.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ import math
 import os
 import pathlib
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -23,6 +22,7 @@ from thickets import naming
 from thickets.errors import UserError, shorten
 from thickets.models import transformer
 from thickets.models.config import TransformerConfig
+from thickets.models.published_names import Place, find_place
 from thickets.naming import Params
 
 WEIGHTS_FILE = "model.safetensors"
@@ -38,69 +38,6 @@ _DTYPES = {
 
 # Constants that old versions of the published classes stored.
 _BUFFER = re.compile(r"(^|\.)(attn\.(bias|masked_bias)|rotary_emb\.inv_freq)$")
-
-_GPT2_ENDS = {
-  "embed_tokens": "transformer.wte.weight",
-  "embed_positions": "transformer.wpe.weight",
-  "lm_head": "lm_head.weight",
-  "norm": "transformer.ln_f.weight",
-  "norm_bias": "transformer.ln_f.bias",
-}
-_GPT2_NORMS = {"input_layernorm": "ln_1", "post_attention_layernorm": "ln_2"}
-_GPT2_MATRICES = {  # Name, which part of how many.
-  "self_attn.q_proj": ("attn.c_attn", 0, 3),
-  "self_attn.k_proj": ("attn.c_attn", 1, 3),
-  "self_attn.v_proj": ("attn.c_attn", 2, 3),
-  "self_attn.o_proj": ("attn.c_proj", 0, 1),
-  "mlp.up_proj": ("mlp.c_fc", 0, 1),
-  "mlp.down_proj": ("mlp.c_proj", 0, 1),
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-  """Where a logical tensor lies in published weights.
-
-  Attributes:
-    key: the published tensor's name, with its prefix.
-    part: which of the tensors that are fused there along the outputs.
-    num_parts: how many are fused.
-    is_transposed: whether the matrix is published as [inputs, outputs].
-  """
-
-  key: str
-  part: int = 0
-  num_parts: int = 1
-  is_transposed: bool = False
-
-  def published_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The published shape of a logical tensor of this shape."""
-    whole = (shape[0] * self.num_parts, *shape[1:])
-    return whole[::-1] if self.is_transposed else whole
-
-  def take(self, published: np.ndarray) -> np.ndarray:
-    """The logical tensor, contiguous."""
-    whole = published.T if self.is_transposed else published
-    rows = whole.shape[0] // self.num_parts
-    return np.ascontiguousarray(whole[self.part * rows :][:rows])
-
-
-def find_place(family: str, name: str) -> Place:
-  """Where the logical tensor `name` lies in the weights of a family."""
-  stem, is_bias = name.removesuffix("_bias"), name.endswith("_bias")
-  suffix = "bias" if is_bias else "weight"
-  if family != "gpt2":
-    prefix = "" if name == "lm_head" else "model."
-    return Place(f"{prefix}{stem}.{suffix}")
-  if name in _GPT2_ENDS:
-    return Place(_GPT2_ENDS[name])
-  _, layer, stem = stem.split(".", 2)
-  if stem in _GPT2_NORMS:
-    return Place(f"transformer.h.{layer}.{_GPT2_NORMS[stem]}.{suffix}")
-  stem, part, num_parts = _GPT2_MATRICES[stem]
-  return Place(
-    f"transformer.h.{layer}.{stem}.{suffix}", part, num_parts, not is_bias
-  )
 
 
 def logical_shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
@@ -124,20 +61,26 @@ class _Stored:
   dtype: str
 
 
+# Where a part of a published tensor lies in it, and where it lies in our weights:
+# the leaf, and the index of the slice.
+_Part = tuple[Place, Any, tuple[int, ...]]
+
+
 class Checkpoint:
   """The weights of a directory, checked against a model and read one by one.
 
   Attributes:
     names: logical names, sorted.
-    num_bytes: of all tensors as stored.
+    num_bytes: bytes of all tensors as stored.
   """
 
   def __init__(self, directory: pathlib.Path, config: TransformerConfig):
     """Opens the files and checks their headers; no weights are read.
 
     Args:
-      directory: with `model.safetensors`, or shards and their index.
-      config: of the model that the weights are for.
+      directory: a directory with `model.safetensors`, or with shards and their
+        index.
+      config: the architecture of the model that the weights are for.
 
     Raises:
       UserError: if a file, a shard or a tensor is missing, or a tensor is not
@@ -161,8 +104,8 @@ class Checkpoint:
     if missing:
       raise UserError(
         f"The weights in {directory} must have every tensor of the model, got"
-        f" none for {shorten(missing, _NUM_SHOWN)}. Fetch the files again, or correct"
-        " config.json."
+        f" none for {shorten(missing, _NUM_SHOWN)}. Fetch the files again, or"
+        " correct config.json."
       )
     self._check_unused(config, stored, used)
     self.names = tuple(self._shapes)
@@ -180,7 +123,13 @@ class Checkpoint:
     place, stored = self._places[name]
     return place.take(self._files[stored.file].get_tensor(stored.key))
 
-  def _check_unused(self, config, stored, used):
+  def _check_unused(
+    self,
+    config: TransformerConfig,
+    stored: Mapping[str, _Stored],
+    used: set[str],
+  ) -> None:
+    """Refuses tensors that are not of the model."""
     unknown = []
     for key in sorted(set(stored) - used):
       if key == "lm_head.weight" and config.is_tied:
@@ -193,7 +142,7 @@ class Checkpoint:
         f" {shorten(unknown, _NUM_SHOWN)}. Correct config.json, or remove them."
       )
 
-  def _check_head(self, head):
+  def _check_head(self, head: _Stored) -> None:
     """Refuses a head that a tied model would silently replace."""
     embedding = self._places["embed_tokens"][1]
     same = (head.shape, head.dtype) == (embedding.shape, embedding.dtype)
@@ -217,10 +166,11 @@ def write_weights(
   """Writes weights as `transformers` reads them, holding one shard at a time.
 
   Args:
-    directory: that exists.
-    config: of the model.
-    params: its weights; each tensor is stored in the dtype it has.
-    max_shard_bytes: size of a file; a larger tensor has a file of its own.
+    directory: an existing directory.
+    config: the architecture of the model.
+    params: its weights; each tensor is stored in the dtype that it has.
+    max_shard_bytes: how many bytes a file has at most; a larger tensor has its
+      own.
   """
   import safetensors.numpy
 
@@ -247,7 +197,9 @@ def write_weights(
     (directory / INDEX_FILE).write_text(text, encoding="utf-8")
 
 
-def _group_by_key(config, params) -> dict[str, list[tuple[Place, Any, Any]]]:
+def _group_by_key(
+  config: TransformerConfig, params: Params
+) -> dict[str, list[_Part]]:
   """The (place, leaf, index) of the parts of each published tensor, in order."""
   names = transformer.tensor_names(params)
   groups = collections.defaultdict(list)
@@ -262,8 +214,12 @@ def _group_by_key(config, params) -> dict[str, list[tuple[Place, Any, Any]]]:
   }
 
 
-def _plan_shards(pieces, max_shard_bytes) -> list[list[str]]:
-  shards, size = [[]], 0
+def _plan_shards(
+  pieces: Mapping[str, Sequence[_Part]], max_shard_bytes: float
+) -> list[list[str]]:
+  """The published tensors of each file, in order."""
+  shards: list[list[str]] = [[]]
+  size = 0
   for key, parts in pieces.items():
     num_bytes = sum(
       leaf.dtype.itemsize * math.prod(leaf.shape[len(index) :])
@@ -277,7 +233,8 @@ def _plan_shards(pieces, max_shard_bytes) -> list[list[str]]:
   return shards
 
 
-def _publish(parts) -> np.ndarray:
+def _publish(parts: Sequence[_Part]) -> np.ndarray:
+  """A published tensor, from the parts that are fused in it."""
   whole = np.concatenate([np.asarray(leaf[index]) for _, leaf, index in parts])
   return np.ascontiguousarray(whole.T if parts[0][0].is_transposed else whole)
 
@@ -290,7 +247,7 @@ def _natural(key: str) -> list[Any]:
   ]
 
 
-def _open_files(directory) -> dict[str, Any]:
+def _open_files(directory: pathlib.Path) -> dict[str, Any]:
   """Opens the weights' files, in order, by name."""
   import safetensors
 
@@ -319,8 +276,8 @@ def find_files(directory: pathlib.Path) -> list[str]:
     found = sorted(path.name for path in directory.iterdir())
     raise UserError(
       f"{directory} must have {WEIGHTS_FILE}, or shards with {INDEX_FILE}, got"
-      f" {shorten(found, _NUM_SHOWN) or 'nothing'}. Other formats are not read: load and"
-      " save the model with transformers."
+      f" {shorten(found, _NUM_SHOWN) or 'nothing'}. Other formats are not read:"
+      " load and save the model with transformers."
     )
   files = read_index(index)
   missing = [file for file in files if not (directory / file).exists()]
@@ -350,7 +307,8 @@ def read_index(index: pathlib.Path) -> list[str]:
   return files
 
 
-def _read_headers(files) -> dict[str, _Stored]:
+def _read_headers(files: Mapping[str, Any]) -> dict[str, _Stored]:
+  """The tensors in the files, by their published names."""
   stored = {}
   for file, opened in files.items():
     for key in opened.keys():  # noqa: SIM118 (not a dict)
@@ -366,7 +324,7 @@ def _read_headers(files) -> dict[str, _Stored]:
   return stored
 
 
-def _find_key(key: str, stored) -> str | None:
+def _find_key(key: str, stored: Mapping[str, _Stored]) -> str | None:
   """The key as stored: some files lack the class's prefix."""
   for candidate in (key, re.sub(r"^(model|transformer)\.", "", key)):
     if candidate in stored:

@@ -22,7 +22,7 @@ class LayerKind:
 
   Attributes:
     rope: rotary embedding, None where positions are learned.
-    window: how many positions a token sees, itself included; None for all.
+    window: how many positions a token sees, its own included; None for all.
   """
 
   rope: Rope | None
@@ -36,14 +36,14 @@ class TransformerConfig:
   Attributes:
     family: its `model_type`, a key of `FAMILIES`.
     vocab_size: V, rows of the embedding; a tokenizer may have fewer tokens.
-    width: D.
-    mlp_width: F.
-    num_layers: L.
-    num_heads: H, of queries.
-    num_kv_heads: of keys and values; divides `num_heads`.
-    head_dim: width of one head.
-    context: positions that the model was made for.
-    norm_eps: added to a variance.
+    width: D, channels of the vectors between layers.
+    mlp_width: F, hidden channels of the MLP.
+    num_layers: L, number of layers.
+    num_heads: H, number of heads of queries.
+    num_kv_heads: h, number of heads of keys and values; divides `num_heads`.
+    head_dim: d, channels of one head.
+    context: how many positions the model was made for.
+    norm_eps: what norms add to a variance.
     kinds: the distinct kinds of layers.
     layer_kinds: [L] position of each layer's kind in `kinds`.
     activation: one of `ACTIVATIONS`.
@@ -54,7 +54,7 @@ class TransformerConfig:
       "all" over all heads together.
     has_gate: whether the MLP is gated.
     has_qkv_bias: whether queries, keys and values have biases.
-    has_output_bias: whether attention's output has one.
+    has_output_bias: whether the output of attention has a bias.
     has_mlp_bias: whether the MLP's matrices have biases.
     has_position_table: learned positions, instead of rotary ones.
     init_std: standard deviation of initial matrices.
@@ -110,7 +110,7 @@ def parse_config(fields: Mapping[str, Any]) -> TransformerConfig:
   """Reads the contents of a config.json.
 
   Args:
-    fields: as published with the model, of any version of `transformers`.
+    fields: its fields, as any version of `transformers` writes them.
 
   Raises:
     UserError: if the architecture, or a feature that the config asks for, is
@@ -135,7 +135,9 @@ def parse_config(fields: Mapping[str, Any]) -> TransformerConfig:
     ) from error
 
 
-def _parse_rotary(fields: Mapping[str, Any], **features: Any):
+def _parse_rotary(
+  fields: Mapping[str, Any], **features: Any
+) -> TransformerConfig:
   """The parts that all families with rotary positions share."""
   num_heads = fields["num_attention_heads"]
   head_dim = fields.get("head_dim") or fields["hidden_size"] // num_heads
@@ -160,7 +162,9 @@ def _parse_rotary(fields: Mapping[str, Any], **features: Any):
   )
 
 
-def _layer_kinds(fields, head_dim):
+def _layer_kinds(
+  fields: Mapping[str, Any], head_dim: int
+) -> tuple[tuple[LayerKind, ...], tuple[int, ...]]:
   """The distinct kinds of layers, and which layer is of which."""
   types = _layer_types(fields)
   window = fields.get("sliding_window")
@@ -181,7 +185,8 @@ def _layer_kinds(fields, head_dim):
   return kinds, tuple(kinds.index(by_type[name]) for name in types)
 
 
-def _layer_types(fields) -> Sequence[str]:
+def _layer_types(fields: Mapping[str, Any]) -> Sequence[str]:
+  """The type of each layer, as config.json or the published class says."""
   num_layers = fields["num_hidden_layers"]
   if fields.get("layer_types"):
     return fields["layer_types"]
@@ -199,7 +204,7 @@ def _layer_types(fields) -> Sequence[str]:
   ]
 
 
-def _parse_llama(fields):
+def _parse_llama(fields: Mapping[str, Any]) -> TransformerConfig:
   return _parse_rotary(
     fields,
     has_qkv_bias=fields.get("attention_bias", False),
@@ -208,11 +213,11 @@ def _parse_llama(fields):
   )
 
 
-def _parse_qwen2(fields):
+def _parse_qwen2(fields: Mapping[str, Any]) -> TransformerConfig:
   return _parse_rotary(fields, has_qkv_bias=True)
 
 
-def _parse_qwen3(fields):
+def _parse_qwen3(fields: Mapping[str, Any]) -> TransformerConfig:
   # Its published class has a head_dim of its own, 128 unless the file says.
   fields = {"head_dim": 128, **fields}
   return _parse_rotary(
@@ -223,7 +228,7 @@ def _parse_qwen3(fields):
   )
 
 
-def _parse_olmo(fields):
+def _parse_olmo(fields: Mapping[str, Any]) -> TransformerConfig:
   return _parse_rotary(
     fields,
     qk_norm="all",
@@ -233,7 +238,7 @@ def _parse_olmo(fields):
   )
 
 
-def _parse_gpt2(fields):
+def _parse_gpt2(fields: Mapping[str, Any]) -> TransformerConfig:
   for name, plain in {
     "scale_attn_weights": True,
     "scale_attn_by_inverse_layer_idx": False,

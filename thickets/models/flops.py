@@ -37,7 +37,7 @@ def head_flops(config: TransformerConfig) -> float:
 
 
 def _sum_tokens(config: TransformerConfig, first: int, last: int) -> float:
-  """FLOPs of the tokens `first` to `last` of a text, each of which sees itself."""
+  """FLOPs of the tokens `first` to `last` of a text, which see themselves."""
   return sum(token_flops(config, seen) for seen in range(first, last + 1))
 
 

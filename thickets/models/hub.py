@@ -11,13 +11,14 @@ import dataclasses
 import functools
 import json
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
 from thickets import naming
@@ -50,16 +51,16 @@ class Model:
   """A transformer with its weights and all that was published with it.
 
   Attributes:
-    config: what it is made of.
-    params: its weights, layers stacked.
-    tokenizer: of `transformers`, None where there is none.
-    identity: hash over the weights as stored, see `naming.identify`.
-    revision: commit on the hub, None where it does not come from there.
+    config: the architecture.
+    params: the weights, layers stacked.
+    tokenizer: a tokenizer of `transformers`, None where there is none.
+    identity: the hash over the weights as stored, see `naming.identify`.
+    revision: the commit on the hub, None where it does not come from there.
     source: the directory or id that was asked for.
-    dtype: that the weights are held in.
-    fields: contents of config.json.
-    generation: contents of generation_config.json, None where there is none.
-    stop_tokens: ids that end a text.
+    dtype: the dtype in which the weights are held.
+    fields: the contents of config.json.
+    generation: the contents of generation_config.json, None where there is none.
+    stop_tokens: ids of the tokens that end a text.
   """
 
   config: TransformerConfig
@@ -78,7 +79,7 @@ def load(
   name_or_dir: str | pathlib.Path,
   *,
   revision: str | None = None,
-  dtype: Any = jnp.float32,
+  dtype: DTypeLike | None = jnp.float32,
   mesh: Mesh | None = None,
 ) -> Model:
   """Loads a model from a directory or from the hub.
@@ -88,9 +89,11 @@ def load(
 
   Args:
     name_or_dir: a directory, or the id of a model on the hub.
-    revision: branch, tag or commit on the hub, its main branch by default.
-    dtype: that the weights are held in; None for the one they are stored in.
-    mesh: with an axis `model`, over which the weights are divided.
+    revision: a branch, tag or commit on the hub, the main branch by default.
+    dtype: the dtype in which the weights are held; None for that in which they
+      are stored.
+    mesh: the devices, with an axis `model`, over which the weights are divided;
+      None for the default device.
 
   Raises:
     UserError: if the model cannot be found or reached, is not supported, does
@@ -98,7 +101,7 @@ def load(
   """
   dtype = None if dtype is None else _check_dtype(dtype)
   files = hub_files.locate(str(name_or_dir), revision)
-  fields = _read_json(files.directory / "config.json", is_needed=True)
+  fields = _read_config(files.directory)
   config = config_lib.parse_config(fields)
   generation = _read_json(files.directory / "generation_config.json")
   tokenizer = load_tokenizer(files.directory)
@@ -130,17 +133,17 @@ def save(
   model: Model,
   *,
   params: Params | None = None,
-  max_shard_bytes: int | float = 5e9,
+  max_shard_bytes: float = 5e9,
 ) -> None:
   """Writes a directory that `load` and `transformers` load.
 
   config.json is written last: without it a directory is not a model.
 
   Args:
-    directory: new or empty.
-    model: whose config, tokenizer and weights are written.
-    params: weights in place of the model's, such as an expert's.
-    max_shard_bytes: size of a file of weights.
+    directory: a directory that is new or empty.
+    model: the model whose config, tokenizer and weights are written.
+    params: weights in place of the model's own, such as those of an expert.
+    max_shard_bytes: how many bytes a file of weights has at most.
 
   Raises:
     UserError: if the directory is not empty, or `params` has other shapes.
@@ -167,16 +170,16 @@ def save(
 def make_model(
   fields: Mapping[str, Any],
   key: PRNGKeyArray,
-  dtype: Any = jnp.float32,
+  dtype: DTypeLike = jnp.float32,
   tokenizer: Any = None,
 ) -> Model:
   """A model with random weights.
 
   Args:
-    fields: as in a config.json.
-    key: of the weights.
-    dtype: that the weights are held in.
-    tokenizer: of `transformers`, or None.
+    fields: the contents of a config.json.
+    key: the random key of the weights.
+    dtype: the dtype in which the weights are held.
+    tokenizer: a tokenizer of `transformers`, or None.
   """
   config = config_lib.parse_config(fields)
   check_vocabulary(tokenizer, config)
@@ -240,8 +243,8 @@ def render_chat(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> str:
   """The text of a conversation up to where the model answers.
 
   Args:
-    tokenizer: with a chat template.
-    messages: with `role` and `content` each.
+    tokenizer: a tokenizer of `transformers` with a chat template.
+    messages: the turns so far, with `role` and `content` each.
 
   Raises:
     UserError: if there is no template.
@@ -261,7 +264,7 @@ def make_detokenizer(tokenizer: Any) -> Callable[[Sequence[int]], str]:
   return functools.partial(tokenizer.decode, skip_special_tokens=True)
 
 
-def _check_dtype(dtype) -> np.dtype:
+def _check_dtype(dtype: DTypeLike) -> np.dtype:
   dtype = np.dtype(dtype)
   if dtype not in (np.float32, np.float16, jnp.bfloat16):
     raise UserError(
@@ -270,7 +273,7 @@ def _check_dtype(dtype) -> np.dtype:
   return dtype
 
 
-def _stored_dtype(stored) -> np.dtype:
+def _stored_dtype(stored: checkpoint.Checkpoint) -> np.dtype:
   dtypes = {stored.dtype(name) for name in stored.names}
   if len(dtypes) > 1:
     raise UserError(
@@ -280,7 +283,7 @@ def _stored_dtype(stored) -> np.dtype:
   return dtypes.pop()
 
 
-def _check_params(config, params) -> np.dtype:
+def _check_params(config: TransformerConfig, params: Params) -> np.dtype:
   """Refuses weights of another model; returns the dtype of the embedding."""
   template = transformer.abstract_params(config, jnp.float32)
   expected = {path: leaf.shape for path, leaf in _by_path(template)}
@@ -299,12 +302,15 @@ def _check_params(config, params) -> np.dtype:
   return np.dtype(params["embed_tokens"].dtype)
 
 
-def _by_path(tree):
+def _by_path(tree: Params) -> Iterator[tuple[str, Any]]:
   for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
     yield jax.tree_util.keystr(path, simple=True, separator="."), leaf
 
 
-def _published_fields(fields, dtype) -> dict[str, Any]:
+def _published_fields(
+  fields: Mapping[str, Any], dtype: np.dtype
+) -> dict[str, Any]:
+  """The contents of the config.json that goes with weights of a dtype."""
   published = dict(fields)
   published.setdefault("architectures", [_ARCHITECTURES[fields["model_type"]]])
   key = "torch_dtype" if "torch_dtype" in fields else "dtype"
@@ -312,7 +318,12 @@ def _published_fields(fields, dtype) -> dict[str, Any]:
   return published
 
 
-def _stop_tokens(fields, generation, tokenizer) -> tuple[int, ...]:
+def _stop_tokens(
+  fields: Mapping[str, Any],
+  generation: Mapping[str, Any] | None,
+  tokenizer: Any,
+) -> tuple[int, ...]:
+  """The tokens that end a text by any of the files that say so."""
   stop = (generation or {}).get("eos_token_id")
   stop = fields.get("eos_token_id") if stop is None else stop
   stop = [] if stop is None else stop
@@ -322,13 +333,20 @@ def _stop_tokens(fields, generation, tokenizer) -> tuple[int, ...]:
   return tuple(sorted(ids))
 
 
-def _read_json(path, *, is_needed=False) -> dict[str, Any] | None:
+def _read_config(directory: pathlib.Path) -> dict[str, Any]:
+  """The contents of a model's config.json."""
+  fields = _read_json(directory / "config.json")
+  if fields is None:
+    raise UserError(
+      f"A model must have a config.json, got none in {directory}. Name the"
+      " directory of a model; one whose saving was interrupted has none."
+    )
+  return fields
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any] | None:
+  """The JSON object in a file, None if there is no file."""
   if not path.exists():
-    if is_needed:
-      raise UserError(
-        f"A model must have a config.json, got none in {path.parent}. Name the"
-        " directory of a model; one whose saving was interrupted has none."
-      )
     return None
   try:
     contents = json.loads(path.read_text(encoding="utf-8"))
@@ -341,7 +359,7 @@ def _read_json(path, *, is_needed=False) -> dict[str, Any] | None:
   return contents
 
 
-def _write_json(path, contents) -> None:
+def _write_json(path: pathlib.Path, contents: Mapping[str, Any]) -> None:
   """Writes whole or not at all."""
   partial = path.with_name(path.name + ".partial")
   text = json.dumps(contents, indent=2, sort_keys=True) + "\n"

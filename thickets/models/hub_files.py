@@ -40,8 +40,9 @@ class Files:
   """The files of one model.
 
   Attributes:
-    directory: with config and tokenizer; weights too, after `fetch_weights`.
-    revision: commit on the hub, None for a directory of the user.
+    directory: the directory that has config and tokenizer, and the weights after
+      `fetch_weights`.
+    revision: the commit on the hub, None for a directory of the user.
     fetch_weights: downloads the weights, if they are not there.
   """
 
@@ -90,7 +91,7 @@ def locate(name: str, revision: str | None = None) -> Files:
 
 
 def _locate_shipped(name: str, revision: str | None) -> Files:
-  """A model of the package itself."""
+  """A model that comes with the package."""
   known = sorted(path.name for path in _SHIPPED_DIR.glob("*") if path.is_dir())
   if name.removeprefix(_SHIPPED) not in known:
     raise UserError(
@@ -106,7 +107,8 @@ def _locate_shipped(name: str, revision: str | None) -> Files:
   return Files(_SHIPPED_DIR / name.removeprefix(_SHIPPED), None, lambda: None)
 
 
-def _locate_cached(name, revision) -> Files:
+def _locate_cached(name: str, revision: str | None) -> Files:
+  """A model in the hub's cache; nothing is asked of the hub."""
   import huggingface_hub
   from huggingface_hub import constants, errors
 
@@ -128,7 +130,8 @@ def _locate_cached(name, revision) -> Files:
   return Files(directory, directory.name, lambda: None)
 
 
-def _locate_online(name, revision) -> Files:
+def _locate_online(name: str, revision: str | None) -> Files:
+  """A model on the hub, whose small files are downloaded."""
   import huggingface_hub
 
   def download(at: str | None, files: Sequence[str]) -> pathlib.Path:

@@ -6,6 +6,7 @@ noise is addressed as others store it.
 
 import functools
 from collections.abc import Callable
+from typing import Any, cast
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -13,7 +14,6 @@ from jax import lax
 from jaxtyping import Array
 
 from thickets.models import attention, rope
-from thickets.models.attention import KVCache
 from thickets.models.config import TransformerConfig
 
 _ACTIVATIONS = {
@@ -25,8 +25,8 @@ _ACTIVATIONS = {
 }
 
 # Maps (cache, layer, context, query, key, value) to the values that the query
-# mixes and the KV cache afterwards; the cache may be None where none is kept.
-Attend = Callable[..., tuple[Array, KVCache | None]]
+# mixes and the KV cache afterwards, which is None where none is kept.
+Attend = Callable[..., tuple[Array, Any]]
 
 
 class _Module(nn.Module):
@@ -34,11 +34,22 @@ class _Module(nn.Module):
 
   config: TransformerConfig
 
+  def _weight(
+    self,
+    name: str,
+    initializer: Callable[..., Array],
+    shape: tuple[int, ...],
+    axes: tuple[str | None, ...],
+  ) -> Array:
+    """A weight, with the logical name of each of its axes."""
+    boxed = nn.with_partitioning(initializer, axes)
+    # `param` takes weights out of their boxes, which its types do not tell.
+    return cast(Array, self.param(name, boxed, shape))
+
   def _norm(self, name: str, x: Array, width: int | None = None) -> Array:
     """RMSNorm or LayerNorm over the last axis, computed in float32."""
     width = self.config.width if width is None else width
-    ones = nn.with_partitioning(nn.initializers.ones, (None,))
-    weight = self.param(name, ones, (width,))
+    weight = self._weight(name, nn.initializers.ones, (width,), (None,))
     wide = x.astype(jnp.float32)
     if self.config.has_layer_norm:
       wide = wide - jnp.mean(wide, axis=-1, keepdims=True)
@@ -46,8 +57,9 @@ class _Module(nn.Module):
     wide = wide * lax.rsqrt(square + jnp.float32(self.config.norm_eps))
     wide = wide * _along_last(weight, wide)
     if self.config.has_layer_norm:
-      zeros = nn.with_partitioning(nn.initializers.zeros, (None,))
-      bias = self.param(f"{name}_bias", zeros, (width,))
+      bias = self._weight(
+        f"{name}_bias", nn.initializers.zeros, (width,), (None,)
+      )
       wide = wide + _along_last(bias, wide)
     return wide.astype(x.dtype)
 
@@ -62,9 +74,7 @@ class _Module(nn.Module):
   ) -> Array:
     """A product with a matrix [features, inputs], and a bias."""
     normal = nn.initializers.normal(self.config.init_std)
-    weight = self.param(
-      name, nn.with_partitioning(normal, axes), (features, x.shape[-1])
-    )
+    weight = self._weight(name, normal, (features, x.shape[-1]), axes)
     y = jnp.einsum(
       "...d,fd->...f",
       x,
@@ -72,8 +82,9 @@ class _Module(nn.Module):
       precision=attention.precision(x.dtype),
     )
     if has_bias:
-      zeros = nn.with_partitioning(nn.initializers.zeros, axes[:1])
-      bias = self.param(f"{name}_bias", zeros, (features,))
+      bias = self._weight(
+        f"{name}_bias", nn.initializers.zeros, (features,), axes[:1]
+      )
       y = y + _along_last(bias, y).astype(y.dtype)
     return y
 
@@ -88,7 +99,7 @@ class Attention(_Module):
   """Grouped-query attention; what it reads from is up to `attend`."""
 
   @nn.compact
-  def __call__(self, x, context, attend):
+  def __call__(self, x: Array, context: Any, attend: Attend):
     """Maps x [B, S, D] to [B, S, D] and whatever `attend` adds."""
     config = self.config
     query = self._heads("q_proj", x, config.num_heads, "heads")
@@ -107,7 +118,7 @@ class Attention(_Module):
     )
     return y, cache
 
-  def _heads(self, name, x, num_heads, axis):
+  def _heads(self, name: str, x: Array, num_heads: int, axis: str) -> Array:
     """Projects to heads [B, S, H, d], and norms them where the model does."""
     config = self.config
     y = self._linear(
@@ -131,7 +142,7 @@ class MLP(_Module):
   """Two matrices with an activation between them, or three with a gate."""
 
   @nn.compact
-  def __call__(self, x):
+  def __call__(self, x: Array) -> Array:
     """Maps x [B, S, D] to [B, S, D]."""
     config = self.config
     widen = functools.partial(
@@ -159,7 +170,7 @@ class Layer(_Module):
   """Attention and MLP, each added to its input."""
 
   @nn.compact
-  def __call__(self, x, context, attend):
+  def __call__(self, x: Array, context: Any, attend: Attend):
     """Maps x [B, S, D] to [B, S, D] and whatever `attend` adds."""
     self_attn = Attention(self.config, name="self_attn")
     mlp = MLP(self.config, name="mlp")
@@ -180,22 +191,17 @@ class Ends(_Module):
 
   def setup(self):
     config = self.config
-    matrix = nn.with_partitioning(
-      nn.initializers.normal(config.init_std), ("vocab", None)
-    )
-    shape = (config.vocab_size, config.width)
-    self.embed_tokens = self.param("embed_tokens", matrix, shape)
+    normal = nn.initializers.normal(config.init_std)
+    shape, axes = (config.vocab_size, config.width), ("vocab", None)
+    self.embed_tokens = self._weight("embed_tokens", normal, shape, axes)
     if config.has_position_table:
-      table = nn.with_partitioning(
-        nn.initializers.normal(config.init_std), (None, None)
-      )
-      self.embed_positions = self.param(
-        "embed_positions", table, (config.context, config.width)
+      self.embed_positions = self._weight(
+        "embed_positions", normal, (config.context, config.width), (None, None)
       )
     if not config.is_tied:
-      self.lm_head = self.param("lm_head", matrix, shape)
+      self.lm_head = self._weight("lm_head", normal, shape, axes)
 
-  def embed(self, tokens, positions):
+  def embed(self, tokens: Array, positions: Array) -> Array:
     """Maps tokens [B, S] at positions [B, S] to vectors [B, S, D]."""
     x = self.embed_tokens[tokens]
     if self.config.has_position_table:
@@ -203,7 +209,7 @@ class Ends(_Module):
     return x
 
   @nn.compact
-  def unembed(self, x):
+  def unembed(self, x: Array) -> Array:
     """Maps vectors [..., D] to logits [..., V] in float32."""
     x = self._norm("norm", x)
     head = self.embed_tokens if self.config.is_tied else self.lm_head
@@ -215,6 +221,6 @@ class Ends(_Module):
       precision=attention.precision(x.dtype),
     )
 
-  def __call__(self, tokens):
+  def __call__(self, tokens: Array) -> Array:
     """Touches every weight, for `init`."""
     return self.unembed(self.embed(tokens, jnp.zeros_like(tokens)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import pathlib
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -19,6 +20,8 @@ from thickets import naming
 from thickets.errors import UserError
 from thickets.models import config as config_lib
 from thickets.models import hub, transformer
+from thickets.models.config import TransformerConfig
+from thickets.naming import Params
 
 _HEADER = struct.Struct("<7i")
 _BOS, _EOS = 1, 2
@@ -29,8 +32,8 @@ def load_llama2c(path: str | pathlib.Path, tokenizer: Any = None) -> hub.Model:
   """Loads a model of llama2.c (its float32 format without a magic number).
 
   Args:
-    path: of the .bin file.
-    tokenizer: as from `llama2c_tokenizer`, or None.
+    path: the .bin file.
+    tokenizer: its tokenizer, as from `llama2c_tokenizer`, or None.
 
   Raises:
     UserError: if the file's size is not what its header asks for.
@@ -98,7 +101,7 @@ def llama2c_tokenizer(path: str | pathlib.Path) -> Any:
   )
 
 
-def _read_fields(path) -> tuple[dict[str, Any], int]:
+def _read_fields(path: pathlib.Path) -> tuple[dict[str, Any], int]:
   """The header as a config.json, and how many weights follow it."""
   with path.open("rb") as file:
     header = file.read(_HEADER.size)
@@ -145,7 +148,9 @@ def _read_fields(path) -> tuple[dict[str, Any], int]:
   return fields, num_weights
 
 
-def _layout(config) -> list[tuple[str, tuple[int, ...]]]:
+def _layout(
+  config: TransformerConfig,
+) -> list[tuple[str, tuple[int, ...]]]:
   """The parts of the file in their order, with their shapes."""
   depth, width, mlp_width = config.num_layers, config.width, config.mlp_width
   kv_width = config.num_kv_heads * config.head_dim
@@ -170,7 +175,10 @@ def _layout(config) -> list[tuple[str, tuple[int, ...]]]:
   return parts
 
 
-def _params(config, numbers: Float[np.ndarray, " _"]) -> Any:
+def _params(
+  config: TransformerConfig, numbers: Float[np.ndarray, " _"]
+) -> Params:
+  """The tree of weights, from the numbers in the order of the file."""
   parts, start = {}, 0
   for name, shape in _layout(config):
     size = math.prod(shape)
@@ -203,7 +211,7 @@ def _to_halves(
   return pairs.transpose(0, 1, 3, 2, 4).reshape(depth, outputs, width)
 
 
-def _read_pieces(path) -> list[tuple[str, float]]:
+def _read_pieces(path: pathlib.Path) -> list[tuple[str, float]]:
   """The tokens and their scores, in the spelling of sentencepiece."""
   contents = path.read_bytes()
   pieces, at = [], 4  # After the length of the longest token.
@@ -225,7 +233,7 @@ def _read_pieces(path) -> list[tuple[str, float]]:
   return specials + pieces[_NUM_SPECIAL:]
 
 
-def _merges(pieces) -> list[tuple[str, str]]:
+def _merges(pieces: Sequence[tuple[str, float]]) -> list[tuple[str, str]]:
   """All ways to merge two tokens into one, the best scored result first."""
   scores = dict(pieces[_NUM_SPECIAL + 256 :])
   merges = [

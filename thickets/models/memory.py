@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import os
 import pathlib
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from jax.typing import DTypeLike
 
 from thickets.errors import UserError
 from thickets.models import transformer
@@ -19,16 +20,28 @@ from thickets.models.config import TransformerConfig
 NUM_COPIES = 2
 
 
+@runtime_checkable
+class Device(Protocol):
+  """What is asked of a `jax.Device`, which is no type to a static checker."""
+
+  platform: str
+  device_kind: str
+
+  def memory_stats(self) -> dict[str, int] | None:
+    """Bytes by name, None where the device does not tell."""
+    ...
+
+
 def check_fits(
-  config: TransformerConfig, dtype: Any, mesh: Mesh | None = None
+  config: TransformerConfig, dtype: DTypeLike, mesh: Mesh | None = None
 ) -> None:
   """Refuses a model whose base and one member exceed the memory.
 
   Args:
-    config: of the model.
-    dtype: that its weights are held in.
-    mesh: with an axis `model`, over which weights are divided; None for the
-      default device.
+    config: the architecture of the model.
+    dtype: the dtype in which its weights are held.
+    mesh: the devices, with an axis `model`, over which weights are divided; None
+      for the default device.
 
   Raises:
     UserError: with the bytes that are needed and those that there are.
@@ -54,14 +67,14 @@ def check_fits(
 
 
 def bytes_per_device(
-  config: TransformerConfig, dtype: Any, mesh: Mesh | None = None
+  config: TransformerConfig, dtype: DTypeLike, mesh: Mesh | None = None
 ) -> int:
   """Bytes of one copy of the weights on each device."""
   return sum(leaf_bytes(config, dtype, mesh))
 
 
 def leaf_bytes(
-  config: TransformerConfig, dtype: Any, mesh: Mesh | None = None
+  config: TransformerConfig, dtype: DTypeLike, mesh: Mesh | None = None
 ) -> list[int]:
   """Bytes of each leaf of the weights on each device."""
   params = transformer.abstract_params(config, dtype)
@@ -75,22 +88,22 @@ def leaf_bytes(
   return [np.dtype(dtype).itemsize * math.prod(shape) for shape in shapes]
 
 
-def device_size_bytes(device: jax.Device) -> int | None:
-  """All memory of a device; None where it has none of its own."""
+def device_size_bytes(device: Device) -> int | None:
+  """Bytes of all memory of a device; None where it has none of its own."""
   stats = device.memory_stats() or {}
   return None if device.platform == "cpu" else stats.get("bytes_limit")
 
 
-def device_memory_bytes(device: jax.Device) -> int | None:
-  """Free memory of a device; None where it has none of its own."""
+def device_memory_bytes(device: Device) -> int | None:
+  """Bytes of free memory of a device; None where it has none of its own."""
   size = device_size_bytes(device)
   if size is None:
     return None
-  return size - device.memory_stats().get("bytes_in_use", 0)
+  return size - (device.memory_stats() or {}).get("bytes_in_use", 0)
 
 
 def host_memory_bytes() -> int | None:
-  """Memory of this machine, or of the control group that we run in."""
+  """Bytes of this machine's memory, or of the control group that we run in."""
   limits = []
   if {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= os.sysconf_names.keys():
     limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -107,8 +120,9 @@ def host_memory_bytes() -> int | None:
   return min(limits, default=None)
 
 
-def _default_device() -> jax.Device:
-  device = jax.config.jax_default_device
+def _default_device() -> Device:
+  # pyright does not know the names of options.
+  device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
   return device if isinstance(device, jax.Device) else jax.local_devices()[0]
 
 

@@ -52,9 +52,9 @@ def make_mlp(*, width: int, depth: int, init: str) -> MLP:
   """Makes an MLP of `depth` linear layers, the last of which has one output.
 
   Args:
-    width: of the hidden layers.
+    width: number of channels of each hidden layer.
     depth: number of linear layers, at least two.
-    init: a key of `INITIALISERS`.
+    init: how weights are initialised, a key of `INITIALISERS`.
 
   Raises:
     UserError: if `init` is unknown.

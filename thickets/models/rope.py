@@ -22,7 +22,7 @@ class Rope:
 
   Attributes:
     frequencies: [head_dim / 2] radians per position.
-    scale: of the sines and cosines; YaRN's attention factor.
+    scale: multiplies sines and cosines; YaRN's attention factor.
   """
 
   frequencies: tuple[float, ...]
@@ -37,8 +37,9 @@ class Rope:
     anew for each head of each layer (on CPU a fifth of a prefill's time).
 
     Args:
-      positions: negative ones, of padding, count as 0.
-      num_positions: static bound of the positions.
+      positions: [B, S] positions of tokens; negative ones, of padding, count as
+        0.
+      num_positions: a static bound above all positions.
     """
     # As the published code does: a float32 product, whose rounding at large
     # positions is part of what models were trained with.
@@ -47,8 +48,8 @@ class Rope:
     )
     scale = np.float32(self.scale)
     tables = jnp.asarray(np.stack([np.cos(angles), np.sin(angles)], 1) * scale)
-    found = tables[jnp.maximum(positions, 0)]
-    return found[:, :, 0], found[:, :, 1]
+    pairs = tables[jnp.maximum(positions, 0)]
+    return pairs[:, :, 0], pairs[:, :, 1]
 
 
 def rotate(
@@ -71,9 +72,10 @@ def parse_rope(
   """Reads the rotary embedding of one type of layer from a config.json.
 
   Args:
-    fields: with `rope_theta` and `rope_scaling`, as up to transformers 4, or
-      with `rope_parameters`, as from 5 on.
-    head_dim: width of a head.
+    fields: the contents of the config.json, with `rope_theta` and
+      `rope_scaling` as up to transformers 4, or with `rope_parameters` as from 5
+      on.
+    head_dim: number of channels of a head.
     layer_type: `full_attention` or `sliding_attention`. In OLMo-3 only full
       attention is stretched.
 

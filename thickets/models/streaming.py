@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.typing import DTypeLike
 
 from thickets import naming
 from thickets.models import checkpoint, transformer
@@ -21,16 +22,17 @@ from thickets.naming import Params
 def read_params(
   config: TransformerConfig,
   stored: checkpoint.Checkpoint,
-  dtype: Any,
+  dtype: DTypeLike,
   mesh: Mesh | None = None,
 ) -> tuple[Params, str]:
   """Reads weights into their stacks, and hashes them as stored.
 
   Args:
-    config: of the model.
-    stored: its weights.
-    dtype: that they are cast to.
-    mesh: with an axis `model`, over which they are divided.
+    config: the architecture of the model.
+    stored: its weights in files.
+    dtype: the dtype to which they are cast.
+    mesh: the devices, with an axis `model`, over which they are divided; None
+      for the default device.
 
   Returns:
     The weights, and their identity before the cast (`naming.identify`).
@@ -61,14 +63,20 @@ def read_params(
       tensor = stored.read(name)
       head = f"{name}|{tensor.dtype.name}|{tuple(tensor.shape)}|"
       identity.update(head.encode())
-      identity.update(tensor.reshape(-1).view(np.uint8))
+      identity.update(tensor.reshape(-1).view(np.uint8).data)
       i, at = slots[name]
       arrays[i] = _place(arrays[i], leaves[i], at, tensor, shardings[i])
       progress.update(tensor.nbytes)
   return jax.tree.unflatten(structure, arrays), identity.hexdigest()
 
 
-def _place(array, leaf, at, tensor, sharding):
+def _place(
+  array: jax.Array | None,
+  leaf: jax.ShapeDtypeStruct,
+  at: tuple[int, ...],
+  tensor: np.ndarray,
+  sharding: NamedSharding | None,
+) -> jax.Array:
   """Puts a tensor into its leaf, which is made when its first slice comes."""
   if not at:
     return _make_cast(leaf.dtype, sharding)(jax.device_put(tensor, sharding))
@@ -83,12 +91,16 @@ def _place(array, leaf, at, tensor, sharding):
 
 
 @functools.lru_cache(maxsize=64)
-def _make_cast(dtype, sharding):
+def _make_cast(
+  dtype: np.dtype, sharding: NamedSharding | None
+) -> Callable[[jax.Array], jax.Array]:
   return jax.jit(lambda tensor: tensor.astype(dtype), out_shardings=sharding)
 
 
 @functools.lru_cache(maxsize=64)
-def _make_update(sharding):
+def _make_update(
+  sharding: NamedSharding | None,
+) -> Callable[[jax.Array, jax.Array, np.int32], jax.Array]:
   def update(stack, tensor, index):
     return lax.dynamic_update_index_in_dim(
       stack, tensor.astype(stack.dtype), index, 0

@@ -1,16 +1,16 @@
 """The decoder-only transformer of the families that people load.
 
 Its weights are a nested dict; layers are stacked along the first axis of every
-leaf below `layers`. `apply` is for whole texts; `generation` continues texts with
+leaf below `layers`. `apply` reads whole texts; `generation` continues texts with
 the parts (`make_contexts`, `embed`, `run_layers`, `unembed`) and a KV cache.
 """
 
+import dataclasses
 import functools
 import math
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import flax.linen as nn
-import flax.struct
 import jax
 import jax.numpy as jnp
 from absl import logging
@@ -26,6 +26,8 @@ from thickets.models.config import LayerKind, TransformerConfig
 from thickets.models.layers import Attend, Ends, Layer
 from thickets.naming import Names, Params
 
+Cache = TypeVar("Cache", bound=KVCache | None)
+
 # How logical axes lie on the mesh; what is not named is whole on every device.
 MESH_AXES = {
   "vocab": "model",
@@ -35,7 +37,8 @@ MESH_AXES = {
 }
 
 
-@flax.struct.dataclass
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
 class Context:
   """What the layers of one kind share at one call.
 
@@ -89,8 +92,8 @@ def run_layers(
   x: Float[Array, "B S D"],
   contexts: tuple[Context, ...],
   attend: Attend,
-  cache: KVCache | None,
-) -> tuple[Float[Array, "B S D"], KVCache | None]:
+  cache: Cache,
+) -> tuple[Float[Array, "B S D"], Cache]:
   """Runs all layers, handing the KV cache from one to the next.
 
   Args:
@@ -109,9 +112,10 @@ def run_layers(
   module = Layer(config)
 
   def run(layer, params, context, x, cache):
-    return module.apply(
+    y, cache = module.apply(
       {"params": params}, x, context, functools.partial(attend, cache, layer)
     )
+    return cast(Array, y), cast(Cache, cache)
 
   if isinstance(layers, tuple):
     for layer, params in enumerate(layers):
@@ -134,16 +138,25 @@ def run_layers(
   return x, cache
 
 
-def embed(config, params, tokens, positions):
-  """Embeds tokens [B, S] at positions [B, S] (not below zero)."""
-  return Ends(config).apply(
+def embed(
+  config: TransformerConfig,
+  params: Params,
+  tokens: Int[Array, "B S"],
+  positions: Int[Array, "B S"],
+) -> Float[Array, "B S D"]:
+  """Embeds tokens at their positions, which are not below zero."""
+  x = Ends(config).apply(
     {"params": _ends(params)}, tokens, positions, method="embed"
   )
+  return cast(Array, x)
 
 
-def unembed(config, params, x) -> Float[Array, "... V"]:
-  """Logits in float32 of vectors [..., D]."""
-  return Ends(config).apply({"params": _ends(params)}, x, method="unembed")
+def unembed(
+  config: TransformerConfig, params: Params, x: Float[Array, "... D"]
+) -> Float[Array, "... V"]:
+  """The logits of vectors, in float32."""
+  logits = Ends(config).apply({"params": _ends(params)}, x, method="unembed")
+  return cast(Array, logits)
 
 
 def apply(
@@ -152,9 +165,9 @@ def apply(
   """Logits in float32 after every token, each row a text from its beginning.
 
   Args:
-    config: of the model.
-    params: as from `init`.
-    tokens: at most `config.context` in a row.
+    config: the architecture.
+    params: the weights, layers stacked, as from `init`.
+    tokens: [B, S] token ids, S at most `config.context`.
   """
   rows, steps = tokens.shape
   if steps > config.context:
@@ -261,19 +274,21 @@ def _init_boxed(config: TransformerConfig, key: PRNGKeyArray) -> Params:
   return {**ends, "layers": jax.vmap(init_layer)(layer_keys)}
 
 
-def _ends(params):
+def _ends(params: Params) -> Params:
   return {name: leaf for name, leaf in params.items() if name != "layers"}
 
 
-def _heads_first(x):
+def _heads_first(x: Array) -> Array:
   return x.transpose(0, 2, 1, 3)
 
 
-def _echo(context, query, key, value):
+def _echo(
+  context: Any, query: Array, key: Array, value: Array
+) -> tuple[Array, None]:
   """Stands for attention where only shapes matter."""
   del context, key, value
   return query, None
 
 
-def _is_box(leaf):
+def _is_box(leaf: Any) -> bool:
   return isinstance(leaf, nn.meta.Partitioned)

@@ -1,0 +1,27 @@
+"""Compiles the programs of these tests without optimising them.
+
+They run for milliseconds and compile for seconds, and half of that is optimisation.
+Optimised programs are tested in `tests/end_to_end`, by the shipped model, and
+where bits are the point (`RebuilderTest`).
+"""
+
+import functools
+from unittest import mock
+
+import pytest
+
+from thickets.search.compiled import Programs
+
+_FAST = {"xla_backend_optimization_level": 0}
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _compile_without_optimising():
+  get = Programs.get
+
+  @functools.wraps(get)  # `Programs.get.__wrapped__` is the original.
+  def get_fast(*arguments, **options):
+    return get(*arguments, compiler_options=_FAST, **options)
+
+  with mock.patch.object(Programs, "get", get_fast):
+    yield

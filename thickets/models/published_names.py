@@ -1,0 +1,72 @@
+"""Where our logical tensors lie in published weights.
+
+Our logical names are close to those of Hugging Face; GPT-2 needs a table, since
+its matrices are [inputs, outputs] and queries, keys and values lie in one.
+"""
+
+import dataclasses
+
+import numpy as np
+
+_GPT2_ENDS = {
+  "embed_tokens": "transformer.wte.weight",
+  "embed_positions": "transformer.wpe.weight",
+  "lm_head": "lm_head.weight",
+  "norm": "transformer.ln_f.weight",
+  "norm_bias": "transformer.ln_f.bias",
+}
+_GPT2_NORMS = {"input_layernorm": "ln_1", "post_attention_layernorm": "ln_2"}
+_GPT2_MATRICES = {  # Name, which part of how many.
+  "self_attn.q_proj": ("attn.c_attn", 0, 3),
+  "self_attn.k_proj": ("attn.c_attn", 1, 3),
+  "self_attn.v_proj": ("attn.c_attn", 2, 3),
+  "self_attn.o_proj": ("attn.c_proj", 0, 1),
+  "mlp.up_proj": ("mlp.c_fc", 0, 1),
+  "mlp.down_proj": ("mlp.c_proj", 0, 1),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+  """Where a logical tensor lies in published weights.
+
+  Attributes:
+    key: the name of the published tensor, with its prefix.
+    part: which of the tensors that are fused there along the outputs it is.
+    num_parts: how many tensors are fused there.
+    is_transposed: whether the matrix is published as [inputs, outputs].
+  """
+
+  key: str
+  part: int = 0
+  num_parts: int = 1
+  is_transposed: bool = False
+
+  def published_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The published shape of a logical tensor of this shape."""
+    whole = (shape[0] * self.num_parts, *shape[1:])
+    return whole[::-1] if self.is_transposed else whole
+
+  def take(self, published: np.ndarray) -> np.ndarray:
+    """The logical tensor, contiguous."""
+    whole = published.T if self.is_transposed else published
+    rows = whole.shape[0] // self.num_parts
+    return np.ascontiguousarray(whole[self.part * rows :][:rows])
+
+
+def find_place(family: str, name: str) -> Place:
+  """Where the logical tensor `name` lies in the weights of a family."""
+  stem, is_bias = name.removesuffix("_bias"), name.endswith("_bias")
+  suffix = "bias" if is_bias else "weight"
+  if family != "gpt2":
+    prefix = "" if name == "lm_head" else "model."
+    return Place(f"{prefix}{stem}.{suffix}")
+  if name in _GPT2_ENDS:
+    return Place(_GPT2_ENDS[name])
+  _, layer, stem = stem.split(".", 2)
+  if stem in _GPT2_NORMS:
+    return Place(f"transformer.h.{layer}.{_GPT2_NORMS[stem]}.{suffix}")
+  stem, part, num_parts = _GPT2_MATRICES[stem]
+  return Place(
+    f"transformer.h.{layer}.{stem}.{suffix}", part, num_parts, not is_bias
+  )
