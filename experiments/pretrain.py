@@ -25,7 +25,9 @@ def main(_: list[str]) -> None:
   workdir = FLAGS.workdir
   spec = pretraining.make_spec(FLAGS.config)
   launch.start_devices(FLAGS)
-  results = pretraining.run_pretraining(spec, launch.to_json(FLAGS.config), workdir)
+  results = pretraining.run_pretraining(
+    spec, launch.to_json(FLAGS.config), workdir
+  )
   for family, measured in results["dev"].items():
     low, high = measured["interval"]
     print(

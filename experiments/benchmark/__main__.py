@@ -16,28 +16,36 @@ from thickets.runs import directory, environment, json_files
 _SUBJECTS = {"language": language, "signals": signals}
 
 
-def main(_) -> None:
+FLAGS = launch.BinaryFlags(
+  __doc__,
+  "python -m experiments.benchmark --config=configs/benchmark_signals.py:smoke --workdir=runs/speed",
+)
+FLAGS.define_config()
+FLAGS.define_workdir()
+
+
+def main(_: list[str]) -> None:
   """Reads the flags, measures, prints."""
-  with launch.ending_well():
-    config = launch.read_config()
-    if "subject" not in config:
-      launch.refuse(["subject is missing from the config."])
-    launch.refuse(launch.check_choices(config, {"subject": _SUBJECTS}))
-    subject = _SUBJECTS[config.subject]
-    subject.validate(config)
-    workdir = directory.make_workdir(launch.WORKDIR.value)
-    launch.start_devices()
-    figures = subject.measure(config)
-    figures["config"] = launch.to_json(config)
-    figures["environment"] = environment.describe()
-    json_files.write_json(workdir / "benchmark.json", figures)
-    for name, value in figures.items():
-      if not isinstance(value, dict):
-        print(f"{name:24} {value:.4g}")
-    for size, peak in figures["peak_memory_bytes"].items():
-      sizes = ", ".join(f"{n} {b / 2**20:.0f} MiB" for n, b in peak.items())
-      print(f"{'peak_memory':24} {size}: {sizes}")
+  workdir_name = FLAGS.workdir
+  config = FLAGS.config
+  if "subject" not in config:
+    launch.refuse(["subject is missing from the config."])
+  launch.refuse(launch.check_choices(config, {"subject": _SUBJECTS}))
+  subject = _SUBJECTS[config.subject]
+  subject.validate(config)
+  workdir = directory.make_workdir(workdir_name)
+  launch.start_devices(FLAGS)
+  figures = subject.measure(config)
+  figures["config"] = launch.to_json(config)
+  figures["environment"] = environment.describe()
+  json_files.write_json(workdir / "benchmark.json", figures)
+  for name, value in figures.items():
+    if not isinstance(value, dict):
+      print(f"{name:24} {value:.4g}")
+  for size, peak in figures["peak_memory_bytes"].items():
+    sizes = ", ".join(f"{n} {b / 2**20:.0f} MiB" for n, b in peak.items())
+    print(f"{'peak_memory':24} {size}: {sizes}")
 
 
 if __name__ == "__main__":
-  launch.run(main)
+  launch.run(main, FLAGS)

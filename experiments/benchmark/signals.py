@@ -23,6 +23,7 @@ from thickets.models import mlp
 from thickets.naming import Params
 from thickets.perturbation import Gaussian
 from thickets.runs import directory
+from thickets.runs.run_config import RunConfig
 from thickets.search import engine, population, traced
 from thickets.search.evaluator import Batch
 from thickets.tasks import signals
@@ -36,16 +37,16 @@ def validate(config: ml_collections.ConfigDict) -> None:
       *launch.check_ranges(
         config,
         {
-          "seed": (0, 2**32 - 1),
-          "model.width": (1, None),
-          "model.depth": (2, None),
-          "task.context": (1, None),
-          "task.horizon": (1, None),
-          "task.num_select": (1, None),
-          "population.size": (1, 2**32),
-          "population.sigma": (0, None),
-          "population.chunk": (0, None),
-          "population.memory_sizes": (1, 2**32),
+          "seed": launch.Range(0, 2**32 - 1),
+          "model.width": launch.Range(1),
+          "model.depth": launch.Range(2),
+          "task.context": launch.Range(1),
+          "task.horizon": launch.Range(1),
+          "task.num_select": launch.Range(1),
+          "population.size": launch.Range(1, 2**32),
+          "population.sigma": launch.Range(0),
+          "population.chunk": launch.Range(0),
+          "population.memory_sizes": launch.Range(1, 2**32),
         },
       ),
       *launch.check_choices(
@@ -150,11 +151,11 @@ def _score(search: _Search, members: Sequence[Member]) -> None:
   """Scores members into the record log of a throw-away run."""
   with (
     tempfile.TemporaryDirectory() as workdir,
-    directory.Run(workdir, {}) as folder,
+    directory.open_run(workdir, RunConfig({})) as run,
   ):
-    folder.write_header({"purpose": "benchmark"})
+    run.write_header({"purpose": "benchmark"})
     engine.evaluate_members(
-      folder,
+      run,
       search.evaluator,
       search.base,
       members,

@@ -191,7 +191,7 @@ class ClusterTest(parameterized.TestCase):
     found = 0
     for seed in range(4):
       rng = np.random.default_rng(seed)
-      scores = rng.normal(size=(150, 3)) + shared * rng.normal(size=(150, 1))
+      scores = rng.normal(size=(100, 3)) + shared * rng.normal(size=(100, 1))
       got = self.embed(scores, most_clusters=3)
       found += got.has_clusters
       if shared:  # The permuted tables alone would have been fooled.

@@ -77,8 +77,9 @@ class Density:
     shared_sd: [S] standard deviation of the shift that all members share, in
       score.
     gain_sd: [S] estimated standard deviation of the true gains of the members
-      that are not copies of the base, in score. Where it is below `shared_sd`, the prompts are too few
-      for a density on new prompts, and the interval of `corrected` says so.
+      that are not copies of the base, in score. Where it is below `shared_sd`, the
+      prompts are too few for a density on new prompts, and the interval of
+      `corrected` says so.
   """
 
   sigmas: Float[np.ndarray, " S"]

@@ -10,9 +10,7 @@ from jax.sharding import AxisType, Mesh
 from thickets.errors import UserError
 
 
-def make_mesh(
-  devices: Sequence[Any] | None = None, *, model: int = 1
-) -> Mesh:
+def make_mesh(devices: Sequence[Any] | None = None, *, model: int = 1) -> Mesh:
   """Makes a mesh with axes `population` and `model` over this host's devices.
 
   Args:

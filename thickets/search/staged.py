@@ -23,6 +23,7 @@ def staged(
   host_fn: HostFn,
   *,
   executor: concurrent.futures.Executor | None = None,
+  width: int = 16,
 ) -> Staged:
   """Makes an evaluator with a device half and a host half, overlapped.
 
@@ -37,8 +38,9 @@ def staged(
       `executor` has processes.
     executor: where host halves run; by default in one thread of this process.
       The caller shuts it down.
+    width: members to a chunk, where the population does not say it; at least 1.
   """
-  return Staged(device_fn, GradingQueue(host_fn, executor))
+  return Staged(device_fn, GradingQueue(host_fn, executor), width)
 
 
 class GradingQueue:
@@ -92,8 +94,19 @@ class Staged:
     self,
     device_fn: Callable[[Params, MemberArrays, Batch], Any],
     queue: GradingQueue,
+    width: int,
   ):
-    self._device_fn, self._queue = device_fn, queue
+    self._device_fn, self._queue, self._width = device_fn, queue, width
+
+  @property
+  def compile_s(self) -> float:
+    """Zero: what the device half compiles is not known here."""
+    return 0.0
+
+  def find_width(self, base: Params, batch: Batch, num_members: int) -> int:
+    """Members to a chunk, no more than there are."""
+    del base, batch
+    return min(self._width, num_members)
 
   def place(
     self, base: Params, batch: Batch, num_members: int
