@@ -1,7 +1,7 @@
 """Neural thickets: task experts around pretrained weights, in JAX."""
 
-from typing import Any
-
+from thickets.analysis.density import solution_density
+from thickets.analysis.diversity import spectral_discordance
 from thickets.members import BASE, Member
 from thickets.perturbation import Gaussian, perturb
 from thickets.search.engine import score_population
@@ -23,16 +23,3 @@ __all__ = [
   "spectral_discordance",
 ]
 __version__ = "0.1.0"
-
-
-def __getattr__(name: str) -> Any:
-  # Accelerator machines may lack SciPy, which these two load.
-  if name == "solution_density":
-    from thickets.analysis.density import solution_density
-
-    return solution_density
-  if name == "spectral_discordance":
-    from thickets.analysis.diversity import spectral_discordance
-
-    return spectral_discordance
-  raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,7 @@ from absl.testing import parameterized
 
 from configs import signals_approximation, signals_generalization, sweeps
 from experiments import launch, sweep
-from experiments.launch import signals_specs
+from experiments.launch import signals_specs, sweep_summary
 from thickets.runs import json_files
 
 A = sweeps.axis("a", (1, 2))
@@ -150,17 +150,19 @@ class SummaryTest(parameterized.TestCase):
   def test_a_point_is_done_only_with_the_same_config(self):
     config = signals_approximation.get_config("smoke")
     folder = self.write(0, config, 0.4)
-    self.assertTrue(sweep._is_done(folder, config))
+    asked = signals_specs.read_signals(config).config
+    self.assertTrue(sweep._is_done(folder, asked))
     for key, value in (("population.size", 128), ("task.family", "line")):
       other = sweep._override(config, sweeps.SweepPoint("g", {key: value}))
-      self.assertFalse(sweep._is_done(folder, other))
+      asked = signals_specs.read_signals(other).config
+      self.assertFalse(sweep._is_done(folder, asked))
 
   def test_a_failed_median_is_infinite_in_the_table_and_null_in_the_file(self):
     config = signals_approximation.get_config("smoke")
     points = [sweeps.SweepPoint("g", {})] * 3
     medians = (0.4, None, 0.6)
     done = {i: self.write(i, config, m) for i, m in enumerate(medians)}
-    table = sweep._summarise(points, done, self.workdir)
+    table = sweep_summary.summarise_sweep(points, done, self.workdir)
     self.assertIn("| g | 3 | 0.5 [0.5, 0.5] | 0.6 [0.4, inf] | 0.2", table)
     saved = json.loads((self.workdir / "summary.json").read_text())
     self.assertEqual(

@@ -320,7 +320,9 @@ class RunTest(_EndToEndTestCase):
   def test_what_is_printed_is_what_is_saved(self):
     printed = (_unbroken_run() / "printed").read_text()
     results = _results(_unbroken_run())
-    self.assertStartsWith(printed, randopt_table.format_randopt_results(results))
+    self.assertStartsWith(
+      printed, randopt_table.format_randopt_results(results)
+    )
     self.assertLen(results["dev"], 2)
     self.assertEqual(
       _counts(_unbroken_run()),
@@ -454,7 +456,9 @@ class RegradeTest(_EndToEndTestCase):
     self.assertRegex(again["note"], "^Graded anew")
     again["note"] = ""
     self.assertEqual(again, _results(self.workdir))
-    self.assertStartsWith(done.stdout, randopt_table.format_randopt_results(again))
+    self.assertStartsWith(
+      done.stdout, randopt_table.format_randopt_results(again)
+    )
 
   def test_other_rules_judge_the_same_members_otherwise(self):
     files = {"experts.json", "results.json", "config.json"}

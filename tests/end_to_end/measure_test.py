@@ -244,5 +244,6 @@ class ValidateTest(parameterized.TestCase):
   def test_a_plane_can_be_added_to_a_run_that_has_none(self):
     """As `experiments.landscape` advises."""
     self.assertContainsSubset(
-      {"project", "slice.resolution", "slice.extent"}, set(specs.read_measure(settings.get_config()).config.extendable)
+      {"project", "slice.resolution", "slice.extent"},
+      set(specs.read_measure(settings.get_config()).config.extendable),
     )

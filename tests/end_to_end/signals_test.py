@@ -211,7 +211,9 @@ class MisuseTest(_EndToEndTestCase):
   @pytest.mark.slow
   def test_an_unknown_key_names_the_nearest(self):
     done = _run(self.workdir, "population.sise=3")
-    self.assert_refused(done, r"no key 'population\.sise'\. Nearest: --config\.population\.size\.")
+    self.assert_refused(
+      done, r"no key 'population\.sise'\. Nearest: --config\.population\.size\."
+    )
     self.assertFalse(self.workdir.exists())
 
   def test_a_value_out_of_range_leaves_nothing_behind(self):

@@ -368,12 +368,19 @@ class ImportTest(parameterized.TestCase):
       "tqdm",
       "transformers",
     )
-    code = (
-      f"import sys; sys.modules.update(dict.fromkeys({absent!r}))\n"
-      "import thickets.generation.generator, thickets.search.engine\n"
-      "import thickets.generation.language_evaluator\n"
-      "import experiments.benchmark, configs.benchmark_language\n"
-    )
+    code = f"""
+import importlib.abc, sys
+
+class Absent(importlib.abc.MetaPathFinder):
+  def find_spec(self, name, path, target=None):
+    if name.split(".")[0] in {absent!r}:
+      raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+import thickets.generation.generator, thickets.search.engine
+import thickets.generation.language_evaluator
+import experiments.benchmark.__main__, configs.benchmark_language
+"""
     subprocess.run([sys.executable, "-c", code], check=True, cwd=_ROOT)
 
   @parameterized.parameters(

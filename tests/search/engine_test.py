@@ -249,33 +249,6 @@ class TracedTest(parameterized.TestCase):
       _evaluate(traced.traced(_score), members, width=width)
 
 
-class FindWidthTest(parameterized.TestCase):
-  @parameterized.parameters(1, 7, 64, 100, 1000, 5000)
-  def test_chunks_fit_the_population(self, num_members):
-    evaluator = traced.traced(_score)
-    width = evaluator.find_width(PARAMS, BATCH, num_members)
-    self.assertBetween(width, 1, num_members)
-    num_chunks = -(-num_members // width)
-    # Little of the work is padding, and no chunk is a large part of a run.
-    self.assertLessEqual(num_chunks * width, 1.1 * num_members)
-    self.assertLessEqual(width, 1024)
-
-  @parameterized.parameters((8, 8), (60, 8), (100, 16), (500, 56), (1000, 40))
-  def test_the_last_chunk_is_the_fullest_that_there_is(
-    self, num_members, width
-  ):
-    # One lane on each of 8 devices, so multiples of 8: at least eight chunks,
-    # and of those widths the one with the fullest last chunk.
-    evaluator = traced.traced(_score, lanes=1)
-    self.assertEqual(evaluator.find_width(PARAMS, BATCH, num_members), width)
-
-  @parameterized.parameters((200, 64, 96, 96), (5000, 64, 2000, 2000))
-  def test_more_devices_than_a_chunk_has_members(
-    self, size, most, slots, width
-  ):
-    self.assertEqual(traced._fit_width(size, most, slots), width)
-
-
 class _Started:
   """Counts what an evaluator has under way: a double without a device."""
 

@@ -127,7 +127,7 @@ class ExampleTest(parameterized.TestCase):
       example = mbpp.TASK.make_example(row, number)
       for check in mbpp._parse(example):
         num_tests += 1
-        self.assertEqual(check.judge, "==")
+        self.assertEqual(check.comparison, "==")
         if not check.is_literal:
           others.add(example.id)
     self.assertEqual((len(rows), num_tests, others), (974, 2922, {"596"}))

@@ -20,7 +20,7 @@ from jaxtyping import Float
 
 from thickets.errors import UserError
 from thickets.members import Member
-from thickets.runs import directory, record_log
+from thickets.runs import directory, json_files, record_log
 from thickets.runs.split_labels import SLICE, Split
 from thickets.search.answers import Answers
 
@@ -216,14 +216,14 @@ def check_same_base(first: Measurement, other: Measurement) -> None:
   different = [
     difference
     for key in ("base", "kind", "noise", "precision")
-    for difference in record_log.differences(
+    for difference in json_files.find_differences(
       first.header[key], other.header[key], key
     )
   ]
   if different:
     raise UserError(
       f"{first.name} and {other.name} must be around the same base, got"
-      f" {'; '.join(different)}. Analyse them apart."
+      f" {'; '.join(map(str, different))}. Analyse them apart."
     )
 
 

@@ -172,15 +172,13 @@ def step(
     num_positions=offset + slots,
   )
 
-  def attend(cache, layer, context, query, key, value):
-    cache = attention.write(cache, layer, key, value, row=0, slot=slot)
-    pieces = [(*attention.read(cache, layer), context.visible[-1])]
-    if prefix is not None:
-      pieces.insert(0, (*attention.read(prefix, layer), context.visible[0]))
-    return attention.attend(query, pieces), cache
-
   x, cache = transformer.run_layers(
-    spec.config, params["layers"], x, contexts, attend, rows.kv_cache
+    spec.config,
+    params["layers"],
+    x,
+    contexts,
+    attention.attend_to_cache(prefix, slot),
+    rows.kv_cache,
   )
   tokens, log_probs = _choose_tokens(
     spec, params, x[:, 0], rows.sampling, index
@@ -277,16 +275,13 @@ def _read(
     num_positions=offset + num_slots,
   )
 
-  def attend(cache, layer, context, query, key, value):
-    cache = attention.write(cache, layer, key, value, row=row, slot=0)
-    own = (key.transpose(0, 2, 1, 3), value.transpose(0, 2, 1, 3))
-    pieces = [(*own, context.visible[-1])]
-    if prefix is not None:
-      pieces.insert(0, (*attention.read(prefix, layer), context.visible[0]))
-    return attention.attend(query, pieces), cache
-
   return transformer.run_layers(
-    spec.config, params["layers"], x, contexts, attend, cache
+    spec.config,
+    params["layers"],
+    x,
+    contexts,
+    attention.attend_while_reading(prefix, row),
+    cache,
   )
 
 

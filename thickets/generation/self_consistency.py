@@ -93,7 +93,6 @@ class SelfConsistency:
       )
     return rows
 
-
   def choose_temperature(
     self, temperatures: Sequence[float], count: int
   ) -> tuple[float | None, list[JsonObject]]:

@@ -4,6 +4,7 @@ A *KV cache* holds the keys and values of the tokens that were read. Heads stand
 before tokens in it, so that the keys of one head are one matrix.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -176,3 +177,50 @@ def read(
     return lax.dynamic_index_in_dim(whole, layer, 0, keepdims=False)
 
   return take(cache.keys), take(cache.values)
+
+
+def attend_while_reading(
+  prefix: KVCache | None, row: int | Int[Array, ""]
+) -> Callable[..., tuple[Array, KVCache]]:
+  """Makes what layers attend with while prompts are read; see `layers.Attend`.
+
+  The tokens attend to each other and to the prefix, and are written to the first
+  slots of the cache.
+
+  Args:
+    prefix: the KV cache of the tokens that all prompts begin with, or None.
+    row: the first of the rows of the cache that are read.
+  """
+
+  def attend_to_prompt(cache, layer, context, query, key, value):
+    cache = write(cache, layer, key, value, row=row, slot=0)
+    own = (key.transpose(0, 2, 1, 3), value.transpose(0, 2, 1, 3))
+    pieces = [(*own, context.visible[-1])]
+    if prefix is not None:
+      pieces.insert(0, (*read(prefix, layer), context.visible[0]))
+    return attend(query, pieces), cache
+
+  return attend_to_prompt
+
+
+def attend_to_cache(
+  prefix: KVCache | None, slot: Int[Array, ""]
+) -> Callable[..., tuple[Array, KVCache]]:
+  """Makes what layers attend with at one step; see `layers.Attend`.
+
+  The token of each row is written to a slot of the cache, and attends to all of
+  the cache and to the prefix.
+
+  Args:
+    prefix: the KV cache of the tokens that all prompts begin with, or None.
+    slot: the slot of the cache that the tokens are written to.
+  """
+
+  def attend_to_row(cache, layer, context, query, key, value):
+    cache = write(cache, layer, key, value, row=0, slot=slot)
+    pieces = [(*read(cache, layer), context.visible[-1])]
+    if prefix is not None:
+      pieces.insert(0, (*read(prefix, layer), context.visible[0]))
+    return attend(query, pieces), cache
+
+  return attend_to_row

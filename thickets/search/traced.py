@@ -15,18 +15,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from thickets.members import MemberArrays, stack_members
 from thickets.naming import Names, Params
 from thickets.perturbation import Gaussian, Kind, perturb
-from thickets.search import meshes
+from thickets.search import chunk_width, meshes
 from thickets.search.compiled import Programs, shapes
 from thickets.search.evaluator import Batch
-
-# What fits beside the matmul tiles in the cache of one core.
-_CPU_BUDGET_BYTES = 2 * 2**20
-# Of an accelerator's memory; the rest is for the base, the prompts and results.
-_ACCELERATOR_BUDGET_FRAC = 0.6
-_UNKNOWN_DEVICE_BYTES = 2**30  # Of a device that does not tell its size.
-_MIN_CHUNKS = 8
-_CPU_WIDTH = 64
-_MAX_WIDTH = 1024
 
 
 def traced(
@@ -122,13 +113,13 @@ class Traced:
     Returns:
       A width of at most `num_members`.
     """
-    width = _fit_width(num_members, _CPU_WIDTH, self._slots)
+    width = chunk_width.fit_width(num_members, chunk_width.LEAST, self._slots)
     placed = self.place(base, batch, width)
     lanes = self._find_lanes(
-      *placed, width, 1, most=max(1, _MAX_WIDTH // self._slots)
+      *placed, width, 1, most=max(1, chunk_width.MOST // self._slots)
     )
-    most = max(min(lanes * self._slots, _MAX_WIDTH), _CPU_WIDTH)
-    return _fit_width(num_members, most, lanes * self._slots)
+    most = max(min(lanes * self._slots, chunk_width.MOST), chunk_width.LEAST)
+    return chunk_width.fit_width(num_members, most, lanes * self._slots)
 
   def _find_lanes(self, base, batch, num_members, num_terms, most=None):
     """How many members one device evaluates at once, by its memory."""
@@ -143,7 +134,7 @@ class Traced:
       memory = program.memory_analysis()
       needed = max(1, memory.temp_size_in_bytes)
       device = self._mesh.devices.flat[0]
-      fitting = max(1, int(_memory_budget_bytes(device) // needed))
+      fitting = max(1, int(chunk_width.memory_budget_bytes(device) // needed))
       self._lanes[key] = 2 ** (fitting.bit_length() - 1)
     return min(self._lanes[key], most)
 
@@ -238,36 +229,3 @@ def _check_channels(channels: dict[str, Any], num_prompts: int) -> None:
         f"Channel {name!r} must have the prompts as its first axis,"
         f" ({num_prompts}, ...), got {shape}."
       )
-
-
-def _memory_budget_bytes(device: Any) -> float:
-  """Bytes that the members evaluated at once on one device may take.
-
-  On CPU more lanes do not add parallelism, they only push each other out of the
-  cache (docs/benchmarks.md), so the budget is a core's cache and not its memory.
-  """
-  if device.platform == "cpu":
-    return _CPU_BUDGET_BYTES
-  stats = device.memory_stats() or {}
-  # The device's size, not what is free now: a resumed run must find the same.
-  limit = stats.get("bytes_limit", _UNKNOWN_DEVICE_BYTES)
-  return _ACCELERATOR_BUDGET_FRAC * limit
-
-
-def _fit_width(num_members: int, most: int, multiple: int) -> int:
-  """The width of at most `most` that leaves the last chunk fullest.
-
-  A multiple of `multiple` within [most / 2, most], or all of a population that
-  one step can hold. At least eight chunks to a process, where there are members
-  enough: what is under way is lost in a crash, and a process without a chunk
-  idles.
-  """
-  if num_members <= multiple:
-    return num_members
-  share = math.ceil(num_members / (_MIN_CHUNKS * jax.process_count()))
-  most = min(most, math.ceil(share / multiple) * multiple)
-  most = max(most, multiple)
-  candidates = [
-    width for width in range(most, most // 2, -1) if width % multiple == 0
-  ]
-  return min(candidates, key=lambda width: -num_members % width)

@@ -143,4 +143,6 @@ def pretrain(
 
 
 def _apply(model: MLP, params: Params, windows: jax.Array) -> jax.Array:
-  return model.apply({"params": params}, windows)
+  predicted = model.apply({"params": params}, windows)
+  assert isinstance(predicted, jax.Array)  # Nothing but "params" is mutable.
+  return predicted
