@@ -130,7 +130,7 @@ def measure_noise_speedup(*, size: int = 2048, repeats: int = 10) -> float:
 
 
 def peak_memory_bytes() -> dict[str, int]:
-  """Peak memory of this process so far: of the host, and of the first device.
+  """The peak memory of this process so far, on the host and the first device.
 
   Devices that do not tell (the CPU's share the host's) are left out.
   """

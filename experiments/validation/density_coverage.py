@@ -253,7 +253,7 @@ def simulate_all(
     simulate: `simulate_corrected` or `simulate_exact`.
     name: name of the scenario.
     num_runs: R, number of runs.
-    seed: for all that is drawn.
+    seed: the seed of everything that is drawn.
     resamples: number of draws of each bootstrap.
   """
   blocks = [

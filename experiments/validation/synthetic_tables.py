@@ -21,7 +21,7 @@ def sample_tables(
   """Draws members whose true gains differ, on tasks of unlike bases.
 
   Args:
-    seed: for the members' gains and answers.
+    seed: the seed of the members' gains and answers.
     num_members: N, over all sigmas.
     num_prompts: prompts of each task; the first half of them choose members.
     num_tasks: number of tasks; the base's accuracy rises from 20 % to 80 %.

@@ -7,18 +7,13 @@ from unittest import mock
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
-import pytest
 import scipy.stats
 from absl import logging
 from absl.testing import parameterized
 
-from experiments.validation import discordance_coverage
-from experiments.validation.discordance_coverage import Effort
 from thickets.analysis import (
-  discordance_intervals,
   diversity,
   rank_correlation,
-  reliability,
 )
 from thickets.analysis.rank_correlation import Column
 from thickets.errors import UserError
@@ -138,52 +133,6 @@ class SpectralDiscordanceTest(parameterized.TestCase):
       diversity.spectral_discordance(scores)
 
 
-class RankTest(parameterized.TestCase):
-  def test_percentiles_share_ties(self):
-    scores = np.array([[3.0], [1.0], [3.0], [0.0]])
-    got = rank_correlation.percentile_ranks(scores)
-    ranks = np.array([3.5, 2, 3.5, 1])
-    np.testing.assert_allclose(got[:, 0], (ranks - 0.5) / 4)
-
-  @parameterized.product(coarse=(False, True), drawn=(12, 7))
-  def test_resamples_are_tables_of_the_members_drawn(self, coarse, drawn):
-    scores = _table(1, 12, 3, coarse=coarse)
-    rng = np.random.default_rng(0)
-    picks = rng.integers(12, size=(40, drawn))
-    weights = np.stack(
-      [np.bincount(pick, minlength=12) for pick in picks], axis=1
-    ).astype(float)
-    got = rank_correlation.resample_discordance(
-      [Column.sort(column) for column in scores.T], weights
-    )
-    expected = [diversity.spectral_discordance(scores[pick]) for pick in picks]
-    np.testing.assert_allclose(got, expected, atol=1e-12)
-
-  def test_a_constant_resample_is_undefined(self):
-    scores = np.array([[0.0, 1.0], [0.0, 2.0], [1.0, 3.0]])
-    columns = [Column.sort(column) for column in scores.T]
-    weights = np.array([[2.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 1.0, 3.0]])
-    got = rank_correlation.resample_discordance(columns, weights)
-    self.assertEqual(np.isnan(got).tolist(), [True, False, True])
-
-  @parameterized.parameters(False, True)
-  def test_influence_is_the_derivative_by_a_members_weight(self, coarse):
-    scores = _table(2, 25, 3, coarse=coarse)
-    columns = [Column.sort(column) for column in scores.T]
-    _, influence = rank_correlation.correlation_influence(columns)
-    step = 1e-5
-    # A member's weight up by `step`, one column per member; then the total is
-    # 25 + step, and influence is by share.
-    weights = np.ones((25, 25)) + step * np.eye(25)
-    moved = rank_correlation.resample_discordance(columns, weights)
-    rest = rank_correlation.resample_discordance(columns, np.ones((25, 1)))
-    np.testing.assert_allclose(
-      (moved - rest) * 25 / step,
-      -rank_correlation.mean_pairs(influence),
-      atol=1e-3,
-    )
-
-
 class MeasureTest(parameterized.TestCase):
   def measure(self, tables, **options):
     options = {"num_resamples": 200, "num_splits": 10, **options}
@@ -291,62 +240,6 @@ class MeasureTest(parameterized.TestCase):
         self.measure(tables, **options)
 
 
-class ReliabilityTest(parameterized.TestCase):
-  @parameterized.parameters(0.2, 0.5, 0.9)
-  def test_is_that_of_a_known_population(self, share):
-    # Scores are skill plus noise: `share` of a mean's variance is skill.
-    rng = np.random.default_rng(0)
-    size, count = 4000, 40
-    noise = math.sqrt((1 - share) / share * count)
-    skill = rng.normal(size=(size, 1))
-    table = skill + noise * rng.normal(size=(size, count))
-    got, _ = reliability.measure_reliability(table, 20, rng)
-    # Between ranks of two normal variables of that correlation.
-    expected = 6 / math.pi * math.asin(share / 2)
-    self.assertAlmostEqual(got, expected, delta=0.02)
-    odd, _ = reliability.measure_reliability(table[:, :39], 20, rng)
-    self.assertAlmostEqual(odd, expected, delta=0.025)
-
-  def test_floor_and_clean_discordance_of_tasks_that_rank_alike(self):
-    tables = _answers(0, 3000, (12, 40, 25), shared=0.0)
-    rng = np.random.default_rng(1)
-    skill = rng.normal(size=(3000, 1))
-    tables = [
-      skill + rng.normal(size=(3000, count)) * scale
-      for count, scale in ((12, 3.0), (40, 8.0), (25, 5.0))
-    ]
-    got = diversity.measure_discordance(tables, num_resamples=50)
-    # Noise alone makes these tasks of one skill look different.
-    self.assertGreater(got.value, 0.35)
-    self.assertAlmostEqual(got.floor, got.value, delta=0.02)
-    self.assertAlmostEqual(got.disattenuated, 0.0, delta=0.03)
-    self.assertBetween(0.0, *got.disattenuated_interval)
-
-  def test_noise_alone_has_none(self):
-    rng = np.random.default_rng(2)
-    tables = [rng.normal(size=(400, 20)) for _ in range(3)]
-    got = diversity.measure_discordance(tables, names=NAMES, num_resamples=50)
-    self.assertLess(np.abs(got.reliability).max(), 0.25)
-    self.assertGreater(got.floor, 0.7)
-    if (got.reliability <= 0).any():
-      self.assertIsNone(got.disattenuated)
-
-  def test_halves_without_differences_agree_with_nothing(self):
-    table = np.zeros((30, 8))
-    table[:10, 0] = 1.0  # One of two halves is always constant.
-    got, influence = reliability.measure_reliability(
-      table, 5, np.random.default_rng(0)
-    )
-    self.assertEqual(got, 0.0)
-    self.assertEqual(np.abs(influence).max(), 0.0)
-
-  def test_members_in_reverse_have_no_end(self):
-    table = np.array([[1.0, 0.0], [0.0, 1.0]])
-    got, _ = reliability.measure_reliability(table, 5, np.random.default_rng(0))
-    self.assertEqual(got, -math.inf)
-    self.assertEqual(reliability.find_unreliable(np.array([got]), "a"), ["a"])
-
-
 class BySigmaTest(parameterized.TestCase):
   def tables(self):
     """Skills unrelated; members of sigma 0.1 fail at everything by degrees."""
@@ -420,71 +313,3 @@ class BySigmaTest(parameterized.TestCase):
     tables, sigmas = self.tables()
     with self.assertRaisesRegex(UserError, "got 119 for the 120 members of"):
       diversity.discordance_by_sigma(tables, sigmas[1:], **FEW)
-
-
-class IntervalTest(parameterized.TestCase):
-  def test_bca_is_that_of_scipy(self):
-    # Of a skewed mean, whose influence is known.
-    values = np.random.default_rng(0).exponential(size=200)
-    rng = np.random.default_rng(1)
-    drawn = rng.choice(values, (20_000, 200)).mean(axis=1)
-    got = discordance_intervals.bca_interval(
-      float(values.mean()), drawn, values - values.mean(), 0.95
-    )
-    expected = scipy.stats.bootstrap(
-      (values,), np.mean, method="BCa", n_resamples=20_000, rng=rng
-    ).confidence_interval
-    width = expected.high - expected.low
-    # Wider by the quantile of Student, 0.9 % here.
-    np.testing.assert_allclose(got, expected, atol=0.03 * width)
-
-  def test_prompts_widen_and_keep_the_skew(self):
-    got = discordance_intervals.add_prompts(
-      1.0, (0.9, 1.3), 0.01, 0.03, num_members=50, level=0.95
-    )
-    np.testing.assert_allclose(got, (0.8, 1.6))
-
-  def test_jackknife_is_the_variance_over_prompts(self):
-    # Prompts load on two skills; which are drawn decides what the task ranks.
-    rng = np.random.default_rng(0)
-    skills = rng.normal(size=(300, 2))
-    others = skills[:, :1] + 0.1 * rng.normal(size=(300, 1))
-
-    def draw():
-      angle = rng.uniform(0, np.pi / 2, 60)
-      return skills @ np.stack([np.cos(angle), np.sin(angle)])
-
-    tables = [draw() for _ in range(80)]
-    values = [
-      diversity.spectral_discordance(
-        np.stack([table.mean(axis=1), others[:, 0]], axis=1)
-      )
-      for table in tables
-    ]
-    found = [
-      discordance_intervals.jackknife_prompts(table, others, rng)
-      for table in tables[:10]
-    ]
-    np.testing.assert_allclose(np.mean(found), np.var(values), rtol=0.3)
-
-  def test_chance_answers_leave_prompts_nothing(self):
-    rng = np.random.default_rng(0)
-    found = [
-      discordance_intervals.jackknife_prompts(
-        rng.normal(size=(100, 20)), rng.normal(size=(100, 1)), rng
-      )
-      for _ in range(10)
-    ]
-    # Over members the variance is 1 / 99, and all of it counts there.
-    self.assertLess(np.mean(found), 0.35 / 99)
-
-  @pytest.mark.slow
-  def test_intervals_cover(self):
-    # The full simulation is experiments/coverage_diversity.py.
-    effort = Effort(num_runs=500, num_resamples=500, num_splits=10)
-    for population in discordance_coverage.POPULATIONS[1:3]:
-      row = discordance_coverage.simulate_discordance(
-        population, np.random.default_rng(0), effort
-      )
-      share = row["coverage"]["interval"]["share"]
-      self.assertBetween(share, 0.925, 0.975, population.name)

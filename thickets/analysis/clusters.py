@@ -36,7 +36,7 @@ class Embedding:
     labels: [P] number of the cluster, from the largest; all 0 for no clusters.
     centres: [C, M] mean standardized score of each cluster on each task.
     cluster_names: [C] by their strongest task.
-    silhouettes: by number of clusters that was tried.
+    silhouettes: the mean silhouette, by the number of clusters that was tried.
     null_permuted: largest of the best silhouettes of tables whose columns are
       permuted independently.
     null_cloud: the same of normal tables with the same correlations.

@@ -177,7 +177,7 @@ def measure_discordance(
     names: [M] names of the tasks.
     num_resamples: draws of the bootstrap, at least 1.
     num_splits: how often the prompts are halved for a reliability, at least 1.
-    seed: for resamples, splits and groups of prompts.
+    seed: the seed of resamples, splits and groups of prompts.
     level: coverage of the intervals, two-sided, within 0 and 1.
     sigma: standard deviation of the members' noise, to be kept in the result.
 

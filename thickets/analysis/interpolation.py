@@ -79,7 +79,7 @@ def measure_explained(
   Args:
     coordinates: [P, 2] places of the members on the plane.
     scores: [P] each member's score; NaN where it failed, which leaves it out.
-    seed: for dealing the scores out.
+    seed: the seed by which scores are dealt out.
     groups: [P] such as the members' sigmas: scores count relative to the mean of
       their group and are dealt out within it. Without groups, several sigmas on
       one plane would seem explained: a larger one lies further out and scores less.

@@ -146,7 +146,7 @@ def bootstrap_interval(
 
   Args:
     values: [Q] one per prompt.
-    seed: for the resampling.
+    seed: the seed of the resampling.
     num_resamples: number of resamples.
     level: coverage of the interval, two-sided, within 0 and 1.
 

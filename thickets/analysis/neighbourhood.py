@@ -49,7 +49,7 @@ class Settings:
     num_resamples: draws of each bootstrap.
     num_splits: number of times the prompts are split at random into halves.
     clusters: whether members are sorted into clusters, which takes longest.
-    seed: for all that is drawn at random.
+    seed: the seed of everything that is drawn at random.
   """
 
   margins: tuple[float, ...] = (0.0, 0.02, 0.05)
@@ -128,7 +128,7 @@ class Analysis:
       and judged on `dev`, as `vote_of_best` describes it; empty where the members
       did not answer both.
     parts: by task and sigma, what the gains of that vote are made of.
-    regimes: by task and sigma; empty without votes.
+    regimes: the regime by task and sigma; empty without votes.
   """
 
   name: str

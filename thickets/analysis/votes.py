@@ -98,7 +98,7 @@ def resample_votes(
     num_select: numbers of prompts that choose; all of `select` by default.
     num_draws: number of populations drawn of each size; the whole run counts
       once, unless the prompts are drawn.
-    seed: for all that is drawn.
+    seed: the seed of everything that is drawn.
 
   Returns:
     One accuracy for each N, number of prompts and K, in this order.

@@ -19,7 +19,7 @@ class ModelSpec:
   Attributes:
     name: a directory, an id on the hub, or a model that ships with the package.
     revision: branch, tag or commit on the hub; None for the newest.
-    dtype: of the weights, one of `DTYPES`.
+    dtype: the dtype of the weights, one of `DTYPES`.
 
   Raises:
     UserError: if the dtype is not one of them.
@@ -46,7 +46,7 @@ class TaskSpec:
     rules: the rule set of the grader.
     train: where the training examples come from, "" for the task's own source.
     test: where the test examples come from, "" for the task's own source.
-    revision: of a data set on the hub; None for the newest.
+    revision: the revision of a data set on the hub; None for the newest.
     seed: decides which examples belong to which split.
     use_chat_template: whether prompts are rendered by the chat template.
   """

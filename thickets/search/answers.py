@@ -1,6 +1,6 @@
 """What answers, single or elected, are worth on the prompts of judging.
 
-All of it is pure: from the records' channels to arrays over prompts, which are
+Pure functions turn the channels of records into arrays over prompts, which are
 then averaged and compared prompt by prompt.
 """
 

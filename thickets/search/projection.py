@@ -73,7 +73,7 @@ def project_members(
   Args:
     base: nested dict of arrays or of `jax.ShapeDtypeStruct`.
     members: [P] of any number of terms each; the base lies at the origin.
-    seed: of the plane, within [0, 2**32).
+    seed: the seed of the plane, within [0, 2**32).
     kind: how noise is drawn and for which tensors; `Gaussian()` by default.
     names: the tree of logical names, `naming.tensor_names(base)` by default.
     chunk: members to a call; the result depends on it in the last digits of
@@ -112,7 +112,11 @@ def _sum_tensors(
   names: Names | None,
   chunk: int,
 ) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, "P 3"], int]:
-  """Sums of products over all weights: of the plane, of members, and how many."""
+  """Sums products over all weights, for the plane and for each member.
+
+  Returns:
+    The sums of the plane, those of members, and the number of weights.
+  """
   stacked = stack_members(members)
   plane_sums, member_sums = np.zeros(3), np.zeros((len(members), 3))
   plane: Any = ()  # Of the last chunk; all chunks have the same.

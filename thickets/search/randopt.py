@@ -176,7 +176,7 @@ def score_members(
   """Evaluates the base and members on a split, as far as the log lacks them.
 
   Args:
-    search: from `start_search`.
+    search: the search, as `start_search` returns it.
     evaluation: the prompts, and what answers them.
     positions: [P] positions in the population of the members to evaluate, all
       by default.
@@ -228,7 +228,7 @@ def save_experts(
   """Writes experts.json, as the process that is the first.
 
   Args:
-    search: from `start_search`.
+    search: the search, as `start_search` returns it.
     chosen: [K] positions by rank.
     scores: [P] scores of the whole population on the prompts of selection.
     primary_k: how many of the chosen are the ensemble.

@@ -143,7 +143,7 @@ def grade_paper(
   """Grades by rules `paper`; see the module.
 
   Raises:
-    UserError: as `grade_standard`.
+    UserError: for the same reasons as `grade_standard`.
   """
   code, is_in_form = _find_code_as_paper(response), _is_in_form(response)
   if not code:

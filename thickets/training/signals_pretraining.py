@@ -118,7 +118,7 @@ def pretrain(
     params: where to start.
     loss_fn: maps (params, batch) to the loss to minimise.
     sample_batch: maps a key to a batch, on the device.
-    optimizer: from optax.
+    optimizer: an optimizer of optax.
     num_steps: number of steps.
 
   Returns:

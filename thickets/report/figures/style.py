@@ -39,8 +39,8 @@ def make_panel(width: float, height: float) -> tuple[Figure, Axes]:
   """Makes a figure of a single panel, without a display.
 
   Args:
-    width: of the figure, in inches.
-    height: of the figure, in inches.
+    width: the width of the figure, in inches.
+    height: the height of the figure, in inches.
   """
   fig, axes = make_panels(1, 1, width=width, height=height)
   return fig, axes[0, 0]
@@ -54,8 +54,8 @@ def make_panels(
   Args:
     rows: number of rows of panels.
     columns: number of panels in a row.
-    width: of the figure, in inches.
-    height: of the figure, in inches.
+    width: the width of the figure, in inches.
+    height: the height of the figure, in inches.
 
   Returns:
     The figure, and its panels as an array [rows, columns].

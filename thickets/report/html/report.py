@@ -39,7 +39,7 @@ def write_report(
     path: the HTML file to write.
     found: the runs.
     commands: for each run, the commands that make it and its analyses again.
-    notes: for each run, what its page lacks and why.
+    notes: what the page of each run lacks, and why.
 
   Returns:
     The path of the page.

@@ -14,7 +14,7 @@ class Question:
   """A row and what to answer it with.
 
   Attributes:
-    row: of the task's data.
+    row: the row of the task's data.
     right: responses that are right in the form asked for.
     wrong: responses that no rule set may credit.
     make_wrong: makes more of these, None where there are only `wrong` ones.

@@ -70,7 +70,7 @@ def grade(reference: str, response: str) -> Grade:
 
   Args:
     reference: the right answer; dollars around it do not count.
-    response: of the model.
+    response: what the model wrote.
   """
   reference = _strip_dollars(reference)
   boxed = _find_boxed(response)

@@ -95,7 +95,7 @@ def make_filter(machine: str) -> bytes:
   """The filter as an array of `struct sock_filter`.
 
   Args:
-    machine: as `uname` calls it.
+    machine: the name of the architecture, as `uname` has it.
 
   Raises:
     OSError: if the calls of that machine are not known here.

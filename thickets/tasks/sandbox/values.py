@@ -70,7 +70,7 @@ def make_equality_key(value: Any) -> str:
   Not-a-numbers have one key though they equal nothing.
 
   Args:
-    value: of plain types, as `decode` gives.
+    value: a value of plain types, as `decode` returns it.
   """
   return _digest(value).hex()
 
