@@ -12,7 +12,7 @@ Reference: Gan and Isola (2026), arXiv:2603.12228, eq. 3.
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -77,7 +77,7 @@ class Kind:
 _KINDS: dict[str, type[Kind]] = {}
 
 
-def register_kind(name: str):
+def register_kind(name: str) -> Callable[[type[Kind]], type[Kind]]:
   """Class decorator that makes a kind known by `name` in configs and files."""
 
   def register(kind: type[Kind]) -> type[Kind]:

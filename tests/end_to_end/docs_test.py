@@ -1,20 +1,38 @@
-"""Runs the code of the documentation, on a small model with random weights."""
+"""Tests that the documentation is true: its names, paths, flags and code."""
 
+import ast
+import importlib
 import os
 import pathlib
 import re
 import tempfile
+import textwrap
 from unittest import mock
 
 import jax
 import numpy as np
 import pytest
-from absl.testing import absltest
+from absl.testing import parameterized
 from golden import transformer_cases as cases
 
 from thickets.models import hub, transformer
 
 ROOT = pathlib.Path(__file__).parents[2]
+PAGES = tuple(
+  sorted(
+    str(path.relative_to(ROOT))
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
+  )
+)
+_NAME = re.compile(r"(?<![\w/])(?:thickets|experiments|configs)(?:\.[a-z]\w*)+")
+_PATH = re.compile(
+  r"(?<![\w/.])(?:[\w.-]+/)+[\w.-]+\.(?:py|ipynb|json|jsonl|md|svg|toml)(?!\w)"
+)
+_COMMAND = re.compile(r"\bexperiments\.(\w+)((?:\\\n|[^\n`|])*)")
+_FLAG = re.compile(r"--(\w+)")
+# Old names, and what a run or a reader writes.
+_OLD = re.compile(r"^\| `[\w.]+` \|", re.MULTILINE)
+_WRITTEN = re.compile("^(runs|DIR|tests/tasks/NAME_test)|NAME")
 _TEMPLATE = (
   "{% for message in messages %}{{ message['content'] }}{% endfor %}"
   "{% if add_generation_prompt %} {% endif %}"
@@ -32,11 +50,77 @@ def _load(name, *, dtype, mesh):
   return type(model)(**{**vars(model), "params": params})
 
 
-class DocsTest(absltest.TestCase):
+def _read(page):
+  return _OLD.sub("|", (ROOT / page).read_text("utf-8"))
+
+
+def _blocks(text):
+  found = re.findall(r"^ *```python\n(.*?)^ *```", text, re.DOTALL | re.M)
+  return [textwrap.dedent(block) for block in found]
+
+
+def _exists(name):
+  """Whether a dotted name is a module, or an attribute of one."""
+  folder = ROOT / name.replace(".", "/")
+  if folder.is_dir() or folder.with_suffix(".py").exists():
+    return True
+  parent, _, last = name.rpartition(".")
+  try:
+    return hasattr(importlib.import_module(parent), last)
+  except ModuleNotFoundError:
+    return False
+
+
+def _used_names(block):
+  """Names that a block imports from us, and attributes of what it imports."""
+  origins = {}
+  nodes = list(ast.walk(ast.parse(block)))
+  for node in nodes:
+    if isinstance(node, ast.ImportFrom) and _NAME.match(f"{node.module}.x"):
+      for alias in node.names:
+        origins[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+  return {*origins.values()} | {
+    f"{origins[node.value.id]}.{node.attr}"
+    for node in nodes
+    if isinstance(node, ast.Attribute)
+    and isinstance(node.value, ast.Name)
+    and node.value.id in origins
+  }
+
+
+class DocsTest(parameterized.TestCase):
+  @parameterized.parameters(*PAGES)
+  def test_names_exist(self, page):
+    text = _read(page)
+    names = set(_NAME.findall(text))
+    for block in _blocks(text):
+      names |= _used_names(block)
+    self.assertEmpty([name for name in sorted(names) if not _exists(name)])
+
+  @parameterized.parameters(*PAGES)
+  def test_paths_exist(self, page):
+    folders = (ROOT, ROOT / "thickets", ROOT / "docs/results")
+    folders += ((ROOT / page).parent,)
+    missing = [
+      path
+      for path in sorted(set(_PATH.findall(_read(page))))
+      if not _WRITTEN.search(path)
+      and not any((folder / path).exists() for folder in folders)
+    ]
+    self.assertEmpty(missing)
+
+  @parameterized.parameters(*PAGES)
+  def test_flags_exist(self, page):
+    for binary, words in _COMMAND.findall(_read(page)):
+      flags = set(_FLAG.findall(words))
+      if flags:
+        name = "benchmark.__main__" if binary == "benchmark" else binary
+        module = importlib.import_module(f"experiments.{name}")
+        self.assertContainsSubset(flags, set(module.FLAGS.values), binary)
+
   @pytest.mark.slow
   def test_language_models(self):
-    text = (ROOT / "docs" / "language_models.md").read_text("utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    blocks = _blocks(_read("docs/language_models.md"))
     self.assertLen(blocks, 2)
     here = os.getcwd()
     self.addCleanup(os.chdir, here)

@@ -10,7 +10,7 @@ def align_columns(
 
   Args:
     header: [C] titles of the columns.
-    rows: [R][C] cells.
+    rows: [R, C] cells.
 
   Returns:
     [R + 1] lines, the header first.

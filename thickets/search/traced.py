@@ -71,7 +71,9 @@ class Traced:
     """Programs compiled so far."""
     return self._programs.num_compilations
 
-  def place(self, base, batch, num_members):
+  def place(
+    self, base: Params, batch: Batch, num_members: int
+  ) -> tuple[Params, _PlacedBatch]:
     """Replicates the base, and the batch unless its prompts are spread."""
     base = jax.tree.map(self._place_weight, base)
     num_prompts = len(jax.tree.leaves(batch)[0])

@@ -71,51 +71,65 @@ def _saw(t):  # The sawtooth of the composites, close to unit height.
   return 0.55 * (jnp.sin(t) - 0.45 * jnp.sin(2 * t) + 0.25 * jnp.sin(3 * t))
 
 
-def sigmoid(draw, x):
+def sigmoid(
+  draw: _RandomParameters, x: Float[Array, " T"]
+) -> Float[Array, " T"]:
   """A slow step: a tanh(x / 10 + phase) + b."""
   phase, height = draw.uniform(-_PI, _PI), draw.uniform(0.5, 1.5)
   return height * jnp.tanh(0.1 * x + phase) + draw.offset()
 
 
-def line(draw, x):
+def line(draw: _RandomParameters, x: Float[Array, " T"]) -> Float[Array, " T"]:
   """A straight line."""
   return draw.uniform(-0.5, 0.5) * x + draw.uniform(-1.0, 1.0)
 
 
-def harmonic(draw, x):
+def harmonic(
+  draw: _RandomParameters, x: Float[Array, " T"]
+) -> Float[Array, " T"]:
   """A fundamental of random phase over a fixed second harmonic."""
   t, height = _FREQUENCY * x, draw.uniform(0.8, 1.2)
   wave = 0.5 * jnp.sin(t + draw.phase()) + 0.3 * jnp.sin(2 * t)
   return height * wave + draw.offset()
 
 
-def sinusoid(draw, x):
+def sinusoid(
+  draw: _RandomParameters, x: Float[Array, " T"]
+) -> Float[Array, " T"]:
   """A sine of random phase, height and offset."""
   height = draw.uniform(0.8, 1.2)
   return height * jnp.sin(_FREQUENCY * x + draw.phase()) + draw.offset()
 
 
-def sinusoid2(draw, x):
+def sinusoid2(
+  draw: _RandomParameters, x: Float[Array, " T"]
+) -> Float[Array, " T"]:
   """A sine higher than those of `sinusoid`."""
   height = draw.uniform(1.2, 1.6)
   return height * jnp.sin(_FREQUENCY * x + draw.phase()) + draw.offset()
 
 
-def sinusoid_with_texture(draw, x):
+def sinusoid_with_texture(
+  draw: _RandomParameters, x: Float[Array, " T"]
+) -> Float[Array, " T"]:
   """A sine with a small sine of another frequency upon it."""
   height, frequency = draw.uniform(0.1, 0.3), draw.uniform(2.0, 8.0)
   texture = height * jnp.sin(frequency * x + draw.phase())
   return sinusoid(draw, x) + texture + draw.uniform(-0.1, 0.1)
 
 
-def squarewave(draw, x):
+def squarewave(
+  draw: _RandomParameters, x: Float[Array, " T"]
+) -> Float[Array, " T"]:
   """A square wave with rounded edges."""
   height, hardness = draw.uniform(0.2, 0.4), draw.uniform(4.0, 6.0)
   wave = _square(_FREQUENCY * x + draw.phase(), hardness)
   return height * wave + draw.offset()
 
 
-def sawtooth(draw, x):
+def sawtooth(
+  draw: _RandomParameters, x: Float[Array, " T"]
+) -> Float[Array, " T"]:
   """The first four harmonics of a sawtooth."""
   t, height = _FREQUENCY * x + draw.phase(), draw.uniform(0.8, 1.2)
   wave = (
@@ -127,7 +141,9 @@ def sawtooth(draw, x):
   return 0.5 * height * wave + draw.offset()
 
 
-def composite_sin_square(draw, x):
+def composite_sin_square(
+  draw: _RandomParameters, x: Float[Array, " T"]
+) -> Float[Array, " T"]:
   """A weak sine and a strong square wave, out of phase."""
   t1, t2 = _two_phases(draw, x)
   share, hardness = draw.uniform(0.2, 0.3), draw.uniform(3.0, 4.5)
@@ -135,7 +151,9 @@ def composite_sin_square(draw, x):
   return draw.uniform(0.7, 1.0) * wave + draw.uniform(-0.3, 0.3)
 
 
-def composite_sin_sawtooth(draw, x):
+def composite_sin_sawtooth(
+  draw: _RandomParameters, x: Float[Array, " T"]
+) -> Float[Array, " T"]:
   """A sine and a sawtooth, out of phase."""
   t1, t2 = _two_phases(draw, x)
   share = draw.uniform(0.5, 0.6)
@@ -143,7 +161,9 @@ def composite_sin_sawtooth(draw, x):
   return draw.uniform(0.7, 1.0) * wave + draw.uniform(-0.3, 0.3)
 
 
-def composite_square_sawtooth(draw, x):
+def composite_square_sawtooth(
+  draw: _RandomParameters, x: Float[Array, " T"]
+) -> Float[Array, " T"]:
   """A square wave and a sawtooth, out of phase."""
   t1, t2 = _two_phases(draw, x)
   share, hardness = draw.uniform(0.45, 0.55), draw.uniform(3.0, 4.5)
@@ -151,7 +171,9 @@ def composite_square_sawtooth(draw, x):
   return draw.uniform(0.7, 1.0) * wave + draw.uniform(-0.3, 0.3)
 
 
-def composite_triple(draw, x):
+def composite_triple(
+  draw: _RandomParameters, x: Float[Array, " T"]
+) -> Float[Array, " T"]:
   """A sine, a square wave and a sawtooth, each a step out of phase."""
   t1 = _FREQUENCY * x + draw.phase()
   t2 = t1 + draw.uniform(_PI / 6, _PI / 4)

@@ -31,7 +31,7 @@ def plot_budgets(
 
   Args:
     path: the PNG file to write.
-    rows: one row for each budget, by `votes.Budget.describe`.
+    rows: one row for each budget, by `votes.VoteAccuracy.describe`.
     task: name of the task, for title and caption.
     base: the base's accuracy on the same prompts, in [0, 1].
   """
