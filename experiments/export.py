@@ -46,7 +46,10 @@ def main(_: list[str]) -> None:
   logging.info(
     "wrote the expert of rank %d, %s, to %s", _RANK.value, member, out
   )
-  print(f"{out}: the expert of rank {_RANK.value}, {member}")
+  print(
+    f"{out}: the expert of rank {_RANK.value} of"
+    f" {FLAGS.values['experts'].value}, {member}"
+  )
 
 
 if __name__ == "__main__":

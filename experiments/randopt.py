@@ -45,10 +45,13 @@ def run(spec: RandOptSpec, workdir: str) -> JsonObject:
   clock = Clock()
   spec.config.check(workdir)  # Before anything is loaded or written.
   subject = subject_lib.load_subject(spec.model, spec.task, spec.answering)
+  subject.check_kind(spec.population.kind)
   with directory.open_run(workdir, spec.config) as run:
     clock.lap("loading_s")
     with subject_lib.start_task_grading(subject) as grading:
-      evaluator = subject_lib.make_evaluator(subject, grading)
+      evaluator = subject_lib.make_evaluator(
+        subject, grading, spec.population.kind
+      )
       select = subject.evaluation("select", evaluator)
       search = randopt.start_search(
         run,
@@ -58,7 +61,7 @@ def run(spec: RandOptSpec, workdir: str) -> JsonObject:
         task=subject.describe(),
       )
       scores = randopt.score_members(search, select)
-      randopt.check_base(run, "select")
+      randopt.check_base(search, "select")
       clock.lap("select_s")
       chosen = selection.select_ensemble(scores, spec.ensemble)
       randopt.save_experts(
@@ -79,7 +82,7 @@ def run(spec: RandOptSpec, workdir: str) -> JsonObject:
       randopt.score_members(
         search, subject.evaluation("judge", evaluator), answering
       )
-      randopt.check_base(run, "judge")
+      randopt.check_base(search, "judge")
       clock.lap("judge_s")
       if temperature is not None:
         consistency.sample("judge", temperature, len(chosen))

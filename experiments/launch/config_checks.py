@@ -27,7 +27,7 @@ def check_keys(
     name = f"{path}{key}"
     if key not in reference:
       near = errors.nearest(key, list(reference), count=1)
-      problems.append(f"{name} is no config key. Nearest: {path}{near}.")
+      problems.append(f"{name} is not a config key. Nearest: {path}{near}.")
       continue
     value, model = config[key], reference[key]
     if isinstance(model, ml_collections.ConfigDict):

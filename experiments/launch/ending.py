@@ -42,7 +42,7 @@ def ending_in_one_line(flags: BinaryFlags) -> Iterator[None]:
     yield
   except UserError as error:
     sys.exit(f"error: {error}")
-  except BrokenPipeError:  # As behind `| head`.
+  except BrokenPipeError:  # The reader has gone, as with `| head`.
     os._exit(141)
   except KeyboardInterrupt:
     advice = ""

@@ -31,7 +31,7 @@ def run(spec: MeasureSpec, workdir: str) -> JsonObject:
   ratio = _relative_norm(spec, model)
   with directory.open_run(workdir, spec.config) as run:
     clock.lap("loading_s")
-    with task_groups.start_groups(subjects) as groups:
+    with task_groups.start_groups(subjects, spec.population.kind) as groups:
       largest = max(groups, key=lambda group: group.num_tokens)
       search = randopt.start_search(
         run,
@@ -124,7 +124,7 @@ def _relative_norm(spec: MeasureSpec, model: hub.Model) -> float:
   return projection.relative_norm(
     model.params,
     1.0,
-    kind=spec.answering.kind,
+    kind=spec.population.kind,
     names=transformer.tensor_names(model.params),
   )
 

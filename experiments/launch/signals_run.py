@@ -83,7 +83,7 @@ def _summarise(
   plan: JudgingPlan,
   batch: Batch,
 ) -> JsonObject:
-  """Reads who answered what, and draws it, as the process that is the first.
+  """Summarises the judged answers; process 0 also draws them.
 
   Args:
     spec: what the run is asked to do.

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax
 import ml_collections
 
 from configs import measure as measure_keys
@@ -206,15 +205,10 @@ def read_population(config: ml_collections.ConfigDict) -> PopulationSpec:
   )
 
 
-def make_key(seed: int, purpose: int) -> jax.Array:
-  """A key of a run's seed for one purpose."""
-  return jax.random.fold_in(jax.random.key(seed), purpose)
-
-
 def limit_ensembles(config: ml_collections.ConfigDict) -> dict[str, Range]:
   """The ranges of Ks, which cannot exceed N.
 
-  Where N itself is wrong, nothing is said of K.
+  Where N itself is wrong, K is not judged.
   """
   size = config.population.size
   most = Range(1, size if size > 0 else None, "population.size")
@@ -237,7 +231,6 @@ def _read_answering(config) -> AnsweringSpec:
       settings.rows or None,
       settings.num_workers,
     ),
-    kind=Gaussian(config.population.include, config.population.exclude),
     log_responses=config.log_responses,
   )
 

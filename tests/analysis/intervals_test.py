@@ -106,9 +106,9 @@ class PairedTest(parameterized.TestCase):
     ):
       low, high = intervals.gain_interval(np.repeat([1.0, -1.0, 0.0], counts))
       covered += times * (low <= won - lost <= high)
-    # At least, where hardly a prompt is won or lost.
+    # Where few prompts are won or lost, the interval covers too often.
     self.assertGreaterEqual(covered / 4000, 0.93)
-    if num_prompts * lost > 4:
+    if num_prompts * lost > 2 and num_prompts * won > 5:
       self.assertLessEqual(covered / 4000, 0.97)
 
 

@@ -152,7 +152,7 @@ class CheckConfigTest(parameterized.TestCase):
     (
       "population.sise",
       3,
-      r"sise is no config key\. Nearest: population\.size",
+      r"sise is not a config key\. Nearest: population\.size",
     ),
     ("ensemble", 3, r"ensemble must hold the keys"),
   )

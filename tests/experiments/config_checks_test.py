@@ -33,11 +33,11 @@ def _change(name, value):
 
 class KeysTest(parameterized.TestCase):
   @parameterized.parameters(
-    ("sead", 1, ["sead is no config key. Nearest: seed."]),
+    ("sead", 1, ["sead is not a config key. Nearest: seed."]),
     (
       "population.sise",
       1,
-      ["population.sise is no config key. Nearest: population.size."],
+      ["population.sise is not a config key. Nearest: population.size."],
     ),
     ("seed", 1.0, ["seed must be an integer, got 1.0."]),
     ("seed", True, ["seed must be an integer, got True."]),

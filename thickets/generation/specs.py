@@ -6,7 +6,6 @@ Binaries make them once from their config; the library sees nothing else of it.
 import dataclasses
 
 from thickets.errors import UserError
-from thickets.perturbation import Gaussian, Kind
 from thickets.tasks.splits import Sizes
 
 DTYPES = ("bfloat16", "float16", "float32")
@@ -107,15 +106,23 @@ class AnsweringSpec:
   Attributes:
     max_new_tokens: where a response is cut off; None for the task's own limit.
     compute: how the work is laid out.
-    kind: how the noise of members is drawn.
     log_responses: whether the texts are logged as well, so that a run can be
       graded anew.
+
+  Raises:
+    UserError: if the limit is below one.
   """
 
   max_new_tokens: int | None = None
   compute: ComputeSpec = ComputeSpec()
-  kind: Kind = dataclasses.field(default_factory=Gaussian)
   log_responses: bool = False
+
+  def __post_init__(self):
+    if self.max_new_tokens is not None and self.max_new_tokens < 1:
+      raise UserError(
+        "decoding.max_new_tokens must be at least 1, or 0 for the task's own, got"
+        f" {self.max_new_tokens}."
+      )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,8 +130,8 @@ class SelfConsistencySpec:
   """How the base is sampled, to vote with itself.
 
   Attributes:
-    temperatures: those to choose from on `dev`; one is taken as it is, none
-      leaves self-consistency out.
+    temperatures: the temperatures to choose from on `dev`; a single one is used
+      without a choice, and with none self-consistency is left out.
     top_k: only so many of the likeliest tokens are drawn from; 0 for all.
     top_p: only the likeliest tokens that have this share are drawn from.
 

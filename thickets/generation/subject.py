@@ -16,6 +16,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import PRNGKeyArray
 
+from thickets import naming
 from thickets.errors import UserError
 from thickets.generation import grading, language_evaluator, prompts
 from thickets.generation.batching import Batching
@@ -32,6 +33,7 @@ from thickets.generation.specs import (
   TaskSpec,
 )
 from thickets.models import hub, transformer
+from thickets.perturbation import Gaussian, Kind, find_participants
 from thickets.runs import record_log
 from thickets.runs.json_files import JsonObject
 from thickets.search import meshes
@@ -101,6 +103,15 @@ class Subject:
       "decoding": self.decoding.describe(),
     }
 
+  def check_kind(self, kind: Kind) -> None:
+    """Refuses a kind of noise whose patterns match none of the weights.
+
+    Raises:
+      UserError: that names the pattern, and the nearest names.
+    """
+    base = self.base
+    find_participants(kind, naming.named_leaves(base.params, base.names))
+
   def evaluation(self, split: str, evaluator: LanguageEvaluator) -> Evaluation:
     """One split of the prompts, and what answers it."""
     return Evaluation(split, evaluator, self.batches[split])
@@ -118,9 +129,8 @@ def load_subject(
   Raises:
     UserError: if a part cannot be loaded, or a prompt cannot be continued.
   """
-  loaded = load_examples(
-    task
-  )  # Data first: it is the quicker of the two to fail.
+  # Data first: it is the quicker of the two to fail.
+  loaded = load_examples(task)
   return make_subject(
     load_model(model, answering.compute), task, answering, *loaded
   )
@@ -267,6 +277,7 @@ def start_task_grading(*subjects: Subject) -> Iterator[Grading]:
 def make_evaluator(
   subject: Subject,
   started: Grading,
+  kind: Kind,
   sampling: Sampling = GREEDY,
   key: PRNGKeyArray | None = None,
 ) -> LanguageEvaluator:
@@ -274,7 +285,8 @@ def make_evaluator(
 
   Args:
     subject: the model and its task.
-    started: what grades, from `start_task_grading`.
+    started: what grades, as `start_task_grading` yields it.
+    kind: how the noise of members is drawn.
     sampling: how tokens are chosen.
     key: the key of the responses, unless they are greedy.
   """
@@ -286,9 +298,7 @@ def make_evaluator(
     batching=Batching(lanes=compute.lanes, rows=compute.rows),
     detokenize=hub.make_detokenizer(subject.model.tokenizer),
   )
-  return LanguageEvaluator(
-    generator, started, kind=subject.answering.kind, key=key
-  )
+  return LanguageEvaluator(generator, started, kind=kind, key=key)
 
 
 def make_sampler(
@@ -308,6 +318,7 @@ def make_sampler(
   return make_evaluator(
     subject,
     started,
+    Gaussian(),  # The base has no noise, of whatever kind.
     Sampling(1.0, consistency.top_k, consistency.top_p),
     jax.random.fold_in(jax.random.key(seed), _SAMPLES),
   )

@@ -13,6 +13,7 @@ from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.generation.specs import AnsweringSpec, TaskSpec
 from thickets.generation.subject import Subject
 from thickets.models import hub
+from thickets.perturbation import Kind
 from thickets.runs.json_files import JsonObject
 
 # `judge` is not looked at while a neighbourhood is measured.
@@ -74,8 +75,15 @@ def load_subjects(
 
 
 @contextlib.contextmanager
-def start_groups(subjects: Sequence[Subject]) -> Iterator[list[TaskGroup]]:
-  """Groups subjects of one model by how they decode, and starts the grading."""
+def start_groups(
+  subjects: Sequence[Subject], kind: Kind
+) -> Iterator[list[TaskGroup]]:
+  """Groups subjects of one model by how they decode, and starts the grading.
+
+  Args:
+    subjects: subjects of one model.
+    kind: how the noise of members is drawn.
+  """
   by_decoding: dict[Decoding, list[Subject]] = {}
   for subject in subjects:
     by_decoding.setdefault(subject.decoding, []).append(subject)
@@ -89,7 +97,7 @@ def start_groups(subjects: Sequence[Subject]) -> Iterator[list[TaskGroup]]:
           for split in _SPLITS
           if split in alike[0].batches
         },
-        subject_lib.make_evaluator(alike[0], grading),
+        subject_lib.make_evaluator(alike[0], grading, kind),
       )
       for number, alike in enumerate(by_decoding.values())
     ]

@@ -69,7 +69,7 @@ def _restore(path: pathlib.Path, *target: Params) -> Params:
   except (OSError, ValueError, KeyError) as error:
     reason = str(error).strip().splitlines()[0][:200]
     raise UserError(
-      f"{path} is no base of this model or is damaged ({reason}). Restore the"
+      f"{path} does not hold a base of this model, or is damaged ({reason}). Restore the"
       " folder, or choose another workdir."
     ) from error
   return jax.tree.map(np.asarray, restored)

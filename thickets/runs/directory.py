@@ -95,7 +95,7 @@ class Run:
     self.save_config()
 
   def save_config(self) -> None:
-    """Writes config.json, as the process that is the first."""
+    """Writes config.json, on process 0."""
     if jax.process_index() == 0:
       self._config.save(self.workdir, environment.describe())
 

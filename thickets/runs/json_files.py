@@ -77,6 +77,6 @@ def find_differences(old: Any, new: Any, key: str = "") -> list[Difference]:
         f"{key}.{name}" if key else str(name),
       )
     ]
-  # As JSON, where 1 is not true; but 1 and 1.0 are the same number.
+  # As in JSON, 1 and true differ, but 1 and 1.0 are the same number.
   same = old == new and isinstance(old, bool) == isinstance(new, bool)
   return [] if same else [Difference(key, old, new)]

@@ -203,7 +203,7 @@ def _lock(path: pathlib.Path, file: io.RawIOBase) -> None:
       f"{path} is in use by another process. Wait for it to end, or choose"
       " another workdir."
     ) from error
-  except OSError as error:  # As on a network disk without locks.
+  except OSError as error:  # For example a network disk without locks.
     raise UserError(
       f"{path} must be on a disk with file locks, got {error.strerror}. Choose"
       " another workdir."

@@ -9,13 +9,14 @@ from typing import Any
 
 import jax
 
-# A CPU evaluates at least so many members to a chunk, and nothing more than MOST.
+# A chunk has at least LEAST members, where there are so many, and at most MOST.
 LEAST, MOST = 64, 1024
 # What fits beside the matmul tiles in the cache of one core.
 _CPU_BUDGET_BYTES = 2 * 2**20
-# Of an accelerator's memory; the rest is for the base, the prompts and results.
+# The share of an accelerator's memory that members may take; the rest is for the
+# base, the prompts and the results.
 _ACCELERATOR_BUDGET_FRAC = 0.6
-_UNKNOWN_DEVICE_BYTES = 2**30  # Of a device that does not tell its size.
+_UNKNOWN_DEVICE_BYTES = 2**30  # Assumed where a device does not tell its size.
 _MIN_CHUNKS = 8
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from thickets.members import Member
 from thickets.naming import Params
 
-# A tree of arrays; which, is between an evaluator and whoever made the batch.
+# A tree of arrays. The evaluator and the maker of the batch agree on its structure.
 Batch = Any
 
 Channels = dict[str, np.ndarray]
@@ -39,7 +39,6 @@ class Evaluator(Protocol):
     self, base: Params, batch: Batch, num_members: int
   ) -> tuple[Params, Batch]:
     """Puts what all chunks of `num_members` share where it will be used."""
-    ...
     ...
 
   def find_width(self, base: Params, batch: Batch, num_members: int) -> int:

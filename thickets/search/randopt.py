@@ -205,16 +205,16 @@ def score_members(
   )
 
 
-def check_base(run: Run, split: str) -> None:
+def check_base(search: Search, split: str) -> None:
   """Refuses a base that failed, since everything is compared with it.
 
   Raises:
     UserError: if its score on the split is not finite.
   """
-  if not np.isfinite(run.record(split, BASE_POSITION).score):
+  if not np.isfinite(search.run.record(split, BASE_POSITION).score):
     raise UserError(
-      f"The base must have finite logits on the prompts of {split}, got others."
-      " Choose another model.dtype."
+      f"The base must have finite logits on the prompts of {split}, got others"
+      f" with model.dtype={search.base.precision['dtype']}. Choose another dtype."
     )
 
 
@@ -225,7 +225,7 @@ def save_experts(
   *,
   primary_k: int,
 ) -> None:
-  """Writes experts.json, as the process that is the first.
+  """Writes experts.json, on process 0.
 
   Args:
     search: the search, as `start_search` returns it.
@@ -249,7 +249,7 @@ def save_experts(
 def finish_run(
   run: Run, results: Mapping[str, Any], clock: Clock, compile_s: float
 ) -> None:
-  """Writes results.json with its timing, as the process that is the first.
+  """Writes results.json with its timing, on process 0.
 
   Args:
     run: the open run directory.

@@ -1,4 +1,4 @@
-"""Selection: who is best, whoever failed comes last, ties go to the earlier.
+"""Selection: members ranked by score; failures last, ties in order of drawing.
 
 Reference: Gan and Isola (2026), arXiv:2603.12228, Algorithm 1.
 """
@@ -31,8 +31,8 @@ class EnsembleSpec:
     object.__setattr__(self, "also", tuple(self.also))
     if min(self.sizes) < 1:
       raise UserError(
-        f"ensemble.top_k and ensemble.also must be at least 1, got"
-        f" {self.top_k} and {self.also}."
+        "Every K of an ensemble must be at least 1, got"
+        f" ensemble.top_k={self.top_k} and ensemble.also={self.also}. Raise it."
       )
 
   @property
