@@ -218,7 +218,7 @@ class _Transformers:
     fields = launch.to_json(config.model)
     self._new_tokens = config.new_tokens
     hf_config = transformers.AutoConfig.for_model(**fields)
-    hf_config.eos_token_id = None  # As ours: no row stops by itself.
+    hf_config.eos_token_id = None  # As in our runs, no row stops early.
     self._model = transformers.AutoModelForCausalLM.from_config(
       hf_config, dtype=getattr(torch, config.dtype)
     ).eval()

@@ -153,7 +153,7 @@ class BinaryFlags:
     except UserError as error:
       sys.exit(f"error: {error}")
     except flags.Error as error:
-      # Of a config file that failed, the last line of its traceback.
+      # If a config file failed, only the last line of its traceback is shown.
       sys.exit(f"error: {str(error).strip().splitlines()[-1].strip()}")
 
   def describe(self) -> str:

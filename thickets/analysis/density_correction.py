@@ -34,14 +34,16 @@ from jaxtyping import Float
 from scipy import stats
 
 NUM_STEPS = 30
-# Of the variance between gains, what is left at least when that of the shared
-# shift is removed as well: a shift as wide as the gains themselves would leave
+# The share of the variance between gains that is left at least when that of the
+# shared shift is removed as well: a shift as wide as the gains themselves would leave
 # a single step, which is unbiased but worthless.
 _LEAST_LEFT = 0.2
-_LEAST_SIGNAL = 0.02  # Of the observed variance, what counts as gains at least.
+_LEAST_SIGNAL = (
+  0.02  # The least share of observed variance that counts as gains.
+)
 _LEAST_NOISE = 1 / 8  # In observed sd; below it, noise is not worth removing.
-_STEP = 0.25  # Of the grid, in sd of the noise.
-_REACH = 100.0  # Of the grid, in sd of the noise.
+_STEP = 0.25  # The step of the grid, in sd of the noise.
+_REACH = 100.0  # The reach of the grid, in sd of the noise.
 _BLOCK = 1_000_000  # Members times resamples that are in memory at once.
 
 

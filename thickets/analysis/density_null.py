@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 _BLOCK = 1_000_000  # Members times resamples that are in memory at once.
-_SLACK = 1e-4  # Of one prompt's score; sums are of float32.
+_SLACK = 1e-4  # In scores of one prompt; sums are of float32.
 
 
 def measure_confirmed(

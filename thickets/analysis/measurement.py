@@ -211,7 +211,7 @@ def check_same_base(first: Measurement, other: Measurement) -> None:
   """Checks that two runs perturbed the same base in the same way.
 
   Raises:
-    UserError: that says in what they differ.
+    UserError: if they differ; the message lists the differences.
   """
   different = [
     difference
@@ -265,7 +265,7 @@ class _Part:
 
 
 def _find_parts(header, found, splits, folder) -> dict[str, list[_Part]]:
-  """By task, the parts that the log has."""
+  """Finds the parts of each task that the log has."""
   task = header["task"]
   parts = {}
   if "tasks" in task:

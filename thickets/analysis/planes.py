@@ -139,8 +139,8 @@ def _read_slices(folder: pathlib.Path) -> dict[str, Landscape] | None:
   members, tasks = found
   if math.isqrt(len(members)) ** 2 != len(members):
     raise UserError(
-      f"{folder} must hold a whole slice, got {len(members)} members of it, no"
-      " square. Let the run finish: the same command continues it."
+      f"{folder} must hold a whole slice, got {len(members)} members, which is"
+      " not a square number. Let the run finish: the same command continues it."
     )
   coordinates = np.array([[s for _, s in m.terms] for m in members])
   return {

@@ -9,12 +9,13 @@ from thickets.errors import UserError
 from thickets.generation import programs
 from thickets.generation.batching import Batching
 from thickets.models import flops
-from thickets.models import memory as memory_lib
+from thickets.models import memory
 from thickets.models.config import TransformerConfig
 
 _CPU_ROWS = 256
-_MEMORY_FRAC = 0.85  # Of a device; the rest is for programs and fragments.
-_BLOCK_FRAC = 0.25  # Of what the weights leave, for reading prompts.
+# Share of a device's memory; the rest is for programs and fragments.
+_MEMORY_FRAC = 0.85
+_BLOCK_FRAC = 0.25  # Share of what the weights leave, for reading prompts.
 _MAX_LANES_TIMES_ROWS = 8192  # Beyond, more members at once are no faster.
 # Float32 arrays of the vocabulary's size that choosing a token may need.
 _LOGIT_COPIES = 5
@@ -62,8 +63,8 @@ def plan_memory(
   Raises:
     UserError: if the base, one member and one row do not fit.
   """
-  # Of the size, not of what is free now: a resumed run must find the same.
-  size = memory_lib.device_size_bytes(mesh.devices.flat[0])
+  # By the device's size, not by what is free now: a resumed run must find the same.
+  size = memory.device_size_bytes(mesh.devices.flat[0])
   if size is None:
     return dataclasses.replace(
       asked,
@@ -72,11 +73,11 @@ def plan_memory(
       block=programs.CPU_BLOCK_TOKENS,
     )
   size *= _MEMORY_FRAC
-  leaves = memory_lib.leaf_bytes(config, dtype, mesh)
+  leaves = memory.leaf_bytes(config, dtype, mesh)
   # While they are rebuilt, a stack of layers may be held a second time.
   base, copy = sum(leaves), sum(leaves) + max(leaves)
   row = _row_bytes(config, dtype, mesh, workload)
-  free = (size - base) / (asked.lanes or 1) - copy  # Of one lane.
+  free = (size - base) / (asked.lanes or 1) - copy  # Bytes left for one lane.
   block, block_bytes = _find_block(config, dtype, mesh, workload, free)
   fitting = int((free - block_bytes) // row)
   if fitting < 1:

@@ -237,7 +237,7 @@ def check_header(path: pathlib.Path, header: JsonObject) -> None:
   """Checks that a log, if it has a header, means the same as `header`.
 
   Raises:
-    UserError: that says in what they differ.
+    UserError: if they differ; the message lists the differences.
   """
   different = json_files.find_differences(read_header(path) or header, header)
   if different:

@@ -52,7 +52,7 @@ class RunConfig:
     """Refuses to continue a run that means something else.
 
     Raises:
-      UserError: that says in what the configurations differ.
+      UserError: if the configurations differ; the message lists the differences.
     """
     if different := self.find_differences(workdir):
       raise UserError(

@@ -1,4 +1,4 @@
-"""What answers, single or elected, are worth on the prompts of judging.
+"""Answers, single or elected, and how many are right on the prompts of judging.
 
 Pure functions turn the channels of records into arrays over prompts, which are
 then averaged and compared prompt by prompt.

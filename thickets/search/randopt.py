@@ -73,19 +73,19 @@ class Base:
 
 
 def describe_precision(dtype: str) -> JsonObject:
-  """In which weights and products a base computes, as JSON values.
+  """Describes the dtype of the weights and the precision of products, as JSON.
 
   Args:
     dtype: name of the dtype of the weights.
   """
-  # An attribute that JAX makes as it runs, which no checker can see.
+  # JAX makes this attribute as it runs, so that no checker can see it.
   matmul = getattr(jax.config, _MATMUL_PRECISION)
   return {"dtype": dtype, "matmul": matmul}
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-  """Who answers what: one split of the prompts, and its evaluator.
+  """One split of the prompts, and the evaluator that answers them.
 
   Attributes:
     split: the name of the prompts in the log.

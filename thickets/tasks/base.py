@@ -27,7 +27,7 @@ class Message:
 
   Attributes:
     role: who speaks: `system`, `user` or `assistant`.
-    content: what is said.
+    content: the text of the turn.
   """
 
   role: str

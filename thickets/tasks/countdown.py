@@ -55,7 +55,7 @@ _QUESTION = (
   " </answer> tags, for example <answer> (1 + 2) / 3 </answer>."
 )
 _TARGET = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,20})?")
-_TOLERANCE = Fraction(1, 10**5)  # Of targets that are not whole.
+_TOLERANCE = Fraction(1, 10**5)  # For targets that are not whole.
 
 # How much of a response's end is searched for an answer without tags.
 _TAIL_CHARS = 4000

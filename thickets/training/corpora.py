@@ -137,7 +137,8 @@ def write_batch(
   A row begins with a whole exercise, as a prompt does; its last one is cut off.
 
   Args:
-    tokenizer: of `transformers`, with tokens for the beginning and the end.
+    tokenizer: a tokenizer of `transformers` that has tokens for the beginning and
+      the end.
     corpus: what to write.
     seed: names the text; another seed draws other exercises.
     step: number of the batch, from 0.

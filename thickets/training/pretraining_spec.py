@@ -136,9 +136,9 @@ class PretrainingSpec:
     seed: root of the first weights and of the text, an unsigned 32-bit number.
     model: shape of the model.
     corpus: text that it is trained on.
-    optimizer: how weights move.
+    optimizer: the settings of the optimizer.
     schedule: when to save and to report.
-    dev: how accuracy is followed.
+    dev: how accuracy on held-out exercises is measured.
 
   Raises:
     SpecError: if the seed is out of range, or the warm-up is as long as the

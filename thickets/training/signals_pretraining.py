@@ -115,11 +115,11 @@ def pretrain(
 
   Args:
     key: drives the batches; step i draws its batch from fold_in(key, i).
-    params: where to start.
-    loss_fn: maps (params, batch) to the loss to minimise.
+    params: the weights to start from.
+    loss_fn: maps (params, batch) to the loss that is minimised.
     sample_batch: maps a key to a batch, on the device.
     optimizer: an optimizer of optax.
-    num_steps: number of steps.
+    num_steps: number of steps, 0 or more.
 
   Returns:
     The parameters after the last step, and the loss before each step.

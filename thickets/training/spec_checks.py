@@ -14,7 +14,7 @@ class SpecError(UserError):
     problems: one text for each mistake, at least one.
 
   Attributes:
-    problems: the same texts, for who collects those of several specs.
+    problems: the same texts, for whoever collects those of several specs.
   """
 
   def __init__(self, problems: Sequence[str]):

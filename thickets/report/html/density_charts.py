@@ -30,7 +30,7 @@ _COLOURS = (
 )
 
 
-_WIDTH = 46  # Of a hover text, in characters.
+_WIDTH = 46  # The width of a hover text, in characters.
 
 
 def list_estimates() -> list[tuple[str, str]]:
