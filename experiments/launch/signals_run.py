@@ -92,7 +92,7 @@ def _summarise(
     plan: who answered the prompts of judging.
     batch: these prompts.
   """
-  judged = signals_results.read_judged(
+  judged = signals_results.read_predictions(
     search.run, plan, target=np.asarray(batch["target"])
   )
   results = signals_results.summarise_signals(

@@ -210,7 +210,7 @@ def plan_judging(
   return JudgingPlan(chosen, blocks, shown, sorted(judged))
 
 
-def read_judged(
+def read_predictions(
   folder: directory.Run, plan: JudgingPlan, *, target: Float[np.ndarray, "Q T"]
 ) -> JudgedPredictions:
   """Reads the answers on the prompts of judging from a run's log.

@@ -8,8 +8,7 @@ from jax.typing import DTypeLike
 from thickets.errors import UserError
 from thickets.generation import programs
 from thickets.generation.batching import Batching
-from thickets.models import flops
-from thickets.models import memory
+from thickets.models import flops, memory
 from thickets.models.config import TransformerConfig
 
 _CPU_ROWS = 256

@@ -138,7 +138,7 @@ class Attention(_Module):
     return y
 
 
-class MLP(_Module):
+class FeedForward(_Module):
   """Two matrices with an activation between them, or three with a gate."""
 
   @nn.compact
@@ -167,13 +167,13 @@ class MLP(_Module):
 
 
 class Layer(_Module):
-  """Attention and MLP, each added to its input."""
+  """Attention and a feed-forward part, each added to its input."""
 
   @nn.compact
   def __call__(self, x: Array, context: Any, attend: Attend):
     """Maps x [B, S, D] to [B, S, D] and whatever `attend` adds."""
     self_attn = Attention(self.config, name="self_attn")
-    mlp = MLP(self.config, name="mlp")
+    mlp = FeedForward(self.config, name="mlp")
     if self.config.has_post_norm:
       y, cache = self_attn(x, context, attend)
       x = x + self._norm("post_attention_layernorm", y)

@@ -58,7 +58,7 @@ class RandoptPlotsTest(drawing.DrawingTestCase):
 
   def test_curves(self):
     results = summarise()
-    ax = self.draw_panel(randopt_plots.plot_curves, results)
+    ax = self.draw_panel(randopt_plots.plot_vote_curves, results)
     curves = {
       line.get_label(): line.get_xydata().tolist()
       for line in ax.lines
@@ -88,14 +88,16 @@ class RandoptPlotsTest(drawing.DrawingTestCase):
 
   def test_curves_without_self_consistency(self):
     judged = JudgedAnswers(JUDGED.base, JUDGED.chosen, JUDGED.random)
-    ax = self.draw_panel(randopt_plots.plot_curves, summarise(judged=judged))
+    ax = self.draw_panel(
+      randopt_plots.plot_vote_curves, summarise(judged=judged)
+    )
     self.assertNotIn("self-consistency of the base", drawing.read_legend(ax))
 
   def test_curves_mark_round_numbers_and_the_last(self):
     results = copy.deepcopy(summarise())
     for name, curve in results["curves"].items():
       results["curves"][name] = curve[:1] * 30
-    ax = self.draw_panel(randopt_plots.plot_curves, results)
+    ax = self.draw_panel(randopt_plots.plot_vote_curves, results)
     self.assertEqual(list(ax.lines[0].get_markevery()), [0, 1, 4, 9, 19, 29])
 
   def test_selection(self):

@@ -169,7 +169,7 @@ class SignalsPlotsTest(drawing.DrawingTestCase):
   def test_curves_leave_out_what_failed(self):
     by_k = [*BY_K[:1], BY_K[1] | {"mse": None}, *BY_K[2:]]
     fig = self.draw(
-      signals_plots.plot_curves,
+      signals_plots.plot_error_curves,
       by_k,
       BY_N,
       base=None,
@@ -182,7 +182,7 @@ class SignalsPlotsTest(drawing.DrawingTestCase):
 
   def test_curves(self):
     fig = self.draw(
-      signals_plots.plot_curves,
+      signals_plots.plot_error_curves,
       BY_K,
       BY_N,
       base=0.35,

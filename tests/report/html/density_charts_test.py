@@ -34,7 +34,7 @@ class DensityChartsTest(parameterized.TestCase):
 
   def test_names_of_runs_are_escaped(self):
     density = {"rows": [DENSITY_ROW], "level": 0.95}
-    chart = density_charts.compare_densities(
+    chart = density_charts.chart_compared_densities(
       {"<a href='x'>": {"densities": {"t": density}}}
     )
     (plain, *_) = chart.figures["t"]["data"]

@@ -119,7 +119,7 @@ class PageTest(_Folder):
 
   def test_no_name_breaks_out_of_the_data_of_charts(self):
     density = {"densities": {"t": {"rows": [DENSITY_ROW], "level": 0.95}}}
-    chart = density_charts.compare_densities({HOSTILE: density})
+    chart = density_charts.chart_compared_densities({HOSTILE: density})
     section = page.Section("s", charts=[chart])
     chapters = [page.Chapter("p", [section])]
     seen = Seen(page.render_page(page.Page("t", [], chapters)))

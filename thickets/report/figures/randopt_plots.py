@@ -65,7 +65,7 @@ def draw_randopt(
   folder = workdir / "figures"
   sigmas = np.array([member.sigma for member in members])
   plot_scores(folder / "scores.png", sigmas, scores, results)
-  plot_curves(folder / "vote.png", results)
+  plot_vote_curves(folder / "vote.png", results)
   plot_selection(folder / "selection.png", results)
 
 
@@ -120,7 +120,7 @@ def plot_scores(
   save_figure(fig, path, _SCORES_CAPTION)
 
 
-def plot_curves(path: pathlib.Path, results: Mapping[str, Any]) -> None:
+def plot_vote_curves(path: pathlib.Path, results: Mapping[str, Any]) -> None:
   """Draws accuracy against K for members, random members and the base's own.
 
   Args:

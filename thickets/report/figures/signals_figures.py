@@ -62,7 +62,7 @@ def draw_signals(
     -judged.base_select_score,
     title=f"{setting}: {selecting}",
   )
-  signals_plots.plot_curves(
+  signals_plots.plot_error_curves(
     folder / "curves.png",
     results["ensemble_by_k"],
     results["ensemble_by_n"],

@@ -204,7 +204,7 @@ def plot_score_histogram(
   save_figure(fig, path, Caption(Topic.SUMMARY, caption))
 
 
-def plot_curves(
+def plot_error_curves(
   path: pathlib.Path,
   by_k: Sequence[Mapping[str, Any]],
   by_n: Sequence[Mapping[str, Any]],

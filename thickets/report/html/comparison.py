@@ -38,7 +38,7 @@ def compare_runs(found: Sequence[RunFiles]) -> Chapter:
   ]
   densities = {r.name: r.density for r in found if r.density is not None}
   if densities:
-    chart = density_charts.compare_densities(densities)
+    chart = density_charts.chart_compared_densities(densities)
     sections.append(
       Section(
         "Densities",

@@ -70,7 +70,9 @@ def chart_density(density: Mapping[str, Any]) -> Chart:
   )
 
 
-def compare_densities(runs: Mapping[str, Mapping[str, Any]]) -> Chart | None:
+def chart_compared_densities(
+  runs: Mapping[str, Mapping[str, Any]],
+) -> Chart | None:
   """Makes the chart of the densities of several runs, with a colour per run.
 
   Args:
