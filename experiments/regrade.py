@@ -105,7 +105,13 @@ def _read_spec(workdir: str) -> RandOptSpec:
       f"--workdir must name a run of experiments.randopt, got {workdir}, a run"
       f" of {fields.get('experiment')}."
     )
-  return specs.read_randopt(ml_collections.ConfigDict(fields))
+  try:
+    return specs.read_randopt(ml_collections.ConfigDict(fields))
+  except UserError as error:
+    raise UserError(
+      f"{path} must be of this version, got a config that it does not read:"
+      f" {error}"
+    ) from error
 
 
 def _read_choice(

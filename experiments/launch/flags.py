@@ -145,11 +145,13 @@ class BinaryFlags:
     Returns:
       The program's name and the positional arguments.
     """
-    if any(argument in _HELP for argument in argv[1:]):
+    # Behind "--" everything is an argument, whatever it looks like.
+    end = argv.index("--") if "--" in argv else len(argv)
+    if any(argument in _HELP for argument in argv[1:end]):
       print(self.describe())
       sys.exit(0)
     try:
-      return self._parse(keep_last(argv))
+      return self._parse(keep_last(argv[:end]), argv[end + 1 :])
     except UserError as error:
       sys.exit(f"error: {error}")
     except flags.Error as error:
@@ -167,17 +169,17 @@ class BinaryFlags:
       lines.append(f"  --{name}: {flag.help}{shown}")
     return "\n".join(lines)
 
-  def _parse(self, argv: list[str]) -> list[str]:
+  def _parse(self, argv: list[str], behind: Sequence[str]) -> list[str]:
     if self._config is not None:
       self._check_overrides(argv)
     self._argv[:] = argv
     rest = _read(self.values, argv)
     # absl's own, such as --verbosity.
     rest = flags.FLAGS(rest, known_only=True)
-    words = [word for word in rest[1:] if word != "--"]
-    for word in words:
+    for word in rest[1:]:
       if word.startswith("-") and word != "-":
         raise UserError(self._refuse(word))
+    words = [*rest[1:], *behind]
     if words and self._arguments is None:
       raise UserError(
         f"{self._program} takes flags only, got the argument {words[0]!r}. See"

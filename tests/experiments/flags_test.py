@@ -111,6 +111,10 @@ class ParseTest(parameterized.TestCase):
     got = _parse(_make("RUN"), "runs/a", "runs/b", "--workdir=x")
     self.assertEqual(got, ["runs/a", "runs/b"])
 
+  def test_what_is_behind_two_dashes_is_an_argument(self):
+    got = _parse(_make("RUN"), "--workdir=x", "--", "--help", "-odd")
+    self.assertEqual(got, ["--help", "-odd"])
+
   def test_a_cluster_is_joined_only_if_asked_to(self):
     binary = _make()
     _parse(binary)
