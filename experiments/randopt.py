@@ -8,18 +8,25 @@ anything: that of the best members, that of random ones, and that of the base
 with itself. The same command resumes a run that was stopped.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
 from experiments import launch
 from experiments.launch import specs
 from experiments.launch.specs import RandOptSpec
 from thickets.analysis import randopt_results
 from thickets.generation import subject as subject_lib
 from thickets.generation.self_consistency import SelfConsistency
+from thickets.generation.subject import Subject
 from thickets.report import randopt_table
 from thickets.report.figures import randopt_plots
 from thickets.runs import directory
 from thickets.runs.clock import Clock
 from thickets.runs.json_files import JsonObject
 from thickets.search import answers, randopt, selection
+from thickets.search.randopt import Search
 
 FLAGS = launch.BinaryFlags(
   __doc__,
@@ -87,23 +94,49 @@ def run(spec: RandOptSpec, workdir: str) -> JsonObject:
       if temperature is not None:
         consistency.sample("judge", temperature, len(chosen))
       clock.lap("consistency_s")
-    results = randopt_results.summarise_randopt(
-      search.members,
-      scores,
-      answers.read_answers(run, "select", [directory.BASE_POSITION]),
-      chosen.tolist(),
-      randopt_results.read_judged(run, chosen, temperature),
-      top_k=spec.ensemble.also,
-      primary_k=spec.ensemble.top_k,
-      dev=dev,
-      note=subject.describe_baseline(),
-    ) | {"data": subject.splits.origin}
+    results = _summarise(
+      spec, subject, search, scores, chosen, temperature, dev
+    )
     randopt_plots.draw_randopt(run.workdir, search.members, scores, results)
     clock.lap("figures_s")
     randopt.finish_run(
       run, results, clock, evaluator.compile_s + consistency.compile_s
     )
   return results
+
+
+def _summarise(
+  spec: RandOptSpec,
+  subject: Subject,
+  search: Search,
+  scores: Float[np.ndarray, " P"],
+  chosen: Int[np.ndarray, " K"],
+  temperature: float | None,
+  dev: Sequence[JsonObject],
+) -> JsonObject:
+  """Reads the answers back from the log, and compares them.
+
+  Args:
+    spec: what the run is asked to do.
+    subject: the model and its task.
+    search: the population, and the run directory that it is scored into.
+    scores: [P] mean scores on the prompts of selection.
+    chosen: [K] positions of the chosen members, by rank.
+    temperature: at which the base was sampled; None if it was not.
+    dev: what each temperature reached on `dev`.
+  """
+  run = search.run
+  return randopt_results.summarise_randopt(
+    search.members,
+    scores,
+    answers.read_answers(run, "select", [directory.BASE_POSITION]),
+    chosen.tolist(),
+    randopt_results.read_judged(run, chosen, temperature),
+    top_k=spec.ensemble.also,
+    primary_k=spec.ensemble.top_k,
+    dev=dev,
+    note=subject.describe_baseline(),
+  ) | {"data": subject.splits.origin}
 
 
 if __name__ == "__main__":
