@@ -1,6 +1,7 @@
 """Tests of drills as tasks: how rows become examples, and how they are graded."""
 
 import pickle
+import re
 import time
 
 import hypothesis
@@ -109,6 +110,7 @@ class GradingTest(parameterized.TestCase):
       grade, (float(is_right), is_right, is_right, vote, vote is not None)
     )
 
+  @hypothesis.example(("addition", 0), ["٣=0"])
   @hypothesis.given(
     drawn_drills.FAMILIES_AND_SEEDS,
     st.lists(
@@ -126,7 +128,9 @@ class GradingTest(parameterized.TestCase):
       self.assertEqual(is_right.setdefault(grade.vote, grade.lenient), grade[2])
       self.assertLessEqual(grade.correct, grade.lenient)
       self.assertEqual(grade.score, grade.correct)
-      self.assertEqual(grade.format, grade.vote is not None)
+      # A response in another alphabet may vote, but has not the form asked for.
+      in_form = re.fullmatch(r"[-+*/()=%,0-9a-z \n]*", response) is not None
+      self.assertEqual(grade.format, grade.vote is not None and in_form)
     self.assertFalse(is_right.get(None, False))
 
   @parameterized.product(

@@ -156,7 +156,7 @@ class KillableTest(parameterized.TestCase):
 
   def test_no_process_outlives_a_killed_caller(self):
     program = (
-      "import json, time; from thickets import killable;"
+      "import json, time; from thickets.tasks.parsing import killable;"
       f"calls = killable.Killable({str(self.file)!r});"
       "print(json.dumps(calls('pids').value), flush=True); time.sleep(60)"
     )
