@@ -8,11 +8,13 @@ from thickets.search.engine import score_population
 from thickets.search.ensemble import majority_vote, mean_ensemble
 from thickets.search.population import sample_members
 from thickets.search.selection import select_top_k
+from thickets.version import __version__
 
 __all__ = [
   "BASE",
   "Gaussian",
   "Member",
+  "__version__",
   "majority_vote",
   "mean_ensemble",
   "perturb",
@@ -22,4 +24,3 @@ __all__ = [
   "solution_density",
   "spectral_discordance",
 ]
-__version__ = "0.1.0"

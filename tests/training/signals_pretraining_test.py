@@ -46,13 +46,18 @@ class PretrainTest(parameterized.TestCase):
   def test_is_a_loop_over_fresh_batches(self, make_optimizer):
     optimizer = make_optimizer(0.1)
     with jax.numpy_dtype_promotion("standard"):
+
+      @jax.jit  # Compiled once, where a step would compile each operation.
+      def take_step(params, state, step):
+        batch = _batch(jax.random.fold_in(jax.random.key(0), step))
+        loss, gradients = jax.value_and_grad(_loss)(params, batch)
+        updates, state = optimizer.update(gradients, state, params)
+        return optax.apply_updates(params, updates), state, loss
+
       params, state, expected = START, optimizer.init(START), []
       for step in range(7):
-        batch = _batch(jax.random.fold_in(jax.random.key(0), step))
-        expected.append(_loss(params, batch))  # Before the step.
-        gradients = jax.grad(_loss)(params, batch)
-        updates, state = optimizer.update(gradients, state, params)
-        params = optax.apply_updates(params, updates)
+        params, state, loss = take_step(params, state, step)
+        expected.append(loss)  # Before the step.
     got, losses = _pretrain(7, optimizer)
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
     jax.tree.map(

@@ -1,7 +1,6 @@
 """The machine and the code that a run was made with."""
 
 import contextlib
-import importlib.metadata
 import pathlib
 import platform
 import subprocess
@@ -10,11 +9,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from thickets.version import __version__
+
 
 def library_versions() -> dict[str, str]:
   """The versions that a member's weights and scores may depend on."""
   return {
-    "thickets": importlib.metadata.version("thickets"),
+    "thickets": __version__,
     "jax": jax.__version__,
     "numpy": np.__version__,
     "python": platform.python_version(),
