@@ -22,10 +22,17 @@ _ABSENT = ("datasets", "huggingface_hub", "safetensors", "tokenizers", "tqdm")
 def _run(workdir, config, *overrides, absent=_ABSENT):
   """Runs the benchmark without libraries; returns what it wrote."""
   # As on a bare accelerator machine: importing any of them raises.
-  code = (
-    f"import sys; sys.modules.update(dict.fromkeys({absent!r}))\n"
-    "import runpy; runpy.run_module('experiments.benchmark', None, '__main__')"
-  )
+  code = f"""
+import importlib.abc, runpy, sys
+
+class Absent(importlib.abc.MetaPathFinder):
+  def find_spec(self, name, path, target=None):
+    if name.split(".")[0] in {absent!r}:
+      raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+runpy.run_module("experiments.benchmark", None, "__main__")
+"""
   flags = [
     f"--config=configs/{config}",
     f"--workdir={workdir}",

@@ -4,7 +4,8 @@ import json
 import pathlib
 import pickle
 import re
-import time
+import subprocess
+import sys
 import unittest
 
 import pytest
@@ -16,10 +17,8 @@ from thickets.errors import UserError
 from thickets.tasks import base, countdown
 from thickets.tasks.parsing import tags
 
-DATA = (
-  pathlib.Path(__file__).resolve().parents[3]
-  / "shared/data/countdown/countdown.json"
-)
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DATA = ROOT.parent / "shared/data/countdown/countdown.json"
 # Ids of puzzles whose solution in the data leaves numbers out or repeats them.
 NOT_EACH_NUMBER_ONCE = (
   *(263, 281, 429, 566, 640, 798, 800, 1085),
@@ -292,9 +291,27 @@ class PuzzlesTest(parameterized.TestCase):
 
   @pytest.mark.slow
   def test_ten_thousand_take_less_than_five_seconds(self):
-    responses = [_answer(row["solution"]) for row in self.rows]
-    start = time.perf_counter()
-    for number in range(10_000):
-      number %= len(responses)
-      STANDARD(self.examples[number], responses[number])
-    self.assertLess(time.perf_counter() - start, 5)
+    # In a process of its own: here each call's annotations are checked as well,
+    # which takes most of the time.
+    program = f"""
+import json, pathlib, time
+from thickets.tasks import countdown
+
+rows = json.loads(pathlib.Path({str(DATA)!r}).read_text(encoding="utf-8"))
+grade = countdown.TASK.grader("standard")
+examples = [countdown.TASK.make_example(row, i) for i, row in enumerate(rows)]
+responses = [f"<answer>{{row['solution']}}</answer>" for row in rows]
+start = time.process_time()
+for number in range(10_000):
+  number %= len(responses)
+  grade(examples[number], responses[number])
+print(time.process_time() - start)
+"""
+    done = subprocess.run(
+      [sys.executable, "-c", program],
+      cwd=ROOT,
+      capture_output=True,
+      text=True,
+      check=True,
+    )
+    self.assertLess(float(done.stdout), 5)
