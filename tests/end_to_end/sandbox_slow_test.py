@@ -206,7 +206,9 @@ class MbppTest(parameterized.TestCase):
 
     every = {example.id for example in examples}
     self.assertEqual(every - right(("standard", 0)), set())
-    self.assertEqual(every - right(("paper", 0)), {"367", "927"})
+    # The solution of 123 computes for about as long as the authors' limit of 5 s,
+    # so that it is in time on some processors only.
+    self.assertEqual(every - right(("paper", 0)) - {"123"}, {"367", "927"})
     self.assertEqual(right(("standard", 1)), set())
 
 
