@@ -29,7 +29,7 @@ class _Room:
   """A room: where it lies, and what it is for.
 
   Attributes:
-    name: of the folder or module.
+    name: the name of the folder or module.
     about: a line below the name.
     floor: counted from the top, 0 is the roof.
     left: left edge, as a share of the width of the house.

@@ -119,7 +119,7 @@ def _sum_tensors(
   """
   stacked = stack_members(members)
   plane_sums, member_sums = np.zeros(3), np.zeros((len(members), 3))
-  plane: Any = ()  # Of the last chunk; all chunks have the same.
+  plane: Any = ()  # Every chunk gives the same; the last one is kept.
   num_weights = 0
   # Filters do not change what is drawn: one program for all of them.
   unfiltered = dataclasses.replace(kind, include=("*",), exclude=())

@@ -17,7 +17,7 @@ from thickets.report.figures.captions import Caption
 # Keyword arguments of matplotlib's functions that draw.
 Style = dict[str, Any]
 
-DPI = 150  # Of the PNG files, in pixels per inch.
+DPI = 150  # The resolution of PNG files, in pixels per inch.
 
 # The paper's colours, told apart by line style and width as well.
 BASE: Style = {"color": "black", "linestyle": "--", "linewidth": 1.6}
