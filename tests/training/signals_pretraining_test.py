@@ -61,7 +61,9 @@ class PretrainTest(parameterized.TestCase):
     got, losses = _pretrain(7, optimizer)
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
     jax.tree.map(
-      lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), got, params
+      lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+      got,
+      params,
     )
 
   def test_depends_on_the_key_and_nothing_else(self):
