@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -108,6 +108,23 @@ def check_not_empty(
     for name in names
     if not _get(config, name)
   ]
+
+
+def collect(
+  make: Callable[[ml_collections.ConfigDict], object],
+  config: ml_collections.ConfigDict,
+) -> list[str]:
+  """What a spec refuses, as one message or none.
+
+  Args:
+    make: makes a spec that checks itself from the config.
+    config: the config.
+  """
+  try:
+    make(config)
+  except UserError as problem:
+    return [str(problem)]
+  return []
 
 
 def refuse(problems: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from experiments.launch.config_checks import (
   refuse,
   to_json,
 )
+from thickets.errors import UserError
 from thickets.models import mlp
 from thickets.runs.run_config import RunConfig
 from thickets.search.population import DESIGNS, PopulationSpec
@@ -33,6 +34,9 @@ class SignalsTask:
     horizon: values to predict.
     num_select: signals that choose members.
     num_judge: signals that judge the choice.
+
+  Raises:
+    UserError: if the family is not known, or a number is below one.
   """
 
   family: str
@@ -40,6 +44,18 @@ class SignalsTask:
   horizon: int
   num_select: int
   num_judge: int
+
+  def __post_init__(self):
+    known = sorted(signals.SIGNAL_FAMILIES)
+    if self.family not in known:
+      raise UserError(
+        f"task.family must be one of {known}, got {self.family!r}."
+      )
+    for name in ("context", "horizon", "num_select", "num_judge"):
+      if getattr(self, name) < 1:
+        raise UserError(
+          f"task.{name} must be at least 1, got {getattr(self, name)}."
+        )
 
   @property
   def is_single(self) -> bool:

@@ -12,9 +12,11 @@ from experiments.launch.config_checks import (
   check_keys,
   check_not_empty,
   check_ranges,
+  collect,
   refuse,
   to_json,
 )
+from thickets.errors import UserError
 from thickets.generation.specs import (
   DTYPES,
   AnsweringSpec,
@@ -79,10 +81,24 @@ class SliceSpec:
   Attributes:
     resolution: cells along a side, odd; 0 for no slice.
     extent: how far it reaches from the base, in sigma.
+
+  Raises:
+    UserError: if the base is not in the middle, or the grid has no size.
   """
 
   resolution: int
   extent: float
+
+  def __post_init__(self):
+    size = self.resolution
+    if size and (size < 3 or size % 2 == 0):
+      # Now, and not after hours of members.
+      raise UserError(
+        "slice.resolution must be 0 for none, or an odd number of at least 3, so"
+        f" that the base is in the middle, got {size}."
+      )
+    if size and not self.extent > 0:
+      raise UserError(f"slice.extent must be above 0, got {self.extent}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +116,10 @@ class MeasureSpec:
       "relative", the root mean square of the perturbed weights.
     slice: the grid that is measured as well.
     project: whether members are projected on a random plane.
+
+  Raises:
+    UserError: if there is no task, one stands there twice, or the unit is not
+      known.
   """
 
   config: RunConfig
@@ -111,6 +131,17 @@ class MeasureSpec:
   unit: str
   slice: SliceSpec
   project: bool
+
+  def __post_init__(self):
+    names = [task.name for task in self.tasks]
+    if not names:
+      raise UserError("tasks.names must hold at least one item, got none.")
+    if len(set(names)) < len(names):
+      raise UserError(f"tasks.names must differ, got {tuple(names)}.")
+    if self.unit not in UNITS:
+      raise UserError(
+        f"population.unit must be one of {sorted(UNITS)}, got {self.unit!r}."
+      )
 
 
 def read_randopt(config: ml_collections.ConfigDict) -> RandOptSpec:
@@ -142,11 +173,7 @@ def read_randopt(config: ml_collections.ConfigDict) -> RandOptSpec:
     answering=_read_answering(config),
     population=read_population(config),
     ensemble=EnsembleSpec(config.ensemble.top_k, tuple(config.ensemble.also)),
-    consistency=SelfConsistencySpec(
-      tuple(config.consistency.temperatures),
-      config.consistency.top_k,
-      config.consistency.top_p,
-    ),
+    consistency=_read_consistency(config),
   )
 
 
@@ -187,7 +214,7 @@ def read_measure(config: ml_collections.ConfigDict) -> MeasureSpec:
     answering=_read_answering(config),
     population=read_population(config),
     unit=config.population.unit,
-    slice=SliceSpec(config.slice.resolution, config.slice.extent),
+    slice=_read_slice(config),
     project=config.project,
   )
 
@@ -221,6 +248,17 @@ def _read_model(config) -> ModelSpec:
   )
 
 
+def _read_consistency(config) -> SelfConsistencySpec:
+  settings = config.consistency
+  return SelfConsistencySpec(
+    tuple(settings.temperatures), settings.top_k, settings.top_p
+  )
+
+
+def _read_slice(config) -> SliceSpec:
+  return SliceSpec(config.slice.resolution, config.slice.extent)
+
+
 def _read_answering(config) -> AnsweringSpec:
   settings = config.compute
   return AnsweringSpec(
@@ -246,9 +284,6 @@ def _find_randopt_problems(config) -> list[str]:
         "task.num_judge": Range(0),
         "population.size": Range(1, 2**32),
         **limit_ensembles(config),
-        "consistency.temperatures": Range(0),
-        "consistency.top_k": Range(0),
-        "consistency.top_p": Range(0, 1),
       },
     ),
     *check_choices(
@@ -256,16 +291,8 @@ def _find_randopt_problems(config) -> list[str]:
     ),
     *check_not_empty(config, ("population.sigmas", "population.include")),
   ]
+  problems += collect(_read_consistency, config)
   temperatures = config.consistency.temperatures
-  if any(t == 0 for t in temperatures):
-    problems.append(
-      "consistency.temperatures must be above 0, got 0: greedy answers are all"
-      " the same."
-    )
-  if config.consistency.top_p == 0:
-    problems.append(
-      "consistency.top_p must be above 0, got 0: no token is left."
-    )
   if len(temperatures) > 1 and not config.task.num_dev:
     problems.append(
       "task.num_dev must be at least 1 to choose among"
@@ -284,8 +311,6 @@ def _find_measure_problems(config) -> list[str]:
         "tasks.num_select": Range(1),
         "tasks.num_dev": Range(0),
         "population.size": Range(2, 2**32),
-        "slice.resolution": Range(0),
-        "slice.extent": Range(0),
       },
     ),
     *check_choices(
@@ -302,13 +327,4 @@ def _find_measure_problems(config) -> list[str]:
   ]
   if len(set(config.tasks.names)) < len(config.tasks.names):
     problems.append(f"tasks.names must differ, got {config.tasks.names}.")
-  resolution = config.slice.resolution
-  if resolution > 0 and (resolution < 3 or resolution % 2 == 0):
-    # Now, and not after hours of members.
-    problems.append(
-      "slice.resolution must be 0 for none, or an odd number of at least 3, so"
-      f" that the base is in the middle, got {resolution}."
-    )
-  if resolution and not config.slice.extent:
-    problems.append("slice.extent must be above 0, got 0.")
-  return problems
+  return problems + collect(_read_slice, config)

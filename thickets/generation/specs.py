@@ -4,6 +4,7 @@ Binaries make them once from their config; the library sees nothing else of it.
 """
 
 import dataclasses
+import math
 
 from thickets.errors import UserError
 from thickets.tasks.splits import Sizes
@@ -136,7 +137,8 @@ class SelfConsistencySpec:
     top_p: only the likeliest tokens that have this share are drawn from.
 
   Raises:
-    UserError: if a temperature or the share is not above zero.
+    UserError: if a temperature or the share is not above zero, or if a number
+      is not finite.
   """
 
   temperatures: tuple[float, ...] = ()
@@ -145,9 +147,15 @@ class SelfConsistencySpec:
 
   def __post_init__(self):
     object.__setattr__(self, "temperatures", tuple(self.temperatures))
-    if any(temperature <= 0 for temperature in self.temperatures):
+    if not all(0 < temperature < math.inf for temperature in self.temperatures):
       raise UserError(
-        f"consistency.temperatures must be above 0, got {self.temperatures}."
+        "consistency.temperatures must be above 0 and finite, got"
+        f" {self.temperatures}. At 0 all responses are the same."
+      )
+    if self.top_k < 0:
+      raise UserError(
+        "consistency.top_k must be at least 1, or 0 for all tokens, got"
+        f" {self.top_k}."
       )
     if not 0 < self.top_p <= 1:
       raise UserError(

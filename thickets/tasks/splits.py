@@ -27,11 +27,21 @@ class Sizes:
     select: prompts that choose members, at least 1.
     dev: prompts that choose everything else.
     judge: prompts that are looked at once; 0 takes all that are left.
+
+  Raises:
+    UserError: if a number is below that.
   """
 
   select: int
   dev: int
   judge: int
+
+  def __post_init__(self):
+    if self.select < 1 or self.dev < 0 or self.judge < 0:
+      raise UserError(
+        "select must have at least one prompt, dev and judge none or more, got"
+        f" {self.select}, {self.dev} and {self.judge}."
+      )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,11 +100,6 @@ def load_splits(
     UserError: if data are missing or wrong, or fewer than asked for; it names
       file, row and field. No split is ever filled up from another one.
   """
-  if sizes.select < 1 or sizes.dev < 0 or sizes.judge < 0:
-    raise UserError(
-      "select must have at least one prompt, dev and judge none or more, got"
-      f" {sizes.select}, {sizes.dev} and {sizes.judge}."
-    )
   if test and not train:
     raise UserError(
       "task.train must name a file where task.test does, got none. Name both,"

@@ -1,0 +1,48 @@
+"""Tests of the specs that binaries make: each refuses what it cannot mean."""
+
+from absl.testing import absltest, parameterized
+
+from experiments.launch import signals_specs, specs
+from thickets.errors import UserError
+
+SIGNALS = {
+  "family": "line",
+  "context": 10,
+  "horizon": 5,
+  "num_select": 4,
+  "num_judge": 4,
+}
+
+
+class SliceTest(parameterized.TestCase):
+  @parameterized.parameters(
+    (4, 1.0, r"slice\.resolution must be 0 .*got 4"),
+    (1, 1.0, r"slice\.resolution must be 0 .*got 1"),
+    (-3, 1.0, r"slice\.resolution must be 0 .*got -3"),
+    (3, 0.0, r"slice\.extent must be above 0, got 0"),
+    (3, float("nan"), r"slice\.extent must be above 0, got nan"),
+  )
+  def test_a_grid_without_a_middle_or_size_is_refused(self, size, extent, text):
+    with self.assertRaisesRegex(UserError, text):
+      specs.SliceSpec(size, extent)
+
+  @parameterized.parameters((0, 0.0), (3, 0.5))
+  def test_no_grid_and_the_smallest_pass(self, size, extent):
+    specs.SliceSpec(size, extent)
+
+
+class SignalsTaskTest(parameterized.TestCase):
+  @parameterized.parameters("context", "horizon", "num_select", "num_judge")
+  def test_a_number_below_one_is_refused_by_its_key(self, name):
+    with self.assertRaisesRegex(
+      UserError, rf"task\.{name} must be at least 1, got 0"
+    ):
+      signals_specs.SignalsTask(**{**SIGNALS, name: 0})
+
+  def test_a_family_that_is_not_known_is_refused(self):
+    with self.assertRaisesRegex(UserError, r"task\.family must be one of"):
+      signals_specs.SignalsTask(**{**SIGNALS, "family": "lines"})
+
+
+if __name__ == "__main__":
+  absltest.main()
