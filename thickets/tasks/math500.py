@@ -22,7 +22,7 @@ def make_example(row: Row, number: int) -> Example:
   return Example(
     id=str(row.get("unique_id", number)),
     messages=boxed.make_prompt(row["problem"]),
-    reference=boxed.make_reference(row["answer"]),
+    reference=boxed.make_reference(row["answer"], row["problem"]),
   )
 
 

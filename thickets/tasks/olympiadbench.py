@@ -30,7 +30,9 @@ def make_example(row: Row, number: int) -> Example:
   return Example(
     id=str(row.get("id", number)),
     messages=boxed.make_prompt(question),
-    reference=boxed.make_reference(answers[0], _tolerance(row.get("error"))),
+    reference=boxed.make_reference(
+      answers[0], question, _tolerance(row.get("error"))
+    ),
   )
 
 

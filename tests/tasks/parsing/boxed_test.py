@@ -115,7 +115,7 @@ class VoteTest(parameterized.TestCase):
     said = (r"\frac12", r"2\sqrt{2}", "1,-2", "(1,-2)", "k>2", r"\text{east}")
     self.assertEqual(
       [_vote(answer) for answer in said],
-      ["1/2", "2*sqrt(2)", "{-2, 1}", "(1, -2)", "2 < k", "east"],
+      ["1/2", "2*sqrt(2)", "{-2, 1}", "(1, -2)", "]2, oo[", "east"],
     )
 
 

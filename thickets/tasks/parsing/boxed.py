@@ -2,11 +2,13 @@ r"""Mathematical answers in \boxed{}: what MATH-500 and OlympiadBench share.
 
 Rules `standard`: the answer is the content of the last complete, non-empty
 `\boxed{}`, and having one is the form. Where there is none, the lenient answer
-is what math-verify finds in the last 300 characters. `latex` reads it, compares
-it with the reference and makes the key of the vote, which does not depend on
-the reference. It runs in a killable process: an answer that takes too much
-processor time or memory, or more than 400 characters (the longest reference has
-204), is an answer that is never right; its key is its own text.
+is the phrase that ends the response (`phrases`); it is read as a whole, or there
+is no vote. `latex` reads answers, compares them with the reference and makes the
+key of the vote, which does not depend on the reference; what the question says
+about its unknowns counts (`unknowns`). `latex` runs in a killable process: an
+answer that takes too much processor time or memory, or more than 400 characters
+(the longest reference has 204), is an answer that is never right; its key is its
+own text.
 
 Only ASCII digits are digits; an answer with others is not read.
 
@@ -20,10 +22,9 @@ from typing import Any
 
 from thickets.errors import UserError
 from thickets.tasks.base import Example, Grade, Message, ask, shorten_vote
-from thickets.tasks.parsing import boxed_paper, killable
+from thickets.tasks.parsing import boxed_paper, killable, phrases, unknowns
 
 MAX_ANSWER_CHARS = 400
-_MAX_TAIL_CHARS = 300
 # Boxes that are looked at, from the last on, for one that is complete.
 _MAX_BOXES = 20
 _OPENING = "\\boxed{"
@@ -63,9 +64,11 @@ _KINDS = (
   r"a=2,a=-6-4\sqrt{2}",
   "1,2",
 )
-_TEXTS = (
-  r"So the final answer is $x = \frac{1}{2}$.",
-  "Hence the answer is 1,234.5 dollars.",
+_WITH_VARIABLES = (
+  r"\frac{n^2-1}{n}",
+  r"\sin^2 n+\cos^2 n",
+  r"\lfloor\sqrt{n}\rfloor",
+  "n!",
 )
 # The libraries that decide which answers are equal.
 LIBRARIES = ("math-verify", "latex2sympy2_extended", "sympy")
@@ -75,8 +78,8 @@ _LATEX_READER = killable.Killable(
   cpu_s=0.35,
   warm_up=[
     *(("agree", kind, True, kind, 0.0) for kind in _KINDS),
-    *(("agree", kind, True, "7", 0.0) for kind in _KINDS[:8]),
-    *(("agree", text, False, "7", 0.0) for text in _TEXTS),
+    *(("agree", kind, True, "7", 0.0) for kind in _KINDS),
+    *(("agree", kind, True, "n+7", 0.0) for kind in _WITH_VARIABLES),
   ],
 )
 
@@ -86,23 +89,39 @@ def make_prompt(question: str) -> tuple[Message, ...]:
   return ask(f"{question}\n\n{_REQUEST}")
 
 
-def make_reference(answer: str, tolerance: float = 0.0) -> dict[str, Any]:
+def make_reference(
+  answer: str, question: str, tolerance: float = 0.0
+) -> dict[str, Any]:
   """Makes the reference that the graders below compare with.
 
   Args:
     answer: the right answer in LaTeX, empty if it is unknown.
+    question: the question, which may name its unknowns; `unknowns` reads it.
     tolerance: largest difference of a number that is still right.
   """
-  return {"answer": answer, "tolerance": float(tolerance)}
+  letters, asked, is_set = unknowns.read_unknowns(question)
+  return {
+    "answer": answer,
+    "tolerance": float(tolerance),
+    "letters": letters,
+    "asked": list(asked),
+    "is_set": is_set,
+  }
 
 
 def grade_standard(example: Example, response: str) -> Grade:
   """Grades by our rules; the score is 1 for `correct`, else 0."""
+  reference = example.reference
+  question = (
+    reference["letters"],
+    tuple(reference["asked"]),
+    reference["is_set"],
+  )
   answer = find_box(response)
   has_form = answer is not None
-  text = answer if has_form else _take_tail(response)
-  key = _read(text, has_form)
-  right = _is_right(key, text, has_form, **example.reference)
+  text = answer if has_form else phrases.find_last(response)
+  key = None if text is None else _read(text, has_form, question)
+  right = _is_right(key, text, has_form, question, reference)
   vote = None if key is None else shorten_vote(key)
   correct = right and has_form
   return Grade(float(correct), correct, right, vote, has_form)
@@ -145,41 +164,33 @@ def _match_braces(text, start):
   return None
 
 
-def _take_tail(response):
-  """Returns the end of a response, from the start of a word on."""
-  tail = response[-_MAX_TAIL_CHARS:]
-  if len(response) > len(tail):
-    tail = tail[tail.find(" ") + 1 :]
-  # Other digits would be taken for numbers; a question mark is part of none.
-  return "".join("?" if _is_foreign_digit(c) else c for c in tail)
-
-
 def _is_foreign_digit(character):
   return not character.isascii() and character.isnumeric()
 
 
 # A population gives the same answers thousands of times.
 @functools.lru_cache(maxsize=1 << 16)
-def _read(text, is_answer):
+def _read(text, is_answer, question):
   """Returns the key of an answer, None if there is none."""
-  if not is_answer:
-    return _call("read_answer", text, False) if text.strip() else None
   key = None
   if len(text) <= MAX_ANSWER_CHARS and not any(map(_is_foreign_digit, text)):
-    key = _call("read_answer", text, True)
-  return f"{_REFUSED}{' '.join(text.split())}" if key is None else key
+    key = _call("read_answer", text, is_answer, question)
+  if key is None and is_answer:
+    return f"{_REFUSED}{' '.join(text.split())}"
+  return key
 
 
-def _is_right(key, text, is_answer, answer, tolerance):
+def _is_right(key, text, is_answer, question, reference):
+  answer, tolerance = reference["answer"], reference["tolerance"]
   if key is None or key.startswith(_REFUSED) or not answer:
     return False
-  return _agree(text, is_answer, answer, tolerance)
+  return _agree(text, is_answer, answer, tolerance, question)
 
 
 @functools.lru_cache(maxsize=1 << 16)
-def _agree(text, is_answer, reference, tolerance):
+def _agree(text, is_answer, answer, tolerance, question):
   """Whether an answer is right; one that takes too long to read is not."""
-  return bool(_call("agree", text, is_answer, reference, tolerance))
+  return bool(_call("agree", text, is_answer, answer, tolerance, question))
 
 
 def _call(name, *arguments):

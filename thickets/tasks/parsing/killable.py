@@ -14,11 +14,11 @@ imports JAX, and a process with JAX cannot be forked.
 """
 
 import contextlib
+import importlib
 import json
 import os
 import pathlib
 import resource
-import runpy
 import select
 import signal
 import struct
@@ -26,6 +26,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 import weakref
 from collections.abc import Sequence
 from typing import IO, Any, NamedTuple
@@ -61,7 +62,8 @@ class Killable:
 
   Args:
     file: Python file that defines the functions, of JSON values to a JSON
-      value. It is loaded alone, without the package that it is part of.
+      value. It is loaded alone, without the package that it is part of, but may
+      import from its own folder (`from . import name`).
     cpu_s: processor time that a call may take, in seconds. Loading the file does
       not count.
     wall_s: time on the clock that a call may take, in seconds: the backstop.
@@ -236,7 +238,7 @@ def _keep() -> None:
     return
   sys.path[:] = settings["path"]
   try:
-    functions = runpy.run_path(settings["file"])
+    functions = vars(_load_alone(settings["file"]))
     for name, *arguments in settings["warm_up"]:
       functions[name](*arguments)
   except Exception as error:  # Whatever the file raises; the caller says it.
@@ -263,6 +265,15 @@ def _keep() -> None:
       _send(caller_out, reply)
   if worker is not None:
     _kill(worker)
+
+
+def _load_alone(file):
+  """Loads a file as part of a package that consists of its folder alone."""
+  package = types.ModuleType("alone")
+  package.__path__ = [os.path.dirname(file)]
+  sys.modules["alone"] = package
+  name = os.path.splitext(os.path.basename(file))[0]
+  return importlib.import_module(f"alone.{name}")
 
 
 def _ask(worker, call, wall_s):
