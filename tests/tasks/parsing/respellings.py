@@ -56,7 +56,8 @@ def respell(
     is_unordered: whether a list may be in any order.
     unknown: name of the unknown in an inequality.
   """
-  yield from (f"${answer}$", f"{{{answer}}}", f"{{{{{answer}}}}}", f"{answer}.")
+  yield from (f"${answer}$", f"{{{answer}}}", f"{{{{{answer}}}}}")
+  yield f"{answer.rstrip('.')}."
   yield from (
     f"\\displaystyle {answer}",
     f"\\boxed{{{answer}}}",
@@ -72,7 +73,8 @@ def respell(
   yield _ROOT.sub(r" √\1", answer)
   yield _ROOT.sub(r" sqrt(\1)", answer)
   yield _ONE_CHARACTER.sub(r"\\frac{\1}\2", answer)
-  yield _ANY_FRACTION.sub(r"{((\1)/(\2))}", answer)
+  if not re.search(r"[0-9] ?\\frac", answer):  # No mixed number.
+    yield _ANY_FRACTION.sub(r"{((\1)/(\2))}", answer)
   yield from _respell_numbers(answer)
   yield from _respell_lists(answer, is_unordered)
   yield from _respell_intervals(answer, unknown)

@@ -214,7 +214,21 @@ _MATH = {
 _MATH500 = Question(
   row=_MATH,
   right=_RIGHT_NUMBER,
-  wrong=("\\boxed{71}", "\\boxed{}", "\\boxed{720}", "\\boxed{7^2}"),
+  wrong=(
+    "\\boxed{71}",
+    "\\boxed{}",
+    "\\boxed{720}",
+    "\\boxed{7^2}",
+    "\\boxed{7 2}",
+    "\\boxed{7\\,2}",
+    "\\boxed{70(2)}",
+    "\\boxed{72=73}",
+    "\\boxed{72\\text{ million}}",
+    "\\boxed{72\\text{ hours }30\\text{ minutes}}",
+    "\\boxed{72:00}",
+    "The answer is 72\\pi.",
+    "The answer is 72 to 73.",
+  ),
   make_wrong=_wrong_number,
 )
 _MATH500_FRACTION = Question(
@@ -238,6 +252,41 @@ _OLYMPIADBENCH = Question(
   right=_RIGHT_NUMBER,
   wrong=("\\boxed{71}", "\\boxed{}", "\\boxed{720}"),
   make_wrong=_wrong_number,
+)
+
+
+def _wrong_pair(rng):
+  first, second = rng.choices(range(-9, 10), k=2)
+  if (first, second) == (-3, 0):
+    first = 3
+  form = rng.choice(
+    ["{},{}", "b={},c={}", "({},{})", "b={}, \\text{{ and }}c={}"]
+  )
+  return f"\\boxed{{{form.format(first, second)}}}"
+
+
+_OLYMPIADBENCH_PAIR = Question(
+  row={
+    "id": 2,
+    "question": "Determine the values of $b$ and $c$.",
+    "final_answer": ["-3,0"],
+    "error": None,
+  },
+  right=(
+    "\\boxed{-3,0}",
+    "\\boxed{b=-3,c=0}",
+    "\\boxed{c=0,\\ b=-3}",
+    "\\boxed{(-3,0)}",
+  ),
+  wrong=(
+    "\\boxed{0,-3}",
+    "\\boxed{b=0,c=-3}",
+    "\\boxed{-3,0,0}",
+    "\\boxed{-3}",
+    "\\boxed{\\{-3\\}}",
+    "\\boxed{[-3,0]}",
+  ),
+  make_wrong=_wrong_pair,
 )
 
 # --- Programs.
@@ -302,7 +351,7 @@ QUESTIONS: Mapping[str, tuple[Question, ...]] = {
   "gsm8k": (_GSM8K,),
   "math500": (_MATH500, _MATH500_FRACTION),
   "mbpp": (_MBPP,),
-  "olympiadbench": (_OLYMPIADBENCH,),
+  "olympiadbench": (_OLYMPIADBENCH, _OLYMPIADBENCH_PAIR),
   "rocstories": (_ROCSTORIES,),
   "uspto50k": (_USPTO50K,),
 }

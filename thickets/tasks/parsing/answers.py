@@ -22,6 +22,8 @@ from .forms import Based, Inequality, Listing, Named, Region, Word, value_of
 from .notation import Token, Tokens, UnreadableError
 
 _RELATIONS = ("=", "≈", "<", "<=", ">", ">=", "!=", "in")
+# Digits above nine; other letters with an index are unknowns.
+_CAPITALS = frozenset("ABCDEF")
 _INFINITE = (sympy.oo, -sympy.oo)
 
 
@@ -147,6 +149,9 @@ def _read_equation(parts, signs):
     parts, unknowns = parts[::-1], unknowns[::-1]  # 5 = x
   if len(parts) == 2 and names.is_point(parts[0]):
     return _read_plain(parts[1])
+  if len(parts) > 2 and None not in unknowns[:-1] and unknowns[-1] is None:
+    value = _read_plain(parts[-1])  # a = b = 5
+    return _collect([Named(name, value) for name in unknowns[:-1]])
   if unknowns[0] is not None:
     value = _agreed([_read_plain(part) for part in parts[1:]], signs[1:])
     letter = sympy.Symbol(unknowns[0], real=True)
@@ -160,6 +165,8 @@ def _read_equation(parts, signs):
   ):
     return _agreed(values, signs)
   if len(parts) == 2 and all(isinstance(value, sympy.Expr) for value in values):
+    if not values[0].free_symbols:
+      values.reverse()
     return relations.make_equation(*values)
   raise UnreadableError("an equation between other things than expressions")
 
@@ -192,9 +199,8 @@ def _read_plain(tokens):
       return Region(points[first.value])
   if last.kind == "matrix":
     return _read_matrix(tokens)
-  if len(tokens) == 2 and expressions.is_whole(tokens[:1]):
-    if last.kind == "index":
-      return _read_based(first, last)
+  if last.kind == "index" and (based := _read_based(tokens[:-1], last)):
+    return based
   if all(token.kind == "text" for token in tokens):
     word = " ".join(token.value for token in tokens)
     bare = word[1:-1] if word[:1] + word[-1:] == "()" else word
@@ -284,10 +290,24 @@ def _read_matrix(tokens):
   return sympy.ImmutableMatrix(height, width, values)
 
 
-def _read_based(digits, index):
+def _read_based(tokens, index):
+  """Reads a number in another base; None if it is an unknown with an index."""
+  sign = "-" if tokens[:1] == (Token("sign", "-"),) else ""
+  digits = tokens[1:] if sign else tokens
+  letters = [token for token in digits if token.kind == "letter"]
+  if not digits or digits[0].kind != "number":
+    return None
+  if not all(
+    expressions.is_whole((token,)) or token.value in _CAPITALS
+    for token in digits
+  ):
+    return None
   if not expressions.is_whole(index.parts[0]):
     raise UnreadableError("a base must be a whole number")
   base = int(index.parts[0][0].value)
-  if not 2 <= base <= 36 or any(int(digit) >= base for digit in digits.value):
+  if letters and base <= 10:
+    return None
+  text = "".join(token.value for token in digits)
+  if not 2 <= base <= 36 or any(int(digit, 36) >= base for digit in text):
     raise UnreadableError("a digit must be below its base")
-  return Based(digits.value, base)
+  return Based(sign + text, base)

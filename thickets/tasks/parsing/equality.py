@@ -2,8 +2,9 @@
 
 An answer is compared part by part: numbers with numbers, points with points in
 their order, lists with lists in any order, each number as often as it is there.
-Numbers are equal where their exact values are; math-verify decides about
-expressions with variables. Beside that,
+Numbers are equal where their exact values are; those
+of expressions with variables where they agree at several points (math-verify
+decides where there are too few at which both are real). Beside that,
 
 - decimals agree with other numbers to six digits, counted from the first that
   is not zero, as in math-verify;
@@ -33,12 +34,15 @@ from .forms import (
   Region,
   Word,
   spell,
-  tidy,
   value_of,
 )
 from .notation import UnreadableError
 
-_RECORDS = (Based, Equation, Inequality, Listing, Named, Region, Word)
+# Where expressions with variables are compared: of both signs, whole and not.
+_POINTS = tuple(
+  map(sympy.Rational, ("17/7", "5", "31/9", "4", "2/11", "-13/8", "7", "-3"))
+)
+_MIN_POINTS = 3
 
 
 def is_right(
@@ -62,6 +66,8 @@ def is_right(
     return _is_equation_right(found, wanted)
   if not _names_agree(found, wanted, letters, asked):
     return False
+  if not _several_names_agree(found, wanted, asked):
+    return False
   return _is_same(_bare_value(found), _bare_value(wanted), tolerance)
 
 
@@ -74,6 +80,8 @@ def _bare_value(answer):
 
 def _names_agree(found, wanted, letters, asked):
   name = found.name if isinstance(found, Named) else None
+  if asked == (name,):
+    name = None  # As in the key.
   other = wanted.name if isinstance(wanted, Named) else None
   if name == other:
     return True
@@ -81,6 +89,25 @@ def _names_agree(found, wanted, letters, asked):
     return not asked and isinstance(found.value, Region)
   given = name or other
   return not asked or given in asked or given not in letters
+
+
+def _several_names_agree(found, wanted, asked):
+  """Whether answers that name several unknowns may be compared with others."""
+  several = [_is_assignments(answer) for answer in (found, wanted)]
+  if several[0] == several[1]:
+    return True
+  if isinstance(found, Named) or isinstance(wanted, Named):
+    return False
+  named = found if several[0] else wanted
+  # The names are others than those that it asks for, unless they count them.
+  return not asked or all(
+    len(asked) == 1 and item.name.startswith(f"{asked[0]}index")
+    for item in named.items
+  )
+
+
+def _is_assignments(answer):
+  return isinstance(answer, Listing) and answer.kind == "assignments"
 
 
 def _is_equation_right(found, wanted):
@@ -178,8 +205,14 @@ def _is_same_listing(found, wanted, tolerance):
     return False
   if found.kind == "list" and wanted.kind == "tuple":
     return False
+  if kinds == ("list", "assignments") or kinds == ("set", "assignments"):
+    return False  # Whose value each is cannot be known.
   if "assignments" in kinds and kinds[0] != kinds[1]:
-    return False
+    # In the order of their names, where the question gives no other.
+    return all(
+      _is_same(_bare_value(one), _bare_value(other), tolerance)
+      for one, other in zip(found.items, wanted.items, strict=True)
+    )
   if kinds[0] not in ("list", "set") and kinds[1] not in ("list", "set"):
     return all(
       _is_same(*pair, tolerance)
@@ -241,11 +274,10 @@ def _is_same_value(found: Any, wanted: Any, tolerance: float) -> bool:
   if found == wanted:
     return True
   if found.free_symbols or wanted.free_symbols:
-    return bool(
-      found.free_symbols == wanted.free_symbols
-      or _may_cancel(found)
-      or _may_cancel(wanted)
-    ) and math_verify.verify([wanted], [found], timeout_seconds=None)
+    is_equal = _agree_at_points(found, wanted)
+    if is_equal is not None:
+      return is_equal
+    return math_verify.verify([wanted], [found], timeout_seconds=None)
   if tolerance and _is_near(found, wanted, tolerance):
     return True
   if relations.is_equal(found, wanted):
@@ -259,9 +291,27 @@ def _is_same_value(found: Any, wanted: Any, tolerance: float) -> bool:
   return round(one, digits) == round(other, digits)
 
 
-def _may_cancel(value):
-  """Whether a variable may drop out of an expression, as in sin² + cos²."""
-  return value.has(sympy.Function)
+def _agree_at_points(one, other):
+  """Whether expressions agree at points where both are real numbers.
+
+  Returns:
+    None if there are too few such points to tell.
+  """
+  symbols = sorted(one.free_symbols | other.free_symbols, key=str)
+  num_points = 0
+  for start in range(len(_POINTS)):
+    at = {
+      symbol: _POINTS[(start + 2 * number) % len(_POINTS)] + 3 * (number // 4)
+      for number, symbol in enumerate(symbols)
+    }
+    pair = [side.subs(at).evalf(30, maxn=150) for side in (one, other)]
+    if not all(value.is_Float or value.is_Integer for value in pair):
+      continue
+    num_points += 1
+    size = 1 + abs(pair[0])
+    if abs(pair[0] - pair[1]) > size * sympy.Float(10) ** -20:
+      return False
+  return True if num_points >= _MIN_POINTS else None
 
 
 def _is_decimal(number):

@@ -180,7 +180,10 @@ class _Reader:
     while self._is_sign("!", "°"):
       sign = self._peek().value
       self._at += 1
-      if sign == "!":
+      if sign == "!" and self._is_sign("!"):
+        self._at += 1
+        value = sympy.factorial2(value)
+      elif sign == "!":
         value = sympy.factorial(value)
       elif self._in_function:
         value = value * sympy.pi / 180

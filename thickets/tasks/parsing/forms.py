@@ -71,12 +71,16 @@ class Region:
 
 @dataclasses.dataclass(frozen=True)
 class Equation:
-  """`difference` = 0; 0 itself stands for an identity.
+  """An equation between expressions.
 
-  `value` is what a compound expression is said to be, as the 5 of m + n = 5.
+  Attributes:
+    difference: of its sides; 0 stands for an identity.
+    said: a compound expression that is said to have a value, as m + n = 5 says.
+    value: that value; both are None where the equation says none.
   """
 
   difference: Any
+  said: Any = None
   value: Any = None
 
 
@@ -143,9 +147,11 @@ def spell(answer: Any, *asked: str) -> str:
     case Named():
       return f"{answer.name} = {spell(answer.value)}"
     case Listing():
-      return _spell_listing(answer, asked)
+      return _spell_listing(answer)
     case Region():
       return _spell_points(answer.points)
+    case Equation() if answer.said is not None:
+      return f"{spell(answer.said)} = {spell(answer.value)}"
     case Equation():
       return f"{spell(answer.difference)} = 0"
     case Inequality():
@@ -157,8 +163,8 @@ def spell(answer: Any, *asked: str) -> str:
   return str(answer) if _is_plain(answer) else sympy.srepr(answer)
 
 
-def _spell_listing(listing, asked):
-  items = [spell(item, *asked) for item in listing.items]
+def _spell_listing(listing):
+  items = [spell(item) for item in listing.items]
   match listing.kind:
     case "list" | "set":
       return "{" + ", ".join(sorted(items)) + "}"

@@ -12,8 +12,7 @@ no vote.
 
 math-verify (0.9.0, with latex2sympy2_extended 1.11.0) reads what the grammar of
 `expressions` leaves out, which is sums, products, integrals and limits over a
-variable, and decides whether expressions with variables are equal. It is not
-asked about anything else, since it reads 3 4 as 7, 2(3) as 5, 10\,000 as 0 and
+variable, and decides whether these are equal. It is not asked about anything else, since it reads 3 4 as 7, 2(3) as 5, 10\,000 as 0 and
 4=5 as 5, drops a last letter as a unit, and compares lists as sets.
 
 The file is loaded alone, without the package (`killable`), and so are the files
@@ -41,6 +40,7 @@ _DOLLAR = re.compile(r"(?<!\\)\$")
 # Those of ASCII: a thin space may be part of a number.
 _SPACE = " \t\n\r\f\v"
 _SPACES = re.compile(f"[{_SPACE}]+")
+_SHORT_WORD = re.compile(r"(?<![A-Za-z])(?!or|pi)[A-Za-z]{2}(?![A-Za-z])")
 _PAUSE = re.compile(r" ?([,;:]) ?")
 
 # What a question says: its letters, the names it asks for, whether for a set.
@@ -61,10 +61,16 @@ def read_answer(
   """
   question = _freeze(question)
   found = _find(text, question)
-  is_prose = isinstance(found, forms.Word) and "\\" not in text
-  if found is None or (is_prose and not is_answer):
+  if found is None or (not is_answer and _is_prose(found, text)):
     return f"? {_bare(text, question)}" if is_answer else None
   return _key(found, question)
+
+
+def _is_prose(found, text):
+  """Whether a text seems to be words that were not meant as mathematics."""
+  if "\\" in text or "$" in text:
+    return False
+  return isinstance(found, forms.Word) or _SHORT_WORD.search(text) is not None
 
 
 def agree(
@@ -150,7 +156,8 @@ def _find(text: str, question: Question) -> Any:
 
 def _clean(text):
   text = _SPACES.sub(" ", _DOLLAR.sub(" ", text)).strip(_SPACE)
-  return text.strip("*").rstrip(". \\")
+  text = text.strip("*").rstrip("\\ ")
+  return text if text.endswith("..") else text.removesuffix(".").rstrip("\\ ")
 
 
 def _bare(text, question):

@@ -28,6 +28,7 @@ _GROUPED = {
   True: re.compile(rf"[1-9][0-9]{{0,2}}(?:(?:{_THIN}|,)[0-9]{{3}})+"),
   False: re.compile(rf"[1-9][0-9]{{0,2}}(?:{_THIN}[0-9]{{3}})+"),
 }
+_PADDED = re.compile(r",0[0-9]")
 _REPEATING = re.compile(
   r"([0-9]*)\.([0-9]*)\\(?:overline|bar|dot) ?(?:\{([0-9]+)\}|([0-9]))"
 )
@@ -135,6 +136,8 @@ class _Scanner:
     run = _RUN[may_have_commas].match(self._text, self._at)
     if run and may_have_commas:
       self._list_end = run.end()
+      if _PADDED.search(run[0]) and not _GROUPED[True].fullmatch(run[0]):
+        raise UnreadableError("digits in groups of other sizes than three")
     if run and _GROUPED[may_have_commas].fullmatch(run[0]):
       self._at = run.end()
       digits = "".join(filter(str.isdigit, run[0]))
@@ -166,7 +169,9 @@ class _Scanner:
     self._at += len(word)
     if self._is_text and (len(word) > 1 or word in symbols.UNIT_LETTERS):
       yield from self._words(word)
-    elif word in symbols.FUNCTIONS and word != "e":
+    elif word in ("and", "or"):
+      yield Token("sign", word)
+    elif word in symbols.FUNCTIONS:
       yield Token("function", word)
     elif word == "sqrt":
       yield Token("root", "", (self._argument(), ()))
@@ -211,7 +216,10 @@ class _Scanner:
       inner = self._argument()
     if not inner:
       raise UnreadableError("a power or an index is missing")
-    if inner == (Token("sign", "∘"),) and character == "^":
+    degrees = [Token("sign", "∘")]
+    if "o" not in self._letters:
+      degrees.append(Token("letter", "o"))
+    if character == "^" and len(inner) == 1 and inner[0] in degrees:
       return Token("sign", "°")
     return Token("power" if character == "^" else "index", "", (inner,))
 

@@ -22,7 +22,12 @@ _VERB = re.compile(
   re.IGNORECASE,
 )
 # Not the dot of a number, nor of "x = 5. "'s kind where a small letter follows.
-_SENTENCE_END = re.compile(r"[.!?](?:\*\*|\$|\\\))*(?=\s+[A-Z\\$*]|\s*$)")
+_SENTENCE_END = re.compile(
+  r"(?<!\.)[.!?](?:\*\*|\$|\\\))*(?=\s+[A-Z\\$*]|\s*$)"
+)
+
+_PUNCTUATION = re.compile(r"(?<!\.)[.!,;]\Z")
+_ENDING = re.compile(r"(?<!\.)[.!]?[*\s]*(\$*)\Z")
 
 
 def find_last(response: str) -> str | None:
@@ -50,11 +55,12 @@ def _first_sentence(line):
 
 
 def _last_sentence(text):
-  line = text.rpartition("\n")[2].rstrip(" .!*")
+  line = _ENDING.sub(r"\1", text.rpartition("\n")[2])
   ends = list(_SENTENCE_END.finditer(line))
   return line[ends[-1].end() :] if ends else line
 
 
 def _bare(phrase):
-  phrase = phrase.strip().strip("*").strip().rstrip(".!,;")
+  phrase = phrase.strip().strip("*").strip().lstrip("=")
+  phrase = _PUNCTUATION.sub("", phrase)
   return phrase.strip().strip("*").strip()

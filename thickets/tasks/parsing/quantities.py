@@ -119,7 +119,7 @@ def _check_power(exponent):
 
 
 def _drop_temperature(tokens):
-  if len(tokens) > 2 and tokens[-2] == Token("sign", "°"):
-    if tokens[-1].kind == "letter" and tokens[-1].value in "CF":
-      return tokens[:-1]
+  scales = (Token("letter", "C"), Token("letter", "F"))
+  if tokens[-2:-1] == (Token("sign", "°"),) and tokens[-1] in scales:
+    return tokens[:-1]
   return tokens

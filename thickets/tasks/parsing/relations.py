@@ -11,6 +11,7 @@ from . import expressions, names
 from .forms import Equation, Inequality, Listing, Named, Region, tidy
 from .notation import UnreadableError
 
+_SAME_WAY = ({"<", "<="}, {">", ">="})
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "!=": "!="}
 # Constants are equal where this many digits are; unequal ones that answers tell
 # apart differ much earlier.
@@ -51,10 +52,9 @@ def is_rounded(exact: Any, rounded: Any) -> bool:
 def make_equation(left: Any, right: Any) -> Equation:
   """Makes an equation that its sides' order and multiples leave the same."""
   difference = _normalise(tidy(left - right), may_flip=True)
-  is_said = (
-    not right.free_symbols and len(left.free_symbols) > 1 and not left.is_Symbol
-  )
-  return Equation(difference, right if is_said else None)
+  if right.free_symbols or right == 0 or len(left.free_symbols) < 2:
+    return Equation(difference)
+  return Equation(difference, tidy(left), right)
 
 
 def _normalise(difference, may_flip):
@@ -86,6 +86,8 @@ def read_inequalities(parts: list[Any], signs: list[str]) -> Any:
     if len(parts) != 2:
       raise UnreadableError("a chain of inequalities without an unknown")
     return _make_inequality(*values, signs[0])
+  if len(signs) > 1 and not any(set(signs) <= same for same in _SAME_WAY):
+    raise UnreadableError("a chain of inequalities of both directions")
   points = sympy.S.Reals
   for at, sign in enumerate(signs):
     if middle not in (at, at + 1):

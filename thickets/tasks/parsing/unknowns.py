@@ -18,14 +18,63 @@ _WORDS_IN_IT = re.compile(
 )
 _COMMAND = re.compile(r"\\[A-Za-z]+")
 # What may stand between the request and the names.
-_BETWEEN = (
-  "the all both each every possible real complex rational positive negative"
-  " nonnegative non-negative integer integers integral prime natural number"
-  " numbers value values of smallest largest least greatest minimum maximum"
-  " minimal maximal constant constants function functions exact angle angles for"
-  " which ordered pair pairs triple triples and are is a find x solution"
-  " solutions measure measures"
-).split()
+_BETWEEN = [
+  "the",
+  "all",
+  "both",
+  "each",
+  "every",
+  "possible",
+  "real",
+  "complex",
+  "rational",
+  "positive",
+  "negative",
+  "nonnegative",
+  "non-negative",
+  "integer",
+  "integers",
+  "integral",
+  "prime",
+  "natural",
+  "number",
+  "numbers",
+  "value",
+  "values",
+  "of",
+  "smallest",
+  "largest",
+  "least",
+  "greatest",
+  "minimum",
+  "maximum",
+  "minimal",
+  "maximal",
+  "constant",
+  "constants",
+  "function",
+  "functions",
+  "exact",
+  "angle",
+  "angles",
+  "for",
+  "which",
+  "ordered",
+  "pair",
+  "pairs",
+  "triple",
+  "triples",
+  "and",
+  "are",
+  "is",
+  "a",
+  "find",
+  "x",
+  "solution",
+  "solutions",
+  "measure",
+  "measures",
+]
 _NAME = (
   r"(?:\\[A-Za-z]+\s*)?[A-Za-z]?'*(?:_(?:\{[^{}]*\}|\w))?"
   r"(?:\s*\([^()]*\))?"
@@ -34,8 +83,9 @@ _NAMES = re.compile(rf"\s*\(?\s*{_NAME}(?:\s*,\s*{_NAME})*\s*\)?\s*")
 _ASKS = re.compile(
   r"\b(?:find|determine|compute|calculate|evaluate|solve\s+for|what\s+(?:is|are)"
   r"|express)\b"
-  rf"(?:\s+(?:{'|'.join(map(re.escape, _BETWEEN))})\b){{0,9}}\s*"
-  r"(?P<names>\$[^$]+\$(?:(?:\s*,\s*|\s+)(?:and\s+|or\s+)?\$[^$]+\$)*)",
+  rf"(?:\s+(?!numbers?\s+of\b)(?:{'|'.join(map(re.escape, _BETWEEN))})\b){{0,9}}\s*"
+  r"(?P<names>\$[^$]+\$(?:(?:\s*,\s*|\s+)(?:and\s+|or\s+)?\$[^$]+\$)*"
+  r"|(?:[A-Za-z]\s*,\s*)*[A-Za-z]\s*,?\s+and\s+[A-Za-z]\b)",
   re.IGNORECASE,
 )
 _ASKS_FOR_A_SET = re.compile(
@@ -80,6 +130,8 @@ def read_unknowns(question: str) -> Unknowns:
 def _divide(text):
   """Returns the names in formulas beside each other; empty if they are more."""
   names: list[str] = []
+  if "$" not in text:
+    text = " ".join(f"${name}$" for name in re.findall(r"\b[A-Za-z]\b", text))
   for formula in re.findall(r"\$([^$]+)\$", text):
     if not _NAMES.fullmatch(formula):
       return ()
