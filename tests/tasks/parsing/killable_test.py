@@ -68,6 +68,21 @@ class KillableTest(parameterized.TestCase):
     cls.shared = killable.Killable(cls.file, cpu_s=0.3, wall_s=20)
     cls.addClassCleanup(cls.shared.close)
 
+  def test_a_file_may_import_from_its_own_folder_and_from_no_other(self):
+    folder = tempfile.TemporaryDirectory()
+    self.addCleanup(folder.cleanup)
+    file = pathlib.Path(folder.name) / "caller.py"
+    file.write_text("from . import callee\ndef call(): return callee.VALUE\n")
+    file.with_name("callee.py").write_text("VALUE = 7\n")
+    calls = killable.Killable(file)
+    self.addCleanup(calls.close)
+    self.assertEqual(calls("call").value, 7)
+    file.write_text("from . import callee\nimport callee\n")
+    calls = killable.Killable(file)
+    self.addCleanup(calls.close)
+    with self.assertRaisesRegex(RuntimeError, "No module named 'callee'"):
+      calls("call")
+
   def _make(self, **settings):
     calls = killable.Killable(self.file, **settings)
     self.addCleanup(calls.close)

@@ -1,5 +1,7 @@
 r"""Worked cases of mathematical answers: right, wrong, and one key for equals."""
 
+import itertools
+
 from absl.testing import parameterized
 
 from thickets.tasks import math500
@@ -91,6 +93,17 @@ class KeyTest(parameterized.TestCase):
     for gold in ("3", "4", "5", "7", "10", "12", "1", "17"):
       grade = boxed.grade_standard(_example(gold), f"\\boxed{{{answer}}}")
       self.assertFalse(grade.lenient, (gold, answer))
+
+  @parameterized.parameters("What?", "Find $x$.", "Determine $a$ and $b$.")
+  def test_the_same_vote_is_the_same_verdict(self, question):
+    for gold in ("x=5", "(-3,3)", "x>2", "a=2,b=3", "x+y=5", "3,-3", "2,3"):
+      verdicts = {}
+      for answer in (*itertools.chain(*SPELLINGS), "x=5", "y=5", "5", "2,3"):
+        grade = boxed.grade_standard(
+          _example(gold, question), f"\\boxed{{{answer}}}"
+        )
+        same = verdicts.setdefault(grade.vote, grade.lenient)
+        self.assertEqual(grade.lenient, same, (gold, answer))
 
   @parameterized.parameters(
     ("Find $x$.", "x=5", "5"),
@@ -220,7 +233,3 @@ class VerdictTest(parameterized.TestCase):
     example = _example(gold, question)
     grade = boxed.grade_standard(example, f"\\boxed{{{answer}}}")
     self.assertFalse(grade.correct or grade.lenient)
-
-
-def teardown_module():
-  boxed._LATEX_READER.close()

@@ -70,7 +70,3 @@ class PhraseTest(parameterized.TestCase):
   def test_three_pi_is_not_three(self):
     self.assertFalse(_grade("The answer is 3\\pi.", "3").lenient)
     self.assertTrue(_grade("The answer is 3\\pi.", "3\\pi").lenient)
-
-
-def teardown_module():
-  boxed._LATEX_READER.close()

@@ -102,7 +102,3 @@ class DataTest(parameterized.TestCase):
     for example, answer in self._references(name):
       if "%" not in answer and not example.reference["tolerance"]:
         _check_mutations(self, example, answer)
-
-
-def teardown_module():
-  boxed._LATEX_READER.close()

@@ -151,13 +151,14 @@ def _read_equation(parts, signs):
     return _read_plain(parts[1])
   if len(parts) > 2 and None not in unknowns[:-1] and unknowns[-1] is None:
     value = _read_plain(parts[-1])  # a = b = 5
-    return _collect([Named(name, value) for name in unknowns[:-1]])
-  if unknowns[0] is not None:
+    return _collect([Named(name, value) for name in unknowns[:-1] if name])
+  name = unknowns[0]
+  if name is not None:
     value = _agreed([_read_plain(part) for part in parts[1:]], signs[1:])
-    letter = sympy.Symbol(unknowns[0], real=True)
+    letter = sympy.Symbol(name, real=True)
     if isinstance(value, sympy.Expr) and value.has(letter):
       return relations.make_equation(letter, value)
-    return Named(unknowns[0], value)
+    return Named(name, value)
   values = [_read_plain(part) for part in parts]
   if all(
     isinstance(value, sympy.Expr) and value.free_symbols == set()

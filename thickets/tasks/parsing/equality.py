@@ -143,8 +143,8 @@ def _is_same(found: Any, wanted: Any, tolerance: float) -> bool:
     wanted, sympy.MatrixBase
   ):
     return found.shape == wanted.shape and all(
-      _is_same_value(*pair, tolerance)
-      for pair in zip(found, wanted, strict=True)
+      _is_same_value(one, other, tolerance)
+      for one, other in zip(found.flat(), wanted.flat(), strict=True)
     )
   if isinstance(found, Region) or isinstance(wanted, Region):
     return _is_same_region(found, wanted)
@@ -236,18 +236,14 @@ def _is_same_region(found, wanted):
     return False
   if one == other:
     return True
-  pieces = [_pieces(points) for points in (one, other)]
-  return (
-    None not in pieces
-    and len(pieces[0]) == len(pieces[1])
-    and all(
-      left[2:] == right[2:]
-      and all(
-        start == end or relations.is_equal(start, end)
-        for start, end in zip(left[:2], right[:2], strict=True)
-      )
-      for left, right in zip(*pieces, strict=True)
-    )
+  pieces, others = _pieces(one), _pieces(other)
+  if pieces is None or others is None or len(pieces) != len(others):
+    return False
+  return all(
+    left[2:] == right[2:]
+    and relations.is_equal(left[0], right[0])
+    and relations.is_equal(left[1], right[1])
+    for left, right in zip(pieces, others, strict=True)
   )
 
 

@@ -165,8 +165,9 @@ class _Scanner:
     return number[0].rstrip(".")
 
   def _word(self):
-    word = _WORD.match(self._text, self._at)[0]
-    self._at += len(word)
+    match = _WORD.match(self._text, self._at)
+    assert match is not None  # Who calls this has seen its first letter.
+    word, self._at = match[0], match.end()
     if self._is_text and (len(word) > 1 or word in symbols.UNIT_LETTERS):
       yield from self._words(word)
     elif word in ("and", "or"):

@@ -81,11 +81,12 @@ def read_inequalities(parts: list[Any], signs: list[str]) -> Any:
   """
   values = [tidy(expressions.read_value(part)) for part in parts]
   unknowns = [names.read_name(part) for part in parts]
-  middle = _find_unknown(values, unknowns)
-  if middle is None:
+  found = _find_unknown(values, unknowns)
+  if found is None:
     if len(parts) != 2:
       raise UnreadableError("a chain of inequalities without an unknown")
-    return _make_inequality(*values, signs[0])
+    return _make_inequality(values[0], values[1], signs[0])
+  middle, name = found
   if len(signs) > 1 and not any(set(signs) <= same for same in _SAME_WAY):
     raise UnreadableError("a chain of inequalities of both directions")
   points = sympy.S.Reals
@@ -95,19 +96,18 @@ def read_inequalities(parts: list[Any], signs: list[str]) -> Any:
     is_left = at == middle
     bound = values[at + 1] if is_left else values[at]
     points = points.intersect(_half(sign if is_left else _FLIPPED[sign], bound))
-  return Named(unknowns[middle], Region(points))
+  return Named(name, Region(points))
 
 
 def _find_unknown(values, unknowns):
-  """Position of the only part that is not a real number."""
+  """Position and name of the only part that is not a real number, or None."""
   places = [
     at
     for at, value in enumerate(values)
     if value.free_symbols or not value.is_extended_real
   ]
-  if len(places) == 1 and unknowns[places[0]] is not None:
-    return places[0]
-  return None
+  name = unknowns[places[0]] if len(places) == 1 else None
+  return None if name is None else (places[0], name)
 
 
 def _half(sign, bound):
