@@ -148,7 +148,7 @@ def _read_equation(parts, signs):
   if len(parts) == 2 and unknowns[0] is None and unknowns[1] is not None:
     parts, unknowns = parts[::-1], unknowns[::-1]  # 5 = x
   if len(parts) == 2 and names.is_point(parts[0]):
-    return _read_plain(parts[1])
+    return _assign(parts[0], _read_plain(parts[1]))
   if len(parts) > 2 and None not in unknowns[:-1] and unknowns[-1] is None:
     value = _read_plain(parts[-1])  # a = b = 5
     return _collect([Named(name, value) for name in unknowns[:-1] if name])
@@ -183,6 +183,22 @@ def _agreed(values, signs):
     if not is_true:
       raise UnreadableError("an equation that is not true")
   return values[0]
+
+
+def _assign(point, value):
+  """Reads (b, a) = (2, 1); in the order of the alphabet it is the point."""
+  parts, _ = names.split(point[1:-1], ",")
+  unknowns = list(filter(None, map(names.read_name, parts)))
+  if unknowns == sorted(unknowns):
+    return value
+  if not isinstance(value, Listing) or len(value.items) != len(unknowns):
+    raise UnreadableError("a point of other dimensions than its names")
+  return _collect(
+    [
+      Named(name, item)
+      for name, item in zip(unknowns, value.items, strict=True)
+    ]
+  )
 
 
 def _read_plain(tokens):
@@ -295,6 +311,8 @@ def _read_based(tokens, index):
   """Reads a number in another base; None if it is an unknown with an index."""
   sign = "-" if tokens[:1] == (Token("sign", "-"),) else ""
   digits = tokens[1:] if sign else tokens
+  if digits[:1] == (Token("open", "("),):
+    digits = digits[1:-1]
   letters = [token for token in digits if token.kind == "letter"]
   if not digits or digits[0].kind != "number":
     return None

@@ -18,6 +18,7 @@ The file is loaded alone, without the package (`killable`).
 """
 
 import math
+import re
 from typing import Any
 
 import math_verify
@@ -43,6 +44,7 @@ _POINTS = tuple(
   map(sympy.Rational, ("17/7", "5", "31/9", "4", "2/11", "-13/8", "7", "-3"))
 )
 _MIN_POINTS = 3
+_FUNCTION = re.compile(r"([A-Za-z]'*)\(([A-Za-z])\)")
 
 
 def is_right(
@@ -64,6 +66,7 @@ def is_right(
   """
   if isinstance(found, Equation) or isinstance(wanted, Equation):
     return _is_equation_right(found, wanted)
+  found = _rename_argument(found, wanted)
   if not _names_agree(found, wanted, letters, asked):
     return False
   if not _several_names_agree(found, wanted, asked):
@@ -76,6 +79,19 @@ def _bare_value(answer):
   return (
     relations.make_region(value.points) if isinstance(value, Region) else value
   )
+
+
+def _rename_argument(found, wanted):
+  """Makes f(n) = 2n of f(x) = 2x where the right answer says it so."""
+  if not isinstance(found, Named) or not isinstance(wanted, Named):
+    return found
+  one, other = map(_FUNCTION.fullmatch, (found.name, wanted.name))
+  if not one or not other or one[1] != other[1]:
+    return found
+  old, new = (sympy.Symbol(match[2], real=True) for match in (one, other))
+  if not isinstance(found.value, sympy.Expr) or found.value.has(new):
+    return found
+  return Named(wanted.name, found.value.xreplace({old: new}))
 
 
 def _names_agree(found, wanted, letters, asked):
