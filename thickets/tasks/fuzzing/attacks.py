@@ -251,12 +251,14 @@ class Attack:
     text: the response.
     is_wrong: made to be wrong: must not be credited.
     is_junk: holds no right answer in the form that was asked for.
+    rules: the rule set that it is wrong for; None for all of them.
   """
 
   kind: str
   text: str
   is_wrong: bool = False
   is_junk: bool = False
+  rules: str | None = None
 
 
 def handmade(question: Question) -> Iterator[Attack]:
@@ -269,6 +271,8 @@ def handmade(question: Question) -> Iterator[Attack]:
     yield Attack("right", text)
   for text in question.wrong:
     yield Attack("wrong", text, is_wrong=True)
+  for text in question.confusing:
+    yield Attack("confusing", text, is_wrong=True, rules="standard")
   for text in (
     "",
     " ",

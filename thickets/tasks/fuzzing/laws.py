@@ -89,7 +89,8 @@ class LawChecker:
         yield "junk must not be correct"
     is_credited = grade.correct or grade.lenient
     is_sound = (self.task.name, self.rules) not in UNSOUND
-    if attack.is_wrong and is_credited and is_sound:
+    is_wrong = attack.is_wrong and attack.rules in (None, self.rules)
+    if is_wrong and is_credited and is_sound:
       yield "a wrong answer must not be credited"
 
   def _note(self, attack: Attack, problem: str) -> None:

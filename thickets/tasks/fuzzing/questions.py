@@ -17,12 +17,14 @@ class Question:
     row: the row of the task's data.
     right: responses that are right in the form asked for.
     wrong: responses that no rule set may credit.
+    confusing: wrong responses that the authors' rules credit, and ours may not.
     make_wrong: makes more of these, None where there are only `wrong` ones.
   """
 
   row: Mapping[str, Any]
   right: tuple[str, ...] = ()
   wrong: tuple[str, ...] = ()
+  confusing: tuple[str, ...] = ()
   make_wrong: Callable[[random.Random], str] | None = None
 
 
@@ -219,15 +221,17 @@ _MATH500 = Question(
     "\\boxed{}",
     "\\boxed{720}",
     "\\boxed{7^2}",
-    "\\boxed{7 2}",
-    "\\boxed{7\\,2}",
     "\\boxed{70(2)}",
     "\\boxed{72=73}",
-    "\\boxed{72\\text{ million}}",
     "\\boxed{72\\text{ hours }30\\text{ minutes}}",
     "\\boxed{72:00}",
-    "The answer is 72\\pi.",
     "The answer is 72 to 73.",
+  ),
+  confusing=(
+    "\\boxed{7 2}",
+    "\\boxed{7\\,2}",
+    "\\boxed{72\\text{ million}}",
+    "The answer is 72\\pi.",
   ),
   make_wrong=_wrong_number,
 )
@@ -284,8 +288,8 @@ _OLYMPIADBENCH_PAIR = Question(
     "\\boxed{-3,0,0}",
     "\\boxed{-3}",
     "\\boxed{\\{-3\\}}",
-    "\\boxed{[-3,0]}",
   ),
+  confusing=("\\boxed{[-3,0]}",),
   make_wrong=_wrong_pair,
 )
 

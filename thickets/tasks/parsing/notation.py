@@ -345,7 +345,11 @@ class _Scanner:
     return character
 
   def _argument(self):
-    inner = self._inside(self._raw_argument())
+    self._skip_spaces()
+    if self._text.startswith("\\", self._at):
+      inner = tuple(self._command())  # Read once, however deep it is nested.
+    else:
+      inner = self._inside(self._raw_argument())
     if not inner:
       raise UnreadableError("a command has no argument")
     return inner
