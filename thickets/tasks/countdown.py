@@ -274,4 +274,5 @@ TASK = base.Task(
   make_example=_make_example,
   graders={"standard": _grade, "paper": _grade_as_paper},
   max_new_tokens=1024,
+  version=2,
 )

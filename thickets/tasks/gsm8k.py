@@ -158,4 +158,5 @@ TASK = Task(
   test=Source("openai/gsm8k", name="main", split="test"),
   question="question",
   blank={"answer": _MARK},  # An empty result.
+  version=2,
 )

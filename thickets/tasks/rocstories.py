@@ -218,4 +218,5 @@ TASK = base.Task(
   max_new_tokens=64,
   train=base.Source("shawon/rocstories-combined", split="train"),
   blank={"gold_order": (0, 1, 2, 3, 4)},
+  version=2,
 )

@@ -182,4 +182,5 @@ TASK = base.Task(
   question="rxn_smiles",
   blank={"class": 1},
   baseline=_baseline,
+  version=2,
 )
