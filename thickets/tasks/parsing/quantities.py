@@ -85,7 +85,7 @@ _NUMBER_AND_PERCENT = re.compile(r"([0-9]+)(?:\.([0-9]+))?(%?)")
 
 _ANYWHERE = re.compile(rf"(?<!\w)(?<![0-9][.,])(?:{numerals.VALUE})")
 _NEAR_CHARS = 120
-_GAP = re.compile(r"[ $(\[*_]*$")
+_GAP = " $([*_"  # What may stand between a number and what it belongs to.
 _LINE_START = re.compile(r"(?:^|\n) *(?:[0-9]+[.)]|[-*+>•#]+)?$")
 _COMPOUND = (
   "(?:hours?|hrs?|h|minutes?|mins?|days?|weeks?|months?|years?|feet|foot|ft|yards?"
@@ -192,6 +192,7 @@ def _read_side(side, asked):
       return None, False
     is_plain, start = False, words.end()
   lead = _LEAD.match(side, start)
+  assert lead is not None  # It may be empty.
   match = _VALUE.match(side, lead.end())
   if match is None:
     return None, False
@@ -269,8 +270,8 @@ def _read_in_text(text, match, asked):
   if _changes_value(rest, asked, before[-1:] == "$"):
     return None
   value = numerals.to_value(match)
-  gap = _GAP.search(before)
-  before, gap = before[: gap.start()], gap[0]
+  gap = before[len(before.rstrip(_GAP)) :]
+  before = before.rstrip(_GAP)
   if value is None or _is_multiplied(before, gap):
     return None
   if _LARGER.search(before) and _SMALLER.match(rest):
