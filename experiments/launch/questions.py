@@ -37,9 +37,12 @@ def read_questions(task: Task, where: str) -> DataTable:
     )
   except (OSError, UnicodeDecodeError) as error:
     raise UserError(f"--questions must be readable, got {error}.") from error
+  # A mark of byte order begins each file of some systems, and is no text.
   lines = [
     (f"line {number}", line)
-    for number, line in enumerate(text.split("\n"), start=1)
+    for number, line in enumerate(
+      text.replace("\ufeff", "").split("\n"), start=1
+    )
     if line.strip()
   ]
   if not lines:

@@ -128,6 +128,39 @@ class CountdownTest(parameterized.TestCase):
       STANDARD(_example(), response), base.Grade(0.0, False, True, "22", False)
     )
 
+  @parameterized.parameters(
+    r"\boxed{3*5+7}", r"\boxed{3 \times 5 + 7 = 22}", "3 · 5 + 7", "3 ∗ 5 ＋ 7",
+    "3\u00a0*\u00a05\u2009+\u202f7", r"3 \cdot 5 + 7 = 22", r"\(3\times5+7\)",
+    r"\left(3\times5\right)+7", r"3\cdot{5}+7", "7 − −3*5", r"\text{3*5+7}",
+  )  # fmt: skip
+  def test_signs_of_print_and_latex_are_read(self, formula):
+    for response in (_answer(formula), f"The answer is {formula}."):
+      self.assertEqual(
+        STANDARD(_example(), response),
+        base.Grade(0.0, False, True, "22", False),
+      )
+
+  @parameterized.parameters(
+    r"\frac{6}{3}+5", r"\dfrac{6}{3} + 5", r"\frac63+5", "6 ÷ 3 + 5", "6⁄3 + 5",
+    r"\boxed{\frac{6}{3}+5 = 7}", r"6 \div 3 + 5", r"\frac{6}{{3}}+5",
+  )  # fmt: skip
+  def test_fractions_are_divisions(self, formula):
+    for response in (_answer(formula), f"The answer is {formula}."):
+      grade = STANDARD(_example((6, 3, 5), "7"), response)
+      self.assertEqual(grade, base.Grade(0.0, False, True, "7", False))
+
+  @parameterized.parameters(
+    r"5\frac{6}{3}",
+    "6{3}+5",
+    r"\frac{6}{3}5",
+    "6^{3}+5",
+    "6_{3}+5",
+    r"\sqrt{6}*3+5",
+  )
+  def test_braces_are_no_operators(self, formula):
+    grade = STANDARD(_example((6, 3, 5), "7"), _answer(formula))
+    self.assertIsNone(grade.vote)
+
   @parameterized.named_parameters(
     # The first two would be right if the search went on behind a plain answer.
     ("plain_answer_counts", "3*5+7\n<answer>3+5+7</answer>", "15"),

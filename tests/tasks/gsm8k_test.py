@@ -16,8 +16,8 @@ from thickets.tasks.base import MAX_VOTE_CHARS
 DATA = pathlib.Path(__file__).resolve().parents[2].parent / "shared/data/gsm8k"
 
 
-def _example(result="18"):
-  row = {"question": "How many?", "answer": f"So 20-2.\n#### {result}"}
+def _example(result="18", question="How many?"):
+  row = {"question": question, "answer": f"So 20-2.\n#### {result}"}
   return gsm8k.make_example(row, 0)
 
 
@@ -57,7 +57,29 @@ class StandardTest(parameterized.TestCase):
     "#### 36/2",
     "#### \\frac{36}{2}",
     "#### 5\nNo.\n#### 18\nQuestion: ####",
-    "2 + 16 = 18 #### 18%",
+    "2 + 16 = 18 #### 18",
+    "#### $\\$18.00",
+    "#### 18 $",
+    "#### €18",
+    "#### `18`",
+    "#### (18)",
+    "#### \\text{18}",
+    "#### <<9*2=18>>18",
+    "#### 18</answer>",
+    "#### 18\\text{ m}^2",
+    "#### 18 m²",
+    "#### 18 cm^{2}",
+    "#### 18 km/h",
+    "#### 18 sq. ft.",
+    "#### 18°",
+    "#### **18** eggs",
+    "#### **18 eggs!**",
+    "#### 18 dollars. Three are left.",
+    "#### 18 – that is it",
+    "#### 18 T-shirts",
+    "#### 18 M&Ms",
+    "#### 18 quarters",
+    "#### 72/4 eggs",
   )
   def test_right_and_in_form(self, response):
     self.assertEqual(_grade(response), (1.0, True, True, "18", True))
@@ -69,21 +91,81 @@ class StandardTest(parameterized.TestCase):
     "\\boxed{18} since 3 and 4 fit.",
     "\\boxed{\\$18\\text{ dollars}}",
     "\\boxed{\\frac{36}{2}}",
-    "5-18",
     "so **18**",
+    "so *18*",
+    "\\boxed{18\\text{ m}^2}",
+    "\\boxed{x = 18}",
+    "\\boxed{18 = x}",
+    "\\boxed{\\text{Answer: }18}",
+    "\\boxed{2+16=18}",
+    "So 20-2=18.",
+    "48 eggs, and 36/2=<<36/2=18>>18 of them",
+    "20% of 90 = 18",
+    "The answer is 18, altogether.",
+    "The answer is 18 because three and four fit",
+    "- 18 eggs",
+    "1. 18 eggs",
+    "Total - 18",
+    "In 5 days, 18 eggs",
+    "Step 1: 5\nStep 2: 18",
+    "<b>18</b>",
+    "=> 18",
+    "It costs $18 per day.",
     "It is 18, " + "not x9 " * 50,
   )
   def test_right_in_another_form(self, response):
     self.assertEqual(_grade(response), (0.0, False, True, "18", False))
 
   @parameterized.parameters(
-    r"18\times 3", r"18\cdot2", "18 x 3", "18 000", "18_000", "18'000", "18!",
-    "18²", "18½", "18 million", r"18 \times 3 = 54",
+    r"18\times 3", r"18\cdot2", "18 x 3", "18!", "18²", "18½", "18^2", "18*10",
+    "6*3", "18+", "18 ± 2", "18_8", r"18\pi", "18√2", "18x", "18 n", "18e3",
+    "18 million", "18k", "18 K", "$18m", "18 dozen", "18万", "18 thousandths",
+    "18 and a half", "18 squared", "18%", r"18\%", "18 percent", "17-18", "17–18",
+    "18 - 19", "$17-$18", "18 to 19", "18 or 19", "18 or more", "18 or nineteen",
+    "18 and 19", "18, 19", "18 19", "(17, 18)", "3:18", "18:30", "18/19/20",
+    "10 hours 18 minutes", "18 hours 10 minutes", "5 feet, 18 inches", "18 ft 6 in",
+    "18 eggs and 3 pears", "4 = 18", "18 = 4", "18 0000", "18, 000", "--18",
+    "18٣", "１８",
   )  # fmt: skip
-  def test_a_part_of_another_number_is_not_the_answer(self, answer):
-    grade = _grade(f"So it is\n#### {answer}")
-    self.assertFalse(grade.correct)
-    self.assertFalse(grade.lenient)
+  def test_a_refused_number_leaves_no_vote(self, answer):
+    for form in ("17\n#### {}", "\\boxed{{{}}}", "The answer is {}"):
+      grade = _grade(form.format(answer))
+      self.assertIsNone(grade.vote, form)
+      self.assertEqual(grade, (0.0, False, False, None, False))
+
+  @parameterized.parameters(
+    "between 17 and 18", "at least 18", "more than 18", "x > 18", "not 18", "5-18",
+    "5 - 18", "3 times 18", "negative 18", r"\sqrt{18}", "2^18", "a/18",
+    "10 hours and 18 minutes", "17 through 18",
+  )  # fmt: skip
+  def test_a_part_of_a_text_is_not_its_number(self, response):
+    self.assertIsNone(_grade(response).vote)
+
+  @parameterized.parameters(
+    "{},{}", "{}{{,}}{}", r"{}\,{}", r"{}\!{}", r"{},\!{}", r"{}\ {}", "{} {}",
+    "{}\u00a0{}", "{}\u2009{}", "{}\u202f{}", "{}'{}", "{}’{}", "{}_{}",
+  )  # fmt: skip
+  def test_digits_in_groups_of_three_are_one_number(self, grouped):
+    number = grouped.format("50", "000")
+    for form in ("#### {}", "\\boxed{{{}}}", "The answer is ${} a year."):
+      grade = _grade(form.format(number), "50,000")
+      self.assertEqual((grade.lenient, grade.vote), (True, "50000"), form)
+      self.assertIsNone(_grade(form.format(grouped.format("50", "00"))).vote)
+
+  @parameterized.parameters(
+    ("What percentage is it?", "18%", "18"),
+    ("How likely is it?", r"18\%", "18"),
+    ("How many dozen eggs are there?", "3 dozen", "3"),
+    ("How much, in thousands of dollars, is it?", "$2k", "2"),
+    ("There are 4 million. How many more?", "4 million", None),
+  )
+  def test_a_scale_is_a_unit_where_it_is_asked_for(
+    self, question, answer, vote
+  ):
+    for form in ("#### {}", "\\boxed{{{}}}", "The answer is {}."):
+      example = _example("18", question)
+      grade = gsm8k.grade_standard(example, form.format(answer))
+      self.assertEqual(grade.vote, vote)
 
   @parameterized.parameters(
     ("#### -18", "-18"),
@@ -95,8 +177,14 @@ class StandardTest(parameterized.TestCase):
     ("#### 18 #### 19", "19"),
     ("18 #### 19", "19"),
     ("#### 18,000", "18000"),
-    ("#### 6*3", "3"),
-    ("#### 18*10", "10"),
+    ("#### (-18)", "-18"),
+    ("#### - 18", "-18"),
+    ("The profit is −$18.", "-18"),
+    ("#### 18 × 3 = 54", "54"),
+    ("#### 0.5 * 38 = 19", "19"),
+    ("#### 1 1/4", "5/4"),
+    ("#### 1\\frac14", "5/4"),
+    ("\\boxed{-\\frac{36}{2}}", "-18"),
     ("#### 1,8", None),
     ("#### 18,00", None),
     ("#### 1.8.1", None),

@@ -40,6 +40,30 @@ TREE_ROW = ROW | {
 }
 RIGHT = "def halve(xs): return [x / 2 for x in xs if x % 2 == 0]"
 WRONG = "def halve(xs): return [x // 2 for x in xs]"
+# What a program may do that defines a right function, which follows.
+UNUSUAL = (
+  "import sys; input = sys.stdin.readline",
+  "import sys; input = sys.stdin.buffer.readline; data = input()",
+  "import sys; sys.stdout.buffer.write(b'x'); sys.stderr.buffer.flush()",
+  "import io, sys; sys.stdout = io.TextIOWrapper(sys.stdout.buffer, 'utf-8')",
+  "import sys; sys.stdout.reconfigure(line_buffering=True); sys.stdout.fileno()",
+  "import os; os.write(1, b'x'); os.close(0); os.close(1); os.close(2)",
+  "import sys; print('x'); sys.stdout.close()",
+  "import sys; sys.stdin = sys.stdout = sys.stderr = None",
+  "import builtins as b; b.print = b.open = b.len = b.isinstance = b.str = None",
+  "import builtins as b; b.eval = b.compile = b.memoryview = b.BaseException = None",
+  "print = input = open = exit = str = list = isinstance = type = None",
+  "import sys; sys.setrecursionlimit(40)",
+  "import sys; sys.setrecursionlimit(10**6)",
+  "import sys; sys.setrecursionlimit = sys.getrecursionlimit = sys.exit = None",
+  "import sys; sys.setprofile(lambda *_: None); sys.modules.clear()",
+  "import json; json.dumps = json.loads = json.JSONEncoder = None",
+  "import os; os.write = os._exit = None",
+  "import fractions, decimal; fractions.Fraction = decimal.Decimal = None",
+  "import math; math.floor = math.isfinite = None",
+  "__name__ = '__main__'; from __main__ import *",
+  "import faulthandler, gc; faulthandler.enable(); gc.disable()",
+)
 HOSTILE = {
   "exits": "import os; os._exit(0)",
   "exits politely": "raise SystemExit(0)",
@@ -59,6 +83,10 @@ AssertionError = builtins.AssertionError = type('X', (), {})
 builtins.all = lambda *_: True
 def halve(xs): return None""",
   "prints": "print('passed'); halve = print",
+  "prints forged results": r"""
+import os, sys
+sys.stdout.buffer.write(b'["value", "null"]\n' * 9)
+os.write(1, b'["value", "null"]\n["value", "[\"l\"]"]\n' * 9)""",
   "writes results": r"""
 import os
 os.write(3, b'["value", "null"]\n' + b'["value", "true"]\n' * 9); os._exit(0)""",
@@ -272,6 +300,13 @@ class GradeTest(parameterized.TestCase):
     self.assertEqual(
       (grade.vote, grade.lenient, grade.score), (None, False, 0.0)
     )
+
+  @parameterized.parameters(*UNUSUAL)
+  def test_unusual_programs_that_are_right_score(self, start):
+    grade = _grade(_tagged(f"{start}\n{RIGHT}"))
+    self.assertEqual((grade.score, grade.lenient), (1.0, True), grade)
+    self.assertEqual(grade.vote, _grade(_tagged(RIGHT)).vote)
+    self.assertFalse(_grade(_tagged(f"{start}\n{WRONG}")).lenient)
 
   @parameterized.parameters(*HOSTILE)
   def test_hostile_programs_score_nothing(self, name):

@@ -11,8 +11,9 @@ Rules `standard`: the answer is the last complete `<answer>` block, and a
 formula is valid if it uses each number exactly once. The form is a `<think>`
 block, which may be missing (or lack its opening tag, which some chat templates
 write themselves), and one `<answer>` block at the end with a formula and
-nothing else. The lenient answer may also have the signs of print and LaTeX, a
-`= 22` on either side, and dollars, asterisks or backticks around it. Where
+nothing else. The lenient answer may also have the signs of print and LaTeX, also
+`\\boxed{}` and `\\frac{}{}`, spaces of any kind, a `= 22` on either side, and
+dollars, asterisks or backticks around it. Where
 there is no complete block, the last 4000 characters are searched: for a valid
 formula behind an `<answer>` that was not closed, else in the last `\\boxed{}`,
 else for the last one anywhere.
@@ -59,22 +60,34 @@ _TOLERANCE = Fraction(1, 10**5)  # For targets that are not whole.
 
 # How much of a response's end is searched for an answer without tags.
 _TAIL_CHARS = 4000
-_PRINTED = {
-  "×": "*",
-  "·": "*",
-  "÷": "/",
-  "−": "-",
-  "–": "-",
-  "\\times": "*",
-  "\\cdot": "*",
-  "\\div": "/",
-  "\\left": "",
-  "\\right": "",
-  "\\(": "",
-  "\\)": "",
-  "\\[": "",
-  "\\]": "",
-}
+_PRINTED = str.maketrans(
+  {
+    **dict.fromkeys("×·⋅∙∗•", "*"),
+    **dict.fromkeys("÷∕⁄", "/"),
+    **dict.fromkeys("−–—‐‑‒－﹣", "-"),
+    **dict.fromkeys("\u00a0\u2002\u2003\u2009\u200a\u202f\u3000", " "),
+    **dict.fromkeys("\u200b\u2060\ufeff", None),
+    "＋": "+",
+    "（": "(",
+    "）": ")",
+    "＝": "=",
+  }
+)
+_LATEX = tuple(
+  (re.compile(pattern), sign)
+  for pattern, sign in (
+    (r"\\(?:times|cdot|ast)(?![A-Za-z])", "*"),
+    (r"\\div(?![A-Za-z])", "/"),
+    (r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[()\[\]]", ""),
+    (r"\\[,!;: ]|\\q?quad(?![A-Za-z])", " "),
+    (r"\\(?:boxed|text|mathrm|mathbf)(?=\{)", ""),
+    (r"\\[dtc]?frac ?([0-9]) ?([0-9])", r"((\1)/(\2))"),
+  )
+)
+# The innermost braces: of a fraction, or of a group.
+_FRACTION = re.compile(r"\\[dtc]?frac ?\{([^{}]*)\} ?\{([^{}]*)\}")
+_GROUP = re.compile(r"(?<![A-Za-z}^_]) ?\{([^{}]*)\}(?! ?\{)")
+_MAX_FRACTIONS = 8  # More than numbers to divide.
 _AROUND = " \t\r\n$*`.,"
 _BULLET = re.compile(r"^ {0,8}[-*+•] +", re.MULTILINE)
 _RUN = re.compile(r"[-+*/() 0-9]+")
@@ -183,8 +196,17 @@ def _valid_value(example, answer):
 
 
 def _plain(text):
-  for printed, sign in _PRINTED.items():
-    text = text.replace(printed, sign)
+  """Returns a text with the signs of a formula in place of those of print."""
+  text = text.translate(_PRINTED)
+  if "\\" not in text and "{" not in text:
+    return text
+  for pattern, sign in _LATEX:
+    text = pattern.sub(sign, text)
+  for _ in range(_MAX_FRACTIONS):
+    simpler = _FRACTION.sub(r"((\1)/(\2))", _GROUP.sub(r"\1", text))
+    if simpler == text:
+      break
+    text = simpler
   return text
 
 
@@ -252,4 +274,5 @@ TASK = base.Task(
   make_example=_make_example,
   graders={"standard": _grade, "paper": _grade_as_paper},
   max_new_tokens=1024,
+  version=2,
 )

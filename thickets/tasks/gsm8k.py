@@ -1,13 +1,15 @@
 r"""GSM8K: grade-school word problems with a number as the answer.
 
-Rules `standard`: the answer is the number after the last "####" that is followed
-by one, and a response that has it has the form. White space, dollars, asterisks
-or an opening box may stand in between. Anything may follow except more digits or
-an operation, which would make it another number. Without such a number, the
-lenient answer is the number in the last `\boxed{}`, else the last number in the
-last 2000 characters. Numbers are compared by their exact values: 18, 18.0, "18.",
-$18 and 36/2 are one answer and one vote, and commas may set thousands apart. A
-number has at most 40 ASCII digits.
+Rules `standard`: the answer is what stands on the line of the last "####" that is
+followed by a numeral, up to the end of the sentence, and one that is read as a
+number has the form. Without such a line, the lenient answer is that of the last
+complete `\boxed{}` with a numeral, else the last number in the last 2000
+characters. Either all of an answer is read, or it is refused and the response has
+no vote: "18k", "17-18" and "18 or 19" are not 18. `parsing.worded_numbers` says what
+is read, and `parsing.numerals` how numbers may be written. Numbers are compared by
+their exact values: 18, 18.0, "18.", $18, 36/2 and "18 eggs" are one answer and one
+vote. A percentage is its number where the question asks for a percentage, and
+refused elsewhere; "3 dozen" is 3 where the question asks how many dozen.
 
 Rules `paper` are the authors' (`utils/reward_score/gsm8k.py`, which is verl's, and
 `data_handlers/gsm8k.py`). In the last 300 characters they take the text of digits,
@@ -19,7 +21,6 @@ of its own; `correct` looks at both.
 """
 
 import re
-from fractions import Fraction
 
 from thickets.tasks.base import (
   Example,
@@ -30,6 +31,7 @@ from thickets.tasks.base import (
   ask,
   shorten_vote,
 )
+from thickets.tasks.parsing import boxed, numerals, worded_numbers
 
 _MARK = "####"
 _REQUEST = (
@@ -38,49 +40,30 @@ _REQUEST = (
 )
 _MAX_TAIL_CHARS = 2000
 _MAX_MARKS = 50  # Marks that are looked at, from the last on.
-_MAX_MARKED_CHARS = 120  # Characters that are looked at after a mark.
-_MAX_DIGITS = 40
+_MAX_MARKED_CHARS = 400  # Characters that are looked at after a mark.
 _MAX_PAPER_CHARS = 300
 
-_DECIMAL = (
-  r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
-)
-_SIGN = r"[-+]?\\?\$?[-+]?"
-_VALUE = (
-  rf"(?:(?P<sign>{_SIGN})\\[dt]?frac\{{(?P<top>{_DECIMAL})\}}"
-  rf"\{{(?P<bottom>{_DECIMAL})\}}"
-  rf"|(?P<sign2>{_SIGN})(?P<whole>{_DECIMAL})(?:\s?/\s?(?P<part>{_DECIMAL}))?)"
-  # Not cut out of a longer number (of whatever digits), power or product.
-  r"(?!\d|[.,]\d|[eE][-+]?[0-9]|[!²³¼½¾]|\s?x\s?[0-9]"
-  r"|\s*(?:[*×·^/]+|\\times|\\cdot|\\div)\s*[-(\\]?[0-9]"
-  # Nor of digits in groups, nor of a number that goes on in words.
-  r"|[ _'’\u00a0\u202f][0-9]{3}(?![0-9])"
-  r"|\s*(?:dozen|hundred|thousand|million|billion)\b)"
-)
-_MARKED = re.compile(
-  r"(?:\s|\*\*|\\\(|\\boxed\{|\$(?=\\))*+"
-  + _VALUE
-  + r"(?!\s*[-+=]\s*[(]?[0-9])"
-)
-_ANYWHERE = re.compile(r"(?<!\w)(?<![0-9][.,])" + _VALUE)
+_FIRST_SIGN = re.compile(r"[^\W_]")  # A letter or a numeral.
 _PAPER_MARKED = re.compile(r"#### (-?[0-9.,]+)")
 _PAPER_ANYWHERE = re.compile(r"-?[0-9.,]+")
 
 
 def grade_standard(example: Example, response: str) -> Grade:
   """Grades by our rules; the score is 1 for `correct`, else 0."""
-  value = _find_marked(response)
-  has_form = value is not None
-  if value is None:
-    value = _find_boxed(response)
-  if value is None:
-    value = _find_last(response[-_MAX_TAIL_CHARS:])
-  if value is None:
+  asked = worded_numbers.find_asked(example.messages[-1].content)
+  reading = _read_marked(response, asked)
+  is_marked = reading is not None
+  if reading is None and (box := boxed.find_box(response)) is not None:
+    reading = worded_numbers.read_answer(box, asked)
+  if reading is None:
+    reading = worded_numbers.read_last(response[-_MAX_TAIL_CHARS:], asked)
+  if reading is None or reading.value is None:
     return Grade(0.0, False, False, None, False)
-  right = str(value) == example.reference["value"]
+  has_form = is_marked and reading.is_plain
+  right = str(reading.value) == example.reference["value"]
   correct = right and has_form
   return Grade(
-    float(correct), correct, right, shorten_vote(str(value)), has_form
+    float(correct), correct, right, shorten_vote(str(reading.value)), has_form
   )
 
 
@@ -99,65 +82,29 @@ def grade_paper(example: Example, response: str) -> Grade:
   )
 
 
-def _find_marked(response):
-  """Returns the value after the last mark that is followed by one."""
+def _read_marked(response, asked):
+  """Reads what follows the last mark that is followed by a numeral."""
   end = len(response)
   for _ in range(_MAX_MARKS):
-    end = response.rfind(_MARK, 0, end)
+    end, next_mark = response.rfind(_MARK, 0, end), end
     if end < 0:
       return None
     start = end + len(_MARK)
-    behind = response[start : start + _MAX_MARKED_CHARS].replace("−", "-")
-    match = _MARKED.match(behind)
-    if match and (value := _to_value(match)) is not None:
-      return value
+    line = _find_line(
+      response[start : min(next_mark, start + _MAX_MARKED_CHARS)]
+    )
+    first = _FIRST_SIGN.search(numerals.simplify(line))
+    if first and first[0].isnumeric():
+      return worded_numbers.read_answer(line, asked)
   return None
 
 
-def _find_boxed(response):
-  start = response.rfind("\\boxed{")
-  if start < 0:
-    return None
-  content = response[start + len("\\boxed{") :][:_MAX_MARKED_CHARS]
-  # Braces within are a fraction's, say; an unclosed box ends with its line.
-  return _find_last(re.split(r"\}(?!\{)[^{}]*$|\n", content)[0])
-
-
-def _find_last(text):
-  text = text.replace("−", "-")
-  last_digit = max(text.rfind(digit) for digit in "0123456789")
-  # From the start of a word shortly before it, which is most often enough.
-  near = text.rfind(" ", 0, max(0, last_digit - _MAX_MARKED_CHARS)) + 1
-  for start in (near, 0) if near else (0,):
-    found = [_to_value(match) for match in _ANYWHERE.finditer(text, start)]
-    values = [value for value in found if value is not None]
-    if values:
-      return values[-1]
-  return None
-
-
-def _to_value(match):
-  """Returns the exact value; None for too many digits or a division by zero."""
-  if len(match[0]) > 2 * _MAX_DIGITS:
-    return None
-  top, bottom = (
-    (match["top"], match["bottom"])
-    if match["top"]
-    else (match["whole"], match["part"] or "1")
-  )
-  try:
-    value = _to_fraction(top) / _to_fraction(bottom)
-  except (ValueError, ZeroDivisionError):
-    return None
-  sign = match["sign"] or match["sign2"] or ""
-  return -value if sign.count("-") == 1 else value
-
-
-def _to_fraction(text):
-  digits = text.replace(",", "")
-  if len(digits) > _MAX_DIGITS:
-    raise ValueError("too many digits")
-  return Fraction(digits)
+def _find_line(text):
+  """Returns the first line with a letter or a numeral, "" if there is none."""
+  for line in text.split("\n"):
+    if _FIRST_SIGN.search(line):
+      return line
+  return ""
 
 
 def _paper_reward(response, reference):
@@ -187,7 +134,8 @@ def make_example(row: Row, number: int) -> Example:
       f"answer must be a text with the result behind {_MARK}, got {answer!r}."
     )
   text = answer.rpartition(_MARK)[2].strip()
-  value = _find_marked(f"{_MARK} {text}")
+  reading = worded_numbers.read_answer(text, frozenset())
+  value = None if reading is None else reading.value
   if text and value is None:
     raise ValueError(f"answer must end in a number, got {text!r}.")
   return Example(
@@ -210,4 +158,5 @@ TASK = Task(
   test=Source("openai/gsm8k", name="main", split="test"),
   question="question",
   blank={"answer": _MARK},  # An empty result.
+  version=2,
 )

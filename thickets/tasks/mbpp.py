@@ -192,6 +192,7 @@ def make_task(allow_unprotected: bool = False) -> base.Task:
     ),
     num_threads=4,
     check=None if allow_unprotected else sandbox.check_protection,
+    version=2,
   )
 
 

@@ -19,7 +19,8 @@ pairs of neighbouring sentences that are in the right relative order, and 0
 otherwise; it is 1 if and only if the response is `correct`. The lenient order
 is the last five letters in the last 2000 characters that are an order, in
 capitals or not: with commas, else arrows or hyphens, else white space, else run
-together.
+together. Each letter may be quoted and numbered ("1. C 2. A"), and a longer list
+of letters, whatever they are, is no order.
 
 Rules `paper` are the authors', `utils/reward_score/rocstories.py` and
 `data_handlers/rocstories.py`: they take the first five letters from A to E with
@@ -57,11 +58,25 @@ commas, for example B,A,D,E,C."""
 
 _FORM = re.compile(r"([A-E]), ?([A-E]), ?([A-E]), ?([A-E]), ?([A-E])")
 _TAIL_CHARS = 2000
+# Around each letter of an order: its number, and quotation marks or fonts.
+_NUMBERED = re.compile(
+  r"(?<![\w.])\(?[0-9]{1,2}(?:[.):]|st|nd|rd|th)\)?[:.]? *(?=\W{0,3}[A-Z]\b)",
+  re.I,
+)
+_QUOTES = re.compile(r"[\"'`“”‘’„«»]|(?<=[A-Za-z])\*+|\*+(?=[A-Za-z])")
 _RUNS = tuple(
   re.compile(
-    rf"(?<![a-z])[a-e](?:{separator}[a-e])+(?![a-z])", re.IGNORECASE | re.ASCII
+    # Another letter beside it makes it a longer list; "I" is a word.
+    rf"(?<![a-z])(?<![f-hj-z]\s){letter}(?:{separator}{letter})+(?![a-z])"
+    r"(?!\s+[f-hj-z]\b)",
+    re.IGNORECASE | re.ASCII,
   )
-  for separator in (r"\s*,\s*", r"\s*(?:->|=>|>|→|-|–)\s*", r"\s+", "")
+  for separator, letter in (
+    (r"\s*,\s*(?:(?:and|then)\s+)?", "[a-z]"),
+    (r"\s*(?:->|=>|>|→|-|–|—)\s*", "[a-z]"),
+    (r"\s+", "[a-e]"),
+    ("", "[a-e]"),
+  )
 )
 
 _PAPER_CHARS = 20_000
@@ -162,10 +177,11 @@ def _order_in_form(response):
 
 def _lenient_order(response):
   # What was given in form is found here too: its run is the last with commas.
-  tail = response.rstrip()[-_TAIL_CHARS:]
+  tail = _QUOTES.sub("", response.rstrip()[-_TAIL_CHARS:])
+  tail = _NUMBERED.sub(" ", tail)
   for pattern in _RUNS:
     for run in reversed(pattern.findall(tail)):
-      letters = "".join(c for c in run.upper() if c in _LETTERS)
+      letters = "".join(re.findall(r"\b[A-Z]\b", run.upper())) or run.upper()
       if _is_order(letters):
         return letters
   return None
@@ -202,4 +218,5 @@ TASK = base.Task(
   max_new_tokens=64,
   train=base.Source("shawon/rocstories-combined", split="train"),
   blank={"gold_order": (0, 1, 2, 3, 4)},
+  version=2,
 )

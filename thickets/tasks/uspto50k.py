@@ -10,7 +10,8 @@ Rules `standard`: the form is one `<answer>` block with the number of a class,
 at the end of the response. The lenient answer is looked for in the last
 complete block or, if there is none, in the last 2000 characters: it is the last
 number of a class that follows the word class or answer, else the last that
-stands alone. Numbers inside SMILES do not.
+stands alone, in brackets or not. Leading zeros do not count: 07 is 7. Numbers
+inside SMILES do not stand alone.
 
 Rules `paper` are the authors', `utils/reward_score/uspto50k.py`: the last block
 that holds digits only, of any number and with leading zeros, else the last
@@ -58,12 +59,15 @@ _ATOM_MAP = re.compile(r":[0-9]+\]")
 
 _CLASS = re.compile(r"10|[1-9]")
 _TAIL_CHARS = 2000
-_END = r"(?=[\s.,:;!?)*\"'<]|$)(?!\.[0-9])"
+_NUMBER = "(0{0,4}(?:10|[1-9]))"
+_END = r"(?=[\s.,:;!?)*\"'`<}$]|\](?![(\w])|$)(?!\.[0-9])"
 _NAMED = re.compile(
-  rf"\b(?:class|answer)(?: number| is)?[ :*#(=]{{0,4}}(10|[1-9]){_END}",
+  rf"\b(?:class|answer)(?: number| is)?[ :*#(=\[{{$\"'`]{{0,4}}{_NUMBER}{_END}",
   re.IGNORECASE,
 )
-_ALONE = re.compile(rf"(?<![^\s(*\"'#:>])(10|[1-9]){_END}")
+_ALONE = re.compile(
+  rf"(?:(?<![^\s(*\"'`#:>{{$])|(?<![^\s(*\"'`#:>{{$]\[)(?<=\[)){_NUMBER}{_END}"
+)
 
 _PAPER_CHARS = 20_000
 _PAPER_BLOCK = re.compile(
@@ -149,7 +153,7 @@ def _lenient_class(response):
   answer = tags.last_block(response, "answer")
   text = (response if answer is None else answer).strip()[-_TAIL_CHARS:]
   found = _NAMED.findall(text) or _ALONE.findall(text)
-  return found[-1] if found else None
+  return found[-1].lstrip("0") if found else None
 
 
 def _grade_as_paper(example: base.Example, response: str) -> base.Grade:
@@ -178,4 +182,5 @@ TASK = base.Task(
   question="rxn_smiles",
   blank={"class": 1},
   baseline=_baseline,
+  version=2,
 )

@@ -9,6 +9,7 @@ interpreter that does not see this package.
 
 import ctypes
 import errno
+import mmap
 import os
 import resource
 import struct
@@ -132,6 +133,7 @@ def limit_resources(
   if is_isolated:  # Elsewhere it counts what else the user runs.
     limits["RLIMIT_NPROC"] = MAX_THREADS
     limits["RLIMIT_MSGQUEUE"] = 0
+    limits["RLIMIT_SIGPENDING"] = MAX_FILES
   for name, value in limits.items():
     # macOS accepts no limit of the address space.
     if not (sys.platform == "darwin" and name == "RLIMIT_AS"):
@@ -186,7 +188,11 @@ def restrict_files(readable: list[str], writable: list[str]) -> bool:
 
 def filter_calls() -> None:
   """Lets seccomp refuse the system calls that `system_calls.make_filter` lists."""
-  program = system_calls.make_filter(os.uname().machine)
+  with mmap.mmap(-1, mmap.PAGESIZE) as page:
+    near = ctypes.addressof(ctypes.c_char.from_buffer(page)) >> 32
+  # Where the kernel puts memory, and where the program and its heap are.
+  windows = (0, near - 1, near, near + 1)
+  program = system_calls.make_filter(os.uname().machine, windows)
   buffer = ctypes.create_string_buffer(program, len(program))
   header = struct.pack("@HP", len(program) // 8, ctypes.addressof(buffer))
   _call("PR_SET_SECCOMP", _libc.prctl, _SET_SECCOMP, 2, header, 0, 0)

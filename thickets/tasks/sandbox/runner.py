@@ -170,7 +170,7 @@ def _read_outcome(
 
 def _read_result(line: bytes) -> CallResult:
   try:
-    kind, content = json.loads(line)
+    kind, content = values.load_json(line)
     if kind == "value":
       return CallResult("value", values.decode(content))
     if kind in _KINDS and isinstance(content, str):

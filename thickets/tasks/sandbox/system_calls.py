@@ -9,6 +9,7 @@ interpreter that does not see this package.
 """
 
 import struct
+from collections.abc import Sequence
 
 # Machine: (AUDIT_ARCH of it, the column of `_NUMBERS`).
 MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
@@ -44,7 +45,28 @@ _NUMBERS = {
   "ioprio_set": (251, 30),
   # Sockets other than a pair of them: some families know no namespaces.
   "socket": (41, 198),
-  # Memory that no limit of this process counts.
+  "bind": (49, 200),
+  "listen": (50, 201),
+  "connect": (42, 203),
+  "accept": (43, 202),
+  "accept4": (288, 242),
+  # Memory that no limit of this process counts: larger buffers of sockets, files
+  # on their way between them, pages in pipes, segments, queues, rules, timers.
+  "setsockopt": (54, 208),
+  "sendmsg": (46, 211),
+  "sendmmsg": (307, 269),
+  "splice": (275, 76),
+  "tee": (276, 77),
+  "vmsplice": (278, 75),
+  "io_setup": (206, 0),
+  "timer_create": (222, 107),
+  "inotify_init": (253, None),
+  "inotify_init1": (294, 26),
+  "fanotify_init": (300, 262),
+  "landlock_create_ruleset": (444, 444),
+  "landlock_add_rule": (445, 445),
+  "landlock_restrict_self": (446, 446),
+  "seccomp": (317, 277),
   "memfd_create": (319, 279),
   "memfd_secret": (447, 447),
   "shmget": (29, 194),
@@ -82,20 +104,29 @@ _NUMBERS = {
 }
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _PRCTL, _PRLIMIT = (157, 167), (302, 261)
-_CLONE_THREAD, _SET_DEATH_SIGNAL = 0x10000, 1
+_FCNTL, _MMAP, _MREMAP = (72, 25), (9, 222), (25, 216)
+_CLONE_THREAD, _SET_DEATH_SIGNAL, _SET_SECCOMP = 0x10000, 1, 22
+_MOVE_FIXED = 2
+# Of `fcntl`: duplicates and flags. Locks of byte ranges, leases and the size of a
+# pipe take memory that no limit counts. Alike on all architectures.
+_FCNTL_ALLOWED = (0, 1, 2, 3, 4, 5, 1030, 1032)
 
 # Instructions of classic BPF, and offsets in `struct seccomp_data`.
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_NUMBER, _MACHINE, _ARGUMENT = 0, 4, 16
+_NUMBER, _MACHINE, _ARGUMENT = 0, 4, 16  # The first argument, its lower half.
 _KILL, _ALLOW, _FAIL = 0x80000000, 0x7FFF0000, 0x00050000
 _EPERM, _ENOSYS = 1, 38
 
 
-def make_filter(machine: str) -> bytes:
+def make_filter(machine: str, windows: Sequence[int] = ()) -> bytes:
   """The filter as an array of `struct sock_filter`.
 
   Args:
     machine: the name of the architecture, as `uname` has it.
+    windows: upper halves of the addresses that a process may choose for memory,
+      each a window of 4 GiB; any address if there are none. Pages that lie far
+      apart take three times their size in tables of the kernel, which no limit
+      counts.
 
   Raises:
     OSError: if the calls of that machine are not known here.
@@ -125,13 +156,35 @@ def make_filter(machine: str) -> bytes:
     _CLONE[column], (_IF_BITS, 0, 1, _CLONE_THREAD), allow, refuse
   )
   # It would outlive the process that watches it.
-  program += _judge(
-    _PRCTL[column], (_IF_EQUAL, 0, 1, _SET_DEATH_SIGNAL), refuse, allow
+  program += _choose(
+    _PRCTL[column], 0, (_SET_DEATH_SIGNAL, _SET_SECCOMP), refuse, allow
   )
+  program += _choose(_FCNTL[column], 1, _FCNTL_ALLOWED, allow, refuse)
+  if windows:
+    program += _choose(_MMAP[column], 0, windows, allow, refuse, half=1)
+    program += _judge_moves(_MREMAP[column], windows, allow, refuse)
   # Limits of other processes; 0 is this one.
   program += _judge(_PRLIMIT[column], (_IF_EQUAL, 0, 1, 0), allow, refuse)
   program.append(allow)
   return b"".join(struct.pack("=HBBI", *line) for line in program)
+
+
+def _choose(number, argument, values, then, otherwise, *, half=0):
+  """Lines that decide a call by whether an argument is one of some values."""
+  place = _ARGUMENT + 8 * argument + 4 * half
+  size = 2 + 2 * len(values)
+  lines = [(_IF_EQUAL, 0, size, number), (_LOAD, 0, 0, place)]
+  for value in values:
+    lines += [(_IF_EQUAL, 0, 1, value), then]
+  return [*lines, otherwise]
+
+
+def _judge_moves(number, windows, allow, refuse):
+  """Lines that look at the address of `mremap` where it is given one."""
+  moves = _choose(number, 4, windows, allow, refuse, half=1)[1:]
+  flags = _ARGUMENT + 8 * 3
+  start = [(_LOAD, 0, 0, flags), (_IF_BITS, 1, 0, _MOVE_FIXED), allow]
+  return [(_IF_EQUAL, 0, len(start) + len(moves), number), *start, *moves]
 
 
 def _judge(number, condition, then, otherwise):

@@ -10,6 +10,7 @@ This module needs the standard library alone: it is also loaded by a bare
 interpreter that does not see this package.
 """
 
+import collections
 import decimal
 import fractions
 import hashlib
@@ -23,8 +24,14 @@ MAX_NODES = 100_000
 # Small integers with equal hashes are easy to find, and make sets and dicts
 # quadratic in their size.
 MAX_HASHED = 4096
+# Of the different values in one of them, as -1 and -2 or 1 and 2**61 have.
+MAX_SAME_HASH = 8
 # Of a Decimal: one with a large exponent is short to write and long to compare.
 MAX_EXPONENT = 5000
+# Of all Decimals together, digits and zeros that would be spelled.
+MAX_DECIMAL_DIGITS = 100_000
+# Of all numerators and denominators together, whose divisors take quadratic time.
+MAX_FRACTION_DIGITS = 20_000
 
 _VIEWS = (type({}.keys()), type({}.items()))
 
@@ -44,7 +51,12 @@ def encode(value: Any) -> str:
   Raises:
     UnencodableError: for other types, and for values too deep or too large.
   """
-  return json.dumps(_Encoder().encode(value, 0), separators=(",", ":"))
+  return json.dumps(encode_tree(value), separators=(",", ":"))
+
+
+def encode_tree(value: Any) -> Any:
+  """What `encode` writes, as lists, texts, None and truth values."""
+  return _Encoder().encode(value, 0)
 
 
 def decode(line: str | bytes) -> Any:
@@ -55,12 +67,25 @@ def decode(line: str | bytes) -> Any:
       sets and dicts are too large together.
   """
   try:
-    tree = json.loads(
-      line, parse_int=_refuse, parse_float=_refuse, parse_constant=_refuse
-    )
-    return _Decoder().decode(tree, 0)
+    return _Decoder().decode(load_json(line), 0)
   except (RecursionError, TypeError, ArithmeticError, LookupError) as error:
     raise ValueError(f"a value must be well formed, got {error!r}.") from error
+
+
+def load_json(line: str | bytes) -> Any:
+  """Reads JSON of lists, texts, None and truth values.
+
+  Raises:
+    ValueError: if there is anything else in it.
+    RecursionError: if it is too deep.
+  """
+  return json.loads(
+    line,
+    parse_int=_refuse,
+    parse_float=_refuse,
+    parse_constant=_refuse,
+    object_pairs_hook=_refuse,
+  )
 
 
 def make_equality_key(value: Any) -> str:
@@ -108,7 +133,11 @@ class _Encoder:
 
 def _is_huge(value: decimal.Decimal) -> bool:
   """Whether a Decimal has too many digits, or zeros that would be spelled."""
-  return len(value.as_tuple().digits) + abs(value.adjusted()) > MAX_EXPONENT
+  return _count_digits(value) > MAX_EXPONENT
+
+
+def _count_digits(value: decimal.Decimal) -> int:
+  return len(value.as_tuple().digits) + abs(value.adjusted())
 
 
 def _encode_decimal(value):
@@ -153,6 +182,8 @@ _CONTAINERS: tuple[tuple[Any, str, Callable[[Any], Iterator[Any]]], ...] = (
 class _Decoder:
   def __init__(self):
     self._num_hashed = 0
+    self._num_decimal_digits = 0
+    self._num_fraction_digits = 0
 
   def decode(self, tree, depth):
     if depth > MAX_DEPTH:
@@ -166,27 +197,47 @@ class _Decoder:
       values = [self.decode(part, depth + 1) for part in parts]
       return values if tag == "l" else tuple(values)
     if tag == "s":
-      self._count(parts)
-      return frozenset(_freeze(self.decode(part, depth + 1)) for part in parts)
+      return frozenset(self._hashable(parts, depth))
     if tag == "m":
-      self._count(parts)
-      return {
-        _freeze(self.decode(key, depth + 1)): self.decode(part, depth + 1)
-        for key, part in parts
-      }
+      keys = self._hashable([key for key, _ in parts], depth)
+      contents = [self.decode(part, depth + 1) for _, part in parts]
+      return dict(zip(keys, contents, strict=True))
+    if tag in ("d", "q"):
+      return self._decode_long(tag, parts)
     return _LEAVES[tag](*parts)
 
-  def _count(self, parts):
+  def _hashable(self, parts, depth):
+    """Decodes entries of a set or a dict, of which few have the same hash."""
     self._num_hashed += len(parts)
     if self._num_hashed > MAX_HASHED:
       raise ValueError(
         f"sets and dicts must have at most {MAX_HASHED} entries together."
       )
+    entries = [self.decode(part, depth + 1) for part in parts]
+    counts = collections.Counter(map(hash, entries))
+    if counts and max(counts.values()) > MAX_SAME_HASH:
+      raise ValueError(
+        f"at most {MAX_SAME_HASH} entries of a set or a dict must have the same"
+        f" hash, got {max(counts.values())}."
+      )
+    return entries
 
-
-def _freeze(value):
-  hash(value)  # Raises TypeError, before a container does.
-  return value
+  def _decode_long(self, tag, parts):
+    """Decodes a number that takes more work than its text is long."""
+    if tag == "q":
+      self._num_fraction_digits += sum(map(len, parts))
+      if self._num_fraction_digits > MAX_FRACTION_DIGITS:
+        raise ValueError(
+          f"fractions must have at most {MAX_FRACTION_DIGITS} digits together."
+        )
+      return _LEAVES[tag](*parts)
+    value = _decode_decimal(*parts)
+    self._num_decimal_digits += _count_digits(value)
+    if self._num_decimal_digits > MAX_DECIMAL_DIGITS:
+      raise ValueError(
+        f"Decimals must have at most {MAX_DECIMAL_DIGITS} digits together."
+      )
+    return value
 
 
 def _decode_decimal(text):
@@ -204,7 +255,6 @@ _LEAVES = {
   "c": lambda real, imag: complex(float.fromhex(real), float.fromhex(imag)),
   "b": bytes.fromhex,
   "q": lambda above, below: fractions.Fraction(int(above, 16), int(below, 16)),
-  "d": _decode_decimal,
 }
 
 

@@ -11,6 +11,7 @@ Started by `zygote_pool` as `python -S -s -P zygote.py OPTIONS`, in an almost
 empty environment; it imports nothing but the standard library.
 """
 
+import builtins
 import contextlib
 import fcntl
 import gc
@@ -55,6 +56,13 @@ _COMMON = (
   "string",
   "typing",
 )
+# What is called once a candidate has run, in which it may have rebound whatever
+# has a name. Functions in C look nothing up.
+_encode, _UnencodableError = values.encode_tree, values.UnencodableError
+_write, _quote = os.write, json.encoder.encode_basestring_ascii
+_get_depth, _set_depth = sys.getrecursionlimit, sys.setrecursionlimit
+_set_trace, _set_profile = sys.settrace, sys.setprofile
+_DEPTH = 1000
 _RESULTS_FD = 3
 _MODULE = "candidate"
 
@@ -227,29 +235,49 @@ def _run_candidate(request):
   """Executes the code and the calls; what each gave goes into the pipe."""
   gc.enable()
   module = types.ModuleType(_MODULE)
-  sys.modules[_MODULE] = module
   namespace = module.__dict__
-  # Nobody reads what it prints.
-  sys.stdin, sys.stdout, sys.stderr = io.StringIO(), _Nowhere(), _Nowhere()
+  # Built-ins of its own: what it rebinds there is not what is called here.
+  own = types.ModuleType("builtins")
+  vars(own).update(vars(builtins))
+  namespace["__builtins__"] = own
+  sys.modules.update({_MODULE: module, "__main__": module, "builtins": own})
+  _open_streams()
   for name in ("code", "setup"):
     outcome = _attempt(_execute, request[name], f"<{name}>", namespace)
     if outcome[0] != "value":
       _send(outcome)
       return
-  _send(["value", values.encode(None)])
+  _send(["value", _spell(None)])
   left = request["limits"]["result_bytes"]
   for call in request["calls"]:
     outcome = _attempt(_evaluate, call, namespace)
+    depth = _get_depth()
+    _set_trace(None)
+    _set_profile(None)
+    _set_depth(_DEPTH)  # The candidate's may be too low to encode anything.
     if outcome[0] == "value":
-      outcome = _attempt(values.encode, outcome[1])
+      outcome = _attempt(_spell_value, outcome[1])
       if outcome[0] == "value" and len(outcome[1]) > left:
         outcome = ["output", "larger than the limit"]
     left -= _send(outcome)
+    _set_depth(depth)
 
 
-class _Nowhere(io.TextIOBase):
-  def write(self, text):
-    return len(text)
+def _open_streams():
+  """Gives the candidate an empty input, and outputs that nobody reads."""
+  sys.stdin, sys.stdout, sys.stderr = (
+    io.TextIOWrapper(stream(io.FileIO(number, mode, closefd=False)), "utf-8")
+    for number, mode, stream in (
+      (0, "r", io.BufferedReader),
+      (1, "w", io.BufferedWriter),
+      (2, "w", io.BufferedWriter),
+    )
+  )
+  sys.__stdin__, sys.__stdout__, sys.__stderr__ = (
+    sys.stdin,
+    sys.stdout,
+    sys.stderr,
+  )
 
 
 def _attempt(function, *arguments):
@@ -260,7 +288,7 @@ def _attempt(function, *arguments):
     return ["syntax", type(error).__name__]
   except MemoryError:
     return ["memory", "MemoryError"]
-  except values.UnencodableError as error:
+  except _UnencodableError as error:
     return ["unencodable", str(error)]
   except BaseException as error:  # The end of the program as well.
     return ["exception", type(error).__name__[:80]]
@@ -281,12 +309,25 @@ def _compile(code, name, mode):
     raise SyntaxError(str(error)) from error
 
 
+def _spell_value(value):
+  return _spell(_encode(value))
+
+
 def _send(outcome):
-  data = json.dumps(outcome).encode() + b"\n"
+  data = _spell(outcome).encode() + b"\n"
   view = memoryview(data)
   while view:
-    view = view[os.write(_RESULTS_FD, view) :]
+    view = view[_write(_RESULTS_FD, view) :]
   return len(data)
+
+
+def _spell(part):
+  """Returns lists, texts, None and truth values as JSON."""
+  if part is None or part is True or part is False:
+    return {None: "null", True: "true", False: "false"}[part]
+  if type(part) is str:
+    return _quote(part)
+  return f"[{','.join([_spell(item) for item in part])}]"
 
 
 def _read_all(source: socket.socket | int) -> bytes:
