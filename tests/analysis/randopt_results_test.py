@@ -62,14 +62,18 @@ def summarise(scores=SCORES, judged=JUDGED, positions=(2, 0), **changes):
   )
 
 
-def wilson(count, trials=4):
+def wilson(count, trials=4, over="prompts"):
   low, high = intervals.wilson_interval(count, trials)
-  return {"mean": count / trials, "low": low, "high": high}
+  return {"mean": count / trials, "low": low, "high": high, "over": over}
 
 
-def bootstrap(*values):
-  low, high = intervals.bootstrap_interval(np.array(values, np.float64))
-  return {"mean": float(np.mean(values)), "low": low, "high": high}
+def mean(*values):
+  return intervals.estimate_mean(np.array(values, np.float64)).to_json("mean")
+
+
+def paired(*values):
+  differences = np.array(values, np.float64)
+  return intervals.estimate_difference(differences).to_json("mean")
 
 
 class WorkedCaseTest(parameterized.TestCase):
@@ -94,9 +98,9 @@ class WorkedCaseTest(parameterized.TestCase):
         "responses": 1,
         "select_score": 0.5,  # Of the one that did not fail.
         "judge_score": 0.5,
-        "judge": bootstrap(0.5, 0, 0.5, 0),
+        "judge": mean(0.5, 0, 0.5, 0),
         "strict": 0.25,
-        "gain": bootstrap(-0.5, 0, 0.5, 0),
+        "gain": paired(-0.5, 0, 0.5, 0),
       },
       {
         "role": "best",
@@ -106,7 +110,7 @@ class WorkedCaseTest(parameterized.TestCase):
         "judge_score": 0.25,
         "judge": wilson(2),
         "strict": 0.25,
-        "gain": bootstrap(0, 1, 0, 0),
+        "gain": paired(0, 1, 0, 0),
       },
       {
         "role": "chosen-mean",
@@ -114,44 +118,44 @@ class WorkedCaseTest(parameterized.TestCase):
         "responses": 1,
         "select_score": 0.625,
         "judge_score": 0.375,
-        "judge": bootstrap(1, 0.5, 0.5, 0),
+        "judge": mean(1, 0.5, 0.5, 0),
         "strict": 0.375,
-        "gain": bootstrap(0, 0.5, 0.5, 0),
+        "gain": paired(0, 0.5, 0.5, 0),
       },
       {
         "role": "vote",
         "name": "vote, K=1",
         "responses": 1,
         "judge": wilson(2),
-        "gain": bootstrap(0, 1, 0, 0),
+        "gain": paired(0, 1, 0, 0),
       },
       {
         "role": "vote-primary",
         "name": "vote, K=2 (primary)",
         "responses": 2,
         "judge": wilson(3),
-        "gain": bootstrap(0, 1, 1, 0),
+        "gain": paired(0, 1, 1, 0),
       },
       {
         "role": "random-primary",
         "name": "random members, K=2 (primary)",
         "responses": 2,
         "judge": wilson(2),
-        "gain": bootstrap(0, 0, 1, 0),
+        "gain": paired(0, 0, 1, 0),
       },
       {
         "role": "samples",
         "name": "self-consistency T=0.7, K=1",
         "responses": 1,
         "judge": wilson(1),
-        "gain": bootstrap(0, 0, 0, 0),
+        "gain": paired(0, 0, 0, 0),
       },
       {
         "role": "samples-primary",
         "name": "self-consistency T=0.7, K=2 (primary)",
         "responses": 2,
         "judge": wilson(2),
-        "gain": bootstrap(0, 0, 0, 1),
+        "gain": paired(0, 0, 0, 1),
       },
     ]
     self.assertEqual(self.results["table"], expected)
@@ -160,7 +164,7 @@ class WorkedCaseTest(parameterized.TestCase):
     self.assertEqual(
       self.results["differences"],
       [
-        {"name": name, "k": 2, **bootstrap(*values)}
+        {"name": name, "k": 2, **paired(*values)}
         for name, values in (
           ("vote - base", (0, 1, 1, 0)),
           ("vote - random members", (0, 1, 0, 0)),
@@ -171,7 +175,7 @@ class WorkedCaseTest(parameterized.TestCase):
 
   def test_population(self):
     def better(count, trials):
-      share = wilson(count, trials)
+      share = wilson(count, trials, "members")
       share["frac"] = share.pop("mean")
       return {"count": count, **share}
 

@@ -38,7 +38,7 @@ class FormatTest(parameterized.TestCase):
     # In columns; the base has nothing in the last.
     self.assertLen({len(line) for line in table[1:10]} - {len(table[1])}, 1)
     for expected in (
-      r"vote - self-consistency: \+25\.0 \[-50\.0, \+100\.0\]",
+      r"vote - self-consistency: \+25\.0 \[-55\.1, \+88\.5\]",
       r"4 members, 1 failed, mean 50\.0 on 4 prompts of selection; 1 better"
       r" than the base there: 25\.0% \[4\.6%, 69\.9%\]",
       r"best member was selected with a score of 75\.0 and reaches 25\.0 on unseen",

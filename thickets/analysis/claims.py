@@ -32,6 +32,7 @@ from thickets.errors import UserError
 
 Claim = dict[str, Any] | None
 Read = Callable[[LadderPoint], float | None]
+_OVER_RUNGS = {"over": "rungs"}
 
 
 def final_points(points: Sequence[LadderPoint]) -> list[LadderPoint]:
@@ -143,17 +144,15 @@ def compare_manners(
 def _compare(
   step: int, first: LadderPoint, second: LadderPoint
 ) -> dict[str, Any]:
-  gains = first.gains("vote", "base") - second.gains("vote", "base")
-  low, high = intervals.paired_interval(gains)
+  # Each of the two gains lies within -1 and 1.
+  gain = intervals.estimate_difference(
+    first.gains("vote", "base") - second.gains("vote", "base"), reach=2.0
+  )
   return {
     "step": step,
     "base_several": first.accuracy("base"),
     "base_one": second.accuracy("base"),
-    "vote_gain": {
-      "value": float(gains.mean()),
-      "low": low,
-      "high": high,
-    },
+    "vote_gain": gain.to_json(),
     **{
       f"density_{name}": [
         _subtract(a, b)
@@ -164,12 +163,12 @@ def _compare(
   }
 
 
-def _subtract(first: Estimate, second: Estimate) -> dict[str, float]:
+def _subtract(first: Estimate, second: Estimate) -> dict[str, float | str]:
   """A difference of independent estimates, by the distances to their ends."""
   value = first.value - second.value
   below = math.hypot(first.value - first.low, second.high - second.value)
   above = math.hypot(first.high - first.value, second.value - second.low)
-  return {"value": value, "low": value - below, "high": value + above}
+  return Estimate(value, value - below, value + above, first.over).to_json()
 
 
 def _with_size(points: Sequence[LadderPoint], read: Read) -> Claim:
@@ -178,7 +177,7 @@ def _with_size(points: Sequence[LadderPoint], read: Read) -> Claim:
   ]
   if len({x for x, _ in found}) < 3:
     return None
-  return trends.fit_trend(*zip(*found, strict=True)).to_json()
+  return trends.fit_trend(*zip(*found, strict=True)).to_json() | _OVER_RUNGS
 
 
 def _with_training(points: Sequence[LadderPoint], read: Read) -> Claim:
@@ -202,19 +201,14 @@ def _with_training(points: Sequence[LadderPoint], read: Read) -> Claim:
     "slope_interval": [mean - half, mean + half],
     "num_points": len(slopes),
     "verdict": verdict,
-  }
+  } | _OVER_RUNGS
 
 
 def _gain(points: Sequence[LadderPoint], name: str, over: str) -> Claim:
   if len(points) < 2:
     return None
   table = np.stack([point.gains(name, over) for point in points])
-  # Without a change on these prompts, one is still possible on others.
-  found = trends.fit_mean(intervals.add_win_and_loss(table)).to_json()
-  return found | {
-    "value": float(table.mean()),
-    "num_prompts": table.shape[1],
-  }
+  return trends.fit_mean(table).to_json() | {"over": "rungs and prompts"}
 
 
 def _density_at(name: str, level: int) -> Read:

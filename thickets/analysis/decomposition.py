@@ -86,8 +86,8 @@ class Decomposition:
   def to_json(self) -> dict[str, Any]:
     """Plain values: counts, shares and gains with 95 % intervals over prompts.
 
-    Wilson's for shares of one method; the bootstrap's for means over members
-    and for gains, paired by prompt. Members are held fixed.
+    Shares and gross gains and losses have that of `intervals.estimate_mean`, net
+    gains that of `intervals.estimate_difference`. Members are held fixed.
     """
     strict = self._gains(_OVER_STRICT)
     lenient = self._gains(_OVER_LENIENT)
@@ -125,11 +125,10 @@ class Decomposition:
     """Mean over prompts of the sum of some parts, with its interval."""
     weights = np.array([signs.get(part, 0) for part in PARTS], np.float64)
     values = self.rows @ weights
-    is_count = len(self.counts) == 1 and weights.min() >= 0
-    if is_count:
-      found = intervals.estimate_share(round(values.sum()), len(values))
+    if weights.min() < 0:
+      found = intervals.estimate_difference(values)
     else:
-      found = intervals.estimate_mean(values, num_resamples=2000)
+      found = intervals.estimate_mean(values)
     # From counts, so that parts sum without a trace of rounding.
     mean = float(self.counts.sum(axis=0) @ weights)
     mean /= len(self.counts) * self.num_prompts

@@ -26,8 +26,8 @@ from thickets.search.answers import Answers, AnswerSource
 _UNITS = (
   "select_score and judge_score are mean scores of the task; judge and gain are"
   " shares of prompts whose answer is right, strict those that have the form asked"
-  " for as well; 95 % intervals over prompts, Wilson's of single answers and votes,"
-  " the paired bootstrap's of means and differences"
+  " for as well; 95 % intervals, over what their field over names: Wilson's of shares"
+  " and means, that of Bonett and Price of paired differences"
 )
 
 
@@ -125,7 +125,7 @@ def summarise_randopt(
     "winners_curse": _describe_curse(scores, positions, judged),
     "dev": [dict(row) for row in dev],
     "curves": {
-      name: [_describe_share(column) for column in right_QK.T]
+      name: [_describe_mean(column) for column in right_QK.T]
       for name, right_QK in right.items()
     },
     "chosen": _describe_chosen(members, scores, positions, judged.chosen),
@@ -179,20 +179,17 @@ def _single_rows(
 def _single_row(name, answers: Answers, base, *, select, role):
   """A row of one response per prompt, the mean over respondents."""
   lenient_Q = answers.lenient.mean(axis=0)
-  is_single = len(answers.lenient) == 1
   row = {
     "role": role,
     "name": name,
     "responses": 1,
     "select_score": _finite(select),
     "judge_score": _finite(_nan_mean(answers.score)),
-    "judge": _describe_share(answers.lenient[0])
-    if is_single
-    else _describe_mean(lenient_Q),
+    "judge": _describe_mean(lenient_Q),
     "strict": float(answers.correct.mean()),
   }
   if role != "base":
-    row["gain"] = _describe_mean(lenient_Q - base)
+    row["gain"] = _describe_difference(lenient_Q - base)
   return row
 
 
@@ -217,8 +214,10 @@ def _vote_rows(
       "role": f"{role}-primary" if k == primary_k else role,
       "name": f"{name}, K={k}" + (" (primary)" if k == primary_k else ""),
       "responses": k,
-      "judge": _describe_share(right[role][:, k - 1]),
-      "gain": _describe_mean(right[role][:, k - 1].astype(float) - base),
+      "judge": _describe_mean(right[role][:, k - 1]),
+      "gain": _describe_difference(
+        right[role][:, k - 1].astype(np.float64) - base
+      ),
     }
     for role, name, sizes_of_group in groups
     for k in sizes_of_group
@@ -227,7 +226,7 @@ def _vote_rows(
 
 
 def _differences(right, base, primary_k):
-  vote = right["vote"][:, primary_k - 1].astype(float)
+  vote = right["vote"][:, primary_k - 1].astype(np.float64)
   others = {
     "vote - base": base,
     "vote - random members": right["random"][:, primary_k - 1],
@@ -235,7 +234,7 @@ def _differences(right, base, primary_k):
   if "samples" in right:
     others["vote - self-consistency"] = right["samples"][:, primary_k - 1]
   return [
-    {"name": name, "k": primary_k, **_describe_mean(vote - other)}
+    {"name": name, "k": primary_k, **_describe_difference(vote - other)}
     for name, other in others.items()
   ]
 
@@ -265,7 +264,9 @@ def _describe_scores(scores, base_score):
     "num_failed": len(scores) - len(finite),
     "mean_score": _finite(finite.mean()) if len(finite) else None,
     "best_score": _finite(finite.max()) if len(finite) else None,
-    "better_than_base": intervals.describe_count(better, len(scores)),
+    "better_than_base": intervals.describe_count(
+      better, len(scores), over="members"
+    ),
   }
 
 
@@ -301,17 +302,18 @@ def _nan_mean(values: np.ndarray) -> float:
   return float(finite.mean()) if len(finite) else math.nan
 
 
-def _describe_share(flags: Bool[np.ndarray, " Q"]) -> dict[str, float]:
-  """The share of prompts that are right, with Wilson's interval.
-
-  Other than the bootstrap's, it holds where all prompts are alike too.
-  """
-  return intervals.estimate_share(int(flags.sum()), len(flags)).to_json("mean")
-
-
-def _describe_mean(values: Float[np.ndarray, " Q"]) -> dict[str, float]:
-  """The mean over prompts of shares or differences, with its interval."""
+def _describe_mean(
+  values: Bool[np.ndarray, " Q"] | Float[np.ndarray, " Q"],
+) -> dict[str, float | str]:
+  """The mean over prompts of flags or of shares of members, with its interval."""
   return intervals.estimate_mean(values).to_json("mean")
+
+
+def _describe_difference(
+  differences: Float[np.ndarray, " Q"],
+) -> dict[str, float | str]:
+  """The mean paired difference over prompts, with its interval."""
+  return intervals.estimate_difference(differences).to_json("mean")
 
 
 def _finite(value: Any) -> float | None:

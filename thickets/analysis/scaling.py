@@ -24,7 +24,13 @@ from thickets.analysis.measurement import Measurement, TaskScores
 from thickets.analysis.neighbourhood import Analysis, Settings
 from thickets.errors import UserError
 
-ESTIMATES = ("plain", "confirmed", "corrected")
+# What the interval of each density ranges over.
+_OVER = {
+  "plain": "members",
+  "confirmed": "members",
+  "corrected": "members and prompts",
+}
+ESTIMATES = tuple(_OVER)
 RESPONDENTS = ("base", "best", "vote")
 
 
@@ -107,8 +113,7 @@ class LadderPoint:
 
   def gain(self, name: str, over: str) -> Estimate:
     """Mean paired difference of two respondents, with its interval over prompts."""
-    gains = self.gains(name, over)
-    return Estimate(float(gains.mean()), *intervals.gain_interval(gains))
+    return intervals.estimate_difference(self.gains(name, over))
 
   def to_json(self) -> dict[str, Any]:
     """As plain values; flags as texts of zeros and ones."""
@@ -208,11 +213,16 @@ def _read_point(fields: dict[str, Any]) -> LadderPoint:
       "norms": tuple(fields["norms"]),
       "num_trusted": tuple(fields["num_trusted"]),
       "density": {
-        name: tuple(Estimate(**e) for e in found)
+        name: tuple(_read_estimate(e, _OVER[name]) for e in found)
         for name, found in fields["density"].items()
       },
       "rankings": tuple(
-        r and Ranking(Estimate(**r["discordance"]), r["floor"], r["num_tasks"])
+        r
+        and Ranking(
+          _read_estimate(r["discordance"], "members"),
+          r["floor"],
+          r["num_tasks"],
+        )
         for r in fields["rankings"]
       ),
       "right": {
@@ -221,6 +231,11 @@ def _read_point(fields: dict[str, Any]) -> LadderPoint:
       },
     }
   )
+
+
+def _read_estimate(fields: Mapping[str, float], over: str) -> Estimate:
+  """An estimate; files of earlier versions do not say what it ranges over."""
+  return Estimate(fields["value"], fields["low"], fields["high"], over)
 
 
 def _measure_point(where, stages, step, fields, settings, top_k) -> LadderPoint:
@@ -286,7 +301,7 @@ def _mean_density(found: Analysis, name: str) -> tuple[Estimate, ...]:
   below = np.linalg.norm(values - ends[..., 0], axis=0) / size
   above = np.linalg.norm(ends[..., 1] - values, axis=0) / size
   return tuple(
-    Estimate(float(m), float(m - b), float(m + a))
+    Estimate(float(m), float(m - b), float(m + a), _OVER[name])
     for m, b, a in zip(mean, below, above, strict=True)
   )
 
@@ -297,7 +312,7 @@ def _rank(one: neighbourhood.Diversity, num_tasks: int) -> Ranking | None:
   if found is None or found.num_undefined > 0.1 * found.num_resamples:
     return None
   return Ranking(
-    Estimate(found.value, *found.interval),
+    Estimate(found.value, *found.interval, "members"),
     found.floor,
     num_tasks - len(one.left_out),
   )

@@ -47,14 +47,14 @@ class VoteAccuracy:
   def describe(self, base: Float[np.ndarray, " Q"]) -> dict[str, Any]:
     """The budget, its accuracy and its gain over the base, as JSON values.
 
-    `gain_interval` is over prompts, by `intervals.gain_interval`. `spread` is the
+    `gain_interval` is over prompts, by `intervals.paired_interval`. `spread` is the
     standard deviation over resampled populations; populations close to the whole
     run share most of their members, so that their spread is too small.
 
     Args:
       base: [Q] whether the base's answer is right.
     """
-    gains = self.by_prompt - base
+    gain = intervals.estimate_difference(self.by_prompt - base)
     return {
       "population": self.population,
       "top_k": self.top_k,
@@ -66,8 +66,9 @@ class VoteAccuracy:
       if len(self.accuracy) > 1
       else 0.0,
       "single": float(self.members.mean()),
-      "gain": float(gains.mean()),
-      "gain_interval": [*intervals.gain_interval(gains)],
+      "gain": gain.value,
+      "gain_interval": [gain.low, gain.high],
+      "gain_over": gain.over,
     }
 
 
