@@ -71,6 +71,8 @@ class Density:
     confirmed: [S, M] with `confirmed_interval` [S, M, 2].
     repeated: [S, M] NaN where no member reaches the margin on any half.
     corrected: [S, M] with `corrected_interval` [S, M, 2].
+    corrected_joint_interval: [S, M, 2] wider ones, which hold at all sigmas together
+      with that level or more (Bonferroni): for the best of several sigmas.
     null: [S, M] with `null_interval` [S, M, 2].
     noise_sd: [S] standard deviation of a member's own sampling noise in its
       observed gain, in score.
@@ -97,6 +99,7 @@ class Density:
   repeated: Float[np.ndarray, "S M"]
   corrected: Float[np.ndarray, "S M"]
   corrected_interval: Float[np.ndarray, "S M 2"]
+  corrected_joint_interval: Float[np.ndarray, "S M 2"]
   null: Float[np.ndarray, "S M"]
   null_interval: Float[np.ndarray, "S M 2"]
   noise_sd: Float[np.ndarray, " S"]
@@ -221,7 +224,7 @@ def solution_density(
   differences = np.asarray(scores, np.float64) - base_scores
   levels = np.unique(np.asarray(sigmas, np.float64))
   groups = [
-    _measure_group(differences[sigmas == sigma], margins_M, draws)
+    _measure_group(differences[sigmas == sigma], margins_M, draws, len(levels))
     for sigma in levels
   ]
   return Density(
@@ -239,6 +242,7 @@ def _measure_group(
   differences: Float[np.ndarray, "P Q"],
   margins: Float[np.ndarray, " M"],
   draws: _Draws,
+  num_groups: int,
 ) -> dict[str, np.ndarray]:
   """The fields of `Density` at one sigma."""
   has_failed = np.isnan(differences).any(axis=1)
@@ -259,6 +263,7 @@ def _measure_group(
     num_failed=int(has_failed.sum()),
     num_resamples=draws.num_resamples,
     level=draws.level,
+    num_groups=num_groups,
     rng=boot_rng,
   )
   tail = (1 - draws.level) / 2
@@ -273,6 +278,7 @@ def _measure_group(
     "repeated": repeated,
     "corrected": correction.corrected,
     "corrected_interval": correction.interval,
+    "corrected_joint_interval": correction.joint_interval,
     "null": null.mean(axis=0) / total,
     "null_interval": np.quantile(null, [tail, 1 - tail], axis=0).T / total,
     "noise_sd": np.asarray(correction.noise_sd),

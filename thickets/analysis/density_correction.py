@@ -54,6 +54,7 @@ class Correction:
   Attributes:
     corrected: [M] share of members whose true gain reaches each margin.
     interval: [M, 2] low and high end of that share.
+    joint_interval: [M, 2] its ends if several groups are looked at together.
     noise_sd: nu, the standard deviation of a member's own part of its observed
       gain, in score.
     shared_sd: tau, the standard deviation of the part that moves all members
@@ -64,6 +65,7 @@ class Correction:
 
   corrected: Float[np.ndarray, " M"]
   interval: Float[np.ndarray, "M 2"]
+  joint_interval: Float[np.ndarray, "M 2"]
   noise_sd: float
   shared_sd: float
   gain_sd: float
@@ -109,6 +111,7 @@ def correct_density(
   num_failed: int,
   num_resamples: int,
   level: float,
+  num_groups: int = 1,
   rng: np.random.Generator,
 ) -> Correction:
   """Estimates the share of members whose true gain reaches each margin.
@@ -122,6 +125,8 @@ def correct_density(
     num_failed: number of members that failed; they reach no margin.
     num_resamples: draws of the bootstrap, at least 1.
     level: coverage of the interval, two-sided, within 0 and 1.
+    num_groups: number of groups that the joint intervals hold for together, with
+      the same coverage or more (Bonferroni).
     rng: draws the bootstrap.
 
   Returns:
@@ -134,8 +139,9 @@ def correct_density(
   moved = differences[~is_noop]
   num_noop, num_members = int(is_noop.sum()), len(differences) + num_failed
   atom = (margins <= 0) * (num_noop / num_members)
+  levels = (level, 1 - (1 - level) / num_groups)
   if len(moved) < 2:
-    return _count_few(moved, margins, atom, num_members, level)
+    return _count_few(moved, margins, atom, num_members, levels)
   gains, (noise, shared) = moved.mean(axis=1), _measure_noise(moved)
   spread = gains.var(ddof=1)
   left = max(spread - noise, 0.0)
@@ -154,28 +160,28 @@ def correct_density(
     num_resamples=num_resamples,
     rng=rng,
   )
-  tail = (1 - level) / 2
-  interval = np.quantile(draws, [tail, 1 - tail], axis=0).T.astype(np.float64)
-  interval = _exact_hull(interval, estimate, num_members, level)
   return Correction(
     estimate,
-    interval,
+    *(_find_interval(draws, estimate, num_members, one) for one in levels),
     *(float(np.sqrt(variance)) for variance in (noise, shared, left)),
   )
 
 
-def _count_few(moved, margins, atom, num_members: int, level: float):
+def _count_few(moved, margins, atom, num_members: int, levels):
   """The correction where at most one member answers differently from the base."""
   reached = np.sum(moved.mean(axis=1)[:, None] >= margins - 1e-9, axis=0)
   least = np.rint(atom * num_members)
-  interval = np.stack(
-    [
-      exact_interval(least, num_members, level)[:, 0],
-      exact_interval(least + len(moved), num_members, level)[:, 1],
-    ],
-    axis=1,
-  )
-  return Correction(atom + reached / num_members, interval, 0.0, 0.0, 0.0)
+  intervals = [
+    np.stack(
+      [
+        exact_interval(least, num_members, level)[:, 0],
+        exact_interval(least + len(moved), num_members, level)[:, 1],
+      ],
+      axis=1,
+    )
+    for level in levels
+  ]
+  return Correction(atom + reached / num_members, *intervals, 0.0, 0.0, 0.0)
 
 
 def exact_interval(
@@ -202,6 +208,13 @@ def exact_interval(
   low = np.where(successes <= 0, 0.0, low)
   high = np.where(failures <= 0, 1.0, high)
   return np.stack([low, high], axis=-1)
+
+
+def _find_interval(draws, estimate, num_members: int, level: float):
+  """[M, 2] the central range of the draws, as far as `_exact_hull` widens it."""
+  tail = (1 - level) / 2
+  interval = np.quantile(draws, [tail, 1 - tail], axis=0).T.astype(np.float64)
+  return _exact_hull(interval, estimate, num_members, level)
 
 
 def _exact_hull(interval, estimate, num_members: int, level: float):

@@ -158,9 +158,12 @@ def mean_interval(
 
 
 def paired_interval(
-  differences: Float[np.ndarray, " Q"], *, reach: float = 1.0
+  differences: Float[np.ndarray, " Q"],
+  *,
+  reach: float = 1.0,
+  z: float = NORMAL_QUANTILE,
 ) -> tuple[float, float]:
-  """Returns the 95 % interval of a mean difference over the same prompts.
+  """Returns the interval of a mean difference over prompts, 95 % by default.
 
   It is the normal quantile times the standard error to either side of the mean,
   after one prompt that is won outright and one that is lost outright have been
@@ -173,6 +176,7 @@ def paired_interval(
       scores there, at least one of them.
     reach: largest difference that is possible on a prompt: 1 between two shares,
       2 between two such differences.
+    z: quantile of the normal distribution that the level asks for, two-sided.
 
   Reference: Bonett and Price (2012), "Adjusted Wald confidence interval for a
     difference of binomial proportions based on paired data".
@@ -182,7 +186,7 @@ def paired_interval(
   centre = float(differences.sum()) / (size + 2)
   squares = float((differences**2).sum()) + 2 * reach**2
   variance = squares / (size + 2) - centre**2
-  half = NORMAL_QUANTILE * math.sqrt(variance / (size + 2))
+  half = z * math.sqrt(variance / (size + 2))
   return max(centre - half, -reach), min(centre + half, reach)
 
 

@@ -74,7 +74,7 @@ class LadderPoint:
       of the best K of all sigmas) and task, whether its answers on `dev` are
       right, [Q].
     random: mean accuracy of all members on `dev`, mean over tasks.
-    tasks: by task base score, densities and regimes, for the data file.
+    tasks: by task base score, densities and regime, for the data file.
   """
 
   rung: str
@@ -344,10 +344,7 @@ def _describe_tasks(measured: Measurement, found: Analysis) -> dict[str, Any]:
         for row in density.rows()
         if row["margin"] > 0
       ],
-      "regimes": {
-        repr(sigma): call.regime
-        for sigma, call in found.regimes.get(name, {}).items()
-      },
+      "regime": found.regimes[name].regime if name in found.regimes else None,
     }
     for name, density in found.densities.items()
   }
