@@ -42,6 +42,7 @@ _LEAST_SIGNAL = (
   0.02  # The least share of observed variance that counts as gains.
 )
 _LEAST_NOISE = 1 / 8  # In observed sd; below it, noise is not worth removing.
+_ROUNDING = 1e-12  # Variance that rounding leaves, of scores of order one.
 _STEP = 0.25  # The step of the grid, in sd of the noise.
 _REACH = 100.0  # The reach of the grid, in sd of the noise.
 _BLOCK = 1_000_000  # Members times resamples that are in memory at once.
@@ -249,7 +250,7 @@ def _measure_noise(differences) -> tuple[float, float]:
 
 def _reach(gains, weights, noise: float, margins):
   """[M] of one population, deconvolved unless it is free of noise."""
-  if noise <= 1e-12:  # Of scores of order one; what rounding leaves.
+  if noise <= _ROUNDING:
     return np.mean(gains[0][:, None] >= margins - 1e-9, axis=0)
   distribution = _deconvolve(gains, weights, np.array([noise]))
   return distribution.share_reaching(margins)[0]
@@ -257,7 +258,7 @@ def _reach(gains, weights, noise: float, margins):
 
 def _world_gains(gains, noise: float):
   """Corrected gains, in the order of the observed ones; ties stay ties."""
-  if noise <= 1e-12:
+  if noise <= _ROUNDING:
     return gains
   even = np.full((1, len(gains)), 1 / len(gains))
   distribution = _deconvolve(gains[None], even, np.array([noise]))
@@ -338,9 +339,12 @@ def _deconvolve(gains, weights, noise) -> _Gains:
   """
   count = gains.shape[1]
   centre = np.sum(weights * gains, axis=1)
-  offset = gains - centre[:, None]
+  # Members that were not drawn take no room on the grid. Otherwise, where a draw
+  # holds one member several times, its small spread would make small steps, and
+  # the distance to the others would make many of them, in all draws of the block.
+  offset = np.where(weights > 0, gains - centre[:, None], 0)
   spread = np.sum(weights * offset**2, axis=1) * (count / (count - 1))
-  spread = np.maximum(spread, 1e-18)
+  spread = np.maximum(spread, _ROUNDING)
   noise = np.clip(noise, _LEAST_NOISE**2 * spread, (1 - _LEAST_SIGNAL) * spread)
   step = _STEP * np.sqrt(noise)
   cells = np.rint(offset / step[:, None])
