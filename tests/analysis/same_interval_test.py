@@ -10,8 +10,8 @@ from thickets.analysis import (
   claims,
   decomposition,
   intervals,
-  neighbourhood,
   randopt_results,
+  votes_by_sigma,
 )
 from thickets.analysis.measurement import TaskScores
 from thickets.analysis.randopt_results import JudgedAnswers
@@ -57,7 +57,7 @@ def gains_everywhere(base, best):
   def join(judging):
     return make_answers([True, False, *judging])
 
-  measured = neighbourhood.vote_of_best(
+  measured = votes_by_sigma.vote_of_best(
     TaskScores(TASK, join(base), join(best), num_select=2), 1
   )
   right = {

@@ -11,6 +11,12 @@ There is one interval for each kind of question, whoever asks it:
 All are closed forms, so that equal values give equal digits everywhere, and none has
 a width of zero. A percentile bootstrap would: of values that are all alike on the
 prompts at hand it says that they are alike on all others.
+
+Prompts that come in groups (`groups=`, a label for each prompt) count for as many as
+vary like them, by the variance of the groups' sums; quantiles are then Student's, for
+one group less. Groups of one prompt each are none. (Korn and Graubard 1998,
+"Confidence intervals for proportions with small expected number of positive counts
+estimated from survey data", for the number of prompts.)
 """
 
 from __future__ import annotations
@@ -20,6 +26,9 @@ import math
 
 import numpy as np
 from jaxtyping import Bool, Float
+
+from thickets.analysis import prompt_groups
+from thickets.analysis.prompt_groups import Groups
 
 # Quantile of the normal distribution for 95 %, two-sided.
 NORMAL_QUANTILE = 1.959963984540054
@@ -33,8 +42,9 @@ class Estimate:
     value: the number.
     low: the low end.
     high: the high end.
-    over: what the interval ranges over, in words: "prompts", "members", "members
-      and prompts". What it does not name is held as it was in this run.
+    over: what the interval ranges over, in words: "prompts", "groups of prompts",
+      "members", "members and prompts". What it does not name is held as it was in
+      this run.
   """
 
   value: float
@@ -66,27 +76,36 @@ def estimate_share(successes: int, trials: int, *, over: str) -> Estimate:
 
 def estimate_mean(
   values: Float[np.ndarray, " Q"] | Bool[np.ndarray, " Q"],
+  *,
+  groups: Groups | None = None,
 ) -> Estimate:
   """Returns the mean over prompts of what one system reaches on each.
 
   Args:
     values: [Q] within 0 and 1: flags, or means over members.
+    groups: [Q] label of each prompt's group; None where prompts are independent.
   """
-  low, high = mean_interval(values)
-  return Estimate(float(np.mean(values)), low, high, "prompts")
+  low, high = mean_interval(values, groups=groups)
+  over = prompt_groups.say_unit(groups, len(values))
+  return Estimate(float(np.mean(values)), low, high, over)
 
 
 def estimate_difference(
-  differences: Float[np.ndarray, " Q"], *, reach: float = 1.0
+  differences: Float[np.ndarray, " Q"],
+  *,
+  reach: float = 1.0,
+  groups: Groups | None = None,
 ) -> Estimate:
   """Returns the mean difference of two systems with its `paired_interval`.
 
   Args:
     differences: [Q] difference on each prompt, within -reach and reach.
     reach: largest difference that is possible on a prompt.
+    groups: [Q] label of each prompt's group; None where prompts are independent.
   """
-  low, high = paired_interval(differences, reach=reach)
-  return Estimate(float(np.mean(differences)), low, high, "prompts")
+  low, high = paired_interval(differences, reach=reach, groups=groups)
+  over = prompt_groups.say_unit(groups, len(differences))
+  return Estimate(float(np.mean(differences)), low, high, over)
 
 
 def describe_count(
@@ -135,6 +154,8 @@ def wilson_interval(
 
 def mean_interval(
   values: Float[np.ndarray, " Q"] | Bool[np.ndarray, " Q"],
+  *,
+  groups: Groups | None = None,
 ) -> tuple[float, float]:
   """Returns the 95 % interval of a mean over prompts of values within 0 and 1.
 
@@ -145,16 +166,18 @@ def mean_interval(
 
   Args:
     values: [Q] what was reached on each prompt, at least one of them.
-
-  Reference: Korn and Graubard (1998), "Confidence intervals for proportions with
-    small expected number of positive counts", for the number of flags.
+    groups: [Q] label of each prompt's group; None where prompts are independent.
   """
   values = _check_values(values, 0.0, 1.0)
   share = float(values.mean())
   as_flags = len(values) * share * (1 - share)
   # For flags exactly one.
   effect = 1 - float((values * (1 - values)).sum()) / (as_flags + 1)
-  return _wilson_ends(share, len(values) / effect, NORMAL_QUANTILE)
+  numbers = prompt_groups.number_groups(groups, len(values))
+  if numbers is not None:
+    effect *= prompt_groups.design_effect(values - share, numbers, doubt=1.0)
+  z = prompt_groups.group_quantile(NORMAL_QUANTILE, numbers)
+  return _wilson_ends(share, len(values) / effect, z)
 
 
 def paired_interval(
@@ -162,6 +185,7 @@ def paired_interval(
   *,
   reach: float = 1.0,
   z: float = NORMAL_QUANTILE,
+  groups: Groups | None = None,
 ) -> tuple[float, float]:
   """Returns the interval of a mean difference over prompts, 95 % by default.
 
@@ -177,16 +201,23 @@ def paired_interval(
     reach: largest difference that is possible on a prompt: 1 between two shares,
       2 between two such differences.
     z: quantile of the normal distribution that the level asks for, two-sided.
+    groups: [Q] label of each prompt's group; None where prompts are independent.
 
   Reference: Bonett and Price (2012), "Adjusted Wald confidence interval for a
     difference of binomial proportions based on paired data".
   """
   differences = _check_values(differences, -reach, reach)
-  size = len(differences)
-  centre = float(differences.sum()) / (size + 2)
-  squares = float((differences**2).sum()) + 2 * reach**2
-  variance = squares / (size + 2) - centre**2
-  half = z * math.sqrt(variance / (size + 2))
+  numbers, effect = prompt_groups.number_groups(groups, len(differences)), 1.0
+  if numbers is not None:
+    effect = prompt_groups.design_effect(
+      differences - differences.mean(), numbers, doubt=2 * reach**2
+    )
+  # Prompts that vary as much as these do, and the two.
+  size = len(differences) / effect + 2
+  centre = float(differences.sum()) / effect / size
+  squares = float((differences**2).sum()) / effect + 2 * reach**2
+  variance = squares / size - centre**2
+  half = prompt_groups.group_quantile(z, numbers) * math.sqrt(variance / size)
   return max(centre - half, -reach), min(centre + half, reach)
 
 
