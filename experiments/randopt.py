@@ -25,7 +25,7 @@ from thickets.report.figures import randopt_plots
 from thickets.runs import directory
 from thickets.runs.clock import Clock
 from thickets.runs.json_files import JsonObject
-from thickets.search import answers, randopt, selection
+from thickets.search import randopt, selection
 from thickets.search.randopt import Search
 
 FLAGS = launch.BinaryFlags(
@@ -129,7 +129,7 @@ def _summarise(
   return randopt_results.summarise_randopt(
     search.members,
     scores,
-    answers.read_answers(run, "select", [directory.BASE_POSITION]),
+    randopt_results.read_select(run, chosen),
     chosen.tolist(),
     randopt_results.read_judged(run, chosen, temperature),
     top_k=spec.ensemble.also,

@@ -26,7 +26,6 @@ from thickets.report import randopt_table
 from thickets.runs import directory, json_files
 from thickets.runs.directory import Run
 from thickets.runs.json_files import JsonObject
-from thickets.search import answers
 from thickets.tasks.grader import TaskGrader
 from thickets.tasks.splits import Splits
 
@@ -75,7 +74,7 @@ def run(
     results = randopt_results.summarise_randopt(
       spec.population.sample(),
       run.scores("select", everything),
-      answers.read_answers(run, "select", [directory.BASE_POSITION]),
+      randopt_results.read_select(run, chosen),
       chosen,
       randopt_results.read_judged(
         Regraded(run, grader, examples, task.num_threads), chosen, temperature

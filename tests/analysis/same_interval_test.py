@@ -15,6 +15,7 @@ from thickets.analysis import (
 )
 from thickets.analysis.measurement import TaskScores
 from thickets.analysis.randopt_results import JudgedAnswers
+from thickets.analysis.selection_gains import SelectAnswers
 from thickets.members import Member
 from thickets.search.answers import Answers
 
@@ -41,7 +42,7 @@ def gains_everywhere(base, best):
     chosen=make_answers(best),
     random=make_answers(base),
   )
-  select = make_answers([True, False])
+  select = SelectAnswers(*[make_answers([True, False])] * 3)
   results = randopt_results.summarise_randopt(
     [Member(1, 0.1)],
     np.array([0.5]),
