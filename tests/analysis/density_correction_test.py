@@ -242,7 +242,11 @@ class NullTest(parameterized.TestCase):
 class ConfirmedTest(parameterized.TestCase):
   def confirm(self, table, num_splits=300):
     return density_null.measure_confirmed(
-      table, MARGINS, num_splits=num_splits, rng=np.random.default_rng(0)
+      table,
+      MARGINS,
+      sizes=np.ones(table.shape[1], np.int64),
+      num_splits=num_splits,
+      rng=np.random.default_rng(0),
     )
 
   def test_noise_is_confirmed_as_often_as_two_coins(self):

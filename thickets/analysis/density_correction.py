@@ -23,15 +23,20 @@ noise stays). Resampling the raw rows would add the noise once more. In each dra
 variances are estimated again and the distribution deconvolved again; there only nu^2
 is removed, since the shift of the draw is the shift whose spread is asked for.
 
-References: Richardson (1972) and Lucy (1974) for the iteration; Efron (2016),
+Groups. Where prompts come in groups, the columns of the table are groups: of each the
+mean, weighted such that plain means over groups are those over prompts and vary as
+ratios of sums do (`prompt_groups.mean_by_group`). All of the above holds of them.
+
+References: Hesterberg (2015), "What teachers should know about the bootstrap", for
+few groups; Richardson (1972) and Lucy (1974) for the iteration; Efron (2016),
 "Empirical Bayes deconvolution estimates"; Rao and Wu (1988) for drawing Q - 1.
 """
 
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float
-from scipy import stats
+from jaxtyping import Bool, Float
+from scipy import special, stats
 
 NUM_STEPS = 30
 # The share of the variance between gains that is left at least when that of the
@@ -112,7 +117,9 @@ def correct_density(
   num_failed: int,
   num_resamples: int,
   level: float,
-  num_groups: int = 1,
+  is_copy: Bool[np.ndarray, " P"] | None = None,
+  of_groups: bool = False,
+  num_sigmas: int = 1,
   rng: np.random.Generator,
 ) -> Correction:
   """Estimates the share of members whose true gain reaches each margin.
@@ -121,12 +128,17 @@ def correct_density(
   zero, without noise and without the shared shift, and reaches a margin of zero.
 
   Args:
-    differences: [P, Q] score minus the base's score; members that did not fail.
+    differences: [P, Q] score minus the base's score on each prompt, or
+      `prompt_groups.mean_by_group` of it; members that did not fail.
     margins: [M] least gains that make an expert, in score.
     num_failed: number of members that failed; they reach no margin.
     num_resamples: draws of the bootstrap, at least 1.
     level: coverage of the interval, two-sided, within 0 and 1.
-    num_groups: number of groups that the joint intervals hold for together, with
+    is_copy: [P] whether a member equals the base on every prompt; by default,
+      whether it does in every column.
+    of_groups: whether columns are groups of prompts, which are few: quantiles of
+      the bootstrap are then further out, by as much as Student's (Hesterberg).
+    num_sigmas: number of sigmas that the joint intervals hold for together, with
       the same coverage or more (Bonferroni).
     rng: draws the bootstrap.
 
@@ -136,11 +148,11 @@ def correct_density(
     by what it reached, and the exact interval holds both that it reaches the
     margin and that it does not.
   """
-  is_noop = ~np.any(differences, axis=1)
+  is_noop = ~np.any(differences, axis=1) if is_copy is None else is_copy
   moved = differences[~is_noop]
   num_noop, num_members = int(is_noop.sum()), len(differences) + num_failed
   atom = (margins <= 0) * (num_noop / num_members)
-  levels = (level, 1 - (1 - level) / num_groups)
+  levels = (level, 1 - (1 - level) / num_sigmas)
   if len(moved) < 2:
     return _count_few(moved, margins, atom, num_members, levels)
   gains, (noise, shared) = moved.mean(axis=1), _measure_noise(moved)
@@ -153,6 +165,7 @@ def correct_density(
     gains[None], even, noise + removable, margins
   )
   world = _world_gains(gains, noise)
+  num_groups = differences.shape[1] if of_groups else None
   draws = _resample(
     moved - (gains - world)[:, None],
     margins,
@@ -163,7 +176,10 @@ def correct_density(
   )
   return Correction(
     estimate,
-    *(_find_interval(draws, estimate, num_members, one) for one in levels),
+    *(
+      _find_interval(draws, estimate, num_members, one, num_groups)
+      for one in levels
+    ),
     *(float(np.sqrt(variance)) for variance in (noise, shared, left)),
   )
 
@@ -211,9 +227,13 @@ def exact_interval(
   return np.stack([low, high], axis=-1)
 
 
-def _find_interval(draws, estimate, num_members: int, level: float):
+def _find_interval(
+  draws, estimate, num_members: int, level: float, num_groups: int | None
+):
   """[M, 2] the central range of the draws, as far as `_exact_hull` widens it."""
   tail = (1 - level) / 2
+  if num_groups is not None:
+    tail = special.ndtr(special.stdtrit(num_groups - 1, tail))
   interval = np.quantile(draws, [tail, 1 - tail], axis=0).T.astype(np.float64)
   return _exact_hull(interval, estimate, num_members, level)
 

@@ -186,6 +186,8 @@ def _check_label(place: int, label: Any) -> str | int:
   """The label; refuses what stands for a missing one."""
   if isinstance(label, np.generic):
     label = label.item()
+  if isinstance(label, float) and label.is_integer():
+    label = int(label)
   if label == "" or not isinstance(label, str | int):
     raise UserError(
       "groups must hold texts or whole numbers, got"
