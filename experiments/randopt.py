@@ -129,9 +129,11 @@ def _summarise(
   return randopt_results.summarise_randopt(
     search.members,
     scores,
-    randopt_results.read_select(run, chosen),
+    randopt_results.read_select(run, chosen, subject.splits.groups("select")),
     chosen.tolist(),
-    randopt_results.read_judged(run, chosen, temperature),
+    randopt_results.read_judged(
+      run, chosen, temperature, subject.splits.groups("judge")
+    ),
     top_k=spec.ensemble.also,
     primary_k=spec.ensemble.top_k,
     dev=dev,

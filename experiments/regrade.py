@@ -74,10 +74,13 @@ def run(
     results = randopt_results.summarise_randopt(
       spec.population.sample(),
       run.scores("select", everything),
-      randopt_results.read_select(run, chosen),
+      randopt_results.read_select(run, chosen, examples.groups("select")),
       chosen,
       randopt_results.read_judged(
-        Regraded(run, grader, examples, task.num_threads), chosen, temperature
+        Regraded(run, grader, examples, task.num_threads),
+        chosen,
+        temperature,
+        examples.groups("judge"),
       ),
       top_k=spec.ensemble.also,
       primary_k=spec.ensemble.top_k,

@@ -43,10 +43,13 @@ class NumberTest(parameterized.TestCase):
   def test_groups_of_one_are_none(self, groups):
     self.assertIsNone(prompt_groups.number_groups(groups, 3))
     self.assertEqual(prompt_groups.say_unit(groups, 3), "prompts")
-    self.assertEqual(prompt_groups.describe_groups(groups, 3), "3 prompts")
+    self.assertEqual(prompt_groups.count_groups(groups, 3), 3)
+    self.assertEqual(prompt_groups.describe_groups(3, 3), "3 prompts")
 
   def test_says_how_many(self):
-    found = prompt_groups.describe_groups(TEMPLATES, 200)
+    found = prompt_groups.describe_groups(
+      prompt_groups.count_groups(TEMPLATES, 200), 200
+    )
     self.assertEqual(found, "20 groups of 200 prompts")
     self.assertEqual(
       prompt_groups.say_unit(TEMPLATES, 200), "groups of prompts"

@@ -5,7 +5,7 @@ import json
 import numpy as np
 from absl.testing import parameterized
 
-from thickets.analysis import intervals, regimes, votes
+from thickets.analysis import intervals, votes
 from thickets.analysis.measurement import TaskScores
 from thickets.analysis.votes import VoteAccuracy
 from thickets.errors import UserError
@@ -239,6 +239,7 @@ class DescribeTest(parameterized.TestCase):
         "top_k": 3,
         "num_select": 5,
         "num_judge": 4,
+        "num_judge_groups": 4,
         "num_draws": 2,
         "accuracy": 0.625,
         "single": 0.25,
@@ -268,11 +269,3 @@ class DescribeTest(parameterized.TestCase):
         self.assertBetween(found["gain"], low, high)
         self.assertBetween(low, -1, high)
         self.assertLessEqual(high, 1)
-        regimes.call_regime(
-          base_score=0.5,
-          margin=0.02,
-          density=0.5,
-          density_interval=(0.4, 0.6),
-          ensemble_gain=found["gain"],
-          ensemble_interval=(low, high),
-        )

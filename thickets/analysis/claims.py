@@ -25,7 +25,7 @@ import numpy as np
 from absl import logging
 from scipy import stats
 
-from thickets.analysis import intervals, trends
+from thickets.analysis import intervals, prompt_groups, trends
 from thickets.analysis.intervals import Estimate
 from thickets.analysis.scaling import ESTIMATES, LadderPoint
 from thickets.errors import UserError
@@ -146,7 +146,9 @@ def _compare(
 ) -> dict[str, Any]:
   # Each of the two gains lies within -1 and 1.
   gain = intervals.estimate_difference(
-    first.gains("vote", "base") - second.gains("vote", "base"), reach=2.0
+    first.gains("vote", "base") - second.gains("vote", "base"),
+    reach=2.0,
+    groups=first.all_groups,
   )
   return {
     "step": step,
@@ -208,7 +210,10 @@ def _gain(points: Sequence[LadderPoint], name: str, over: str) -> Claim:
   if len(points) < 2:
     return None
   table = np.stack([point.gains(name, over) for point in points])
-  return trends.fit_mean(table).to_json() | {"over": "rungs and prompts"}
+  groups = points[0].all_groups
+  unit = prompt_groups.say_unit(groups, table.shape[1])
+  found = trends.fit_mean(table, groups=groups)
+  return found.to_json() | {"over": f"rungs and {unit}"}
 
 
 def _density_at(name: str, level: int) -> Read:

@@ -174,12 +174,14 @@ def correct_density(
     num_resamples=num_resamples,
     rng=rng,
   )
+  interval, joint = (
+    _find_interval(draws, estimate, num_members, one, num_groups)
+    for one in levels
+  )
   return Correction(
     estimate,
-    *(
-      _find_interval(draws, estimate, num_members, one, num_groups)
-      for one in levels
-    ),
+    interval,
+    joint,
     *(float(np.sqrt(variance)) for variance in (noise, shared, left)),
   )
 
@@ -188,7 +190,7 @@ def _count_few(moved, margins, atom, num_members: int, levels):
   """The correction where at most one member answers differently from the base."""
   reached = np.sum(moved.mean(axis=1)[:, None] >= margins - 1e-9, axis=0)
   least = np.rint(atom * num_members)
-  intervals = [
+  interval, joint = (
     np.stack(
       [
         exact_interval(least, num_members, level)[:, 0],
@@ -197,8 +199,10 @@ def _count_few(moved, margins, atom, num_members: int, levels):
       axis=1,
     )
     for level in levels
-  ]
-  return Correction(atom + reached / num_members, *intervals, 0.0, 0.0, 0.0)
+  )
+  return Correction(
+    atom + reached / num_members, interval, joint, 0.0, 0.0, 0.0
+  )
 
 
 def exact_interval(

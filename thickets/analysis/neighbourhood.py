@@ -261,6 +261,7 @@ def _measure_density(task: TaskScores, sigmas, settings) -> Density:
       task.base_scores,
       margins=settings.margins,
       ratios=ratios,
+      groups=task.groups,
       score_range=settings.score_range,
       num_resamples=settings.num_resamples,
       num_splits=settings.num_splits,

@@ -59,12 +59,33 @@ def number_groups(
   return np.array([places[label] for label in labels])
 
 
-def describe_groups(groups: Groups | None, num_prompts: int) -> str:
+def describe_groups(num_groups: int, num_prompts: int) -> str:
   """Returns "200 prompts", or "20 groups of 200 prompts"."""
-  numbers = number_groups(groups, num_prompts)
-  if numbers is None:
+  if num_groups == num_prompts:
     return f"{num_prompts} prompts"
-  return f"{numbers.max() + 1} groups of {num_prompts} prompts"
+  return f"{num_groups} groups of {num_prompts} prompts"
+
+
+def read_groups(
+  data: Mapping[str, Any], sizes: Mapping[str, int]
+) -> list[str] | None:
+  """Returns the groups of a run's prompts, one split behind the other.
+
+  Args:
+    data: what the run's header says of its examples, by split.
+    sizes: number of prompts by split.
+
+  Returns:
+    [Q] names; None where the examples of none of these splits name one.
+  """
+  named = {split: data.get(split, {}).get("groups") for split in sizes}
+  if not any(named.values()):
+    return None
+  return [
+    name
+    for split, size in sizes.items()
+    for name in named[split] or [f"{split} prompt {q}" for q in range(size)]
+  ]
 
 
 def say_unit(groups: Groups | None, num_prompts: int) -> str:
@@ -73,11 +94,9 @@ def say_unit(groups: Groups | None, num_prompts: int) -> str:
   return "prompts" if numbers is None else "groups of prompts"
 
 
-def take_groups(
-  groups: Groups | None, start: int, stop: int | None = None
-) -> Groups | None:
-  """Returns the labels of some of the prompts, in their order."""
-  return None if groups is None else groups[start:stop]
+def count_groups(groups: Groups | None, num_prompts: int) -> int:
+  """Returns how many groups there are; without groups, how many prompts."""
+  return len(count_by_group(number_groups(groups, num_prompts), num_prompts))
 
 
 def join_groups(

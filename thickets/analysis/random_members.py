@@ -28,8 +28,6 @@ from thickets.analysis.intervals import Estimate
 from thickets.search import answers, ensemble
 from thickets.search.answers import Answers
 
-_OVER = "prompts and members"
-
 
 @dataclasses.dataclass(frozen=True)
 class RandomVotes:
@@ -122,4 +120,5 @@ def widen(
   half = float(stats.t.ppf(0.975, num_members - 1)) * error
   low = found.value - math.hypot(found.value - found.low, half)
   high = found.value + math.hypot(found.high - found.value, half)
-  return Estimate(found.value, max(low, -reach), min(high, reach), _OVER)
+  over = f"{found.over} and members"
+  return Estimate(found.value, max(low, -reach), min(high, reach), over)

@@ -18,11 +18,13 @@ from jaxtyping import Bool, Float, Int
 
 from thickets.analysis import (
   intervals,
+  prompt_groups,
   random_members,
   selection_gains,
   voters,
 )
 from thickets.analysis.intervals import Estimate
+from thickets.analysis.prompt_groups import Groups
 from thickets.analysis.random_members import RandomVotes
 from thickets.analysis.selection_gains import SelectAnswers
 from thickets.members import Member
@@ -54,6 +56,7 @@ class JudgedAnswers:
     samples: [K, Q] answers that were sampled from the base; None without
       self-consistency.
     temperature: at which they were sampled, chosen on `dev`.
+    groups: [Q] group of each prompt; None where prompts are independent.
   """
 
   base: Answers
@@ -61,21 +64,20 @@ class JudgedAnswers:
   random: Answers
   samples: Answers | None = None
   temperature: float | None = None
+  groups: Groups | None = None
 
 
 def read_select(
-  source: AnswerSource, chosen: Sequence[int] | Int[np.ndarray, " K"]
+  source: AnswerSource,
+  chosen: Sequence[int] | Int[np.ndarray, " K"],
+  groups: Groups | None = None,
 ) -> SelectAnswers:
-  """Reads the answers to the prompts of selection.
-
-  Args:
-    source: the open run directory.
-    chosen: [K] positions of the chosen members, by rank.
-  """
+  """Reads the answers to the prompts of selection, as `read_judged` the others."""
   return SelectAnswers(
     base=answers.read_answers(source, "select", [BASE_POSITION]),
     chosen=answers.read_answers(source, "select", chosen),
     random=answers.read_answers(source, "select", range(len(chosen))),
+    groups=groups,
   )
 
 
@@ -83,6 +85,7 @@ def read_judged(
   source: AnswerSource,
   chosen: Sequence[int] | Int[np.ndarray, " K"],
   temperature: float | None,
+  groups: Groups | None = None,
 ) -> JudgedAnswers:
   """Reads everybody's answers to the prompts of judging.
 
@@ -90,6 +93,7 @@ def read_judged(
     source: the open run directory, or what regrades one.
     chosen: [K] positions of the chosen members, by rank.
     temperature: at which the base was sampled; None if it was not.
+    groups: [Q] group of each prompt; None where prompts are independent.
   """
   first = range(len(chosen))
   samples = None
@@ -102,6 +106,7 @@ def read_judged(
     random=answers.read_answers(source, "judge", first),
     samples=samples,
     temperature=temperature,
+    groups=groups,
   )
 
 
@@ -131,25 +136,27 @@ def summarise_randopt(
     dev: what each temperature of self-consistency reached on `dev`.
     note: what a reader of the table must know about the task.
   """
-  groups = {"vote": judged.chosen, "random": judged.random}
+  voting = {"vote": judged.chosen, "random": judged.random}
   if judged.samples is not None:
-    groups["samples"] = judged.samples
-  right = {role: group.elect() for role, group in groups.items()}
+    voting["samples"] = judged.samples
+  right = {role: group.elect() for role, group in voting.items()}
   draws = random_members.draw_votes(judged.random)
-  base = judged.base.lenient[0]
+  base, num_select = judged.base.lenient[0], select.base.score.shape[1]
   base_score = float(select.base.score.mean())
   scores = np.asarray(scores)
   return {
     "units": _UNITS,
-    "num_select": select.base.score.shape[1],
+    "num_select": num_select,
     "num_judge": len(base),
+    "num_select_groups": prompt_groups.count_groups(select.groups, num_select),
+    "num_judge_groups": prompt_groups.count_groups(judged.groups, len(base)),
     "primary_k": primary_k,
     "note": note,
     "table": [
       *_single_rows(judged, scores, base_score, positions, primary_k),
-      *_vote_rows(groups, right, base, top_k, primary_k, judged, draws),
+      *_vote_rows(voting, right, top_k, primary_k, judged, draws),
     ],
-    "differences": _differences(right, base, primary_k, draws),
+    "differences": _differences(right, base, primary_k, draws, judged.groups),
     "population": _describe_population(members, scores, base_score),
     "winners_curse": selection_gains.describe_gains(
       select,
@@ -157,13 +164,12 @@ def summarise_randopt(
       judged.chosen,
       judged.random,
       primary_k=primary_k,
+      groups=judged.groups,
     ),
     "dev": [dict(row) for row in dev],
     "curves": {
       role: [
-        _clip(_widen(role, draws, intervals.estimate_mean(column), k)).to_json(
-          "mean"
-        )
+        _describe_curve(role, draws, column, k, judged.groups)
         for k, column in enumerate(right_QK.T, start=1)
       ]
       for role, right_QK in right.items()
@@ -189,38 +195,37 @@ def _single_rows(
 ) -> list[dict[str, Any]]:
   """The rows of the table that give one response to each prompt."""
   num_random = len(judged.random.lenient)
-  base = judged.base.lenient[0]
   return [
-    _single_row("base", judged.base, base, select=base_score, role="base"),
+    _single_row("base", judged.base, judged, select=base_score, role="base"),
     _single_row(
       f"mean of {num_random} random members",
       judged.random,
-      base,
+      judged,
       select=_nan_mean(scores[:num_random]),
       role="random-mean",
     ),
     _single_row(
       "best member",
       judged.chosen.first(1),
-      base,
+      judged,
       select=float(scores[positions[0]]),
       role="best",
     ),
     _single_row(
       f"mean of the best {primary_k}",
       judged.chosen.first(primary_k),
-      base,
+      judged,
       select=float(np.mean(scores[list(positions[:primary_k])])),
       role="chosen-mean",
     ),
   ]
 
 
-def _single_row(name, group: Answers, base, *, select, role):
+def _single_row(name, group: Answers, judged: JudgedAnswers, *, select, role):
   """A row of one response per prompt, the mean over respondents."""
-  lenient_Q = group.lenient.mean(axis=0)
-  judge = intervals.estimate_mean(lenient_Q)
-  gain = intervals.estimate_difference(lenient_Q - base)
+  base, lenient_Q = judged.base.lenient[0], group.lenient.mean(axis=0)
+  judge = intervals.estimate_mean(lenient_Q, groups=judged.groups)
+  gain = intervals.estimate_difference(lenient_Q - base, groups=judged.groups)
   if role == "random-mean":
     # Failed members count, as wrong: they are drawn like others.
     by_member = group.lenient.mean(axis=1)
@@ -243,9 +248,8 @@ def _single_row(name, group: Answers, base, *, select, role):
 
 
 def _vote_rows(
-  groups: Mapping[str, Answers],
+  voting: Mapping[str, Answers],
   right: Mapping[str, Bool[np.ndarray, "Q _"]],
-  base: Bool[np.ndarray, " Q"],
   top_k: Sequence[int],
   primary_k: int,
   judged: JudgedAnswers,
@@ -262,7 +266,7 @@ def _vote_rows(
       "name": f"{name}, K={k}" + (" (primary)" if k == primary_k else ""),
       "responses": k,
       **_vote_row(
-        role, groups[role].first(k), right[role][:, k - 1], base, draws
+        role, voting[role].first(k), right[role][:, k - 1], judged, draws
       ),
     }
     for role, name in names.items()
@@ -275,16 +279,20 @@ def _vote_row(
   role: str,
   group: Answers,
   right_Q: Bool[np.ndarray, " Q"],
-  base: Bool[np.ndarray, " Q"],
+  judged: JudgedAnswers,
   draws: RandomVotes,
 ) -> dict[str, Any]:
   """What the vote of a group is right on, and how far its voters could get."""
-  k = len(group.lenient)
-  passed = intervals.estimate_mean(voters.pass_at_k(group.lenient)[:, -1])
+  k, base, groups = len(group.lenient), judged.base.lenient[0], judged.groups
+  passed = intervals.estimate_mean(
+    voters.pass_at_k(group.lenient)[:, -1], groups=groups
+  )
   if role == "random":
     passed = _clip(draws.widen_passed(passed, k))
-  gain = intervals.estimate_difference(right_Q.astype(np.float64) - base)
-  judge = intervals.estimate_mean(right_Q)
+  gain = intervals.estimate_difference(
+    right_Q.astype(np.float64) - base, groups=groups
+  )
+  judge = intervals.estimate_mean(right_Q, groups=groups)
   return {
     "judge": _clip(_widen(role, draws, judge, k)).to_json("mean"),
     "gain": _widen(role, draws, gain, k).to_json("mean"),
@@ -294,7 +302,7 @@ def _vote_row(
   }
 
 
-def _differences(right, base, primary_k, draws: RandomVotes):
+def _differences(right, base, primary_k, draws: RandomVotes, groups):
   vote = right["vote"][:, primary_k - 1]
   others = {"base": base, "random": right["random"][:, primary_k - 1]}
   names = {"base": "base", "random": "random members"}
@@ -303,7 +311,9 @@ def _differences(right, base, primary_k, draws: RandomVotes):
     names["samples"] = "self-consistency"
   found = []
   for role, other in others.items():
-    difference = intervals.estimate_difference(vote.astype(np.float64) - other)
+    difference = intervals.estimate_difference(
+      vote.astype(np.float64) - other, groups=groups
+    )
     found.append(
       {
         "name": f"vote - {names[role]}",
@@ -313,6 +323,12 @@ def _differences(right, base, primary_k, draws: RandomVotes):
       }
     )
   return found
+
+
+def _describe_curve(role, draws, right_Q, k: int, groups) -> dict[str, Any]:
+  """The share of prompts that the vote of the first k has right."""
+  share = intervals.estimate_mean(right_Q, groups=groups)
+  return _clip(_widen(role, draws, share, k)).to_json("mean")
 
 
 def _widen(role: str, draws: RandomVotes, found: Estimate, k: int) -> Estimate:

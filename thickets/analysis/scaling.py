@@ -18,7 +18,13 @@ import numpy as np
 from absl import logging
 from jaxtyping import Bool, Float
 
-from thickets.analysis import intervals, measurement, neighbourhood, votes
+from thickets.analysis import (
+  intervals,
+  measurement,
+  neighbourhood,
+  prompt_groups,
+  votes,
+)
 from thickets.analysis.intervals import Estimate
 from thickets.analysis.measurement import Measurement, TaskScores
 from thickets.analysis.neighbourhood import Analysis, Settings
@@ -73,6 +79,8 @@ class LadderPoint:
     right: by respondent ("base"; "best", the member chosen on `select`; "vote",
       of the best K of all sigmas) and task, whether its answers on `dev` are
       right, [Q].
+    groups: by task, the group of each prompt of `dev`; only tasks whose prompts come
+      in groups.
     random: mean accuracy of all members on `dev`, mean over tasks.
     tasks: by task base score, densities and regime, for the data file.
   """
@@ -90,6 +98,7 @@ class LadderPoint:
   right: Mapping[str, Mapping[str, tuple[int, ...]]]
   random: float
   tasks: Mapping[str, Any]
+  groups: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
   @property
   def is_trained(self) -> bool:
@@ -113,7 +122,19 @@ class LadderPoint:
 
   def gain(self, name: str, over: str) -> Estimate:
     """Mean paired difference of two respondents, with its interval over prompts."""
-    return intervals.estimate_difference(self.gains(name, over))
+    return intervals.estimate_difference(
+      self.gains(name, over), groups=self.all_groups
+    )
+
+  @property
+  def all_groups(self) -> list[str] | None:
+    """[Q] group of each prompt of all tasks; None where prompts are independent."""
+    return prompt_groups.join_groups(
+      {
+        task: (self.groups.get(task), len(right))
+        for task, right in self.right["base"].items()
+      }
+    )
 
   def to_json(self) -> dict[str, Any]:
     """As plain values; flags as texts of zeros and ones."""
@@ -216,6 +237,7 @@ def _read_point(fields: dict[str, Any]) -> LadderPoint:
         name: tuple(_read_estimate(e, _OVER[name]) for e in found)
         for name, found in fields["density"].items()
       },
+      "groups": fields.get("groups", {}),
       "rankings": tuple(
         r
         and Ranking(
@@ -233,9 +255,9 @@ def _read_point(fields: dict[str, Any]) -> LadderPoint:
   )
 
 
-def _read_estimate(fields: Mapping[str, float], over: str) -> Estimate:
+def _read_estimate(fields: dict[str, Any], over: str) -> Estimate:
   """An estimate; files of earlier versions do not say what it ranges over."""
-  return Estimate(fields["value"], fields["low"], fields["high"], over)
+  return Estimate(**(fields | {"over": fields.get("over", over)}))
 
 
 def _measure_point(where, stages, step, fields, settings, top_k) -> LadderPoint:
@@ -269,6 +291,11 @@ def _measure_point(where, stages, step, fields, settings, top_k) -> LadderPoint:
       }
       for name in RESPONDENTS
     },
+    groups={
+      name: list(task.dev_groups)
+      for name, task in measured.tasks.items()
+      if task.dev_groups is not None
+    },
     random=float(
       np.mean(
         [
@@ -301,7 +328,7 @@ def _mean_density(found: Analysis, name: str) -> tuple[Estimate, ...]:
   below = np.linalg.norm(values - ends[..., 0], axis=0) / size
   above = np.linalg.norm(ends[..., 1] - values, axis=0) / size
   return tuple(
-    Estimate(float(m), float(m - b), float(m + a), _OVER[name])
+    Estimate(float(m), float(m - b), float(m + a), first.over[name])
     for m, b, a in zip(mean, below, above, strict=True)
   )
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from thickets.analysis import intervals, random_members
+from thickets.analysis.prompt_groups import Groups
 from thickets.search.answers import Answers
 
 
@@ -27,11 +28,13 @@ class SelectAnswers:
     base: [1, Q] the base's greedy answers.
     chosen: [K, Q] answers of the best members, by rank.
     random: [K, Q] answers of the members that were drawn first.
+    groups: [Q] group of each prompt; None where prompts are independent.
   """
 
   base: Answers
   chosen: Answers
   random: Answers
+  groups: Groups | None = None
 
 
 def describe_gains(
@@ -41,6 +44,7 @@ def describe_gains(
   random: Answers,
   *,
   primary_k: int,
+  groups: Groups | None = None,
 ) -> list[dict[str, Any]]:
   """Scores, and gains in score over the base, on both sets of prompts.
 
@@ -54,6 +58,7 @@ def describe_gains(
     chosen: [K, Q] answers of the best members to these, by rank.
     random: [K, Q] answers of members that nobody chose, to these.
     primary_k: number of the best members whose mean is given.
+    groups: [Q] group of each prompt of judging; None where these are independent.
 
   Returns:
     For the base, the best member, the mean of the best and the mean of random
@@ -61,7 +66,8 @@ def describe_gains(
     `gain`; None where all of them failed.
   """
   sides = {"select": select.base, "judge": base}
-  groups = [
+  labels = {"select": select.groups, "judge": groups}
+  compared = [
     ("best", "best member", select.chosen.first(1), chosen.first(1)),
     (
       "chosen-mean",
@@ -86,7 +92,7 @@ def describe_gains(
       },
     }
   ]
-  for role, name, on_select, on_judge in groups:
+  for role, name, on_select, on_judge in compared:
     answers = {"select": on_select, "judge": on_judge}
     rows.append(
       {
@@ -94,7 +100,10 @@ def describe_gains(
         "name": name,
         **{
           side: _describe(
-            answers[side].score, sides[side].score[0], role == "random-mean"
+            answers[side].score,
+            sides[side].score[0],
+            labels[side],
+            role == "random-mean",
           )
           for side in sides
         },
@@ -106,6 +115,7 @@ def describe_gains(
 def _describe(
   scores_KQ: Float[np.ndarray, "K Q"],
   base_Q: Float[np.ndarray, " Q"],
+  groups: Groups | None,
   is_random: bool,
 ) -> dict[str, Any]:
   """The mean score and gain of those that did not fail."""
@@ -115,7 +125,9 @@ def _describe(
   gains_KQ = kept - base_Q
   # Of scores that may exceed one, such as an answer with a bonus for its form.
   reach = max(1.0, math.ceil(float(np.abs(gains_KQ).max())))
-  gain = intervals.estimate_difference(gains_KQ.mean(axis=0), reach=reach)
+  gain = intervals.estimate_difference(
+    gains_KQ.mean(axis=0), reach=reach, groups=groups
+  )
   if is_random:
     gain = random_members.widen_mean(gain, gains_KQ.mean(axis=1), reach=reach)
   return {"score": float(kept.mean()), "gain": gain.to_json("mean")}

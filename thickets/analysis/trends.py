@@ -12,6 +12,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from thickets.analysis import intervals
+from thickets.analysis.prompt_groups import Groups
 from thickets.errors import UserError
 
 
@@ -122,7 +123,9 @@ class Mean:
     return {**dataclasses.asdict(self), "interval": list(self.interval)}
 
 
-def fit_mean(differences: Float[np.ndarray, "X Q"]) -> Mean:
+def fit_mean(
+  differences: Float[np.ndarray, "X Q"], *, groups: Groups | None = None
+) -> Mean:
   """The mean difference at points that all answered the same prompts.
 
   Points share their prompts, so their means move together, and points differ
@@ -136,6 +139,7 @@ def fit_mean(differences: Float[np.ndarray, "X Q"]) -> Mean:
   Args:
     differences: [X, Q] paired difference of two systems at each point on each
       prompt, within -1 and 1.
+    groups: [Q] group of each prompt; None where prompts are independent.
 
   Raises:
     UserError: if there are fewer than 2 points or prompts, or a value is not
@@ -147,7 +151,9 @@ def fit_mean(differences: Float[np.ndarray, "X Q"]) -> Mean:
       "differences must hold at least 2 points and 2 prompts, all finite, got"
       f" shape {shape} with {int((~is_finite).sum())} that are not."
     )
-  over_prompts = intervals.estimate_difference(differences.mean(axis=0))
+  over_prompts = intervals.estimate_difference(
+    differences.mean(axis=0), groups=groups
+  )
   value = over_prompts.value
   error = intervals.standard_error(differences.mean(axis=1))
   half = error * float(stats.t.ppf(0.975, len(differences) - 1))

@@ -105,9 +105,9 @@ def call_regime(
     margin: least gain that makes an expert, in score.
     score_range: least and largest score of the task.
   """
-  # Of few prompts even a vote that changes no answer has a wider interval than
+  # Of few prompts (or groups of prompts) even a vote that changes no answer has a wider interval than
   # five points; a gain that they could not show is not held against flatness.
-  flat_gain = max(0.05, 4 / (found[0].vote["num_judge"] + 2))
+  flat_gain = max(0.05, 4 / (found[0].vote["num_judge_groups"] + 2))
   return regimes.call_regime(
     [one.facts for one in found],
     base_score=base_score,
@@ -136,6 +136,7 @@ def _decompose(task: TaskScores, k: int) -> tuple[Decomposition, ...]:
     judged.take(selection.select_top_k(scores, k).tolist()),
     k=k,
     random=judged.take(np.flatnonzero(np.isfinite(scores))[:k].tolist()),
+    groups=task.dev_groups,
   )
 
 
@@ -165,9 +166,14 @@ def _read_facts(
     member_score=float(scored.mean()),
     changed_frac=float((scored != task.base_scores).mean()),
     density=Estimate(
-      float(density.corrected[row, column]), low, high, "members and prompts"
+      float(density.corrected[row, column]),
+      low,
+      high,
+      density.over["corrected"],
     ),
-    gain=intervals.estimate_difference(gains),
+    gain=intervals.estimate_difference(gains, groups=task.dev_groups),
     joint_density_low=float(density.corrected_joint_interval[row, column, 0]),
-    joint_gain_low=intervals.paired_interval(gains, z=joint_z)[0],
+    joint_gain_low=intervals.paired_interval(
+      gains, z=joint_z, groups=task.dev_groups
+    )[0],
   )

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from thickets.analysis import intervals
+from thickets.analysis import intervals, prompt_groups
 from thickets.analysis.density import Density
 from thickets.analysis.diversity import Discordance
 from thickets.analysis.interpolation import Explained
@@ -26,6 +26,11 @@ def format_analysis(found: Analysis) -> str:
   ]
   for task, density in found.densities.items():
     lines += _format_densities(task, density)
+    if density.num_groups < density.num_prompts:
+      counted = prompt_groups.describe_groups(
+        density.num_groups, density.num_prompts
+      )
+      lines.append(f"{task}: sets of prompts are groups, {counted}.")
   lines.append(_NARROW)
   for one in found.diversity:
     if one.discordance is not None:

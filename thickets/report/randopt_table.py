@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from thickets.analysis import prompt_groups
 from thickets.report import console
 
 _HEADER = (
@@ -22,7 +23,7 @@ _HEADER = (
 def format_randopt_results(results: Mapping[str, Any]) -> str:
   """Lays out what `randopt_results.summarise_randopt` found."""
   lines = console.align_columns(
-    (f"% of {results['num_judge']} prompts", *_HEADER),
+    (f"% of {_count_prompts(results, 'judge')}", *_HEADER),
     [_format_row(row) for row in results["table"]],
   )
   lines += ["", "Paired differences at the primary K (*), points [95 %]:"]
@@ -45,6 +46,13 @@ def format_randopt_results(results: Mapping[str, Any]) -> str:
   if results["note"]:
     lines.append(results["note"])
   return "\n".join(lines)
+
+
+def _count_prompts(results: Mapping[str, Any], split: str) -> str:
+  """How many prompts there are, and in how many groups if they come in groups."""
+  num_prompts = results[f"num_{split}"]
+  num_groups = results.get(f"num_{split}_groups", num_prompts)
+  return prompt_groups.describe_groups(num_groups, num_prompts)
 
 
 def _format_row(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from thickets.analysis import prompt_groups
 from thickets.report import tables
 from thickets.report.tables import TextTable
 
@@ -77,11 +78,18 @@ def _tabulate_accuracies(results: Mapping[str, Any]) -> TextTable:
     *("pass@K", "95 % interval", "error correlation", "intervals over"),
   )
   return TextTable(
-    f"Accuracy in % of {results['num_judge']} prompts that took no part in"
+    f"Accuracy in % of {_count_prompts(results)} that took no part in"
     f" choosing anything, and gains in points. {results['units']}.",
     header,
     rows,
   )
+
+
+def _count_prompts(results: Mapping[str, Any]) -> str:
+  """How many prompts judge, and in how many groups; older runs know of none."""
+  num_prompts = results["num_judge"]
+  num_groups = results.get("num_judge_groups", num_prompts)
+  return prompt_groups.describe_groups(num_groups, num_prompts)
 
 
 def _tabulate_differences(results: Mapping[str, Any]) -> TextTable:
