@@ -14,6 +14,7 @@ from thickets.analysis import claims, intervals, scaling, trends
 from thickets.analysis.intervals import Estimate
 from thickets.analysis.scaling import LadderPoint, Ranking
 from thickets.errors import UserError
+from thickets.report import ladder_table
 from thickets.report.figures import scaling_plots
 
 NORMS = (0.03, 0.07)
@@ -122,6 +123,43 @@ class ClaimsTest(parameterized.TestCase):
     scratch = found["votes gain from scratch"]
     self.assertEqual((scratch["value"], scratch["num_prompts"]), (0.0, 5))
     self.assertLess(scratch["interval"][0], 0)  # Not certain, either.
+
+  @parameterized.parameters((0, 0.0, "floor"), (1, 1.0, "ceiling"))
+  def test_at_the_edges_of_the_score_nothing_can_be_told(
+    self, right, random, at
+  ):
+    """Models that answer nothing, or everything, show no gain and no lack of one."""
+    same = {name: {TASK: (right,) * 5} for name in scaling.RESPONDENTS}
+    points = [
+      dataclasses.replace(point, right=same, random=random)
+      for point in make_ladder()
+    ]
+    found = claims.fit_claims(points)
+    for name, count in (("votes gain", 3), ("votes gain from scratch", 4)):
+      self.assertEqual(
+        found[name]["verdict"], f"cannot be told: scores are at the {at}"
+      )
+      self.assertEqual(found[name][f"num_at_{at}"], count)
+    trend = found["density rises with size"]["plain"][0]
+    self.assertIn(f"cannot be told: scores are at the {at}", trend["verdict"])
+    rows = claims.compare_manners(points, "w2", "one")
+    self.assertEqual(rows[0]["edges"], [at, at])
+    text = ladder_table.format_claims(found)
+    self.assertRegex(text, f"votes gain from scratch: .*at the {at}")
+
+  @parameterized.parameters("best", "vote", "random")
+  def test_one_respondent_off_the_floor_is_a_measurement(self, name):
+    same = {one: {TASK: (0,) * 5} for one in scaling.RESPONDENTS}
+    change = {"right": same, "random": 0.0}
+    if name == "random":
+      change["random"] = 0.3
+    else:
+      change["right"] = same | {name: {TASK: (1, 1, 1, 1, 1)}}
+    points = [dataclasses.replace(p, **change) for p in make_ladder()]
+    found = claims.fit_claims(points)["votes gain"]
+    self.assertEqual(
+      found["verdict"], "gains" if name == "vote" else "not shown"
+    )
 
   def test_the_same_untrained_weights_count_once(self):
     points = [
