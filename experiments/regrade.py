@@ -31,7 +31,7 @@ from thickets.tasks.splits import Splits
 
 _NOTE = (
   "Graded anew. Who was chosen, and scores on select, are as the run graded"
-  " them; the two ends of the winner's curse may be of different rules."
+  " them: gains on select are by the rules of the run, those on judge by these."
 )
 FLAGS = launch.BinaryFlags(
   __doc__,
