@@ -6,7 +6,7 @@ Hardware  two CPU cores
 Time      1 min 52 s, 21 s of it compilation; configs/countdown_tiny.py:smoke takes
           under a minute
 Result    base 27.1 %, vote of 20 members 38.8 % of 2000 unseen puzzles: +11.7 points
-          [+10.1, +13.4]; 20 random members 37.0 %, self-consistency 38.2 %
+          [+10.0, +13.3]; 20 random members 37.0 %, self-consistency 38.2 %
           (docs/countdown_tiny.md)
 
 `3 5 7=22?` asks for a formula of these numbers that makes 22.

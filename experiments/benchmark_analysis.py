@@ -26,6 +26,7 @@ from thickets.analysis import (
   diversity,
   neighbourhood,
   specialists,
+  votes_by_sigma,
 )
 from thickets.analysis.measurement import Measurement
 from thickets.analysis.neighbourhood import Settings
@@ -86,7 +87,7 @@ _PARTS = {
   "rank_lines": specialists.rank_lines,
   "overlap": specialists.topk_overlap,
   "specialists": specialists.specialist_table,
-  "votes": neighbourhood.vote_of_best,
+  "votes": votes_by_sigma.vote_of_best,
   "decomposition": decomposition.decompose_run,
   "json": neighbourhood.Analysis.to_json,
 }

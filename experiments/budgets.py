@@ -16,7 +16,7 @@ from absl import flags
 
 from experiments import launch
 from experiments.launch import measured_runs
-from thickets.analysis import votes
+from thickets.analysis import prompt_groups, votes
 from thickets.analysis.measurement import TaskScores
 from thickets.errors import UserError
 from thickets.report.figures import budget_plots, style
@@ -53,7 +53,8 @@ def main(argv: list[str]) -> None:
       base=results[name]["base"],
     )
     print(
-      f"{name}: base {results[name]['base']:.3f}, {_describe_best(results[name])}"
+      f"{name}, {_count_prompts(results[name])}: base"
+      f" {results[name]['base']:.3f}, {_describe_best(results[name])}"
     )
   json_files.write_json(
     out / "budgets.json",
@@ -88,6 +89,14 @@ def measure_budgets(task: TaskScores, *, num_draws: int) -> dict[str, Any]:
     "base": float(base.mean()),
     "rows": [budget.describe(base) for budget in (*grid, *fewer)],
   }
+
+
+def _count_prompts(results: Mapping[str, Any]) -> str:
+  """How many prompts judge, and in how many groups if they come in groups."""
+  row = results["rows"][0]
+  return prompt_groups.describe_groups(
+    row["num_judge_groups"], row["num_judge"]
+  )
 
 
 def _halve(size: int, least: int) -> list[int]:

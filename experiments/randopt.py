@@ -25,7 +25,7 @@ from thickets.report.figures import randopt_plots
 from thickets.runs import directory
 from thickets.runs.clock import Clock
 from thickets.runs.json_files import JsonObject
-from thickets.search import answers, randopt, selection
+from thickets.search import randopt, selection
 from thickets.search.randopt import Search
 
 FLAGS = launch.BinaryFlags(
@@ -129,9 +129,11 @@ def _summarise(
   return randopt_results.summarise_randopt(
     search.members,
     scores,
-    answers.read_answers(run, "select", [directory.BASE_POSITION]),
+    randopt_results.read_select(run, chosen, subject.splits.groups("select")),
     chosen.tolist(),
-    randopt_results.read_judged(run, chosen, temperature),
+    randopt_results.read_judged(
+      run, chosen, temperature, subject.splits.groups("judge")
+    ),
     top_k=spec.ensemble.also,
     primary_k=spec.ensemble.top_k,
     dev=dev,

@@ -26,13 +26,12 @@ from thickets.report import randopt_table
 from thickets.runs import directory, json_files
 from thickets.runs.directory import Run
 from thickets.runs.json_files import JsonObject
-from thickets.search import answers
 from thickets.tasks.grader import TaskGrader
 from thickets.tasks.splits import Splits
 
 _NOTE = (
   "Graded anew. Who was chosen, and scores on select, are as the run graded"
-  " them; the two ends of the winner's curse may be of different rules."
+  " them: gains on select are by the rules of the run, those on judge by these."
 )
 FLAGS = launch.BinaryFlags(
   __doc__,
@@ -75,10 +74,13 @@ def run(
     results = randopt_results.summarise_randopt(
       spec.population.sample(),
       run.scores("select", everything),
-      answers.read_answers(run, "select", [directory.BASE_POSITION]),
+      randopt_results.read_select(run, chosen, examples.groups("select")),
       chosen,
       randopt_results.read_judged(
-        Regraded(run, grader, examples, task.num_threads), chosen, temperature
+        Regraded(run, grader, examples, task.num_threads),
+        chosen,
+        temperature,
+        examples.groups("judge"),
       ),
       top_k=spec.ensemble.also,
       primary_k=spec.ensemble.top_k,

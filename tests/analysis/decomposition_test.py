@@ -73,7 +73,7 @@ class DecomposeTest(parameterized.TestCase):
       (plain["name"], plain["num_prompts"]), ("vote of 50", 1319)
     )
 
-  @hypothesis.settings(max_examples=15)  # Each bootstraps twelve means.
+  @hypothesis.settings(max_examples=15)
   @hypothesis.given(hnp.arrays(bool, st.tuples(st.just(5), st.integers(1, 30))))
   def test_parts_sum(self, flags):
     strict, lenient, *members = flags
@@ -113,27 +113,20 @@ class DecomposeTest(parameterized.TestCase):
       (accuracy["low"], accuracy["high"]), intervals.wilson_interval(65, 100)
     )
     strict, lenient, right = flags
-    net = plain["over_strict_base"]["net"]
-    self.assertEqual(
-      (net["low"], net["high"]),
-      intervals.bootstrap_interval(
-        right.astype(float) - strict, num_resamples=2000
-      ),
-    )
-    net = plain["over_lenient_base"]["net"]
-    self.assertEqual(
-      (net["low"], net["high"]),
-      intervals.bootstrap_interval(
-        right.astype(float) - lenient, num_resamples=2000
-      ),
-    )
+    for name, base in (("strict", strict), ("lenient", lenient)):
+      net = plain[f"over_{name}_base"]["net"]
+      self.assertEqual(
+        (net["low"], net["high"]),
+        intervals.paired_interval(right.astype(float) - base),
+      )
+      self.assertEqual(net["over"], "prompts")
     members = np.stack([right, ~right, right])
     plain = decomposition.decompose(
       strict, lenient, members, name="members"
     ).to_json()
     np.testing.assert_allclose(
       (plain["accuracy"]["low"], plain["accuracy"]["high"]),
-      intervals.bootstrap_interval(members.mean(axis=0), num_resamples=2000),
+      intervals.mean_interval(members.mean(axis=0)),
     )
     json.dumps(plain, allow_nan=False)
 

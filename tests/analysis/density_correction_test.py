@@ -1,5 +1,7 @@
 """Tests of the noise-corrected density against populations of known truth."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -106,6 +108,45 @@ class NoiseTest(parameterized.TestCase):
     self.assertAlmostEqual(found.corrected[1], 0.01, delta=0.004)
 
 
+class WorkTest(parameterized.TestCase):
+  def count_cells(self, differences):
+    """Cells that deconvolution multiplied, over all its calls."""
+    worked, deconvolve = [], density_correction._deconvolve
+
+    def count(*args):
+      found = deconvolve(*args)
+      worked.append(found.shares.shape[0] * found.shares.shape[1] ** 2)
+      return found
+
+    with mock.patch.object(density_correction, "_deconvolve", count):
+      correct(differences, num_resamples=200)
+    return sum(worked)
+
+  @parameterized.parameters(2, 3, 5)
+  def test_few_members_are_little_more_work_than_many(self, num_members):
+    population = SyntheticPopulation(NormalGains(0.0, 0.04))
+    few = draw(population, 3, num_members=num_members)
+    many = draw(population, 3, num_members=128)
+    self.assertLess(self.count_cells(few), 3 * self.count_cells(many))
+
+  def test_equal_members_are_no_work(self):
+    few = draw(SyntheticPopulation(NormalGains(0.0, 0.04)), 3, num_members=2)
+    equal = np.repeat(few[:1], 5, axis=0)
+    self.assertLess(self.count_cells(equal), self.count_cells(few))
+
+  def test_members_that_were_not_drawn_change_nothing(self):
+    gains = np.array([[0.01, 0.3, 0.03, -0.5]], np.float32)
+    weights = np.array([[0.25, 0.0, 0.75, 0.0]], np.float32)
+    noise = np.array([1e-5], np.float32)
+    found = density_correction._deconvolve(gains, weights, noise)
+    # The factor P / (P - 1) of the variance is made equal by copies.
+    some = [0, 2, 2, 2]
+    even = np.full((1, 4), 0.25, np.float32)
+    expected = density_correction._deconvolve(gains[:, some], even, noise)
+    np.testing.assert_allclose(found.shares, expected.shares, rtol=1e-4)
+    np.testing.assert_allclose(found.step, expected.step, rtol=1e-5)
+
+
 class IntervalTest(parameterized.TestCase):
   def test_members_alone_narrow_with_their_number(self):
     population = SyntheticPopulation(
@@ -201,7 +242,11 @@ class NullTest(parameterized.TestCase):
 class ConfirmedTest(parameterized.TestCase):
   def confirm(self, table, num_splits=300):
     return density_null.measure_confirmed(
-      table, MARGINS, num_splits=num_splits, rng=np.random.default_rng(0)
+      table,
+      MARGINS,
+      sizes=np.ones(table.shape[1], np.int64),
+      num_splits=num_splits,
+      rng=np.random.default_rng(0),
     )
 
   def test_noise_is_confirmed_as_often_as_two_coins(self):

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.stats
 from absl.testing import parameterized
 
-from thickets.analysis import density, density_correction
+from thickets.analysis import density, density_correction, density_inputs
 from thickets.analysis.synthetic import NormalGains, SyntheticPopulation
 from thickets.errors import UserError
 
@@ -325,6 +325,6 @@ class RefusalTest(parameterized.TestCase):
   def test_shapes_that_do_not_fit_are_refused(self, sigmas, base, message):
     # Beneath the annotations, which are checked in tests alone.
     with self.assertRaisesRegex(UserError, message):
-      density._check_tables(
+      density_inputs.check_tables(
         np.zeros((60, 40)), np.ones(sigmas), np.zeros(base), (0, 1)
       )

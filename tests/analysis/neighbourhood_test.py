@@ -74,7 +74,8 @@ class AnalyseTest(_AnalysisTestCase):
     found = neighbourhood.analyse(measured, QUICK)
     plain = json.loads(json.dumps(found.to_json(), allow_nan=False))
     levels = {"0.1", "0.2"}
-    for part in ("votes", "decomposition", "regimes"):
+    self.assertEqual({*plain["regimes"]}, {"a", "b", "c"})
+    for part in ("votes", "decomposition"):
       self.assertEqual({*plain[part]}, {"a", "b", "c"})
       for by_sigma in plain[part].values():
         self.assertEqual({*by_sigma}, levels)
@@ -82,10 +83,12 @@ class AnalyseTest(_AnalysisTestCase):
     self.assertEqual(plain["settings"]["margins"], [0.0, 0.1])
     self.assertEqual(plain["name"], "toy")
     text = density_table.format_analysis(found)
-    # A header, a row for each density, a note, and a line for each D and regime.
-    self.assertLen(text.splitlines(), 1 + 3 * 2 * 2 + 1 + 2 + 3 * 2)
+    # A header, a row for each density, a note, two lines for each D, and one for
+    # each regime.
+    self.assertLen(text.splitlines(), 1 + 3 * 2 * 2 + 1 + 2 * 2 + 3)
     for task in ("a", "b", "c"):
-      self.assertIn(f"{task}, sigma 0.1: ", text)
+      call = found.regimes[task]
+      self.assertIn(f"{task}: {call.regime} ({call.reason})", text)
 
   def test_densities_are_those_of_the_estimator(self):
     measured = _measure()
@@ -130,15 +133,35 @@ class AnalyseTest(_AnalysisTestCase):
     settings = dataclasses.replace(QUICK, margins=(0.3, 0.0, 0.1))
     self.assertEqual(settings.margin, 0.1)
     found = neighbourhood.analyse(_measure(), settings)
-    for by_sigma in found.regimes.values():
-      for call in by_sigma.values():
-        self.assertEqual(call.margin, 0.1)
+    for call in found.regimes.values():
+      self.assertEqual(call.margin, 0.1)
     self.assertEqual(found.diversity[0].specialists.margin, 0.1)
     (column,) = np.flatnonzero(found.densities["a"].margins == 0.1)
-    density = found.densities["a"].corrected[1, column]
-    reason = found.regimes["a"][0.2].reason
-    self.assertIn(f"density {density:.3f}", reason)
-    self.assertIn(f"gain {found.votes['a'][0.2]['gain']:+.3f}", reason)
+    call = found.regimes["a"]
+    row = found.densities["a"].sigmas.tolist().index(call.sigma)
+    density = found.densities["a"].corrected[row, column]
+    self.assertIn(f"density {density:.3f}", call.reason)
+    gain = found.votes["a"][call.sigma]["gain"]
+    self.assertIn(f"gain {gain:+.3f}", call.reason)
+
+  def test_a_sigma_that_destroys_all_members_makes_no_needle(self):
+    """At the larger sigma nobody says anything; at the smaller, all are equal."""
+    measured = _measure()
+    base = np.arange(16) % 2 == 0
+    tasks = {}
+    for name, task in measured.tasks.items():
+      right = np.where(measured.sigmas[:, None] == 0.2, False, base)
+      flipped = np.where(measured.sigmas[:, None] == 0.1, np.eye(24, 16), 0)
+      tasks[name] = dataclasses.replace(
+        task,
+        base=_answers(base[None]),
+        members=_answers(right ^ (flipped > 0)),
+      )
+    measured = dataclasses.replace(measured, tasks=tasks)
+    call = neighbourhood.analyse(measured, QUICK).regimes["a"]
+    self.assertEqual(call.regime, "undecided")
+    self.assertIn("lost more than 50%", call.set_aside[0.2])
+    self.assertIn("no sigma says anything of the model", call.reason)
 
   def test_diversity_is_within_each_sigma(self):
     measured = _measure()
@@ -182,6 +205,39 @@ class AnalyseTest(_AnalysisTestCase):
     self.assertRegex(logs.output[0], "a: relative margins are left out")
     self.assertEqual(found.densities["a"].margins.tolist(), [0.0, 0.1])
     self.assertLen(found.densities["b"].margins, 3)
+
+  def test_destroyed_members_are_counted_and_left_out(self):
+    """Four of each sigma answer everything wrongly."""
+    measured = _measure(num_members=48, num_select=30, num_dev=30)
+    for name, task in measured.tasks.items():
+      scores = task.scores.copy()
+      scores[:8] = 0.0
+      measured = _with_scores(measured, name, scores)
+    found = neighbourhood.analyse(measured, QUICK)
+    for one in found.diversity:
+      self.assertTrue(one.destroyed.is_destroyed[:4].all())
+      self.assertLess(one.destroyed.count, 8)
+      self.assertEqual(one.discordance.num_members, 24)
+      self.assertEqual(
+        one.discordance_without.num_members, 24 - one.destroyed.count
+      )
+      self.assertGreater(
+        one.discordance_without.value, one.discordance.value + 0.1
+      )
+    text = density_table.format_analysis(found)
+    one = found.diversity[0]
+    self.assertRegex(
+      text,
+      rf"everything: {one.destroyed.count} of 24 members, .* \[.*\]; without them"
+      rf" D is {one.discordance_without.value:.3f} \[",
+    )
+    json.dumps(found.to_json(), allow_nan=False)
+
+  def test_without_destroyed_members_d_is_one_number(self):
+    found = neighbourhood.analyse(_measure(num_select=30, num_dev=30), QUICK)
+    one = found.diversity[0]
+    self.assertEqual(one.destroyed.count, 0)
+    self.assertIs(one.discordance_without, one.discordance)
 
 
 class MissingTest(_AnalysisTestCase):

@@ -3,10 +3,13 @@
 import json
 
 import numpy as np
+import pytest
 from absl.testing import parameterized
 
-from thickets.analysis import intervals, randopt_results
+from thickets.analysis import intervals, random_members, randopt_results
+from thickets.analysis.intervals import Estimate
 from thickets.analysis.randopt_results import JudgedAnswers
+from thickets.analysis.selection_gains import SelectAnswers
 from thickets.members import Member
 from thickets.search.answers import Answers
 
@@ -44,6 +47,14 @@ JUDGED = JudgedAnswers(
   ),
   temperature=0.7,
 )
+SELECT = SelectAnswers(
+  base=stack(answer(["a"] * 4, [1, 1, 1, 1], [1, 0, 0, 1])),
+  chosen=stack(
+    answer(["a"] * 4, [1, 1, 1, 1], [1, 1, 0, 1]),  # Member 2.
+    answer(["a"] * 4, [1, 1, 1, 1], [0, 1, 1, 0]),  # Member 0.
+  ),
+  random=stack(answer(["a"] * 4, [1, 1, 1, 1], [0, 1, 1, 0]), FAILED),
+)
 DEV = [
   {"temperature": 0.7, "k": 2, "size": 8, "accuracy": 0.375},
   {"temperature": 1.0, "k": 2, "size": 8, "accuracy": 0.25},
@@ -55,21 +66,49 @@ def summarise(scores=SCORES, judged=JUDGED, positions=(2, 0), **changes):
   return randopt_results.summarise_randopt(
     MEMBERS,
     scores,
-    stack(answer(["a"] * 4, [1, 1, 1, 1], [1, 0, 0, 1])),
+    SELECT,
     list(positions),
     judged,
     **settings | changes,
   )
 
 
-def wilson(count, trials=4):
+def wilson(count, trials=4, over="prompts"):
   low, high = intervals.wilson_interval(count, trials)
-  return {"mean": count / trials, "low": low, "high": high}
+  return {"mean": count / trials, "low": low, "high": high, "over": over}
 
 
-def bootstrap(*values):
-  low, high = intervals.bootstrap_interval(np.array(values, np.float64))
-  return {"mean": float(np.mean(values)), "low": low, "high": high}
+def mean(*values):
+  return intervals.estimate_mean(np.array(values, np.float64)).to_json("mean")
+
+
+def paired(*values):
+  differences = np.array(values, np.float64)
+  return intervals.estimate_difference(differences).to_json("mean")
+
+
+def widened(found, members, least=0.0):
+  """A mean over prompts and these members, which vary as their means do."""
+  estimate = Estimate(found["mean"], found["low"], found["high"], "prompts")
+  wide = random_members.widen_mean(estimate, np.array(members))
+  return wide.to_json("mean") | {"low": max(wide.low, least)}
+
+
+def of_random_votes(found, draw="vote", k=2, least=0.0):
+  """An estimate over prompts and sets of the random members."""
+  draws = random_members.draw_votes(JUDGED.random)
+  widen = {"vote": draws.widen_vote, "pass": draws.widen_passed}[draw]
+  estimate = Estimate(found["mean"], found["low"], found["high"], "prompts")
+  wide = widen(estimate, k)
+  return wide.to_json("mean") | {"low": max(wide.low, least)}
+
+
+def _round(row):
+  """A row whose correlation is free of the last digits."""
+  found = row.get("error_correlation")
+  if found is None:
+    return row
+  return row | {"error_correlation": pytest.approx(found, abs=1e-12)}
 
 
 class WorkedCaseTest(parameterized.TestCase):
@@ -94,9 +133,10 @@ class WorkedCaseTest(parameterized.TestCase):
         "responses": 1,
         "select_score": 0.5,  # Of the one that did not fail.
         "judge_score": 0.5,
-        "judge": bootstrap(0.5, 0, 0.5, 0),
+        # The member that failed counts as wrong.
+        "judge": widened(mean(0.5, 0, 0.5, 0), (0.5, 0.0)),
         "strict": 0.25,
-        "gain": bootstrap(-0.5, 0, 0.5, 0),
+        "gain": widened(paired(-0.5, 0, 0.5, 0), (0.25, -0.25), -1.0),
       },
       {
         "role": "best",
@@ -106,7 +146,8 @@ class WorkedCaseTest(parameterized.TestCase):
         "judge_score": 0.25,
         "judge": wilson(2),
         "strict": 0.25,
-        "gain": bootstrap(0, 1, 0, 0),
+        "gain": paired(0, 1, 0, 0),
+        **{"won": 1, "lost": 0},
       },
       {
         "role": "chosen-mean",
@@ -114,64 +155,84 @@ class WorkedCaseTest(parameterized.TestCase):
         "responses": 1,
         "select_score": 0.625,
         "judge_score": 0.375,
-        "judge": bootstrap(1, 0.5, 0.5, 0),
+        "judge": mean(1, 0.5, 0.5, 0),
         "strict": 0.375,
-        "gain": bootstrap(0, 0.5, 0.5, 0),
+        "gain": paired(0, 0.5, 0.5, 0),
       },
       {
         "role": "vote",
         "name": "vote, K=1",
         "responses": 1,
         "judge": wilson(2),
-        "gain": bootstrap(0, 1, 0, 0),
+        "gain": paired(0, 1, 0, 0),
+        **{"won": 1, "lost": 0},
+        "pass_at_k": wilson(2),
+        "error_correlation": None,
       },
       {
         "role": "vote-primary",
         "name": "vote, K=2 (primary)",
         "responses": 2,
         "judge": wilson(3),
-        "gain": bootstrap(0, 1, 1, 0),
+        "gain": paired(0, 1, 1, 0),
+        **{"won": 2, "lost": 0},
+        "pass_at_k": wilson(3),
+        "error_correlation": 0.0,
       },
       {
         "role": "random-primary",
         "name": "random members, K=2 (primary)",
         "responses": 2,
-        "judge": wilson(2),
-        "gain": bootstrap(0, 0, 1, 0),
+        "judge": of_random_votes(wilson(2)),
+        "gain": of_random_votes(paired(0, 0, 1, 0), least=-1.0),
+        **{"won": 1, "lost": 0},
+        "pass_at_k": of_random_votes(wilson(2), "pass"),
+        "error_correlation": None,
       },
       {
         "role": "samples",
         "name": "self-consistency T=0.7, K=1",
         "responses": 1,
         "judge": wilson(1),
-        "gain": bootstrap(0, 0, 0, 0),
+        "gain": paired(0, 0, 0, 0),
+        **{"won": 0, "lost": 0},
+        "pass_at_k": wilson(1),
+        "error_correlation": None,
       },
       {
         "role": "samples-primary",
         "name": "self-consistency T=0.7, K=2 (primary)",
         "responses": 2,
         "judge": wilson(2),
-        "gain": bootstrap(0, 0, 0, 1),
+        "gain": paired(0, 0, 0, 1),
+        **{"won": 1, "lost": 0},
+        "pass_at_k": wilson(2),
+        "error_correlation": -1 / 3,
       },
     ]
-    self.assertEqual(self.results["table"], expected)
+    self.assertEqual([*map(_round, self.results["table"])], expected)
 
   def test_differences_are_paired(self):
     self.assertEqual(
       self.results["differences"],
       [
-        {"name": name, "k": 2, **bootstrap(*values)}
-        for name, values in (
-          ("vote - base", (0, 1, 1, 0)),
-          ("vote - random members", (0, 1, 0, 0)),
-          ("vote - self-consistency", (0, 1, 1, -1)),
+        {"name": name, "k": 2, **found, "won": won, "lost": lost}
+        for name, found, won, lost in (
+          ("vote - base", paired(0, 1, 1, 0), 2, 0),
+          (
+            "vote - random members",
+            of_random_votes(paired(0, 1, 0, 0), least=-1.0),
+            1,
+            0,
+          ),
+          ("vote - self-consistency", paired(0, 1, 1, -1), 2, 1),
         )
       ],
     )
 
   def test_population(self):
     def better(count, trials):
-      share = wilson(count, trials)
+      share = wilson(count, trials, "members")
       share["frac"] = share.pop("mean")
       return {"count": count, **share}
 
@@ -208,13 +269,29 @@ class WorkedCaseTest(parameterized.TestCase):
   def test_winners_curse_and_members(self):
     self.assertEqual(
       self.results["winners_curse"],
-      {
-        "select_score": 0.75,
-        "judge_score": 0.25,
-        "chosen_select_score": 0.625,
-        "chosen_judge_score": 0.375,
-        "base_judge_score": 0.0,
-      },
+      [
+        {
+          "role": role,
+          "name": name,
+          "select": {"score": select, "gain": on_select and paired(*on_select)},
+          "judge": {"score": judge, "gain": on_judge and paired(*on_judge)},
+        }
+        for role, name, select, on_select, judge, on_judge in (
+          ("base", "base", 0.5, None, 0.0, None),
+          ("best", "best member", 0.75, (0, 1, 0, 0), 0.25, (1, 0, 0, 0)),
+          (
+            "chosen-mean",
+            "mean of the best 2",
+            *(0.625, (-0.5, 1, 0.5, -0.5), 0.375, (1, 0, 0.5, 0)),
+          ),
+          # Of the one that did not fail, so that nothing is known of others.
+          (
+            "random-mean",
+            "mean of 2 random members",
+            *(0.5, (-1, 1, 1, -1), 0.5, (1, 0, 1, 0)),
+          ),
+        )
+      ],
     )
     self.assertEqual(
       self.results["chosen"],
@@ -250,7 +327,7 @@ class WorkedCaseTest(parameterized.TestCase):
       self.results["curves"],
       {
         "vote": [wilson(2), wilson(3)],
-        "random": [wilson(2), wilson(2)],
+        "random": [of_random_votes(wilson(2), k=k) for k in (1, 2)],
         "samples": [wilson(1), wilson(2)],
       },
     )
@@ -281,5 +358,6 @@ class OtherCasesTest(parameterized.TestCase):
     self.assertEqual(group["num_failed"], 2)
     self.assertIsNone(group["mean_score"])
     self.assertIsNone(results["table"][1]["select_score"])
-    self.assertIsNone(results["winners_curse"]["judge_score"])
+    best = results["winners_curse"][1]
+    self.assertEqual(best["judge"], {"score": None, "gain": None})
     self.assertIsNone(results["chosen"][0]["judge_score"])

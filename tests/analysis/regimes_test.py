@@ -1,81 +1,104 @@
 """Tests of the regime call: worked cases, its borders, and what it refuses."""
 
+import dataclasses
 import itertools
 
 from absl.testing import parameterized
 
 from thickets.analysis import regimes
+from thickets.analysis.intervals import Estimate
+from thickets.analysis.regimes import SigmaFacts, Thresholds
 from thickets.errors import UserError
 
-FACTS = {
-  "base_score": 0.3,
-  "margin": 0.02,
-  "density": 0.3,
-  "density_interval": (0.1, 0.5),
-  "ensemble_gain": 0.05,
-  "ensemble_interval": (0.01, 0.09),
-}
-RARE = {"density": 0.01, "density_interval": (0.0, 0.04)}
-FLAT = {"ensemble_gain": 0.0, "ensemble_interval": (-0.02, 0.03)}
-OPEN = {"density": 0.1, "density_interval": (0.0, 0.5)}
+
+def estimate(value, low, high):
+  return Estimate(value, low, high, "members and prompts")
 
 
-class RegimesTest(parameterized.TestCase):
-  @parameterized.parameters(
-    ({}, "thicket", "dense and the vote gains"),
-    ({"base_score": 0.95}, "thicket", "dense"),
-    (RARE | FLAT, "needle", "rare, base below 0.8"),
-    (RARE | FLAT | {"base_score": 0.8}, "plateau", "base at least 0.8"),
-    (FLAT, "undecided", "not shown to gain"),
-    (RARE, "undecided", "the vote gains, but"),
-    (
-      RARE | {"ensemble_interval": (-0.1, 0.1)},
-      "undecided",
-      "a gain of the vote is not excluded",
-    ),
-    (OPEN, "undecided", "neither"),
-    (OPEN | FLAT | {"base_score": 0.95}, "undecided", "neither"),
+DENSE, RARE = estimate(0.3, 0.1, 0.5), estimate(0.01, 0.0, 0.04)
+OPEN = estimate(0.1, 0.0, 0.5)
+GAINING, FLAT = estimate(0.05, 0.01, 0.09), estimate(0.0, -0.02, 0.03)
+WIDE = estimate(0.02, -0.1, 0.1)
+
+
+def facts(density=DENSE, gain=GAINING, sigma=0.1, **changes):
+  """One sigma at which members are nearly as good as a base at 0.3."""
+  return SigmaFacts(
+    **{
+      "sigma": sigma,
+      "member_score": 0.28,
+      "changed_frac": 0.2,
+      "density": density,
+      "gain": gain,
+      "joint_density_low": density.low,
+      "joint_gain_low": gain.low,
+    }
+    | changes
   )
-  def test_worked_cases(self, facts, regime, reason):
-    call = regimes.call_regime(**(FACTS | facts))
-    self.assertEqual(call.regime, regime)
-    self.assertIn(reason, call.reason)
-    self.assertEqual(call.to_json()["margin"], 0.02)
+
+
+def call(*levels, base_score=0.3, margin=0.02, **options):
+  return regimes.call_regime(
+    levels, base_score=base_score, margin=margin, **options
+  )
+
+
+class OneSigmaTest(parameterized.TestCase):
+  @parameterized.parameters(
+    (DENSE, GAINING, 0.3, "thicket", "dense and the vote gains"),
+    (DENSE, GAINING, 0.95, "thicket", "dense"),
+    (RARE, FLAT, 0.3, "needle", "rare here, base below 0.8"),
+    (RARE, FLAT, 0.8, "plateau", "base at least 0.8"),
+    (DENSE, FLAT, 0.3, "undecided", "not shown to gain"),
+    (RARE, GAINING, 0.3, "undecided", "the vote gains, but"),
+    (RARE, WIDE, 0.3, "undecided", "a gain of the vote is not excluded"),
+    (OPEN, WIDE, 0.3, "undecided", "neither"),
+    (OPEN, FLAT, 0.95, "undecided", "neither"),
+  )
+  def test_worked_cases(self, density, gain, base, regime, reason):
+    found = call(
+      facts(density, gain, member_score=base - 0.02), base_score=base
+    )
+    self.assertEqual(found.regime, regime)
+    self.assertIn(reason, found.reason)
+    self.assertEqual(found.to_json()["margin"], 0.02)
 
   def test_the_reason_carries_the_numbers(self):
-    reason = regimes.call_regime(**FACTS).reason
+    reason = call(facts()).reason
     self.assertIn("density 0.300 [0.100, 0.500] at margin 0.02", reason)
     self.assertIn("ensemble gain +0.050 [+0.010, +0.090] (flat", reason)
+    self.assertIn("at sigma 0.1", reason)
 
   def test_an_unknown_density_is_undecided(self):
-    unknown = {"density": float("nan"), "density_interval": (0.0, 1.0)}
-    self.assertEqual(
-      regimes.call_regime(**(FACTS | unknown)).regime, "undecided"
-    )
+    unknown = estimate(float("nan"), 0.0, 1.0)
+    self.assertEqual(call(facts(unknown)).regime, "undecided")
 
   def test_borders(self):
     for low, regime in ((0.05, "thicket"), (0.0499, "undecided")):
-      facts = FACTS | {"density_interval": (low, 0.5)}
-      self.assertEqual(regimes.call_regime(**facts).regime, regime)
+      density = estimate(0.3, low, 0.5)
+      self.assertEqual(call(facts(density)).regime, regime)
     for low, regime in ((0.0, "undecided"), (0.001, "thicket")):
-      facts = FACTS | {"ensemble_interval": (low, 0.09)}
-      self.assertEqual(regimes.call_regime(**facts).regime, regime)
+      gain = estimate(0.05, low, 0.09)
+      self.assertEqual(call(facts(gain=gain)).regime, regime)
     for high, regime in ((0.05, "undecided"), (0.0499, "needle")):
-      facts = FACTS | RARE | FLAT | {"ensemble_interval": (-0.02, high)}
-      self.assertEqual(regimes.call_regime(**facts).regime, regime)
+      gain = estimate(0.0, -0.02, high)
+      self.assertEqual(call(facts(RARE, gain)).regime, regime)
 
-  def test_thresholds_are_arguments(self):
-    changes = (
-      ({}, {"min_density": 0.2}, "undecided"),
-      ({}, {"min_gain": 0.02}, "undecided"),
-      (RARE | FLAT, {"flat_gain": 0.02}, "undecided"),
-      (RARE | FLAT, {"plateau_frac": 0.8}, "plateau"),
-      (RARE | FLAT, {"score_range": (0.0, 0.32)}, "plateau"),
-    )
-    for facts, change, regime in changes:
-      facts = FACTS | facts
-      self.assertNotEqual(regimes.call_regime(**facts).regime, regime)
-      self.assertEqual(regimes.call_regime(**facts, **change).regime, regime)
+  @parameterized.parameters(
+    ({"min_density": 0.2}, facts(), "undecided"),
+    ({"min_gain": 0.02}, facts(), "undecided"),
+    ({"flat_gain": 0.02}, facts(RARE, FLAT), "undecided"),
+    ({"plateau_frac": 0.8}, facts(RARE, FLAT), "plateau"),
+    ({"max_lost_frac": 0.05}, facts(RARE, FLAT), "undecided"),
+  )
+  def test_thresholds_are_arguments(self, change, level, regime):
+    self.assertNotEqual(call(level).regime, regime)
+    found = call(level, thresholds=Thresholds(**change))
+    self.assertEqual(found.regime, regime)
+
+  def test_the_range_tells_a_plateau(self):
+    found = call(facts(RARE, FLAT), score_range=(0.0, 0.32))
+    self.assertEqual(found.regime, "plateau")
 
   def test_wider_intervals_never_make_another_call(self):
     # Less knowledge may withdraw a call, not turn it into a different one.
@@ -84,25 +107,100 @@ class RegimesTest(parameterized.TestCase):
       bases, (0.0, 0.04, 0.2), (-0.02, 0.02, 0.06)
     ):
       calls = {
-        regimes.call_regime(
+        call(
+          facts(
+            estimate(density, max(density - a, 0), density + a),
+            estimate(gain, gain - b, gain + b),
+            member_score=base,
+          ),
           base_score=base,
-          margin=0.02,
-          density=density,
-          density_interval=(max(density - a, 0), density + a),
-          ensemble_gain=gain,
-          ensemble_interval=(gain - b, gain + b),
         ).regime
         for a, b in itertools.product(widths, widths)
       }
       self.assertLessEqual(len(calls - {"undecided"}), 1)
 
   @parameterized.parameters(
-    ({"margin": 0.0}, "margin must be above zero, got 0"),
-    ({"base_score": 1.2}, "base_score must lie within score_range 0 to 1"),
-    ({"density": 0.6}, r"density must lie within its interval, got 0.6 in"),
-    ({"ensemble_interval": (0.1, 0.0)}, "ensemble_gain must lie within"),
-    ({"score_range": (-float("inf"), 1)}, "score_range must be finite"),
+    ({"margin": 0.0}, facts(), "margin must be above zero, got 0"),
+    ({"base_score": 1.2}, facts(), "base_score must lie within score_range 0"),
+    ({}, facts(member_score=-0.1), "member_score must lie within score_range"),
+    ({}, facts(estimate(0.6, 0.1, 0.5)), r"density must lie within its .* 0.6"),
+    ({}, facts(gain=estimate(0.05, 0.1, 0.0)), "gain must lie within"),
+    ({}, facts(joint_gain_low=0.02), "joint_gain_low must not be above"),
+    (
+      {"score_range": (-float("inf"), 1)},
+      facts(),
+      "score_range must be finite",
+    ),
   )
-  def test_bad_facts_are_refused(self, change, message):
+  def test_bad_facts_are_refused(self, change, level, message):
     with self.assertRaisesRegex(UserError, message):
-      regimes.call_regime(**(FACTS | change))
+      call(level, **change)
+
+  def test_each_sigma_is_asked_for_once(self):
+    for levels in ((), (facts(), facts())):
+      with self.assertRaisesRegex(UserError, "at least one sigma, and each"):
+        call(*levels)
+
+
+DESTRUCTIVE = facts(RARE, estimate(-0.2, -0.25, -0.1), 0.9, member_score=0.1)
+INERT = facts(RARE, FLAT, 0.001, changed_frac=0.01)
+
+
+class SeveralSigmasTest(parameterized.TestCase):
+  def test_the_best_sigma_decides(self):
+    for others in itertools.permutations([DESTRUCTIVE, INERT, facts(OPEN)]):
+      found = call(*others[:2], facts(sigma=0.05), others[2])
+      self.assertEqual((found.regime, found.sigma), ("thicket", 0.05))
+
+  @parameterized.parameters(
+    ((DESTRUCTIVE,), "at 0.9 members score 0.100 and have lost more than 50%"),
+    ((INERT,), "at 0.001 only 1.0% of the members' scores differ"),
+    ((DESTRUCTIVE, INERT), "no sigma says anything of the model"),
+  )
+  def test_a_destructive_or_inert_sigma_is_no_needle(self, levels, reason):
+    found = call(*levels)
+    self.assertEqual(found.regime, "undecided")
+    self.assertIn(reason, found.reason)
+
+  def test_they_are_set_aside_beside_others(self):
+    found = call(DESTRUCTIVE, facts(RARE, FLAT), INERT)
+    self.assertEqual((found.regime, found.sigma), ("needle", 0.1))
+    self.assertEqual({*found.set_aside}, {0.9, 0.001})
+    self.assertEqual({*found.to_json()["set_aside"]}, {"0.9", "0.001"})
+
+  def test_a_needle_is_one_at_every_sigma(self):
+    needles = [facts(RARE, FLAT, sigma) for sigma in (0.1, 0.2, 0.3)]
+    found = call(*needles)
+    self.assertEqual(found.regime, "needle")
+    self.assertIn("at all 3 sigmas", found.reason)
+    for density, gain in ((OPEN, FLAT), (RARE, WIDE), (DENSE, FLAT)):
+      found = call(*needles, facts(density, gain, 0.4))
+      self.assertEqual((found.regime, found.sigma), ("undecided", 0.4))
+
+  def test_a_gain_where_members_are_destroyed_speaks_against_a_needle(self):
+    voting = dataclasses.replace(DESTRUCTIVE, gain=GAINING)
+    self.assertEqual(call(voting, facts(RARE, FLAT)).regime, "undecided")
+
+  def test_a_thicket_at_one_of_many_needs_the_joint_intervals(self):
+    for joint in ({"joint_gain_low": -0.01}, {"joint_density_low": 0.04}):
+      found = call(facts(**joint), facts(OPEN, FLAT, 0.2))
+      self.assertEqual(found.regime, "undecided")
+      self.assertIn("not beyond chance over 2 sigmas", found.reason)
+
+  @parameterized.parameters(0.0, 0.01)
+  def test_at_the_floor_nothing_can_be_told(self, score):
+    level = facts(RARE, FLAT, member_score=score)
+    found = call(level, base_score=score)
+    self.assertEqual(found.regime, "undecided")
+    self.assertIn(
+      "base and members are at the floor of the score", found.reason
+    )
+
+  def test_at_the_ceiling_there_is_nothing_to_gain(self):
+    found = call(facts(RARE, FLAT, member_score=0.99), base_score=1.0)
+    self.assertEqual(found.regime, "plateau")
+
+  def test_the_floor_is_that_of_the_range(self):
+    level = facts(RARE, FLAT, member_score=-0.99)
+    found = call(level, base_score=-1.0, score_range=(-1.0, 1.0))
+    self.assertIn("floor of the score, -1", found.reason)

@@ -10,20 +10,26 @@ import numpy as np
 import scipy.stats
 from absl.testing import absltest, parameterized
 
-from thickets.analysis import claims, scaling, trends
+from thickets.analysis import claims, intervals, scaling, trends
 from thickets.analysis.intervals import Estimate
 from thickets.analysis.scaling import LadderPoint, Ranking
 from thickets.errors import UserError
+from thickets.report import ladder_table
 from thickets.report.figures import scaling_plots
 
 NORMS = (0.03, 0.07)
 TASK = "drills/maximum"
+OVER = {
+  "plain": "members",
+  "confirmed": "members",
+  "corrected": "members and prompts",
+}
 
 
 def make_point(rung="w1", step=100, weights=1000, loss=1.0, **changes):
   """A point whose density is a line in the logarithm of the size."""
   share = 0.1 * math.log10(weights)
-  around = Estimate(share, share - 0.02, share + 0.02)
+  around = Estimate(share, share - 0.02, share + 0.02, "members")
   point = LadderPoint(
     rung=rung,
     step=step,
@@ -32,9 +38,12 @@ def make_point(rung="w1", step=100, weights=1000, loss=1.0, **changes):
     num_weights=weights,
     loss=loss,
     norms=NORMS,
-    density=dict.fromkeys(scaling.ESTIMATES, (around, around)),
+    density={
+      name: (dataclasses.replace(around, over=over),) * 2
+      for name, over in OVER.items()
+    },
     num_trusted=(1, 1),
-    rankings=(Ranking(Estimate(0.9, 0.8, 1.0), 0.7, 1),) * 2,
+    rankings=(Ranking(Estimate(0.9, 0.8, 1.0, "members"), 0.7, 1),) * 2,
     right={
       "base": {TASK: (1, 0, 0, 0, 1)},
       "best": {TASK: (1, 0, 0, 1, 0)},
@@ -75,7 +84,7 @@ class PointTest(absltest.TestCase):
     point = make_point()
     same = point.gain("base", "base")
     # Seven prompts, of which one was won and one lost.
-    half = 1.96 * math.sqrt(2 / 7) / math.sqrt(7)
+    half = scipy.stats.norm.ppf(0.975) * math.sqrt(2 / 7) / math.sqrt(7)
     self.assertAlmostEqual(same.value, 0.0)
     self.assertAlmostEqual(same.high, half)
     self.assertAlmostEqual(same.low, -half)
@@ -115,6 +124,43 @@ class ClaimsTest(parameterized.TestCase):
     self.assertEqual((scratch["value"], scratch["num_prompts"]), (0.0, 5))
     self.assertLess(scratch["interval"][0], 0)  # Not certain, either.
 
+  @parameterized.parameters((0, 0.0, "floor"), (1, 1.0, "ceiling"))
+  def test_at_the_edges_of_the_score_nothing_can_be_told(
+    self, right, random, at
+  ):
+    """Models that answer nothing, or everything, show no gain and no lack of one."""
+    same = {name: {TASK: (right,) * 5} for name in scaling.RESPONDENTS}
+    points = [
+      dataclasses.replace(point, right=same, random=random)
+      for point in make_ladder()
+    ]
+    found = claims.fit_claims(points)
+    for name, count in (("votes gain", 3), ("votes gain from scratch", 4)):
+      self.assertEqual(
+        found[name]["verdict"], f"cannot be told: scores are at the {at}"
+      )
+      self.assertEqual(found[name][f"num_at_{at}"], count)
+    trend = found["density rises with size"]["plain"][0]
+    self.assertIn(f"cannot be told: scores are at the {at}", trend["verdict"])
+    rows = claims.compare_manners(points, "w2", "one")
+    self.assertEqual(rows[0]["edges"], [at, at])
+    text = ladder_table.format_claims(found)
+    self.assertRegex(text, f"votes gain from scratch: .*at the {at}")
+
+  @parameterized.parameters("best", "vote", "random")
+  def test_one_respondent_off_the_floor_is_a_measurement(self, name):
+    same = {one: {TASK: (0,) * 5} for one in scaling.RESPONDENTS}
+    change = {"right": same, "random": 0.0}
+    if name == "random":
+      change["random"] = 0.3
+    else:
+      change["right"] = same | {name: {TASK: (1, 1, 1, 1, 1)}}
+    points = [dataclasses.replace(p, **change) for p in make_ladder()]
+    found = claims.fit_claims(points)["votes gain"]
+    self.assertEqual(
+      found["verdict"], "gains" if name == "vote" else "not shown"
+    )
+
   def test_the_same_untrained_weights_count_once(self):
     points = [
       dataclasses.replace(point, identity="same")
@@ -142,7 +188,7 @@ class ClaimsTest(parameterized.TestCase):
     points = []
     for point in make_ladder():
       value = 0.5 - 0.2 * (point.loss + 3 * math.log10(point.num_weights))
-      found = (Estimate(value, value - 0.1, value + 0.1),) * 2
+      found = (Estimate(value, value - 0.1, value + 0.1, "members"),) * 2
       density = dict.fromkeys(scaling.ESTIMATES, found)
       points.append(dataclasses.replace(point, density=density))
     trend = claims.fit_claims(points)["density rises with training"]["plain"][1]
@@ -178,6 +224,16 @@ class FilesTest(absltest.TestCase):
     path.write_text(json.dumps({"points": [p.to_json() for p in points]}))
     self.assertEqual(scaling.load_points(path), points)
 
+  def test_files_that_do_not_say_what_intervals_are_over_are_read(self):
+    points = make_ladder()[:1]
+    content = json.dumps({"points": [p.to_json() for p in points]})
+    for over in {*OVER.values()}:
+      content = content.replace(f', "over": "{over}"', "")
+    self.assertNotIn("over", content)
+    path = self.folder / "ladder.json"
+    path.write_text(content)
+    self.assertEqual(scaling.load_points(path), points)
+
   def test_another_file_is_refused_by_name(self):
     path = self.folder / "other.json"
     path.write_text("{}")
@@ -197,23 +253,33 @@ class FilesTest(absltest.TestCase):
 
 
 class MeanTest(parameterized.TestCase):
-  def test_prompts_and_points_both_count(self):
-    rng = np.random.default_rng(0)
-    alike = np.tile(rng.normal(0, 1, 50), (6, 1))  # All points say the same.
-    low, high = trends.fit_mean(alike).interval
-    half = scipy.stats.t.ppf(0.975, 5) * alike[0].std(ddof=1) / math.sqrt(50)
-    self.assertAlmostEqual((high - low) / 2, half)
-    apart = alike.T[:6]  # All prompts say the same.
-    low, high = trends.fit_mean(apart).interval
-    half = scipy.stats.t.ppf(0.975, 5) * apart[:, 0].std(ddof=1) / math.sqrt(6)
-    self.assertAlmostEqual((high - low) / 2, half)
+  def test_of_points_that_agree_is_the_paired_interval(self):
+    one = np.random.default_rng(0).choice([-1.0, 0.0, 1.0], 50)
+    np.testing.assert_allclose(
+      trends.fit_mean(np.tile(one, (6, 1))).interval,
+      intervals.paired_interval(one),
+    )
+
+  def test_of_many_prompts_that_agree_is_that_of_student_over_points(self):
+    means = np.random.default_rng(0).normal(0.3, 0.1, 6)
+    found = trends.fit_mean(np.tile(means[:, None], (1, 10**5)))
+    expected = scipy.stats.t.interval(
+      0.95, 5, means.mean(), scipy.stats.sem(means)
+    )
+    np.testing.assert_allclose(found.interval, expected, atol=1e-4)
+
+  def test_without_a_discordant_prompt_is_not_certain(self):
+    low, high = trends.fit_mean(np.zeros((6, 40))).interval
+    self.assertEqual((low, high), intervals.paired_interval(np.zeros(40)))
+    self.assertLess(low, 0)
 
   def test_intervals_cover(self):
     rng = np.random.default_rng(0)
     held = 0
     for _ in range(400):
-      table = 0.3 + rng.normal(0, 0.1, (6, 1)) + rng.normal(0, 0.5, (1, 40))
-      low, high = trends.fit_mean(table + rng.normal(0, 0.3, (6, 40))).interval
+      chance = 0.3 + rng.normal(0, 0.1, (6, 1)) + rng.normal(0, 0.1, (1, 40))
+      table = (rng.random((6, 40)) < chance).astype(np.float64)
+      low, high = trends.fit_mean(table).interval
       held += low <= 0.3 <= high
     self.assertGreater(held / 400, 0.93)
 

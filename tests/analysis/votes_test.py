@@ -5,7 +5,7 @@ import json
 import numpy as np
 from absl.testing import parameterized
 
-from thickets.analysis import regimes, votes
+from thickets.analysis import intervals, votes
 from thickets.analysis.measurement import TaskScores
 from thickets.analysis.votes import VoteAccuracy
 from thickets.errors import UserError
@@ -223,7 +223,11 @@ class DescribeTest(parameterized.TestCase):
     self.assertEqual(json.loads(json.dumps(found, allow_nan=False)), found)
     # The gains 0, 1/2, 0 and 1, and the two that are added.
     centre = 1.5 / 6
-    error = 1.96 * np.sqrt((0.25 + 1 + 1 + 1) / 6 - centre**2) / np.sqrt(6)
+    error = (
+      intervals.NORMAL_QUANTILE
+      * np.sqrt((0.25 + 1 + 1 + 1) / 6 - centre**2)
+      / np.sqrt(6)
+    )
     np.testing.assert_allclose(
       found.pop("gain_interval"), [centre - error, centre + error]
     )
@@ -235,10 +239,12 @@ class DescribeTest(parameterized.TestCase):
         "top_k": 3,
         "num_select": 5,
         "num_judge": 4,
+        "num_judge_groups": 4,
         "num_draws": 2,
         "accuracy": 0.625,
         "single": 0.25,
         "gain": 0.375,
+        "gain_over": "prompts",
       },
     )
 
@@ -263,11 +269,3 @@ class DescribeTest(parameterized.TestCase):
         self.assertBetween(found["gain"], low, high)
         self.assertBetween(low, -1, high)
         self.assertLessEqual(high, 1)
-        regimes.call_regime(
-          base_score=0.5,
-          margin=0.02,
-          density=0.5,
-          density_interval=(0.4, 0.6),
-          ensemble_gain=found["gain"],
-          ensemble_interval=(low, high),
-        )

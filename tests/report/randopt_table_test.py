@@ -20,28 +20,36 @@ class FormatTest(parameterized.TestCase):
     text = randopt_table.format_randopt_results(results)
     table = text.splitlines()
     self.assertRegex(
-      table[0], "^% of 4 prompts +responses +score, select +score, judge +right"
+      table[0], "^% of 4 prompts +responses +right +.95 %. +over base"
     )
     for row in results["table"]:
-      (line,) = (li for li in table if li.startswith(row["name"] + "  "))
+      (line,) = (
+        li
+        for li in table[1:10]
+        if li.startswith(row["name"].replace(" (primary)", " *") + "  ")
+      )
       numbers = [f"{100 * row['judge']['mean']:.1f}"]
-      numbers += [
-        f"{100 * row[f]:.1f}"
-        for f in ("select_score", "judge_score")
-        if f in row
-      ]
+      if "pass_at_k" in row:
+        numbers.append(f"{100 * row['pass_at_k']['mean']:.1f}")
+        numbers += [str(row["won"]), str(row["lost"])]
       if "gain" in row:
         numbers.append(f"{100 * row['gain']['mean']:+.1f}")
       low, high = (100 * row["judge"][end] for end in ("low", "high"))
       self.assertIn(f"[{low:.1f}, {high:.1f}]", line)
       self.assertContainsSubset(numbers, line.split())
-    # In columns; the base has nothing in the last.
-    self.assertLen({len(line) for line in table[1:10]} - {len(table[1])}, 1)
+      self.assertTrue(
+        line.endswith(row["judge"]["over"].replace(" and ", ", "))
+      )
+    self.assertLen({len(line) for line in table[:10]}, 1)  # In columns.
     for expected in (
-      r"vote - self-consistency: \+25\.0 \[-50\.0, \+100\.0\]",
+      r"vote - self-consistency: \+25\.0 \[-55\.1, \+88\.5\] over prompts;"
+      r" 2 won, 1 lost",
+      r"vote - random members: .* over prompts and members; 1 won, 0 lost",
+      r"^best member +75\.0 +\+25\.0 +\[.*\] +25\.0 +\+25\.0 +\[.*\] +prompts",
       r"4 members, 1 failed, mean 50\.0 on 4 prompts of selection; 1 better"
       r" than the base there: 25\.0% \[4\.6%, 69\.9%\]",
-      r"best member was selected with a score of 75\.0 and reaches 25\.0 on unseen",
+      r"the best member has \+25\.0 points where it was chosen \(75\.0 and 50\.0\)"
+      r" and \+25\.0 on unseen prompts \(25\.0 and 0\.0\)\.",
       r"chosen on 8 prompts of dev: 0\.7: 37\.5, 1: 25\.0",
       r"^Note!$",
     ):
@@ -61,4 +69,4 @@ class FormatTest(parameterized.TestCase):
     )
     results = summarise(scores, judged, positions=(2, 3))
     text = randopt_table.format_randopt_results(results)
-    self.assertIn("reaches – on", text)
+    self.assertIn("and – on unseen prompts (– and 0.0)", text)

@@ -10,15 +10,21 @@ from thickets.report.tables import TextTable
 class TablesTest(parameterized.TestCase):
   def test_randopt(self):
     results = summarise()
-    accuracies, _, _ = results_tables.tabulate_randopt(results)
+    accuracies, differences, gains, _ = results_tables.tabulate_randopt(results)
     (row,) = (
       r for r in accuracies.rows if "primary" in r[0] and "vote" in r[0]
     )
     (judged,) = (r for r in results["table"] if r["role"] == "vote-primary")
-    self.assertEqual(row[4], f"{100 * judged['judge']['mean']:.1f}")
+    self.assertEqual(row[2], f"{100 * judged['judge']['mean']:.1f}")
     low, high = judged["gain"]["low"], judged["gain"]["high"]
-    self.assertEqual(row[7], f"[{100 * low:+.1f}, {100 * high:+.1f}]")
+    self.assertEqual(row[5], f"[{100 * low:+.1f}, {100 * high:+.1f}]")
+    self.assertEqual(row[6], "2, 0")
     self.assertLen(accuracies.rows, len(results["table"]))
+    self.assertEqual(
+      [row[-1] for row in differences.rows],
+      ["prompts", "prompts and members", "prompts"],
+    )
+    self.assertEqual(gains.rows[1][:3], ("best member", "75.0", "+25.0"))
 
   def test_zero_has_no_sign_of_its_own(self):
     self.assertEqual(tables.format_percent(-0.0001, sign=True), "+0.0")

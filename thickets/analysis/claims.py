@@ -12,6 +12,9 @@ from the scatter of the rungs about a line, not from those of the points alone.
   and size could not be told apart.
 * **Gains**: paired differences on the prompts of `dev`, mean over tasks; the
   interval allows for other rungs and other prompts (`trends.fit_mean`).
+
+A claim that rests on models at the floor or the ceiling of the score cannot be told
+(`score_edges`).
 """
 
 from __future__ import annotations
@@ -25,13 +28,14 @@ import numpy as np
 from absl import logging
 from scipy import stats
 
-from thickets.analysis import intervals, trends
+from thickets.analysis import intervals, prompt_groups, score_edges, trends
 from thickets.analysis.intervals import Estimate
 from thickets.analysis.scaling import ESTIMATES, LadderPoint
 from thickets.errors import UserError
 
 Claim = dict[str, Any] | None
 Read = Callable[[LadderPoint], float | None]
+_OVER_RUNGS = {"over": "rungs"}
 
 
 def final_points(points: Sequence[LadderPoint]) -> list[LadderPoint]:
@@ -143,17 +147,18 @@ def compare_manners(
 def _compare(
   step: int, first: LadderPoint, second: LadderPoint
 ) -> dict[str, Any]:
-  gains = first.gains("vote", "base") - second.gains("vote", "base")
-  low, high = intervals.paired_interval(gains)
+  # Each of the two gains lies within -1 and 1.
+  gain = intervals.estimate_difference(
+    first.gains("vote", "base") - second.gains("vote", "base"),
+    reach=2.0,
+    groups=first.all_groups,
+  )
   return {
     "step": step,
     "base_several": first.accuracy("base"),
     "base_one": second.accuracy("base"),
-    "vote_gain": {
-      "value": float(gains.mean()),
-      "low": low,
-      "high": high,
-    },
+    "edges": [score_edges.find_edge(point) for point in (first, second)],
+    "vote_gain": gain.to_json(),
     **{
       f"density_{name}": [
         _subtract(a, b)
@@ -164,57 +169,79 @@ def _compare(
   }
 
 
-def _subtract(first: Estimate, second: Estimate) -> dict[str, float]:
+def _subtract(first: Estimate, second: Estimate) -> dict[str, float | str]:
   """A difference of independent estimates, by the distances to their ends."""
   value = first.value - second.value
   below = math.hypot(first.value - first.low, second.high - second.value)
   above = math.hypot(first.high - first.value, second.value - second.low)
-  return {"value": value, "low": value - below, "high": value + above}
+  return Estimate(value, value - below, value + above, first.over).to_json()
 
 
 def _with_size(points: Sequence[LadderPoint], read: Read) -> Claim:
-  found = [
-    (math.log10(p.num_weights), y) for p in points if (y := read(p)) is not None
-  ]
-  if len({x for x, _ in found}) < 3:
+  read_points = [(p, y) for p in points if (y := read(p)) is not None]
+  used = [point for point, _ in read_points]
+  if len({point.num_weights for point in used}) < 3:
     return None
-  return trends.fit_trend(*zip(*found, strict=True)).to_json()
+  trend = trends.fit_trend(
+    [math.log10(point.num_weights) for point in used],
+    [y for _, y in read_points],
+  )
+  return score_edges.judge_claim(
+    trend.to_json() | _OVER_RUNGS,
+    used,
+    trend.slope_interval,
+    ("rises", "falls"),
+    num_needed=3,
+  )
 
 
 def _with_training(points: Sequence[LadderPoint], read: Read) -> Claim:
   """The mean of the rungs' slopes."""
-  by_rung: dict[str, list[tuple[float, float]]] = collections.defaultdict(list)
+  by_rung: dict[str, list[tuple[LadderPoint, float]]]
+  by_rung = collections.defaultdict(list)
   for point in points:
     if point.is_trained and (y := read(point)) is not None:
-      by_rung[point.rung].append((-point.loss, y))
+      by_rung[point.rung].append((point, y))
+  rungs = [
+    rung for rung in by_rung.values() if len({p.loss for p, _ in rung}) > 2
+  ]
   slopes = [
-    trends.fit_line(*zip(*found, strict=True))[0]
-    for found in by_rung.values()
-    if len({x for x, _ in found}) > 2
+    trends.fit_line([-p.loss for p, _ in rung], [y for _, y in rung])[0]
+    for rung in rungs
   ]
   if len(slopes) < 3:
     return None
   mean, spread = float(np.mean(slopes)), float(stats.sem(slopes))
   half = spread * float(stats.t.ppf(0.975, len(slopes) - 1))
-  verdict = "rises" if mean > half else "falls" if mean < -half else "not shown"
-  return {
-    "slope": mean,
-    "slope_interval": [mean - half, mean + half],
-    "num_points": len(slopes),
-    "verdict": verdict,
-  }
+  interval = [mean - half, mean + half]
+  return score_edges.judge_claim(
+    {
+      "slope": mean,
+      "slope_interval": interval,
+      "num_points": len(slopes),
+    }
+    | _OVER_RUNGS,
+    [point for rung in rungs for point, _ in rung],
+    interval,
+    ("rises", "falls"),
+    num_needed=9,  # Three of each of three rungs.
+  )
 
 
 def _gain(points: Sequence[LadderPoint], name: str, over: str) -> Claim:
   if len(points) < 2:
     return None
   table = np.stack([point.gains(name, over) for point in points])
-  # Without a change on these prompts, one is still possible on others.
-  found = trends.fit_mean(intervals.add_win_and_loss(table)).to_json()
-  return found | {
-    "value": float(table.mean()),
-    "num_prompts": table.shape[1],
-  }
+  groups = points[0].all_groups
+  unit = prompt_groups.say_unit(groups, table.shape[1])
+  found = trends.fit_mean(table, groups=groups)
+  return score_edges.judge_claim(
+    found.to_json() | {"over": f"rungs and {unit}"},
+    points,
+    found.interval,
+    ("gains", "loses"),
+    num_needed=2,
+  )
 
 
 def _density_at(name: str, level: int) -> Read:

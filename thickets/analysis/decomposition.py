@@ -26,6 +26,7 @@ from absl import logging
 from jaxtyping import Bool, Int
 
 from thickets.analysis import intervals
+from thickets.analysis.prompt_groups import Groups
 from thickets.errors import UserError
 from thickets.search.answers import Answers
 
@@ -48,6 +49,7 @@ class Decomposition:
     num_failed: number of members left out because they failed.
     num_contradictions: number of prompts that the base has right strictly and
       wrong leniently; they count as right in form.
+    groups: [Q] group of each prompt; None where prompts are independent.
   """
 
   name: str
@@ -55,6 +57,7 @@ class Decomposition:
   rows: np.ndarray
   num_failed: int
   num_contradictions: int
+  groups: Groups | None = None
 
   @property
   def num_prompts(self) -> int:
@@ -86,8 +89,8 @@ class Decomposition:
   def to_json(self) -> dict[str, Any]:
     """Plain values: counts, shares and gains with 95 % intervals over prompts.
 
-    Wilson's for shares of one method; the bootstrap's for means over members
-    and for gains, paired by prompt. Members are held fixed.
+    Shares and gross gains and losses have that of `intervals.estimate_mean`, net
+    gains that of `intervals.estimate_difference`. Members are held fixed.
     """
     strict = self._gains(_OVER_STRICT)
     lenient = self._gains(_OVER_LENIENT)
@@ -125,11 +128,10 @@ class Decomposition:
     """Mean over prompts of the sum of some parts, with its interval."""
     weights = np.array([signs.get(part, 0) for part in PARTS], np.float64)
     values = self.rows @ weights
-    is_count = len(self.counts) == 1 and weights.min() >= 0
-    if is_count:
-      found = intervals.estimate_share(round(values.sum()), len(values))
+    if weights.min() < 0:
+      found = intervals.estimate_difference(values, groups=self.groups)
     else:
-      found = intervals.estimate_mean(values, num_resamples=2000)
+      found = intervals.estimate_mean(values, groups=self.groups)
     # From counts, so that parts sum without a trace of rounding.
     mean = float(self.counts.sum(axis=0) @ weights)
     mean /= len(self.counts) * self.num_prompts
@@ -143,6 +145,7 @@ def decompose(
   *,
   name: str,
   failed: Bool[np.ndarray, " _P"] | None = None,
+  groups: Groups | None = None,
 ) -> Decomposition:
   """Sorts prompts by what the base and a method made of them.
 
@@ -153,6 +156,7 @@ def decompose(
       whose mean is then taken. Read strictly or leniently, as the name says.
     name: name of the method, for results and messages.
     failed: [P] members to leave out, and to count; none by default.
+    groups: [Q] group of each prompt; None where prompts are independent.
 
   Raises:
     UserError: without prompts or members, or if lengths differ.
@@ -185,6 +189,7 @@ def decompose(
     rows=num_Q6 / len(right_PQ),
     num_failed=int(failed.sum()),
     num_contradictions=contradictions,
+    groups=groups,
   )
 
 
@@ -211,6 +216,7 @@ def decompose_run(
   *,
   k: int,
   random: Answers | None = None,
+  groups: Groups | None = None,
 ) -> tuple[Decomposition, ...]:
   """Decomposes an ensemble and its single members.
 
@@ -223,6 +229,7 @@ def decompose_run(
     k: number of members that vote, the best ones.
     random: [K, Q] the answers of the members that were drawn first, whatever
       they scored; selection has not touched these. Left out by default.
+    groups: [Q] group of each prompt; None where prompts are independent.
 
   Returns:
     The vote, the k chosen members leniently and strictly, then the random ones.
@@ -236,17 +243,23 @@ def decompose_run(
       f" {len(chosen.correct)}. Lower k."
     )
   strict, lenient = base.correct[0], base.lenient[0]
-  groups = {f"{k} chosen members": chosen.first(k)}
+  several = {f"{k} chosen members": chosen.first(k)}
   if random is not None:
-    groups[f"{len(random.correct)} random members"] = random
+    several[f"{len(random.correct)} random members"] = random
   singles = [
-    decompose(strict, lenient, right, name=f"mean of {group}, {reading}")
-    for group, answers in groups.items()
+    decompose(
+      strict,
+      lenient,
+      right,
+      name=f"mean of {members}, {reading}",
+      groups=groups,
+    )
+    for members, answers in several.items()
     for reading, right in (
       ("lenient", answers.lenient),
       ("strict", answers.correct),
     )
   ]
   elected = chosen.first(k).elect()[:, -1]
-  vote = decompose(strict, lenient, elected, name=f"vote of {k}")
+  vote = decompose(strict, lenient, elected, name=f"vote of {k}", groups=groups)
   return (vote, *singles)

@@ -19,7 +19,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from thickets.analysis import density_correction, density_null
+from thickets.analysis import (
+  density_correction,
+  density_inputs,
+  density_null,
+  prompt_groups,
+)
+from thickets.analysis.prompt_groups import Groups
 from thickets.errors import UserError
 
 ESTIMANDS = {
@@ -46,7 +52,14 @@ ESTIMANDS = {
     " over sets of prompts (interval: the central range over sets of prompts)"
   ),
 }
-_ESTIMATES = ("plain", "confirmed", "corrected", "null")
+# What the interval of each estimate ranges over; prompts stand for groups of prompts
+# where these are drawn.
+_OVER = {
+  "plain": "members",
+  "confirmed": "members",
+  "corrected": "members and prompts",
+  "null": "sets of prompts",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +78,16 @@ class Density:
     num_members: [S] number of members at each sigma, failed ones included.
     num_failed: [S] number of these with a NaN score.
     num_prompts: Q, the number of prompts.
+    num_groups: number of groups that the prompts come in; Q where they are
+      independent. Where it is below Q, sets of prompts are sets of groups.
     base_score: mean of the base's scores on the same prompts.
     level: coverage of the intervals, two-sided.
     plain: [S, M] with `plain_interval` [S, M, 2].
     confirmed: [S, M] with `confirmed_interval` [S, M, 2].
     repeated: [S, M] NaN where no member reaches the margin on any half.
     corrected: [S, M] with `corrected_interval` [S, M, 2].
+    corrected_joint_interval: [S, M, 2] wider ones, which hold at all sigmas together
+      with that level or more (Bonferroni): for the best of several sigmas.
     null: [S, M] with `null_interval` [S, M, 2].
     noise_sd: [S] standard deviation of a member's own sampling noise in its
       observed gain, in score.
@@ -88,6 +105,7 @@ class Density:
   num_members: Int[np.ndarray, " S"]
   num_failed: Int[np.ndarray, " S"]
   num_prompts: int
+  num_groups: int
   base_score: float
   level: float
   plain: Float[np.ndarray, "S M"]
@@ -97,11 +115,19 @@ class Density:
   repeated: Float[np.ndarray, "S M"]
   corrected: Float[np.ndarray, "S M"]
   corrected_interval: Float[np.ndarray, "S M 2"]
+  corrected_joint_interval: Float[np.ndarray, "S M 2"]
   null: Float[np.ndarray, "S M"]
   null_interval: Float[np.ndarray, "S M 2"]
   noise_sd: Float[np.ndarray, " S"]
   shared_sd: Float[np.ndarray, " S"]
   gain_sd: Float[np.ndarray, " S"]
+
+  @property
+  def over(self) -> dict[str, str]:
+    """What the interval of each estimate ranges over, in words."""
+    is_alone = self.num_groups == self.num_prompts
+    unit = "prompts" if is_alone else "groups of prompts"
+    return {name: over.replace("prompts", unit) for name, over in _OVER.items()}
 
   def rows(self) -> list[dict[str, Any]]:
     """One dict of plain values for each sigma and margin; NaN becomes None."""
@@ -121,7 +147,7 @@ class Density:
       "num_prompts": self.num_prompts,
       "base_score": self.base_score,
     }
-    for name in _ESTIMATES:
+    for name in _OVER:
       row[name] = _plain_value(getattr(self, name)[s, m])
       low, high = getattr(self, f"{name}_interval")[s, m]
       row |= {f"{name}_low": float(low), f"{name}_high": float(high)}
@@ -146,8 +172,10 @@ class Density:
     ]
     return {
       "estimands": dict(ESTIMANDS),
+      "over": self.over,
       "level": self.level,
       "num_prompts": self.num_prompts,
+      "num_groups": self.num_groups,
       "base_score": self.base_score,
       "by_sigma": noise,
       "rows": self.rows(),
@@ -180,6 +208,7 @@ def solution_density(
   *,
   margins: Sequence[float] = (0.0, 0.02, 0.05),
   ratios: Sequence[float] = (),
+  groups: Groups | None = None,
   score_range: tuple[float, float] = (0.0, 1.0),
   num_resamples: int = 1000,
   num_splits: int = 50,
@@ -198,6 +227,9 @@ def solution_density(
     ratios: margins in other words: the member's score over the base's, so that
       1.05 means (1.05 - 1) times the base's score. Below one they ask whether
       members fall short, as the paper's figures do.
+    groups: [Q] label of each prompt's group, where prompts come in groups (variants
+      of a template, questions on one image); then groups and not prompts are drawn
+      and halved. None where prompts are independent.
     score_range: least and largest score of the task.
     num_resamples: draws of the bootstrap and of the null, at least 1.
     num_splits: random halvings of the prompts for `confirmed`, at least 1.
@@ -210,18 +242,23 @@ def solution_density(
 
   Raises:
     UserError: if shapes do not fit, there are fewer than two members or prompts,
-      the base has a missing score, a score or a margin lies outside the score's
+      the base has a missing score, groups do not fit, a score or a margin lies outside the score's
       range, or a ratio is asked of a base whose score is not positive.
   """
   scores, sigmas, base_scores = map(np.asarray, (scores, sigmas, base_scores))
-  _check_tables(scores, sigmas, base_scores, score_range)
+  density_inputs.check_tables(scores, sigmas, base_scores, score_range)
   draws = _Draws(num_resamples, num_splits, seed, level)
   base_score = float(np.mean(base_scores, dtype=np.float64))
-  margins_M, ratios_M = _make_margins(margins, ratios, base_score, score_range)
+  margins_M, ratios_M = density_inputs.make_margins(
+    margins, ratios, base_score, score_range
+  )
   differences = np.asarray(scores, np.float64) - base_scores
   levels = np.unique(np.asarray(sigmas, np.float64))
-  groups = [
-    _measure_group(differences[sigmas == sigma], margins_M, draws)
+  numbers = prompt_groups.number_groups(groups, len(base_scores))
+  found = [
+    _measure_sigma(
+      differences[sigmas == sigma], numbers, margins_M, draws, len(levels)
+    )
     for sigma in levels
   ]
   return Density(
@@ -229,16 +266,19 @@ def solution_density(
     margins=margins_M,
     ratios=ratios_M,
     num_prompts=len(base_scores),
+    num_groups=len(prompt_groups.count_by_group(numbers, len(base_scores))),
     base_score=base_score,
     level=level,
-    **{name: np.stack([g[name] for g in groups]) for name in groups[0]},
+    **{name: np.stack([one[name] for one in found]) for name in found[0]},
   )
 
 
-def _measure_group(
+def _measure_sigma(
   differences: Float[np.ndarray, "P Q"],
+  numbers: Int[np.ndarray, " Q"] | None,
   margins: Float[np.ndarray, " M"],
   draws: _Draws,
+  num_sigmas: int,
 ) -> dict[str, np.ndarray]:
   """The fields of `Density` at one sigma."""
   has_failed = np.isnan(differences).any(axis=1)
@@ -248,17 +288,25 @@ def _measure_group(
   # Tolerant of rounding: 0.52 - 0.5 reaches 0.02.
   reached = np.sum(table.mean(axis=1)[:, None] >= margins - 1e-9, axis=0)
   confirmed, repeated = density_null.measure_confirmed(
-    table, margins, num_splits=draws.num_splits, rng=split_rng
+    prompt_groups.sum_by_group(table, numbers),
+    margins,
+    sizes=prompt_groups.count_by_group(numbers, table.shape[1]),
+    num_splits=draws.num_splits,
+    rng=split_rng,
   )
+  by_group = prompt_groups.mean_by_group(table, numbers)
   null = density_null.sample_null(
-    table, margins, num_resamples=draws.num_resamples, rng=null_rng
+    by_group, margins, num_resamples=draws.num_resamples, rng=null_rng
   )
   correction = density_correction.correct_density(
-    table,
+    by_group,
     margins,
+    is_copy=~np.any(table, axis=1),
+    of_groups=numbers is not None,
     num_failed=int(has_failed.sum()),
     num_resamples=draws.num_resamples,
     level=draws.level,
+    num_sigmas=num_sigmas,
     rng=boot_rng,
   )
   tail = (1 - draws.level) / 2
@@ -273,94 +321,13 @@ def _measure_group(
     "repeated": repeated,
     "corrected": correction.corrected,
     "corrected_interval": correction.interval,
+    "corrected_joint_interval": correction.joint_interval,
     "null": null.mean(axis=0) / total,
     "null_interval": np.quantile(null, [tail, 1 - tail], axis=0).T / total,
     "noise_sd": np.asarray(correction.noise_sd),
     "shared_sd": np.asarray(correction.shared_sd),
     "gain_sd": np.asarray(correction.gain_sd),
   }
-
-
-def _check_tables(scores, sigmas, base_scores, score_range) -> None:
-  for name, values, axes in (
-    ("scores", scores, "[members, prompts]"),
-    ("sigmas", sigmas, "[members]"),
-    ("base_scores", base_scores, "[prompts]"),
-  ):
-    if values.ndim != axes.count(",") + 1:
-      raise UserError(f"{name} must be {axes}, got shape {values.shape}.")
-  num_members, num_prompts = scores.shape
-  if len(sigmas) != num_members:
-    raise UserError(
-      "sigmas must hold one value for each member, got"
-      f" {len(sigmas)} for {num_members} rows of scores."
-    )
-  if len(base_scores) != num_prompts:
-    raise UserError(
-      "base_scores must hold one value for each prompt, got"
-      f" {len(base_scores)} for {num_prompts} columns of scores. Score the base"
-      " on the prompts of the members."
-    )
-  if num_members < 2 or num_prompts < 2:
-    raise UserError(
-      "scores must hold at least two members and two prompts, got a table of"
-      f" {num_members} x {num_prompts}. A density is a share of many members."
-    )
-  if missing := int(np.isnan(base_scores).sum()):
-    raise UserError(
-      "base_scores must hold no NaN (the base record is missing or has failed),"
-      f" got {missing} of {num_prompts}. Score the base again."
-    )
-  if not np.all(np.isfinite(sigmas)):
-    raise UserError(
-      "sigmas must be finite numbers, got"
-      f" {sigmas[~np.isfinite(sigmas)][0]} (member"
-      f" {int(np.argmin(np.isfinite(sigmas)))})."
-    )
-  _check_range("scores", scores[~np.isnan(scores)], score_range)
-  _check_range("base_scores", base_scores, score_range)
-
-
-def _check_range(name: str, values, score_range) -> None:
-  low, high = score_range
-  if not low < high:
-    raise UserError(
-      f"score_range must grow, got {low:g} to {high:g}. Give the task's least"
-      " and largest score."
-    )
-  is_outside = (values < low) | (values > high) | np.isinf(values)
-  if is_outside.any():
-    raise UserError(
-      f"{name} must lie within score_range {low:g} to {high:g}, got"
-      f" {values[is_outside][0]:g}. Give the task's own score_range."
-    )
-
-
-def _make_margins(margins, ratios, base_score: float, score_range):
-  """Absolute margins and the ratios that some of them stand for, [M] each."""
-  if ratios and not base_score > 0:
-    raise UserError(
-      "ratios must be of a base with a positive score, got a base score of"
-      f" {base_score:g}. Use margins."
-    )
-  absolute = sorted({0.0, *map(float, margins)})
-  ratios = sorted(set(map(float, ratios)))
-  span = float(score_range[1]) - float(score_range[0])
-  for margin in absolute:
-    if not 0 <= margin <= span:
-      raise UserError(
-        f"margins must lie within 0 and the score's range {span:g}, got"
-        f" {margin:g}. An expert is at least as good as the base."
-      )
-  relative = [(ratio - 1) * base_score for ratio in ratios]
-  for ratio, margin in zip(ratios, relative, strict=True):
-    if not (ratio > 0 and abs(margin) <= span):
-      raise UserError(
-        f"ratios must give margins within the score's range {span:g}, got"
-        f" {ratio:g} (margin {margin:g} at base score {base_score:g})."
-      )
-  names = [np.nan] * len(absolute) + ratios
-  return np.array(absolute + relative), np.array(names)
 
 
 def _plain_value(value) -> float | None:

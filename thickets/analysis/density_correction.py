@@ -23,15 +23,20 @@ noise stays). Resampling the raw rows would add the noise once more. In each dra
 variances are estimated again and the distribution deconvolved again; there only nu^2
 is removed, since the shift of the draw is the shift whose spread is asked for.
 
-References: Richardson (1972) and Lucy (1974) for the iteration; Efron (2016),
+Groups. Where prompts come in groups, the columns of the table are groups: of each the
+mean, weighted such that plain means over groups are those over prompts and vary as
+ratios of sums do (`prompt_groups.mean_by_group`). All of the above holds of them.
+
+References: Hesterberg (2015), "What teachers should know about the bootstrap", for
+few groups; Richardson (1972) and Lucy (1974) for the iteration; Efron (2016),
 "Empirical Bayes deconvolution estimates"; Rao and Wu (1988) for drawing Q - 1.
 """
 
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float
-from scipy import stats
+from jaxtyping import Bool, Float
+from scipy import special, stats
 
 NUM_STEPS = 30
 # The share of the variance between gains that is left at least when that of the
@@ -42,6 +47,7 @@ _LEAST_SIGNAL = (
   0.02  # The least share of observed variance that counts as gains.
 )
 _LEAST_NOISE = 1 / 8  # In observed sd; below it, noise is not worth removing.
+_ROUNDING = 1e-12  # Variance that rounding leaves, of scores of order one.
 _STEP = 0.25  # The step of the grid, in sd of the noise.
 _REACH = 100.0  # The reach of the grid, in sd of the noise.
 _BLOCK = 1_000_000  # Members times resamples that are in memory at once.
@@ -54,6 +60,7 @@ class Correction:
   Attributes:
     corrected: [M] share of members whose true gain reaches each margin.
     interval: [M, 2] low and high end of that share.
+    joint_interval: [M, 2] its ends if several groups are looked at together.
     noise_sd: nu, the standard deviation of a member's own part of its observed
       gain, in score.
     shared_sd: tau, the standard deviation of the part that moves all members
@@ -64,6 +71,7 @@ class Correction:
 
   corrected: Float[np.ndarray, " M"]
   interval: Float[np.ndarray, "M 2"]
+  joint_interval: Float[np.ndarray, "M 2"]
   noise_sd: float
   shared_sd: float
   gain_sd: float
@@ -109,6 +117,9 @@ def correct_density(
   num_failed: int,
   num_resamples: int,
   level: float,
+  is_copy: Bool[np.ndarray, " P"] | None = None,
+  of_groups: bool = False,
+  num_sigmas: int = 1,
   rng: np.random.Generator,
 ) -> Correction:
   """Estimates the share of members whose true gain reaches each margin.
@@ -117,11 +128,18 @@ def correct_density(
   zero, without noise and without the shared shift, and reaches a margin of zero.
 
   Args:
-    differences: [P, Q] score minus the base's score; members that did not fail.
+    differences: [P, Q] score minus the base's score on each prompt, or
+      `prompt_groups.mean_by_group` of it; members that did not fail.
     margins: [M] least gains that make an expert, in score.
     num_failed: number of members that failed; they reach no margin.
     num_resamples: draws of the bootstrap, at least 1.
     level: coverage of the interval, two-sided, within 0 and 1.
+    is_copy: [P] whether a member equals the base on every prompt; by default,
+      whether it does in every column.
+    of_groups: whether columns are groups of prompts, which are few: quantiles of
+      the bootstrap are then further out, by as much as Student's (Hesterberg).
+    num_sigmas: number of sigmas that the joint intervals hold for together, with
+      the same coverage or more (Bonferroni).
     rng: draws the bootstrap.
 
   Returns:
@@ -130,12 +148,13 @@ def correct_density(
     by what it reached, and the exact interval holds both that it reaches the
     margin and that it does not.
   """
-  is_noop = ~np.any(differences, axis=1)
+  is_noop = ~np.any(differences, axis=1) if is_copy is None else is_copy
   moved = differences[~is_noop]
   num_noop, num_members = int(is_noop.sum()), len(differences) + num_failed
   atom = (margins <= 0) * (num_noop / num_members)
+  levels = (level, 1 - (1 - level) / num_sigmas)
   if len(moved) < 2:
-    return _count_few(moved, margins, atom, num_members, level)
+    return _count_few(moved, margins, atom, num_members, levels)
   gains, (noise, shared) = moved.mean(axis=1), _measure_noise(moved)
   spread = gains.var(ddof=1)
   left = max(spread - noise, 0.0)
@@ -146,6 +165,7 @@ def correct_density(
     gains[None], even, noise + removable, margins
   )
   world = _world_gains(gains, noise)
+  num_groups = differences.shape[1] if of_groups else None
   draws = _resample(
     moved - (gains - world)[:, None],
     margins,
@@ -154,28 +174,35 @@ def correct_density(
     num_resamples=num_resamples,
     rng=rng,
   )
-  tail = (1 - level) / 2
-  interval = np.quantile(draws, [tail, 1 - tail], axis=0).T.astype(np.float64)
-  interval = _exact_hull(interval, estimate, num_members, level)
+  interval, joint = (
+    _find_interval(draws, estimate, num_members, one, num_groups)
+    for one in levels
+  )
   return Correction(
     estimate,
     interval,
+    joint,
     *(float(np.sqrt(variance)) for variance in (noise, shared, left)),
   )
 
 
-def _count_few(moved, margins, atom, num_members: int, level: float):
+def _count_few(moved, margins, atom, num_members: int, levels):
   """The correction where at most one member answers differently from the base."""
   reached = np.sum(moved.mean(axis=1)[:, None] >= margins - 1e-9, axis=0)
   least = np.rint(atom * num_members)
-  interval = np.stack(
-    [
-      exact_interval(least, num_members, level)[:, 0],
-      exact_interval(least + len(moved), num_members, level)[:, 1],
-    ],
-    axis=1,
+  interval, joint = (
+    np.stack(
+      [
+        exact_interval(least, num_members, level)[:, 0],
+        exact_interval(least + len(moved), num_members, level)[:, 1],
+      ],
+      axis=1,
+    )
+    for level in levels
   )
-  return Correction(atom + reached / num_members, interval, 0.0, 0.0, 0.0)
+  return Correction(
+    atom + reached / num_members, interval, joint, 0.0, 0.0, 0.0
+  )
 
 
 def exact_interval(
@@ -202,6 +229,17 @@ def exact_interval(
   low = np.where(successes <= 0, 0.0, low)
   high = np.where(failures <= 0, 1.0, high)
   return np.stack([low, high], axis=-1)
+
+
+def _find_interval(
+  draws, estimate, num_members: int, level: float, num_groups: int | None
+):
+  """[M, 2] the central range of the draws, as far as `_exact_hull` widens it."""
+  tail = (1 - level) / 2
+  if num_groups is not None:
+    tail = special.ndtr(special.stdtrit(num_groups - 1, tail))
+  interval = np.quantile(draws, [tail, 1 - tail], axis=0).T.astype(np.float64)
+  return _exact_hull(interval, estimate, num_members, level)
 
 
 def _exact_hull(interval, estimate, num_members: int, level: float):
@@ -236,7 +274,7 @@ def _measure_noise(differences) -> tuple[float, float]:
 
 def _reach(gains, weights, noise: float, margins):
   """[M] of one population, deconvolved unless it is free of noise."""
-  if noise <= 1e-12:  # Of scores of order one; what rounding leaves.
+  if noise <= _ROUNDING:
     return np.mean(gains[0][:, None] >= margins - 1e-9, axis=0)
   distribution = _deconvolve(gains, weights, np.array([noise]))
   return distribution.share_reaching(margins)[0]
@@ -244,7 +282,7 @@ def _reach(gains, weights, noise: float, margins):
 
 def _world_gains(gains, noise: float):
   """Corrected gains, in the order of the observed ones; ties stay ties."""
-  if noise <= 1e-12:
+  if noise <= _ROUNDING:
     return gains
   even = np.full((1, len(gains)), 1 / len(gains))
   distribution = _deconvolve(gains[None], even, np.array([noise]))
@@ -325,9 +363,12 @@ def _deconvolve(gains, weights, noise) -> _Gains:
   """
   count = gains.shape[1]
   centre = np.sum(weights * gains, axis=1)
-  offset = gains - centre[:, None]
+  # Members that were not drawn take no room on the grid. Otherwise, where a draw
+  # holds one member several times, its small spread would make small steps, and
+  # the distance to the others would make many of them, in all draws of the block.
+  offset = np.where(weights > 0, gains - centre[:, None], 0)
   spread = np.sum(weights * offset**2, axis=1) * (count / (count - 1))
-  spread = np.maximum(spread, 1e-18)
+  spread = np.maximum(spread, _ROUNDING)
   noise = np.clip(noise, _LEAST_NOISE**2 * spread, (1 - _LEAST_SIGNAL) * spread)
   step = _STEP * np.sqrt(noise)
   cells = np.rint(offset / step[:, None])

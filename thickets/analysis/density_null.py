@@ -1,7 +1,7 @@
 """Two checks beside a density: what half the prompts confirm, and pure noise."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 _BLOCK = 1_000_000  # Members times resamples that are in memory at once.
 _SLACK = 1e-4  # In scores of one prompt; sums are of float32.
@@ -11,6 +11,7 @@ def measure_confirmed(
   differences: Float[np.ndarray, "P Q"],
   margins: Float[np.ndarray, " M"],
   *,
+  sizes: Int[np.ndarray, " Q"],
   num_splits: int,
   rng: np.random.Generator,
 ) -> tuple[Float[np.ndarray, " M"], Float[np.ndarray, " M"]]:
@@ -21,9 +22,11 @@ def measure_confirmed(
   it is counted.
 
   Args:
-    differences: [P, Q] each member's score minus the base's score on each prompt;
-      only members that did not fail.
+    differences: [P, Q] each member's score minus the base's score on each prompt,
+      or its sum over each group of prompts; only members that did not fail.
     margins: [M] least gains that make an expert, in score.
+    sizes: [Q] number of prompts that each column is the sum of. A column is never
+      divided, so that the halves have no group in common.
     num_splits: number of splits that are averaged.
     rng: draws the splits.
 
@@ -38,7 +41,8 @@ def measure_confirmed(
   is_first = order < first
   table = differences.astype(np.float32)
   halves = []
-  for half, size in ((is_first, first), (~is_first, num_prompts - first)):
+  for half in (is_first, ~is_first):
+    size = (half @ sizes)[:, None]
     sums = half.astype(np.float32) @ table.T
     halves.append([sums >= size * margin - _SLACK for margin in margins])
   both = np.array(
@@ -71,8 +75,8 @@ def sample_null(
   equals the base on every prompt stays at a gain of zero, and reaches margin zero.
 
   Args:
-    differences: [P, Q] each member's score minus the base's score on each prompt;
-      only members that did not fail.
+    differences: [P, Q] each member's score minus the base's score on each prompt,
+      or `prompt_groups.mean_by_group` of it; only members that did not fail.
     margins: [M] least gains that make an expert, in score.
     num_resamples: number of sets of prompts.
     rng: draws the prompts.

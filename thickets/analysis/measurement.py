@@ -18,6 +18,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import Float
 
+from thickets.analysis import prompt_groups
 from thickets.errors import UserError
 from thickets.members import Member
 from thickets.runs import directory, json_files, record_log
@@ -35,12 +36,19 @@ class TaskScores:
     members: [P, Q] the members' answers.
     num_select: the first so many prompts are those of `select`, the others of
       `dev`.
+    groups: [Q] name of each prompt's group; None where prompts are independent.
   """
 
   name: str
   base: Answers
   members: Answers
   num_select: int
+  groups: Sequence[str] | None = None
+
+  @property
+  def dev_groups(self) -> Sequence[str] | None:
+    """Groups of the prompts of `dev`."""
+    return None if self.groups is None else self.groups[self.num_select :]
 
   @property
   def scores(self) -> Float[np.ndarray, "P Q"]:
@@ -126,7 +134,11 @@ def read_measurement(
       part.split.name: part.rows.stop - part.rows.start for part in several
     }
     tasks[name] = TaskScores(
-      name, base[name], answers[name], num_select=sizes.get("select", 0)
+      name,
+      base[name],
+      answers[name],
+      num_select=sizes.get("select", 0),
+      groups=_read_groups(header, name, sizes),
     )
   first = next(iter(parts.values()))[0]
   members = tuple(found[first.label][position].member for position in positions)
@@ -153,15 +165,11 @@ def read_slice(
   positions = _find_complete(found, parts, folder, bases)
   base = _read_answers(found, bases, [directory.BASE_POSITION])
   answers = _read_answers(found, parts, positions)
-  tasks = {
-    name: TaskScores(
-      name,
-      base[name],
-      answers[name],
-      num_select=several[0].rows.stop - several[0].rows.start,
-    )
-    for name, several in parts.items()
-  }
+  tasks = {}
+  for name, several in parts.items():
+    size = several[0].rows.stop - several[0].rows.start
+    groups = _read_groups(header, name, {"select": size})
+    tasks[name] = TaskScores(name, base[name], answers[name], size, groups)
   first = next(iter(parts.values()))[0]
   members = tuple(found[first.label][position].member for position in positions)
   return members, tasks
@@ -304,6 +312,13 @@ def _find_parts(header, found, splits, folder) -> dict[str, list[_Part]]:
       " command continues it."
     )
   return parts
+
+
+def _read_groups(header, task: str, sizes: Mapping[str, int]):
+  """Groups of a task's prompts, as the header says; None where it names none."""
+  fields = header["task"]
+  data = fields.get("tasks", {}).get(task, fields).get("data", {})
+  return prompt_groups.read_groups(data, sizes)
 
 
 def _find_complete(found, parts, folder, bases=None) -> list[int]:

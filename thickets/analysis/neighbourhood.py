@@ -13,25 +13,23 @@ from typing import Any
 
 import numpy as np
 from absl import logging
-from jaxtyping import Float
 
 from thickets.analysis import (
-  decomposition,
+  destroyed,
   diversity,
-  regimes,
   score_tables,
   specialists,
-  votes,
+  votes_by_sigma,
 )
 from thickets.analysis.clusters import Embedding, embed_members
 from thickets.analysis.decomposition import Decomposition
 from thickets.analysis.density import Density, solution_density
+from thickets.analysis.destroyed import Destroyed
 from thickets.analysis.diversity import Discordance
 from thickets.analysis.measurement import Measurement, TaskScores
 from thickets.analysis.regimes import RegimeCall
 from thickets.analysis.specialists import Overlap, RankLines, SpecialistTable
 from thickets.errors import UserError
-from thickets.search import selection
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +87,9 @@ class Diversity:
     left_out: tasks on which all members score alike, or fail.
     discordance: how far the tasks disagree; None where fewer than two tasks or
       members are left.
+    destroyed: the members that are bad at everything, which make tasks agree.
+    discordance_without: the discordance of the other members; `discordance`
+      itself where nobody is destroyed, None where the others have none.
     lines: percentile ranks to draw; None where `discordance` is.
     embedding: the members as points, by their scores; None where `discordance`
       is, and where fewer than three members score differently.
@@ -100,6 +101,8 @@ class Diversity:
   sigma: float
   left_out: tuple[str, ...]
   discordance: Discordance | None
+  destroyed: Destroyed
+  discordance_without: Discordance | None
   lines: RankLines | None
   embedding: Embedding | None
   overlap: Overlap | None
@@ -107,7 +110,8 @@ class Diversity:
 
   def to_json(self) -> dict[str, Any]:
     """As plain values; without the lines, which are for pictures."""
-    parts = ("discordance", "embedding", "overlap", "specialists")
+    parts = ("discordance", "destroyed", "discordance_without")
+    parts += ("embedding", "overlap", "specialists")
     return {
       "sigma": self.sigma,
       "left_out": list(self.left_out),
@@ -125,10 +129,10 @@ class Analysis:
     densities: solution density by task.
     diversity: how tasks rank members, by sigma; empty for a single task.
     votes: by task and sigma, the vote of the best members, chosen on `select`
-      and judged on `dev`, as `vote_of_best` describes it; empty where the members
+      and judged on `dev`, as `votes_by_sigma.vote_of_best` describes it; empty where the members
       did not answer both.
     parts: by task and sigma, what the gains of that vote are made of.
-    regimes: the regime by task and sigma; empty without votes.
+    regimes: the regime by task, called over its sigmas; empty without votes.
   """
 
   name: str
@@ -137,7 +141,7 @@ class Analysis:
   diversity: tuple[Diversity, ...]
   votes: Mapping[str, Mapping[float, dict[str, Any]]]
   parts: Mapping[str, Mapping[float, tuple[Decomposition, ...]]]
-  regimes: Mapping[str, Mapping[float, RegimeCall]]
+  regimes: Mapping[str, RegimeCall]
 
   def to_json(self) -> dict[str, Any]:
     """Everything as plain values, keyed by task and by sigma as text."""
@@ -159,10 +163,7 @@ class Analysis:
         }
         for task, of in self.parts.items()
       },
-      "regimes": {
-        task: {f"{s:g}": call.to_json() for s, call in calls.items()}
-        for task, calls in self.regimes.items()
-      },
+      "regimes": {task: call.to_json() for task, call in self.regimes.items()},
     }
 
 
@@ -197,9 +198,15 @@ def analyse(
         name,
       )
       continue
-    ensembles[name] = _measure_ensembles(
-      task, sigmas, densities[name], settings
+    found = votes_by_sigma.measure_votes(
+      task,
+      sigmas,
+      densities[name],
+      top_share=settings.top_share,
+      margin=settings.margin,
     )
+    if found:
+      ensembles[name] = found
 
   def pick(part: str) -> dict[str, dict[float, Any]]:
     return {
@@ -214,59 +221,16 @@ def analyse(
     diversity=measure_diversity(measurement, settings),
     votes=pick("vote"),
     parts=pick("parts"),
-    regimes=pick("regime"),
-  )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Ensemble:
-  """The vote of the best members of one sigma, and what follows from it."""
-
-  vote: dict[str, Any]
-  parts: tuple[Decomposition, ...]
-  regime: RegimeCall
-
-
-def _measure_ensembles(
-  task: TaskScores,
-  sigmas: Float[np.ndarray, " P"],
-  density: Density,
-  settings: Settings,
-) -> dict[float, _Ensemble]:
-  """The ensemble of each sigma at which enough members have a score."""
-  found = {}
-  for row, sigma in enumerate(density.sigmas.tolist()):
-    rows = np.flatnonzero(sigmas == sigma).tolist()
-    level = dataclasses.replace(task, members=task.members.take(rows))
-    k = max(1, round(settings.top_share * len(level.scores)))
-    if np.isfinite(level.scores).all(axis=1).sum() < k:
-      logging.warning(
-        "%s: no vote at sigma %g, where too few members have a score.",
-        *(task.name, sigma),
+    regimes={
+      name: votes_by_sigma.call_regime(
+        [*by_sigma.values()],
+        base_score=densities[name].base_score,
+        margin=settings.margin,
+        score_range=settings.score_range,
       )
-      continue
-    vote = vote_of_best(level, k)
-    found[sigma] = _Ensemble(
-      vote, _decompose(level, k), _call(density, row, vote, settings)
-    )
-  return found
-
-
-def vote_of_best(task: TaskScores, k: int) -> dict[str, Any]:
-  """Describes the vote of the K best on `select`, judged on `dev`.
-
-  Args:
-    task: the answers to the prompts of both splits.
-    k: number of members that vote.
-
-  Returns:
-    The JSON values of `votes.VoteAccuracy.describe`.
-  """
-  (vote,) = votes.resample_votes(
-    task, populations=(len(task.scores),), top_k=(k,), shares=()
+      for name, by_sigma in ensembles.items()
+    },
   )
-  base = task.base.lenient[0, task.num_select :].astype(np.float64)
-  return vote.describe(base)
 
 
 def measure_diversity(
@@ -297,6 +261,7 @@ def _measure_density(task: TaskScores, sigmas, settings) -> Density:
       task.base_scores,
       margins=settings.margins,
       ratios=ratios,
+      groups=task.groups,
       score_range=settings.score_range,
       num_resamples=settings.num_resamples,
       num_splits=settings.num_splits,
@@ -331,23 +296,32 @@ def _measure_level(measurement, sigma: float, settings) -> Diversity:
     margin=settings.margin,
     names=[*tables],
   )
+  lost = destroyed.find_destroyed(
+    [*tables.values()],
+    [task.base_scores for task in measurement.tasks.values()],
+    names=[*tables],
+    score_range=settings.score_range,
+  )
   if len(kept) < 2 or complete.sum() < 2:
-    return Diversity(sigma, left_out, None, None, None, None, experts)
+    return Diversity(
+      sigma, left_out, None, lost, None, None, None, None, experts
+    )
   # With the failed members: each estimator leaves them out and counts them.
   scores = means[:, is_kept]
   k = max(1, round(settings.top_share * len(scores)))
   num_scored = int(np.isfinite(scores).sum(axis=0).min())
+  ranked = {name: tables[name] for name in kept}
+  discordance = _rank_tasks(ranked, sigma, settings)
+  without = discordance
+  if lost.count:
+    rest = {name: t[~lost.is_destroyed] for name, t in ranked.items()}
+    without = _rank_others(rest, sigma, settings)
   return Diversity(
     sigma=sigma,
     left_out=left_out,
-    discordance=diversity.measure_discordance(
-      [tables[name] for name in kept],
-      names=kept,
-      num_resamples=settings.num_resamples,
-      num_splits=settings.num_splits,
-      seed=settings.seed,
-      sigma=sigma,
-    ),
+    discordance=discordance,
+    destroyed=lost,
+    discordance_without=without,
     lines=specialists.rank_lines(scores, names=kept),
     embedding=_embed(scores, kept, settings.seed)
     if settings.clusters
@@ -359,41 +333,36 @@ def _measure_level(measurement, sigma: float, settings) -> Diversity:
   )
 
 
+def _rank_tasks(
+  tables: Mapping[str, np.ndarray], sigma: float, settings: Settings
+) -> Discordance:
+  return diversity.measure_discordance(
+    [*tables.values()],
+    names=[*tables],
+    num_resamples=settings.num_resamples,
+    num_splits=settings.num_splits,
+    seed=settings.seed,
+    sigma=sigma,
+  )
+
+
+def _rank_others(
+  tables: Mapping[str, np.ndarray], sigma: float, settings: Settings
+) -> Discordance | None:
+  """D of the members that are not destroyed, if they have one."""
+  try:
+    return _rank_tasks(tables, sigma, settings)
+  except score_tables.UndefinedError as error:
+    logging.warning("No D without the destroyed members: %s", error)
+    return None
+
+
 def _embed(scores, names, seed: int) -> Embedding | None:
   try:
     return embed_members(scores, names=names, seed=seed)
   except UserError as error:  # Too few members that differ.
     logging.warning("Members are not sorted into clusters: %s", error)
     return None
-
-
-def _decompose(task: TaskScores, k: int) -> tuple[Decomposition, ...]:
-  """What the gains of the vote, its members and random members are made of."""
-  scores = task.scores[:, : task.num_select].mean(axis=1)
-  judged = task.members.from_prompt(task.num_select)
-  return decomposition.decompose_run(
-    task.base.from_prompt(task.num_select),
-    judged.take(selection.select_top_k(scores, k).tolist()),
-    k=k,
-    random=judged.take(np.flatnonzero(np.isfinite(scores))[:k].tolist()),
-  )
-
-
-def _call(density: Density, row: int, vote, settings) -> RegimeCall:
-  column = int(np.argmin(np.abs(density.margins - settings.margin)))
-  low, high = density.corrected_interval[row, column]
-  return regimes.call_regime(
-    base_score=density.base_score,
-    margin=settings.margin,
-    density=float(density.corrected[row, column]),
-    density_interval=(float(low), float(high)),
-    ensemble_gain=vote["gain"],
-    ensemble_interval=tuple(vote["gain_interval"]),
-    score_range=settings.score_range,
-    # Of few prompts even a vote that changes no answer has a wider interval than
-    # five points; a gain that they could not show is not held against flatness.
-    flat_gain=max(0.05, 4 / (vote["num_judge"] + 2)),
-  )
 
 
 def _plain(part: Any) -> Any:

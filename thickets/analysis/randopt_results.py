@@ -16,7 +16,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from thickets.analysis import intervals
+from thickets.analysis import (
+  intervals,
+  prompt_groups,
+  random_members,
+  selection_gains,
+  voters,
+)
+from thickets.analysis.intervals import Estimate
+from thickets.analysis.prompt_groups import Groups
+from thickets.analysis.random_members import RandomVotes
+from thickets.analysis.selection_gains import SelectAnswers
 from thickets.members import Member
 from thickets.runs.directory import BASE_POSITION
 from thickets.runs.split_labels import Split
@@ -26,8 +36,11 @@ from thickets.search.answers import Answers, AnswerSource
 _UNITS = (
   "select_score and judge_score are mean scores of the task; judge and gain are"
   " shares of prompts whose answer is right, strict those that have the form asked"
-  " for as well; 95 % intervals over prompts, Wilson's of single answers and votes,"
-  " the paired bootstrap's of means and differences"
+  " for as well, pass_at_k those that at least one of the k answers has right; won"
+  " and lost count the prompts that only one of two has right; error_correlation is"
+  " the mean over pairs of voters; 95 % intervals, over what their field over names:"
+  " Wilson's of shares and means, that of Bonett and Price of paired differences,"
+  " widened by the variance between sets of members where it names members too"
 )
 
 
@@ -43,6 +56,7 @@ class JudgedAnswers:
     samples: [K, Q] answers that were sampled from the base; None without
       self-consistency.
     temperature: at which they were sampled, chosen on `dev`.
+    groups: [Q] group of each prompt; None where prompts are independent.
   """
 
   base: Answers
@@ -50,12 +64,28 @@ class JudgedAnswers:
   random: Answers
   samples: Answers | None = None
   temperature: float | None = None
+  groups: Groups | None = None
+
+
+def read_select(
+  source: AnswerSource,
+  chosen: Sequence[int] | Int[np.ndarray, " K"],
+  groups: Groups | None = None,
+) -> SelectAnswers:
+  """Reads the answers to the prompts of selection, as `read_judged` the others."""
+  return SelectAnswers(
+    base=answers.read_answers(source, "select", [BASE_POSITION]),
+    chosen=answers.read_answers(source, "select", chosen),
+    random=answers.read_answers(source, "select", range(len(chosen))),
+    groups=groups,
+  )
 
 
 def read_judged(
   source: AnswerSource,
   chosen: Sequence[int] | Int[np.ndarray, " K"],
   temperature: float | None,
+  groups: Groups | None = None,
 ) -> JudgedAnswers:
   """Reads everybody's answers to the prompts of judging.
 
@@ -63,6 +93,7 @@ def read_judged(
     source: the open run directory, or what regrades one.
     chosen: [K] positions of the chosen members, by rank.
     temperature: at which the base was sampled; None if it was not.
+    groups: [Q] group of each prompt; None where prompts are independent.
   """
   first = range(len(chosen))
   samples = None
@@ -75,13 +106,14 @@ def read_judged(
     random=answers.read_answers(source, "judge", first),
     samples=samples,
     temperature=temperature,
+    groups=groups,
   )
 
 
 def summarise_randopt(
   members: Sequence[Member],
   scores: Float[np.ndarray, " P"],
-  base_select: Answers,
+  select: SelectAnswers,
   positions: Sequence[int],
   judged: JudgedAnswers,
   *,
@@ -96,7 +128,7 @@ def summarise_randopt(
     members: [P] the population.
     scores: [P] each member's mean score on the prompts of selection, NaN where it
       failed.
-    base_select: [1, Q] the base's answers to the prompts of selection.
+    select: answers to the prompts of selection.
     positions: [K] places of the chosen members in the population, by rank.
     judged: everybody's answers to the prompts of judging.
     top_k: sizes of the ensembles in the table.
@@ -104,29 +136,43 @@ def summarise_randopt(
     dev: what each temperature of self-consistency reached on `dev`.
     note: what a reader of the table must know about the task.
   """
-  right = {"vote": judged.chosen.elect(), "random": judged.random.elect()}
+  voting = {"vote": judged.chosen, "random": judged.random}
   if judged.samples is not None:
-    right["samples"] = judged.samples.elect()
-  base = judged.base.lenient[0]
-  base_score = float(base_select.score.mean())
+    voting["samples"] = judged.samples
+  right = {role: group.elect() for role, group in voting.items()}
+  draws = random_members.draw_votes(judged.random)
+  base, num_select = judged.base.lenient[0], select.base.score.shape[1]
+  base_score = float(select.base.score.mean())
   scores = np.asarray(scores)
   return {
     "units": _UNITS,
-    "num_select": base_select.score.shape[1],
+    "num_select": num_select,
     "num_judge": len(base),
+    "num_select_groups": prompt_groups.count_groups(select.groups, num_select),
+    "num_judge_groups": prompt_groups.count_groups(judged.groups, len(base)),
     "primary_k": primary_k,
     "note": note,
     "table": [
       *_single_rows(judged, scores, base_score, positions, primary_k),
-      *_vote_rows(right, base, top_k, primary_k, judged),
+      *_vote_rows(voting, right, top_k, primary_k, judged, draws),
     ],
-    "differences": _differences(right, base, primary_k),
+    "differences": _differences(right, base, primary_k, draws, judged.groups),
     "population": _describe_population(members, scores, base_score),
-    "winners_curse": _describe_curse(scores, positions, judged),
+    "winners_curse": selection_gains.describe_gains(
+      select,
+      judged.base,
+      judged.chosen,
+      judged.random,
+      primary_k=primary_k,
+      groups=judged.groups,
+    ),
     "dev": [dict(row) for row in dev],
     "curves": {
-      name: [_describe_share(column) for column in right_QK.T]
-      for name, right_QK in right.items()
+      role: [
+        _describe_curve(role, draws, column, k, judged.groups)
+        for k, column in enumerate(right_QK.T, start=1)
+      ]
+      for role, right_QK in right.items()
     },
     "chosen": _describe_chosen(members, scores, positions, judged.chosen),
     "random": [
@@ -149,95 +195,149 @@ def _single_rows(
 ) -> list[dict[str, Any]]:
   """The rows of the table that give one response to each prompt."""
   num_random = len(judged.random.lenient)
-  base = judged.base.lenient[0]
   return [
-    _single_row("base", judged.base, base, select=base_score, role="base"),
+    _single_row("base", judged.base, judged, select=base_score, role="base"),
     _single_row(
       f"mean of {num_random} random members",
       judged.random,
-      base,
+      judged,
       select=_nan_mean(scores[:num_random]),
       role="random-mean",
     ),
     _single_row(
       "best member",
       judged.chosen.first(1),
-      base,
+      judged,
       select=float(scores[positions[0]]),
       role="best",
     ),
     _single_row(
       f"mean of the best {primary_k}",
       judged.chosen.first(primary_k),
-      base,
+      judged,
       select=float(np.mean(scores[list(positions[:primary_k])])),
       role="chosen-mean",
     ),
   ]
 
 
-def _single_row(name, answers: Answers, base, *, select, role):
+def _single_row(name, group: Answers, judged: JudgedAnswers, *, select, role):
   """A row of one response per prompt, the mean over respondents."""
-  lenient_Q = answers.lenient.mean(axis=0)
-  is_single = len(answers.lenient) == 1
+  base, lenient_Q = judged.base.lenient[0], group.lenient.mean(axis=0)
+  judge = intervals.estimate_mean(lenient_Q, groups=judged.groups)
+  gain = intervals.estimate_difference(lenient_Q - base, groups=judged.groups)
+  if role == "random-mean":
+    # Failed members count, as wrong: they are drawn like others.
+    by_member = group.lenient.mean(axis=1)
+    judge = random_members.widen_mean(judge, by_member)
+    gain = random_members.widen_mean(gain, by_member - base.mean())
   row = {
     "role": role,
     "name": name,
     "responses": 1,
     "select_score": _finite(select),
-    "judge_score": _finite(_nan_mean(answers.score)),
-    "judge": _describe_share(answers.lenient[0])
-    if is_single
-    else _describe_mean(lenient_Q),
-    "strict": float(answers.correct.mean()),
+    "judge_score": _finite(_nan_mean(group.score)),
+    "judge": _clip(judge).to_json("mean"),
+    "strict": float(group.correct.mean()),
   }
   if role != "base":
-    row["gain"] = _describe_mean(lenient_Q - base)
+    row["gain"] = gain.to_json("mean")
+  if role == "best":
+    row |= voters.count_discordant(group.lenient[0], base)
   return row
 
 
 def _vote_rows(
+  voting: Mapping[str, Answers],
   right: Mapping[str, Bool[np.ndarray, "Q _"]],
-  base: Bool[np.ndarray, " Q"],
   top_k: Sequence[int],
   primary_k: int,
   judged: JudgedAnswers,
+  draws: RandomVotes,
 ) -> list[dict[str, Any]]:
   """The rows of the table in which several responses vote."""
   sizes = sorted({primary_k, *top_k})
-  groups = [
-    ("vote", "vote", sizes),
-    ("random", "random members", [primary_k]),
-  ]
+  names = {"vote": "vote", "random": "random members"}
   if judged.samples is not None:
-    name = f"self-consistency T={judged.temperature:g}"
-    groups.append(("samples", name, sizes))
+    names["samples"] = f"self-consistency T={judged.temperature:g}"
   return [
     {
       "role": f"{role}-primary" if k == primary_k else role,
       "name": f"{name}, K={k}" + (" (primary)" if k == primary_k else ""),
       "responses": k,
-      "judge": _describe_share(right[role][:, k - 1]),
-      "gain": _describe_mean(right[role][:, k - 1].astype(float) - base),
+      **_vote_row(
+        role, voting[role].first(k), right[role][:, k - 1], judged, draws
+      ),
     }
-    for role, name, sizes_of_group in groups
-    for k in sizes_of_group
+    for role, name in names.items()
+    for k in ([primary_k] if role == "random" else sizes)
     if k <= right[role].shape[1]
   ]
 
 
-def _differences(right, base, primary_k):
-  vote = right["vote"][:, primary_k - 1].astype(float)
-  others = {
-    "vote - base": base,
-    "vote - random members": right["random"][:, primary_k - 1],
+def _vote_row(
+  role: str,
+  group: Answers,
+  right_Q: Bool[np.ndarray, " Q"],
+  judged: JudgedAnswers,
+  draws: RandomVotes,
+) -> dict[str, Any]:
+  """What the vote of a group is right on, and how far its voters could get."""
+  k, base, groups = len(group.lenient), judged.base.lenient[0], judged.groups
+  passed = intervals.estimate_mean(
+    voters.pass_at_k(group.lenient)[:, -1], groups=groups
+  )
+  if role == "random":
+    passed = _clip(draws.widen_passed(passed, k))
+  gain = intervals.estimate_difference(
+    right_Q.astype(np.float64) - base, groups=groups
+  )
+  judge = intervals.estimate_mean(right_Q, groups=groups)
+  return {
+    "judge": _clip(_widen(role, draws, judge, k)).to_json("mean"),
+    "gain": _widen(role, draws, gain, k).to_json("mean"),
+    **voters.count_discordant(right_Q, base),
+    "pass_at_k": passed.to_json("mean"),
+    "error_correlation": voters.correlate_errors(group.lenient),
   }
+
+
+def _differences(right, base, primary_k, draws: RandomVotes, groups):
+  vote = right["vote"][:, primary_k - 1]
+  others = {"base": base, "random": right["random"][:, primary_k - 1]}
+  names = {"base": "base", "random": "random members"}
   if "samples" in right:
-    others["vote - self-consistency"] = right["samples"][:, primary_k - 1]
-  return [
-    {"name": name, "k": primary_k, **_describe_mean(vote - other)}
-    for name, other in others.items()
-  ]
+    others["samples"] = right["samples"][:, primary_k - 1]
+    names["samples"] = "self-consistency"
+  found = []
+  for role, other in others.items():
+    difference = intervals.estimate_difference(
+      vote.astype(np.float64) - other, groups=groups
+    )
+    found.append(
+      {
+        "name": f"vote - {names[role]}",
+        "k": primary_k,
+        **_widen(role, draws, difference, primary_k).to_json("mean"),
+        **voters.count_discordant(vote, other),
+      }
+    )
+  return found
+
+
+def _describe_curve(role, draws, right_Q, k: int, groups) -> dict[str, Any]:
+  """The share of prompts that the vote of the first k has right."""
+  share = intervals.estimate_mean(right_Q, groups=groups)
+  return _clip(_widen(role, draws, share, k)).to_json("mean")
+
+
+def _widen(role: str, draws: RandomVotes, found: Estimate, k: int) -> Estimate:
+  """An estimate over prompts, and over members where these are random ones."""
+  return draws.widen_vote(found, k) if role == "random" else found
+
+
+def _clip(share: Estimate) -> Estimate:
+  return dataclasses.replace(share, low=max(share.low, 0.0))
 
 
 def _describe_population(members, scores, base_score):
@@ -265,17 +365,9 @@ def _describe_scores(scores, base_score):
     "num_failed": len(scores) - len(finite),
     "mean_score": _finite(finite.mean()) if len(finite) else None,
     "best_score": _finite(finite.max()) if len(finite) else None,
-    "better_than_base": intervals.describe_count(better, len(scores)),
-  }
-
-
-def _describe_curse(scores, positions, judged):
-  return {
-    "select_score": float(scores[positions[0]]),
-    "judge_score": _finite(judged.chosen.score[0].mean()),
-    "chosen_select_score": float(np.mean(scores[list(positions)])),
-    "chosen_judge_score": _finite(judged.chosen.score.mean()),
-    "base_judge_score": float(judged.base.score.mean()),
+    "better_than_base": intervals.describe_count(
+      better, len(scores), over="members"
+    ),
   }
 
 
@@ -299,19 +391,6 @@ def _describe_chosen(
 def _nan_mean(values: np.ndarray) -> float:
   finite = values[np.isfinite(values)]
   return float(finite.mean()) if len(finite) else math.nan
-
-
-def _describe_share(flags: Bool[np.ndarray, " Q"]) -> dict[str, float]:
-  """The share of prompts that are right, with Wilson's interval.
-
-  Other than the bootstrap's, it holds where all prompts are alike too.
-  """
-  return intervals.estimate_share(int(flags.sum()), len(flags)).to_json("mean")
-
-
-def _describe_mean(values: Float[np.ndarray, " Q"]) -> dict[str, float]:
-  """The mean over prompts of shares or differences, with its interval."""
-  return intervals.estimate_mean(values).to_json("mean")
 
 
 def _finite(value: Any) -> float | None:

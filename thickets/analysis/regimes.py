@@ -6,26 +6,68 @@ both have few experts at a margin above zero. So the base's score, the density o
 prompts and the gain of the ensemble are read together, each by the end of its
 interval that would have to be wrong for the call to be wrong.
 
-The rule, in this order:
+A regime is a property of the model, and not of a sigma: one large enough destroys any
+model, and one small enough changes no answer. So one call is made over all sigmas
+that were measured. The rule, in this order:
 
-1. Experts are *dense* if the low end of the corrected density is at least
-   `min_density`, and *rare* if its high end is below that.
-2. The ensemble *gains* if the low end of its gain is above `min_gain`, and is *flat*
-   if its high end is below `flat_gain`.
-3. Thicket: experts are dense and the ensemble gains.
-4. Plateau: experts are rare, the ensemble is flat and the base's score is in the top
-   `plateau_frac` of the score's range.
-5. Needle: experts are rare, the ensemble is flat and the base is below the plateau.
-6. Undecided: all else, with the reason. More prompts narrow both intervals.
+1. Thicket: at one sigma at least, experts are *dense* (the low end of the corrected
+   density is at least `min_density`) and the ensemble *gains* (the low end of its
+   gain is above `min_gain`). As the best of several sigmas is looked for, these low
+   ends belong to intervals that hold at all sigmas together.
+2. Undecided: the base, and the members at every sigma, score less than the margin
+   above the floor of the score. Scores that are at the floor cannot show who is
+   worse, and hardly who is better. (At the ceiling there is nothing to gain, which is
+   a plateau.)
+3. A sigma is set aside if it is *destructive* (the members lose more than
+   `max_lost_frac` of what the base scores above the floor, on average) or *inert* (a
+   smaller share of their scores differs from the base's than the margin, so that no
+   typical member could gain as much). Undecided if no sigma is left.
+4. At every sigma that is left, experts are *rare* (the high end of the density is
+   below `min_density`) and the ensemble is *flat* (the high end of its gain is below
+   `flat_gain`), and at those set aside neither experts nor a gain are shown. Plateau
+   if the base's score is in the top `plateau_frac` of the score's range, needle
+   otherwise. All sigmas must agree, so each interval is one of its own sigma.
+5. Undecided: all else, with the reason. More prompts narrow both intervals.
 
 Reference: Gan and Isola (2026), arXiv:2603.12228, section 3, names the regimes.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from thickets.analysis.intervals import Estimate
 from thickets.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class SigmaFacts:
+  """What was measured at one sigma.
+
+  Attributes:
+    sigma: standard deviation of the members' noise.
+    member_score: mean score of the members on the prompts of the density.
+    changed_frac: share of the members' scores that differ from the base's on the
+      same prompt, in [0, 1].
+    density: corrected density at the margin, in [0, 1], with its interval; the
+      value is NaN if unknown.
+    gain: score of the vote minus the base's, on prompts that chose neither members
+      nor settings, with its interval.
+    joint_density_low: low end of an interval of the density that is wide enough to
+      hold at all sigmas of the call together; that of `density` if there is one.
+    joint_gain_low: the same of the gain.
+  """
+
+  sigma: float
+  member_score: float
+  changed_frac: float
+  density: Estimate
+  gain: Estimate
+  joint_density_low: float
+  joint_gain_low: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,43 +78,31 @@ class RegimeCall:
     regime: "needle", "thicket", "plateau" or "undecided".
     reason: one sentence with the numbers that decided.
     margin: least gain that makes an expert, in score.
+    sigma: the sigma whose numbers the reason gives: for a thicket the one that
+      shows it, and otherwise the one with the largest gain among those that say
+      something of the model.
+    set_aside: why a sigma says nothing of the model, by sigma.
   """
 
   regime: str
   reason: str
   margin: float
+  sigma: float
+  set_aside: Mapping[float, str]
 
   def to_json(self) -> dict[str, Any]:
-    """Plain values."""
-    return dataclasses.asdict(self)
+    """Plain values, sigmas as text."""
+    return {
+      **dataclasses.asdict(self),
+      "set_aside": {f"{sigma:g}": why for sigma, why in self.set_aside.items()},
+    }
 
 
-def call_regime(
-  *,
-  base_score: float,
-  margin: float,
-  density: float,
-  density_interval: tuple[float, float],
-  ensemble_gain: float,
-  ensemble_interval: tuple[float, float],
-  score_range: tuple[float, float] = (0.0, 1.0),
-  min_density: float = 0.05,
-  min_gain: float = 0.0,
-  flat_gain: float = 0.05,
-  plateau_frac: float = 0.2,
-) -> RegimeCall:
-  """Calls the regime by the rule at the top of this file, and says why.
+@dataclasses.dataclass(frozen=True)
+class Thresholds:
+  """Where the rule draws its lines.
 
-  Args:
-    base_score: the base's mean score on the prompts of the density.
-    margin: least gain that makes an expert, in score; above zero, since at zero
-      copies of the base are experts.
-    density: corrected density at this margin, in [0, 1]; NaN if unknown.
-    density_interval: low and high end of the density's interval.
-    ensemble_gain: score of the vote minus the base's, on prompts that chose
-      neither members nor settings.
-    ensemble_interval: low and high end of the gain's interval.
-    score_range: least and largest score of the task.
+  Attributes:
     min_density: 0.05, because a vote of K members out of N = 100 K, as in the
       paper, then has five experts to choose from for each vote.
     min_gain: 0, so that any gain that is beyond chance counts.
@@ -80,69 +110,170 @@ def call_regime(
       difference is about that wide: a smaller one could rarely be excluded.
     plateau_frac: 0.2 of the range: in the paper's tasks, bases above 80 %
       (3B on GSM8K) gain the least.
+    max_lost_frac: 0.5: a sigma at which the typical member has lost half of what
+      the base can do is far from where experts could be.
+  """
+
+  min_density: float = 0.05
+  min_gain: float = 0.0
+  flat_gain: float = 0.05
+  plateau_frac: float = 0.2
+  max_lost_frac: float = 0.5
+
+
+def call_regime(
+  levels: Sequence[SigmaFacts],
+  *,
+  base_score: float,
+  margin: float,
+  score_range: tuple[float, float] = (0.0, 1.0),
+  thresholds: Thresholds | None = None,
+) -> RegimeCall:
+  """Calls the regime by the rule at the top of this file, and says why.
+
+  Args:
+    levels: what was measured at each sigma, at least one.
+    base_score: the base's mean score on the prompts of the density.
+    margin: least gain that makes an expert, in score; above zero, since at zero
+      copies of the base are experts.
+    score_range: least and largest score of the task.
+    thresholds: where the rule draws its lines, `Thresholds()` by default.
 
   Raises:
-    UserError: if the margin is not above zero, an interval is not in order or
-      does not hold its estimate, or a score lies outside its range.
+    UserError: if there is no sigma or one stands twice, the margin is not above
+      zero, an interval is not in order or does not hold its estimate, or a score
+      lies outside its range.
   """
-  _check(base_score, margin, score_range)
-  low, high = _check_interval("density", density, density_interval)
-  gain_low, gain_high = _check_interval(
-    "ensemble_gain", ensemble_gain, ensemble_interval
-  )
+  limits = Thresholds() if thresholds is None else thresholds
+  levels = sorted(levels, key=lambda level: level.sigma)
+  _check(levels, base_score, margin, score_range)
   floor, ceiling = score_range
-  threshold = ceiling - plateau_frac * (ceiling - floor)
-  facts = (
-    f"density {density:.3f} [{low:.3f}, {high:.3f}] at margin {margin:g},"
-    f" ensemble gain {ensemble_gain:+.3f} [{gain_low:+.3f}, {gain_high:+.3f}]"
-    f" (flat below {flat_gain:.3g}), base {base_score:.3f} on the density's prompts"
-  )
-  regime, why = _apply_rule(
-    is_dense=low >= min_density,
-    is_rare=high < min_density,
-    gains=gain_low > min_gain,
-    is_flat=gain_high < flat_gain,
-    is_high=base_score >= threshold,
-    threshold=threshold,
-  )
-  return RegimeCall(regime, f"{why}: {facts}.", float(margin))
+  threshold = ceiling - limits.plateau_frac * (ceiling - floor)
+  set_aside = _set_aside(levels, base_score, margin, score_range, limits)
 
-
-def _apply_rule(
-  *,
-  is_dense: bool,
-  is_rare: bool,
-  gains: bool,
-  is_flat: bool,
-  is_high: bool,
-  threshold: float,
-) -> tuple[str, str]:
-  """The regime, and what decided it in words."""
-  if is_dense and gains:
-    return "thicket", "experts are dense and the vote gains"
-  if is_rare and is_flat and is_high:
-    return "plateau", f"nothing to gain, base at least {threshold:g}"
-  if is_rare and is_flat:
-    return "needle", f"experts are rare, base below {threshold:g}"
-  if is_dense:
-    return "undecided", "experts are dense, but the vote is not shown to gain"
-  if is_rare and gains:
-    return "undecided", "the vote gains, but experts at this margin are rare"
-  if is_rare:
-    return (
-      "undecided",
-      "experts are rare, but a gain of the vote is not excluded",
+  def call(regime: str, why: str, level: SigmaFacts) -> RegimeCall:
+    facts = _describe(level, base_score, margin, limits.flat_gain)
+    return RegimeCall(
+      regime, f"{why}: {facts}.", float(margin), level.sigma, set_aside
     )
-  return "undecided", "the density is neither shown to be dense nor rare"
+
+  thickets = [
+    level
+    for level in levels
+    if level.joint_density_low >= limits.min_density
+    and level.joint_gain_low > limits.min_gain
+  ]
+  if thickets:
+    best = max(thickets, key=lambda level: level.gain.value)
+    return call("thicket", "experts are dense and the vote gains", best)
+  telling = [level for level in levels if level.sigma not in set_aside]
+  best = max(telling or levels, key=lambda level: level.gain.value)
+  scores = [base_score, *(level.member_score for level in levels)]
+  if max(scores) - floor < margin:
+    why = f"base and members are at the floor of the score, {floor:g}"
+    return call("undecided", why, best)
+  if not telling:
+    reasons = "; ".join(f"at {s:g} {why}" for s, why in set_aside.items())
+    why = f"no sigma says anything of the model ({reasons})"
+    return call("undecided", why, best)
+  if doubt := _find_doubt(levels, set_aside, limits):
+    return call("undecided", *doubt)
+  number = f"at all {len(telling)} sigmas" if len(telling) > 1 else "here"
+  if base_score >= threshold:
+    return call(
+      "plateau", f"nothing to gain {number}, base at least {threshold:g}", best
+    )
+  return call(
+    "needle", f"experts are rare {number}, base below {threshold:g}", best
+  )
 
 
-def _check(base_score, margin, score_range) -> None:
+def _set_aside(
+  levels: Sequence[SigmaFacts],
+  base_score: float,
+  margin: float,
+  score_range: tuple[float, float],
+  limits: Thresholds,
+) -> dict[float, str]:
+  """By sigma, why it says nothing of the model."""
   floor, ceiling = score_range
-  if not floor <= base_score <= ceiling:
+  left = (1 - limits.max_lost_frac) * (base_score - floor)
+  reasons = {}
+  for level in levels:
+    if level.member_score - floor < left:
+      reasons[level.sigma] = (
+        f"members score {level.member_score:.3f} and have lost more than"
+        f" {limits.max_lost_frac:.0%} of the base's score"
+      )
+    # A score can change by the whole range at most.
+    elif level.changed_frac * (ceiling - floor) < margin:
+      reasons[level.sigma] = (
+        f"only {level.changed_frac:.1%} of the members' scores differ from the"
+        " base's"
+      )
+  return reasons
+
+
+def _find_doubt(
+  levels: Sequence[SigmaFacts],
+  set_aside: Mapping[float, str],
+  limits: Thresholds,
+) -> tuple[str, SigmaFacts] | None:
+  """What speaks against a needle and a plateau, and the sigma that says so."""
+  dense = [v for v in levels if v.density.low >= limits.min_density]
+  gaining = [v for v in levels if v.gain.low > limits.min_gain]
+  telling = [v for v in levels if v.sigma not in set_aside]
+  both = [v for v in dense if v in gaining]
+  unsure = [v for v in telling if not v.density.high < limits.min_density]
+  steep = [v for v in telling if not v.gain.high < limits.flat_gain]
+  for found, why in (
+    (
+      both,
+      "experts are dense and the vote gains, but not beyond chance over"
+      f" {len(levels)} sigmas",
+    ),
+    (dense, "experts are dense, but the vote is not shown to gain"),
+    (
+      gaining,
+      "the vote gains, but experts at this margin are not shown to be dense",
+    ),
+    (unsure, "the density is neither shown to be dense nor rare"),
+    (steep, "experts are rare, but a gain of the vote is not excluded"),
+  ):
+    if found:
+      return why, max(found, key=lambda level: level.gain.value)
+  return None
+
+
+def _describe(
+  level: SigmaFacts, base_score: float, margin: float, flat_gain: float
+) -> str:
+  density, gain = level.density, level.gain
+  return (
+    f"at sigma {level.sigma:g} density {density.value:.3f}"
+    f" [{density.low:.3f}, {density.high:.3f}] at margin {margin:g},"
+    f" ensemble gain {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
+    f" (flat below {flat_gain:.3g}), base {base_score:.3f} and members"
+    f" {level.member_score:.3f} on the density's prompts"
+  )
+
+
+def _check(levels, base_score, margin, score_range) -> None:
+  floor, ceiling = score_range
+  if not levels or len({level.sigma for level in levels}) < len(levels):
     raise UserError(
-      f"base_score must lie within score_range {floor:g} to {ceiling:g}, got"
-      f" {base_score:g}."
+      "levels must hold at least one sigma, and each once, got"
+      f" {[level.sigma for level in levels]}."
     )
+  for name, score in (
+    ("base_score", base_score),
+    *(("member_score", level.member_score) for level in levels),
+  ):
+    if not floor <= score <= ceiling:
+      raise UserError(
+        f"{name} must lie within score_range {floor:g} to {ceiling:g}, got"
+        f" {score:g}."
+      )
   if not (math.isfinite(floor) and math.isfinite(ceiling)):
     raise UserError(
       "score_range must be finite to tell a plateau, got"
@@ -153,14 +284,21 @@ def _check(base_score, margin, score_range) -> None:
       f"margin must be above zero, got {margin:g}. At zero, copies of the base"
       " count as experts; take a density at a margin such as 0.02."
     )
+  for level in levels:
+    _check_interval("density", level.density, level.joint_density_low)
+    _check_interval("gain", level.gain, level.joint_gain_low)
 
 
-def _check_interval(name: str, value, interval) -> tuple[float, float]:
-  low, high = map(float, interval)
+def _check_interval(name: str, found: Estimate, joint_low: float) -> None:
+  value, low, high = found.value, found.low, found.high
   # An unknown value leaves an interval that says so; the call is undecided.
   if not low <= high or not (math.isnan(value) or low <= value <= high):
     raise UserError(
       f"{name} must lie within its interval, got {value:g} in"
       f" [{low:g}, {high:g}]."
     )
-  return low, high
+  if not joint_low <= low + 1e-9:  # Tolerant of rounding, for one sigma.
+    raise UserError(
+      f"joint_{name}_low must not be above the low end of {name}, as an interval"
+      f" that holds at all sigmas is wider, got {joint_low:g} > {low:g}."
+    )

@@ -18,13 +18,25 @@ import numpy as np
 from absl import logging
 from jaxtyping import Bool, Float
 
-from thickets.analysis import intervals, measurement, neighbourhood, votes
+from thickets.analysis import (
+  intervals,
+  measurement,
+  neighbourhood,
+  prompt_groups,
+  votes,
+)
 from thickets.analysis.intervals import Estimate
 from thickets.analysis.measurement import Measurement, TaskScores
 from thickets.analysis.neighbourhood import Analysis, Settings
 from thickets.errors import UserError
 
-ESTIMATES = ("plain", "confirmed", "corrected")
+# What the interval of each density ranges over.
+_OVER = {
+  "plain": "members",
+  "confirmed": "members",
+  "corrected": "members and prompts",
+}
+ESTIMATES = tuple(_OVER)
 RESPONDENTS = ("base", "best", "vote")
 
 
@@ -67,8 +79,10 @@ class LadderPoint:
     right: by respondent ("base"; "best", the member chosen on `select`; "vote",
       of the best K of all sigmas) and task, whether its answers on `dev` are
       right, [Q].
+    groups: by task, the group of each prompt of `dev`; only tasks whose prompts come
+      in groups.
     random: mean accuracy of all members on `dev`, mean over tasks.
-    tasks: by task base score, densities and regimes, for the data file.
+    tasks: by task base score, densities and regime, for the data file.
   """
 
   rung: str
@@ -84,6 +98,7 @@ class LadderPoint:
   right: Mapping[str, Mapping[str, tuple[int, ...]]]
   random: float
   tasks: Mapping[str, Any]
+  groups: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
   @property
   def is_trained(self) -> bool:
@@ -107,8 +122,19 @@ class LadderPoint:
 
   def gain(self, name: str, over: str) -> Estimate:
     """Mean paired difference of two respondents, with its interval over prompts."""
-    gains = self.gains(name, over)
-    return Estimate(float(gains.mean()), *intervals.gain_interval(gains))
+    return intervals.estimate_difference(
+      self.gains(name, over), groups=self.all_groups
+    )
+
+  @property
+  def all_groups(self) -> list[str] | None:
+    """[Q] group of each prompt of all tasks; None where prompts are independent."""
+    return prompt_groups.join_groups(
+      {
+        task: (self.groups.get(task), len(right))
+        for task, right in self.right["base"].items()
+      }
+    )
 
   def to_json(self) -> dict[str, Any]:
     """As plain values; flags as texts of zeros and ones."""
@@ -208,11 +234,17 @@ def _read_point(fields: dict[str, Any]) -> LadderPoint:
       "norms": tuple(fields["norms"]),
       "num_trusted": tuple(fields["num_trusted"]),
       "density": {
-        name: tuple(Estimate(**e) for e in found)
+        name: tuple(_read_estimate(e, _OVER[name]) for e in found)
         for name, found in fields["density"].items()
       },
+      "groups": fields.get("groups", {}),
       "rankings": tuple(
-        r and Ranking(Estimate(**r["discordance"]), r["floor"], r["num_tasks"])
+        r
+        and Ranking(
+          _read_estimate(r["discordance"], "members"),
+          r["floor"],
+          r["num_tasks"],
+        )
         for r in fields["rankings"]
       ),
       "right": {
@@ -221,6 +253,11 @@ def _read_point(fields: dict[str, Any]) -> LadderPoint:
       },
     }
   )
+
+
+def _read_estimate(fields: dict[str, Any], over: str) -> Estimate:
+  """An estimate; files of earlier versions do not say what it ranges over."""
+  return Estimate(**(fields | {"over": fields.get("over", over)}))
 
 
 def _measure_point(where, stages, step, fields, settings, top_k) -> LadderPoint:
@@ -254,6 +291,11 @@ def _measure_point(where, stages, step, fields, settings, top_k) -> LadderPoint:
       }
       for name in RESPONDENTS
     },
+    groups={
+      name: list(task.dev_groups)
+      for name, task in measured.tasks.items()
+      if task.dev_groups is not None
+    },
     random=float(
       np.mean(
         [
@@ -286,7 +328,7 @@ def _mean_density(found: Analysis, name: str) -> tuple[Estimate, ...]:
   below = np.linalg.norm(values - ends[..., 0], axis=0) / size
   above = np.linalg.norm(ends[..., 1] - values, axis=0) / size
   return tuple(
-    Estimate(float(m), float(m - b), float(m + a))
+    Estimate(float(m), float(m - b), float(m + a), first.over[name])
     for m, b, a in zip(mean, below, above, strict=True)
   )
 
@@ -297,7 +339,7 @@ def _rank(one: neighbourhood.Diversity, num_tasks: int) -> Ranking | None:
   if found is None or found.num_undefined > 0.1 * found.num_resamples:
     return None
   return Ranking(
-    Estimate(found.value, *found.interval),
+    Estimate(found.value, *found.interval, "members"),
     found.floor,
     num_tasks - len(one.left_out),
   )
@@ -329,10 +371,7 @@ def _describe_tasks(measured: Measurement, found: Analysis) -> dict[str, Any]:
         for row in density.rows()
         if row["margin"] > 0
       ],
-      "regimes": {
-        repr(sigma): call.regime
-        for sigma, call in found.regimes.get(name, {}).items()
-      },
+      "regime": found.regimes[name].regime if name in found.regimes else None,
     }
     for name, density in found.densities.items()
   }

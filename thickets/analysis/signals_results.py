@@ -315,9 +315,9 @@ def _member_rows(
   ]
 
 
-def _share(flags: Bool[np.ndarray, " P"]) -> dict[str, float]:
+def _share(flags: Bool[np.ndarray, " P"]) -> dict[str, float | str]:
   """How many members are better than the base, and which share of them."""
-  return intervals.describe_count(int(flags.sum()), len(flags))
+  return intervals.describe_count(int(flags.sum()), len(flags), over="members")
 
 
 def _judge(errors: Mapping[str, Any]) -> dict[str, Any]:

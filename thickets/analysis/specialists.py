@@ -242,7 +242,9 @@ class SpecialistTable:
     }
 
   def _count(self, count, expected=None):
-    entry = intervals.describe_count(int(count), self.num_members)
+    entry = intervals.describe_count(
+      int(count), self.num_members, over="members"
+    )
     if expected is not None:
       entry["expected_if_independent"] = float(expected)
     return entry

@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from thickets.analysis import intervals
+from thickets.analysis.prompt_groups import Groups
 from thickets.errors import UserError
 
 
@@ -106,7 +108,7 @@ class Mean:
 
   Attributes:
     value: the mean.
-    interval: low and high end, for other points and other prompts.
+    interval: low and high end of 95 %, for other points and other prompts.
     num_points: number of rows of the table.
     num_prompts: number of its columns.
   """
@@ -121,33 +123,40 @@ class Mean:
     return {**dataclasses.asdict(self), "interval": list(self.interval)}
 
 
-def fit_mean(table: Float[np.ndarray, "X Q"], *, level: float = 0.95) -> Mean:
-  """The mean of points that all answered the same prompts.
+def fit_mean(
+  differences: Float[np.ndarray, "X Q"], *, groups: Groups | None = None
+) -> Mean:
+  """The mean difference at points that all answered the same prompts.
 
   Points share their prompts, so their means move together, and points differ
-  among themselves. The variance adds both: that of the points' means over their
-  number, and that of the prompts' means over theirs. What a point and a prompt
-  have only together is in both, so the interval is a little too wide. Quantiles
-  are Student's, for one point less.
+  among themselves. Both are counted: over prompts, the distances from the mean to
+  the ends of the `intervals.paired_interval` of the points' mean on each prompt,
+  and over points, Student's half-width of the points' means. Squares of the two
+  are added. What a point and a prompt have only together is in both, so the
+  interval is a little too wide. Where all points say the same, it is the paired
+  interval itself.
 
   Args:
-    table: [X, Q] what was measured at each point on each prompt, such as a gain.
-    level: coverage of the interval, two-sided, within 0 and 1.
+    differences: [X, Q] paired difference of two systems at each point on each
+      prompt, within -1 and 1.
+    groups: [Q] group of each prompt; None where prompts are independent.
 
   Raises:
     UserError: if there are fewer than 2 points or prompts, or a value is not
       finite.
   """
-  if min(table.shape) < 2 or not np.isfinite(table).all():
+  shape, is_finite = differences.shape, np.isfinite(differences)
+  if min(shape) < 2 or not is_finite.all():
     raise UserError(
-      "table must hold at least 2 points and 2 prompts, all finite, got shape"
-      f" {table.shape} with {int((~np.isfinite(table)).sum())} that are not."
+      "differences must hold at least 2 points and 2 prompts, all finite, got"
+      f" shape {shape} with {int((~is_finite).sum())} that are not."
     )
-  value = float(table.mean())
-  variance = sum(
-    np.var(table.mean(axis=axis), ddof=1) / table.shape[1 - axis]
-    for axis in (0, 1)
+  over_prompts = intervals.estimate_difference(
+    differences.mean(axis=0), groups=groups
   )
-  quantile = float(stats.t.ppf((1 + level) / 2, len(table) - 1))
-  half = math.sqrt(variance) * quantile
-  return Mean(value, (value - half, value + half), *table.shape)
+  value = over_prompts.value
+  error = intervals.standard_error(differences.mean(axis=1))
+  half = error * float(stats.t.ppf(0.975, len(differences) - 1))
+  below = math.hypot(value - over_prompts.low, half)
+  above = math.hypot(over_prompts.high - value, half)
+  return Mean(value, (value - below, value + above), *shape)

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from thickets.analysis import intervals
+from thickets.analysis import intervals, prompt_groups
 from thickets.analysis.measurement import TaskScores
+from thickets.analysis.prompt_groups import Groups
 from thickets.errors import UserError
 from thickets.search import answers, ensemble, selection
 
@@ -35,6 +36,7 @@ class VoteAccuracy:
       got right by vote.
     by_prompt: [Q] the same by prompt, averaged over the populations.
     members: [D] mean accuracy of the K members one by one.
+    groups: [Q] group of each judging prompt; None where these are independent.
   """
 
   population: int
@@ -43,31 +45,38 @@ class VoteAccuracy:
   accuracy: Float[np.ndarray, " D"]
   by_prompt: Float[np.ndarray, " Q"]
   members: Float[np.ndarray, " D"]
+  groups: Groups | None = None
 
   def describe(self, base: Float[np.ndarray, " Q"]) -> dict[str, Any]:
     """The budget, its accuracy and its gain over the base, as JSON values.
 
-    `gain_interval` is over prompts, by `intervals.gain_interval`. `spread` is the
+    `gain_interval` is over prompts, by `intervals.paired_interval`. `spread` is the
     standard deviation over resampled populations; populations close to the whole
     run share most of their members, so that their spread is too small.
 
     Args:
       base: [Q] whether the base's answer is right.
     """
-    gains = self.by_prompt - base
+    gain = intervals.estimate_difference(
+      self.by_prompt - base, groups=self.groups
+    )
     return {
       "population": self.population,
       "top_k": self.top_k,
       "num_select": self.num_select,
       "num_judge": len(self.by_prompt),
+      "num_judge_groups": prompt_groups.count_groups(
+        self.groups, len(self.by_prompt)
+      ),
       "num_draws": len(self.accuracy),
       "accuracy": float(self.accuracy.mean()),
       "spread": float(self.accuracy.std(ddof=1))
       if len(self.accuracy) > 1
       else 0.0,
       "single": float(self.members.mean()),
-      "gain": float(gains.mean()),
-      "gain_interval": [*intervals.gain_interval(gains)],
+      "gain": gain.value,
+      "gain_interval": [gain.low, gain.high],
+      "gain_over": gain.over,
     }
 
 
@@ -128,6 +137,7 @@ def resample_votes(
             accuracy=won_DQ.mean(axis=1),
             by_prompt=won_DQ.mean(axis=0),
             members=np.array([singles[column] for _, singles in draws]),
+            groups=task.dev_groups,
           )
         )
   return found

@@ -53,12 +53,11 @@ def tabulate_votes(density: Mapping[str, Any]) -> list[TextTable]:
     density: the contents of density.json.
 
   Returns:
-    One table; none if there are no votes.
+    Two tables; none if there are no votes.
   """
   rows = []
   for task, by_sigma in density["votes"].items():
     for sigma, vote in by_sigma.items():
-      call = density["regimes"][task][sigma]
       rows.append(
         (
           task,
@@ -69,8 +68,6 @@ def tabulate_votes(density: Mapping[str, Any]) -> list[TextTable]:
           tables.format_percent(vote["accuracy"]),
           f"{tables.format_percent(vote['gain'], sign=True)}"
           f" {tables.format_interval(*vote['gain_interval'], sign=True)}",
-          call["regime"],
-          call["reason"],
         )
       )
   if not rows:
@@ -78,13 +75,26 @@ def tabulate_votes(density: Mapping[str, Any]) -> list[TextTable]:
   return [
     TextTable(
       "Votes of the best members on select, judged on dev: accuracies in %, gain"
-      " over the base in points with its 95 % interval, and the regime.",
-      (
-        *("task", "sigma", "K of N", "prompts", "best member", "vote", "gain"),
-        *("regime", "why"),
-      ),
+      " over the base in points with its 95 % interval over prompts.",
+      ("task", "sigma", "K of N", "prompts", "mean of the K", "vote", "gain"),
       tuple(rows),
-    )
+    ),
+    TextTable(
+      "The regime of each task, called over all sigmas. A sigma that destroys the"
+      " members, or changes hardly any answer, says nothing of the model and is"
+      " set aside.",
+      ("task", "regime", "why", "set aside"),
+      tuple(
+        (
+          task,
+          call["regime"],
+          call["reason"],
+          "; ".join(f"{s}: {why}" for s, why in call["set_aside"].items())
+          or tables.DASH,
+        )
+        for task, call in density["regimes"].items()
+      ),
+    ),
   ]
 
 
@@ -109,6 +119,8 @@ def tabulate_diversity(density: Mapping[str, Any]) -> list[TextTable]:
       _format_ends(one["discordance"]["interval"]),
       tables.format_number(one["discordance"]["bound"]),
       tables.format_number(one["discordance"]["floor"]),
+      _format_destroyed(one["destroyed"]["share"]),
+      _format_without(one["discordance_without"]),
       ", ".join(one["left_out"]) or tables.DASH,
     )
     for one in measured
@@ -131,10 +143,13 @@ def tabulate_diversity(density: Mapping[str, Any]) -> list[TextTable]:
       "Spectral discordance D of the tasks' rankings of members, without unit:"
       " 0 if all tasks rank alike, 1 if they have nothing in common. Interval:"
       " 95 %, over members. Floor: what noise alone would show if all tasks"
-      " ranked alike.",
+      " ranked alike. Members that every task shows to be below the base, at no"
+      " more than half of its score, are bad at everything; they make tasks agree,"
+      " so that D without them is given too.",
       (
         *("sigma", "members", "tasks", "D", "95 % interval", "at most"),
-        *("floor", "left out, as all score alike"),
+        *("floor", "bad at everything (count: %)", "D without them"),
+        "tasks left out, as all score alike",
       ),
       discordance,
     ),
@@ -205,6 +220,19 @@ def compare_densities(runs: Mapping[str, Mapping[str, Any]]) -> list[TextTable]:
 def _format_share(found: Mapping[str, Any]) -> str:
   ends = tables.format_interval(found["low"], found["high"])
   return f"{tables.format_percent(found['frac'])} {ends}"
+
+
+def _format_destroyed(share: Mapping[str, Any] | None) -> str:
+  if share is None:
+    return tables.DASH
+  return f"{share['count']}: {_format_share(share)}"
+
+
+def _format_without(found: Mapping[str, Any] | None) -> str:
+  if found is None:
+    return tables.DASH
+  ends = _format_ends(found["interval"])
+  return f"{tables.format_number(found['value'])} {ends}"
 
 
 def _format_ends(ends: Sequence[float | None]) -> str:

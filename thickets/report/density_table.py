@@ -4,10 +4,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from thickets.analysis import intervals, prompt_groups
 from thickets.analysis.density import Density
 from thickets.analysis.diversity import Discordance
 from thickets.analysis.interpolation import Explained
-from thickets.analysis.neighbourhood import Analysis
+from thickets.analysis.neighbourhood import Analysis, Diversity
 
 _NARROW = (
   "~ gains are narrower than the shift that all members share: of the density on"
@@ -17,7 +18,7 @@ _NARROW = (
 
 
 def format_analysis(found: Analysis) -> str:
-  """Returns the densities, the discordance and the regimes, a row for each."""
+  """Returns densities by sigma, discordance by sigma and regimes by task."""
   lines = [
     f"{'density':26s}{'sigma':>9s}{'margin':>8s}{'base':>7s}"
     f"{'on these prompts':>21s}{'confirmed':>22s}{'on new prompts':>22s}"
@@ -25,13 +26,18 @@ def format_analysis(found: Analysis) -> str:
   ]
   for task, density in found.densities.items():
     lines += _format_densities(task, density)
+    if density.num_groups < density.num_prompts:
+      counted = prompt_groups.describe_groups(
+        density.num_groups, density.num_prompts
+      )
+      lines.append(f"{task}: sets of prompts are groups, {counted}.")
   lines.append(_NARROW)
   for one in found.diversity:
     if one.discordance is not None:
       lines.append(_format_discordance(one.sigma, one.discordance))
-  for task, calls in found.regimes.items():
-    for sigma, call in calls.items():
-      lines.append(f"{task}, sigma {sigma:g}: {call.regime} ({call.reason})")
+      lines.append(_format_destroyed(one))
+  for task, call in found.regimes.items():
+    lines.append(f"{task}: {call.regime} ({call.reason})")
   return "\n".join(lines)
 
 
@@ -61,6 +67,30 @@ def _format_discordance(sigma: float, found: Discordance) -> str:
     f"discordance at sigma {sigma:g}: {found.value:.3f} [{low:.3f}, {high:.3f}] of"
     f" at most {found.bound:.3f}; {floor} if all tasks ranked members alike up to"
     " noise"
+  )
+
+
+def _format_destroyed(one: Diversity) -> str:
+  """How many members are bad at everything, and D without them."""
+  lost = one.destroyed
+  if not lost.is_known:
+    return (
+      "  bad at everything: cannot be told, as fewer than two tasks have a base"
+      " above the floor"
+    )
+  share = intervals.describe_count(lost.count, lost.num_scored, over="members")
+  found = (
+    f"  bad at everything: {lost.count} of {lost.num_scored} members,"
+    f" {share['frac']:.1%} [{share['low']:.1%}, {share['high']:.1%}]"
+  )
+  if not lost.count:
+    return found
+  if one.discordance_without is None:
+    return f"{found}; the others have no D"
+  low, high = one.discordance_without.interval
+  return (
+    f"{found}; without them D is {one.discordance_without.value:.3f}"
+    f" [{low:.3f}, {high:.3f}]"
   )
 
 

@@ -40,15 +40,25 @@ def format_claims(claims: Mapping[str, Any]) -> str:
         low, high = one["slope_interval"]
         lines.append(
           f"{label}: slope {one['slope']:+.3f} [{low:+.3f}, {high:+.3f}],"
-          f" {one['num_points']} points: {one['verdict']}"
+          f" {one['num_points']} points: {_say(one)}"
         )
       else:
         low, high = one["interval"]
         lines.append(
           f"{label}: {one['value']:+.3f} [{low:+.3f}, {high:+.3f}],"
-          f" {one['num_points']} models, {one['num_prompts']} prompts"
+          f" {one['num_points']} models, {one['num_prompts']} prompts: {_say(one)}"
         )
   return "\n".join(lines)
+
+
+def _say(found: Mapping[str, Any]) -> str:
+  """The verdict, and how many models are where no change can show."""
+  at = ", ".join(
+    f"{found[f'num_at_{edge}']} of the models at the {edge}"
+    for edge in ("floor", "ceiling")
+    if found[f"num_at_{edge}"]
+  )
+  return f"{found['verdict']} ({at})" if at else found["verdict"]
 
 
 def _flatten(name: str, found: Any) -> list[tuple[str, Any]]:

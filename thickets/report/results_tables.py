@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from thickets.analysis import prompt_groups
 from thickets.report import tables
 from thickets.report.tables import TextTable
 
@@ -44,7 +45,7 @@ def tabulate_measure(results: Mapping[str, Any]) -> list[TextTable]:
 
 
 def tabulate_randopt(results: Mapping[str, Any]) -> list[TextTable]:
-  """Returns who is right how often, paired differences, and the population.
+  """Returns who is right how often, paired differences, gains, the population.
 
   Args:
     results: the contents of results.json of a run of `experiments.randopt`.
@@ -52,6 +53,7 @@ def tabulate_randopt(results: Mapping[str, Any]) -> list[TextTable]:
   return [
     _tabulate_accuracies(results),
     _tabulate_differences(results),
+    _tabulate_gains(results),
     _tabulate_population(results),
   ]
 
@@ -61,38 +63,79 @@ def _tabulate_accuracies(results: Mapping[str, Any]) -> TextTable:
     (
       row["name"],
       str(row["responses"]),
-      tables.format_percent(row.get("select_score")),
-      tables.format_percent(row.get("judge_score")),
       *_format_mean(row.get("judge")),
       *_format_mean(row.get("gain"), sign=True),
+      _format_discordant(row),
+      *_format_mean(row.get("pass_at_k")),
+      tables.format_number(row.get("error_correlation")),
+      row["judge"]["over"],
     )
     for row in results["table"]
   )
   header = (
-    *("who answers", "responses", "score on select", "score on judge"),
-    *("right", "95 % interval", "gain over base", "95 % interval"),
+    *("who answers", "responses", "right", "95 % interval"),
+    *("gain over base", "95 % interval", "won, lost"),
+    *("pass@K", "95 % interval", "error correlation", "intervals over"),
   )
   return TextTable(
-    f"Accuracy in % of {results['num_judge']} prompts that took no part in"
+    f"Accuracy in % of {_count_prompts(results)} that took no part in"
     f" choosing anything, and gains in points. {results['units']}.",
     header,
     rows,
   )
 
 
+def _count_prompts(results: Mapping[str, Any]) -> str:
+  """How many prompts judge, and in how many groups; older runs know of none."""
+  num_prompts = results["num_judge"]
+  num_groups = results.get("num_judge_groups", num_prompts)
+  return prompt_groups.describe_groups(num_groups, num_prompts)
+
+
 def _tabulate_differences(results: Mapping[str, Any]) -> TextTable:
   return TextTable(
-    f"Paired differences at K = {results['primary_k']}, in points.",
-    ("difference", "K", "mean", "95 % interval"),
+    f"Paired differences at K = {results['primary_k']}, in points, and the number"
+    " of prompts that only the first (won) or only the second (lost) has right.",
+    (
+      *("difference", "K", "mean", "95 % interval", "won, lost"),
+      "interval over",
+    ),
     tuple(
-      (row["name"], str(row["k"]), *_format_mean(row, sign=True))
+      (
+        row["name"],
+        str(row["k"]),
+        *_format_mean(row, sign=True),
+        _format_discordant(row),
+        row["over"],
+      )
       for row in results["differences"]
     ),
   )
 
 
+def _tabulate_gains(results: Mapping[str, Any]) -> TextTable:
+  rows = []
+  for row in results["winners_curse"]:
+    cells = [row["name"]]
+    for side in ("select", "judge"):
+      cells.append(tables.format_percent(row[side]["score"]))
+      cells += _format_mean(row[side]["gain"], sign=True)
+    rows.append(tuple(cells))
+  return TextTable(
+    "What is left of the choice: scores in %, and their gain over the base in"
+    f" points, on the {results['num_select']} prompts of selection and on the"
+    f" {results['num_judge']} unseen ones. Gains where members were chosen are"
+    " flattered, and their intervals do not know of the choice.",
+    (
+      *("who answers", "score on select", "gain on select", "95 % interval"),
+      *("score on judge", "gain on judge", "95 % interval"),
+    ),
+    tuple(rows),
+  )
+
+
 def _tabulate_population(results: Mapping[str, Any]) -> TextTable:
-  whole, curse = results["population"], results["winners_curse"]
+  whole = results["population"]
   levels = tuple(
     (
       f"{level['sigma']:g}",
@@ -105,13 +148,11 @@ def _tabulate_population(results: Mapping[str, Any]) -> TextTable:
     for level in whole["by_sigma"]
   )
   return TextTable(
-    f"The population on the {results['num_select']} prompts of selection, in %."
-    " Winner's curse: the best member was selected with a score of"
-    f" {tables.format_percent(curse['select_score'])} and reaches"
-    f" {tables.format_percent(curse['judge_score'])} on unseen prompts.",
+    f"The population on the {results['num_select']} prompts of selection, in %,"
+    f" where the base has {tables.format_percent(whole['base_score'])}.",
     (
       *("sigma", "members", "failed", "mean", "best"),
-      *("better than the base (count: %)", "95 % interval"),
+      *("better than the base (count: %)", "95 % interval over members"),
     ),
     levels,
   )
@@ -156,6 +197,11 @@ def _format_mean(
     return tables.DASH, ""
   ends = tables.format_interval(found["low"], found["high"], sign=sign)
   return tables.format_percent(found["mean"], sign=sign), ends
+
+
+def _format_discordant(row: Mapping[str, Any]) -> str:
+  """Writes how many prompts were won and lost; a dash where there are none."""
+  return f"{row['won']}, {row['lost']}" if "won" in row else tables.DASH
 
 
 def _format_share(found: Mapping[str, Any]) -> tuple[str, str]:

@@ -65,6 +65,10 @@ class Splits:
     """All examples, in the order select, dev, judge."""
     return self.select + self.dev + self.judge
 
+  def groups(self, split: str) -> list[str] | None:
+    """Returns the group of each prompt of a split; None where none has a name."""
+    return self.origin[split].get("groups")
+
   def indices(self, split: str) -> range:
     """Returns the positions of a split among all `examples`."""
     starts = {
@@ -121,9 +125,9 @@ def load_splits(
     "train_revision": train_table.revision,
     "test": judge_table.origin,
     "test_revision": judge_table.revision,
-    "select": _describe(select),
-    "dev": _describe(dev),
-    "judge": _describe(judge),
+    "select": _describe(select, "select"),
+    "dev": _describe(dev, "dev"),
+    "judge": _describe(judge, "judge"),
   }
   return Splits(select, dev, judge, origin)
 
@@ -241,11 +245,27 @@ def _take(
   return tuple(taken)
 
 
-def _describe(examples: Sequence[Example]) -> dict[str, Any]:
-  """Describes examples by number and a hash of order, prompts and references."""
-  return {
-    "size": len(examples),
-    "sha256": _hash([dataclasses.asdict(example) for example in examples]),
+def _describe(examples: Sequence[Example], split: str) -> dict[str, Any]:
+  """Describes examples by number, a hash of order, prompts and references, and groups.
+
+  Groups are left out where no example names one, as in runs that were begun before
+  examples could.
+  """
+  fields = [dataclasses.asdict(example) for example in examples]
+  names = [example.pop("group") for example in fields]
+  described = {"size": len(examples), "sha256": _hash(fields)}
+  if not any(names):
+    return described
+  if len(names) > 1 and len({*names}) == 1:
+    raise UserError(
+      f"{split} must have prompts of at least two groups, got all {len(names)} in"
+      f" the group {names[0]!r}: from one group nothing follows for others. Mix"
+      f" the rows, raise task.num_{split}, or name no groups."
+    )
+  # A prompt without a name is a group of its own.
+  alone = f"{split} prompt"
+  return described | {
+    "groups": [name or f"{alone} {place}" for place, name in enumerate(names)]
   }
 
 

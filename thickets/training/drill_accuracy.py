@@ -26,7 +26,7 @@ class DrillAccuracy(TypedDict):
   Attributes:
     accuracy: share of right answers, in [0, 1].
     n: number of exercises.
-    interval: Wilson's 95 % interval of the accuracy, low and high.
+    interval: Wilson's 95 % interval of the accuracy over exercises, low and high.
   """
 
   accuracy: float

@@ -103,14 +103,14 @@ class RandoptPlotsTest(drawing.DrawingTestCase):
   def test_selection(self):
     ax = self.draw_panel(randopt_plots.plot_selection, summarise())
     (chosen,) = _lines(ax, marker="o")
-    self.assertEqual(chosen.get_xydata().tolist(), [[75, 25], [50, 50]])
+    self.assertEqual(chosen.get_xydata().tolist(), [[25, 25], [0, 50]])
     (random,) = _lines(ax, marker="s")
-    self.assertEqual(random.get_xydata().tolist(), [[50, 50]])
+    self.assertEqual(random.get_xydata().tolist(), [[0, 50]])
     (base,) = _lines(ax, marker="*")
-    self.assertEqual(base.get_xydata().tolist(), [[50, 0]])
+    self.assertEqual(base.get_xydata().tolist(), [[0, 0]])
     diagonal = ax.lines[-1].get_xydata()
     np.testing.assert_array_equal(diagonal[:, 0], diagonal[:, 1])
     self.assertEqual(
       drawing.read_legend(ax),
-      ["random members", "chosen members", "base", "same score"],
+      ["random members", "chosen members", "base", "same gain"],
     )

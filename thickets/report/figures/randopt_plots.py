@@ -37,12 +37,13 @@ _VOTE_CAPTION = Caption(
   Topic.SUMMARY,
   "Accuracy against the number of votes K on prompts that chose nothing, with"
   " 95 % intervals: the best members, random members, and the base's own samples"
-  " (self-consistency).",
+  " (self-consistency). The intervals are over prompts; those of random members are"
+  " over prompts and members.",
 )
 _SELECTION_CAPTION = Caption(
   Topic.SUMMARY,
-  "Score on the prompts of selection against the score on unseen prompts: how"
-  " much is left of what the members were chosen for.",
+  "Gain over the base on the prompts of selection against the gain on unseen"
+  " prompts: how much is left of what the members were chosen for.",
 )
 
 
@@ -157,7 +158,9 @@ def plot_vote_curves(path: pathlib.Path, results: Mapping[str, Any]) -> None:
 
 
 def plot_selection(path: pathlib.Path, results: Mapping[str, Any]) -> None:
-  """Draws members' scores in selection against those on unseen prompts.
+  """Draws members' gains in selection against those on unseen prompts.
+
+  Gains and not scores, since one set of prompts may be easier for the base.
 
   Args:
     path: the PNG file to write.
@@ -168,34 +171,33 @@ def plot_selection(path: pathlib.Path, results: Mapping[str, Any]) -> None:
     ("random", "random members", "s", "#e9967a"),
     ("chosen", "chosen members", "o", "#a87c00"),
   )
+  rows = {row["role"]: row for row in results["winners_curse"]}
   for field, label, marker, colour in groups:
-    select, judge = _pairs(results[field])
+    select, judge = _pairs(results[field], rows["base"])
     ax.plot(
       select, judge, marker, color=colour, markersize=4, alpha=0.8, label=label
     )
-  curse, base = results["winners_curse"], results["population"]["base_score"]
-  ax.plot(
-    100 * base,
-    100 * curse["base_judge_score"],
-    "*",
-    color="black",
-    markersize=11,
-    label="base",
-  )
+  ax.plot(0, 0, "*", color="black", markersize=11, label="base")
   limits = [*ax.get_xlim(), *ax.get_ylim()]
   ends = (min(limits), max(limits))
-  ax.plot(ends, ends, color="0.6", linewidth=0.8, zorder=0, label="same score")
+  ax.plot(ends, ends, color="0.6", linewidth=0.8, zorder=0, label="same gain")
   ax.set(
-    xlabel=f"score on the {results['num_select']} prompts of selection, %",
-    ylabel=f"score on {results['num_judge']} unseen prompts, %",
+    xlabel=f"gain on the {results['num_select']} prompts of selection, points",
+    ylabel=f"gain on {results['num_judge']} unseen prompts, points",
   )
   add_legend(ax, loc="upper left", bbox_to_anchor=(1, 1))
   save_figure(fig, path, _SELECTION_CAPTION)
 
 
-def _pairs(rows: Sequence[Mapping[str, Any]]) -> tuple[list, list]:
+def _pairs(
+  rows: Sequence[Mapping[str, Any]], base: Mapping[str, Any]
+) -> tuple[list[float], list[float]]:
+  """Gains over the base on both sets, of the members that failed on neither."""
   both = [
-    (100 * row["select_score"], 100 * row["judge_score"])
+    [
+      100 * (row[f"{side}_score"] - base[side]["score"])
+      for side in ("select", "judge")
+    ]
     for row in rows
     if row["select_score"] is not None and row["judge_score"] is not None
   ]
