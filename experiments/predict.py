@@ -20,7 +20,7 @@ from experiments.launch import questions, saved_experts
 from thickets.errors import UserError
 from thickets.generation import grading, language_evaluator, prompts
 from thickets.generation.generator import Generator
-from thickets.generation.grading import Grading
+from thickets.generation.grading_workers import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.models import hub
 from thickets.runs.experts import Experts

@@ -33,6 +33,7 @@ def run(spec: SignalsSpec, workdir: str) -> JsonObject:
     spec.population.kind,
   )
   with directory.open_run(workdir, spec.config) as run:
+    run.save_config()  # Before the base, which it tells apart.
     weights_key, task_key = jax.random.split(jax.random.key(spec.seed))
     batches = _sample_prompts(task_key, spec.task)
     base = Base(

@@ -34,6 +34,7 @@ from thickets.models import byte_tokenizer, hub, transformer
 from thickets.report import randopt_table
 from thickets.runs import experts, record_log
 from thickets.search import ensemble, meshes
+from thickets.tasks.grader import TaskGrader
 
 ROOT = pathlib.Path(__file__).parents[2]
 FIELDS = {
@@ -249,6 +250,8 @@ class FastTest(_EndToEndTestCase):
     self.enter_context(
       mock.patch.object(subject, "spread_over", return_value=one_device)
     )
+    # A thread grades, which starts sooner than a process.
+    self.enter_context(mock.patch.object(TaskGrader, "is_of_a_file", False))
     config = countdown_tiny.get_config("smoke")
     config.update_from_flattened_dict(
       _overrides(_world(), **{"consistency.temperatures": ()})
@@ -385,6 +388,53 @@ class RunTest(_EndToEndTestCase):
       _start("regrade", f"--workdir={self.workdir}"),
       "must have logged its responses.*log_responses=True",
     )
+
+
+@pytest.mark.slow
+class MisbehavingTest(_EndToEndTestCase):
+  """A first start that fails, and the corrected command in its directory."""
+
+  @parameterized.parameters(
+    ("sys.exit(0)", "must not raise, got SystemExit: 0 for the example 0"),
+    ("os._exit(0)", "example 0 .* its process ended with status 0"),
+    ("return 1", "must return a thickets.tasks.base.Grade, got int 1"),
+  )
+  def test_a_grader_is_named_and_the_directory_stays_new(self, line, message):
+    world = self.copy_world()
+    text = (world / "task.py").read_text()
+    broken = text.replace("  total =", f"  import os, sys; {line}\n  total =")
+    (world / "task.py").write_text(broken)
+    self.assert_refused(
+      _start_run(self.workdir, world),
+      rf"The grader of {world}/task.py \(standard, rules .*{message}",
+    )
+    self.assertFalse(self.workdir.exists())
+
+  def test_what_was_scored_is_kept_when_a_grader_ends_the_process(self):
+    world = self.copy_world()
+    text = (world / "task.py").read_text()
+    broken = text.replace(
+      "  total =",
+      "  if len(response) == 6: __import__('os')._exit(0)\n  total =",
+    )
+    self.assertNotEqual(broken, text)
+    (world / "task.py").write_text(broken)
+    done = _finish(_start_run(self.workdir, world))
+    self.assertEqual(done.returncode, 1, msg=done.stderr)
+    self.assertIn("its process ended with status 0", done.stderr)
+    self.assertNotIn("Traceback", done.stderr)
+
+  @parameterized.parameters(
+    {"population.include": "('nosuch',)"},
+    {"task.num_select": 999},
+    {"compute.devices_per_member": 64},
+    {"ensemble.top_k": 13},
+    {"task.rules": "papr"},
+  )
+  def test_a_typing_error_leaves_nothing_behind(self, **changes):
+    done = _finish(_start_run(self.workdir, **changes))
+    self.assertEqual(done.returncode, 1, msg=done.stderr)
+    self.assertFalse(self.workdir.exists())
 
 
 @pytest.mark.slow

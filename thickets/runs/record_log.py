@@ -141,8 +141,16 @@ class RecordLog:
     self._file.close()
 
   def write_header(self, header: JsonObject) -> None:
-    """Starts a new log with what its records mean."""
-    assert self.header is None
+    """Starts a log with what its records mean, unless it says that already.
+
+    Another header, behind which there must be no records, is replaced.
+    """
+    if self.header == header:
+      return
+    if self.header is not None:
+      assert not has_records(self._path), "Records keep their header."
+      os.truncate(self._path, 0)
+      self._size = 0
     self._write(_encode_line({"header": header}))
     self.header = header
 
@@ -225,6 +233,13 @@ def read_log(path: pathlib.Path) -> Iterator[Record]:
     logging.warning(
       "%s: left out a torn record of %d bytes at byte %d.", path, torn, end
     )
+
+
+def has_records(path: pathlib.Path) -> bool:
+  """Whether a log holds anything whole behind its header."""
+  with path.open("rb") as file:
+    file.readline()
+    return file.readline().endswith(b"\n")
 
 
 def read_header(path: pathlib.Path) -> JsonObject | None:
