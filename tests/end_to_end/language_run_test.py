@@ -600,14 +600,19 @@ class SavedTest(_EndToEndTestCase):
     )
     answers = list(map(json.loads, done.stdout.splitlines()))
     self.assertEqual([a["question"] for a in answers], questions)
+    self.assertEqual(
+      [a["place"] for a in answers],
+      [f"line {number}" for number in range(1, len(questions) + 1)],
+    )
     for index, answer in enumerate(answers):
       cast = [c["vote"][index] for c in channels]
       said = [grading.read_responses(c)[index] for c in channels]
       self.assertEqual(answer["answer"], ensemble.majority_vote(cast))
       self.assertEqual(answer["votes"], collections.Counter(filter(None, cast)))
-      if answer["answer"] is not None:
-        voter = cast.index(answer["answer"])
-        self.assertEqual(answer["response"], said[voter])
+      voter = 0 if answer["answer"] is None else cast.index(answer["answer"])
+      self.assertEqual(answer["response"], said[voter])
+      silent = [text for text, vote in zip(said, cast, strict=True) if not vote]
+      self.assertEqual(answer["no_vote"], collections.Counter(silent))
     # Rows in a file, from whose answers no vote depends, say the same.
     path = self.folder / "questions.jsonl"
     path.write_text("\n".join(lines))
