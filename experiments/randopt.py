@@ -5,7 +5,8 @@
 Scores a population of members around a pretrained model on the prompts of
 selection, and judges three votes on prompts that took no part in choosing
 anything: that of the best members, that of random ones, and that of the base
-with itself. The same command resumes a run that was stopped.
+with itself. The same command resumes a run that was stopped; with --check it says
+what the run would do, and how long that may take.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from experiments import launch
-from experiments.launch import specs
+from experiments.launch import checking, specs
 from experiments.launch.specs import RandOptSpec
 from thickets.analysis import randopt_results
 from thickets.generation import subject as subject_lib
@@ -39,6 +40,7 @@ FLAGS = launch.BinaryFlags(
 FLAGS.define_config()
 FLAGS.define_workdir()
 FLAGS.define_cluster()
+FLAGS.define_check()
 
 
 def main(_: list[str]) -> None:
@@ -46,6 +48,10 @@ def main(_: list[str]) -> None:
   workdir = FLAGS.workdir
   spec = specs.read_randopt(FLAGS.config)
   launch.start_devices(FLAGS)
+  if FLAGS.is_check:
+    for line in checking.check_randopt(spec, workdir):
+      print(line, flush=True)
+    return
   print(randopt_table.format_randopt_results(run(spec, workdir)))
   print(f"Figures, results.json and experts.json are in {workdir}.")
 

@@ -438,6 +438,41 @@ class MisbehavingTest(_EndToEndTestCase):
 
 
 @pytest.mark.slow
+class CheckTest(_EndToEndTestCase):
+  def test_it_says_what_the_run_would_do_and_writes_nothing(self):
+    overrides = _overrides(_world())
+    flags = [
+      "--config=configs/countdown_tiny.py:smoke",
+      "--check",
+      *(f"--config.{key}={value}" for key, value in overrides.items()),
+    ]
+    done = self.run_well(_start("randopt", *flags, f"--workdir={self.workdir}"))
+    for line in (
+      f"Directory: {self.workdir} is new.",
+      "Prompts: select 8, dev 8, judge 8.",
+      "Patterns: they match 11 of 11 tensors",
+      "Grader: the reference '0' of the example 0 is",
+      "Grader: an empty response '' of the example 0 is",
+      "Memory: 2 members make a chunk",
+      "Time: 256 responses at ",
+    ):
+      self.assertIn(line, done.stdout)
+    self.assertFalse(self.workdir.exists())
+    before = _log(_unbroken_run()).read_bytes()
+    done = self.run_well(
+      _start("randopt", *flags, f"--workdir={_unbroken_run()}")
+    )
+    self.assertRegex(done.stdout, r"holds a run of \d+ records to continue")
+    self.assertEqual(_log(_unbroken_run()).read_bytes(), before)
+    self.assert_refused(
+      _start(
+        "randopt", *flags, "--config.task.rules=papr", "--workdir=/nosuch"
+      ),
+      "rule set of checksum",
+    )
+
+
+@pytest.mark.slow
 class ContinueTest(_EndToEndTestCase):
   """A finished run that is continued with something else."""
 
