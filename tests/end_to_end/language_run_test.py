@@ -464,12 +464,6 @@ class CheckTest(_EndToEndTestCase):
     )
     self.assertRegex(done.stdout, r"holds a run of \d+ records to continue")
     self.assertEqual(_log(_unbroken_run()).read_bytes(), before)
-    self.assert_refused(
-      _start(
-        "randopt", *flags, "--config.task.rules=papr", "--workdir=/nosuch"
-      ),
-      "rule set of checksum",
-    )
 
 
 @pytest.mark.slow
