@@ -137,7 +137,10 @@ def _list_keys() -> ml_collections.ConfigDict:
   config.compute.devices_per_member = 1  # Devices that share its weights.
   config.compute.lanes = 0  # Members at once on each; 0 finds it from memory.
   config.compute.rows = 0  # Prompts at once of each; 0 finds it from memory.
-  config.compute.num_workers = 0  # Processes that grade; 0 is a thread.
+  # Processes that grade; 0 is a thread, or one process for a task of your own.
+  config.compute.num_workers = 0
+  # Seconds that one response may be graded; the run ends where one takes longer.
+  config.compute.grade_limit_s = 900.0
 
   # Logged responses can be graded again by changed rules, without a model.
   config.log_responses = True

@@ -97,7 +97,8 @@ def _run_jobs(
     for future in concurrent.futures.as_completed(futures):
       try:
         reports += future.result()
-      except Exception as error:  # A process died, or a task does not load.
+      # A process died, or a task does not load, or ends the process.
+      except (Exception, SystemExit) as error:
         broken.append(f"{futures[future]} ended with {error!r:.500}")
       if time.monotonic() - shown > _LOG_EVERY_S:
         shown = time.monotonic()

@@ -31,8 +31,8 @@ _COMPOSITE = flags.DEFINE_list(
 def main(argv: list[str]) -> None:
   """Reads the flags, draws, prints how much of the scores a plane explains."""
   workdir = measured_runs.read_workdir(argv, what="run")
-  out = measured_runs.find_out(FLAGS, [workdir])
   found = planes.read_planes(workdir)
+  out = measured_runs.find_out(FLAGS, [workdir])
   saved_analyses.save_landscapes(out, found, composite=_COMPOSITE.value)
   for task, explained in found.explained.items():
     print(density_table.format_explained(task, explained))

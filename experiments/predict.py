@@ -4,13 +4,14 @@
 
 Questions come one to a line, from a file or standard input; a .jsonl file has
 rows with the fields of the task instead. Writes a JSON object per question to
-standard output: the elected answer, the votes, and the response of the
-best-ranked member that gave it.
+standard output, with the number of its line: the elected answer, the votes, how
+often each response without a vote was given, and the response of the best-ranked
+member that gave the elected answer, or of the best-ranked one where none votes.
 """
 
 import collections
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -18,15 +19,23 @@ from absl import flags
 from experiments import launch
 from experiments.launch import questions, saved_experts
 from thickets.errors import UserError
-from thickets.generation import grading, language_evaluator, prompts
+from thickets.generation import (
+  grading as grading_lib,
+)
+from thickets.generation import (
+  language_evaluator,
+  prompts,
+  task_grading,
+)
 from thickets.generation.generator import Generator
-from thickets.generation.grading import Grading
+from thickets.generation.grading_workers import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.models import hub
 from thickets.runs.experts import Experts
 from thickets.search import ensemble
 from thickets.tasks import registry, splits
-from thickets.tasks.base import Example
+from thickets.tasks.base import Example, Task
+from thickets.tasks.data import DataTable
 from thickets.tasks.grader import TaskGrader
 
 FLAGS = launch.BinaryFlags(
@@ -64,16 +73,36 @@ def main(_: list[str]) -> None:
     )
   table = questions.read_questions(task, _QUESTIONS.value)
   examples = list(splits.make_examples(task, table))
-  texts = _respond(model, experts, examples, k)
-  grade = TaskGrader(fields["name"], fields["rules"], examples)
-  for answer in elect_answers(grade, examples, texts, task.num_threads):
-    print(json.dumps(answer, ensure_ascii=False), flush=True)
+  asked = [_describe_row(task, table, row) for row in range(len(examples))]
+  grader = TaskGrader(fields["name"], fields["rules"], examples)
+  with task_grading.start_task_graders(
+    [grader], num_threads=task.num_threads
+  ) as grading:
+    texts = _respond(model, experts, examples, k, asked)
+    for question, answer in zip(
+      asked, elect_answers(grading, texts), strict=True
+    ):
+      print(json.dumps(question | answer, ensure_ascii=False), flush=True)
+
+
+def _describe_row(task: Task, table: DataTable, row: int) -> dict[str, Any]:
+  """The place of a question in its file, and the question as it stands there."""
+  fields = table.rows[row]
+  place = table.places[row] if table.places else f"row {row}"
+  return {
+    "place": place,
+    "question": fields if task.question is None else fields[task.question],
+  }
 
 
 def _respond(
-  model: hub.Model, experts: Experts, examples: Sequence[Example], k: int
+  model: hub.Model,
+  experts: Experts,
+  examples: Sequence[Example],
+  k: int,
+  asked: Sequence[Mapping[str, Any]],
 ) -> list[list[str]]:
-  """[K][Q] what the K best experts answer, by rank."""
+  """[K][Q] what the K best experts answer, by rank; `asked` has their places."""
   fields = experts.fields["task"]
   tokens = [
     prompts.render_prompt(
@@ -81,11 +110,19 @@ def _respond(
     )
     for e in examples
   ]
+  decoding = saved_experts.read_decoding(fields["decoding"])
+  for prompt, question in zip(tokens, asked, strict=True):
+    try:
+      decoding.check_prompts([prompt], model.config)
+    except UserError as error:
+      raise UserError(
+        f"--questions, {question['place']}: {error} Shorten that question."
+      ) from error
   detokenize = hub.make_detokenizer(model.tokenizer)
   evaluator = LanguageEvaluator(
     Generator(
       model.config,
-      saved_experts.read_decoding(fields["decoding"]),
+      decoding,
       detokenize=detokenize,
     ),
     Grading(lambda *_: {}),  # Graded later, where all the votes are together.
@@ -95,41 +132,42 @@ def _respond(
   base, batch = evaluator.place(model.params, batch, k)
   responses = evaluator.respond(base, experts.members[:k], batch)
   return [
-    grading.read_texts(detokenize, responses.tokens[m], responses.lengths[m])
+    grading_lib.read_texts(
+      detokenize, responses.tokens[m], responses.lengths[m]
+    )
     for m in range(k)
   ]
 
 
 def elect_answers(
-  grade: TaskGrader,
-  examples: Sequence[Example],
-  texts: Sequence[Sequence[str]],
-  num_threads: int,
-) -> Iterator[Mapping[str, Any]]:
+  grading: Grading, texts: Sequence[Sequence[str]]
+) -> Iterator[dict[str, Any]]:
   """Yields the elected answer to each question.
 
   Args:
-    grade: gives votes.
-    examples: [Q] the questions.
+    grading: gives votes, for examples numbered from 0.
     texts: [K][Q] the responses by rank.
-    num_threads: responses graded at once.
   """
   votes = [
-    grading.grade_texts(
-      grade, range(len(examples)), responses, num_threads=num_threads
-    )["vote"].tolist()
+    grading.grade_texts(range(len(responses)), responses)["vote"].tolist()
     for responses in texts
   ]
-  for index, example in enumerate(examples):
+  for index in range(len(texts[0])):
     cast = [member[index] for member in votes]
+    said = [member[index] for member in texts]
     winner = ensemble.majority_vote(cast)
-    voter = None if winner is None else cast.index(winner)
+    silent = [text for text, vote in zip(said, cast, strict=True) if not vote]
     yield {
-      "question": example.messages[-1].content,
       "answer": winner,
-      "votes": dict(collections.Counter(filter(None, cast)).most_common()),
-      "response": None if voter is None else texts[voter][index],
+      "votes": _count(filter(None, cast)),
+      "no_vote": _count(silent),
+      "response": said[0 if winner is None else cast.index(winner)],
     }
+
+
+def _count(values: Iterable[str]) -> dict[str, int]:
+  """How often each value occurs, the most frequent first."""
+  return dict(collections.Counter(values).most_common())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 Scores a population of members around a pretrained model on the prompts of
 selection, and judges three votes on prompts that took no part in choosing
 anything: that of the best members, that of random ones, and that of the base
-with itself. The same command resumes a run that was stopped.
+with itself. The same command resumes a run that was stopped; with --check it says
+what the run would do, and how long that may take.
 """
 
 from collections.abc import Sequence
@@ -14,16 +15,19 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from experiments import launch
-from experiments.launch import specs
+from experiments.launch import checking, specs
 from experiments.launch.specs import RandOptSpec
 from thickets.analysis import randopt_results
 from thickets.generation import subject as subject_lib
+from thickets.generation.grading_workers import Grading
+from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.generation.self_consistency import SelfConsistency
 from thickets.generation.subject import Subject
 from thickets.report import randopt_table
 from thickets.report.figures import randopt_plots
 from thickets.runs import directory
 from thickets.runs.clock import Clock
+from thickets.runs.directory import Run
 from thickets.runs.json_files import JsonObject
 from thickets.search import randopt, selection
 from thickets.search.randopt import Search
@@ -36,6 +40,7 @@ FLAGS = launch.BinaryFlags(
 FLAGS.define_config()
 FLAGS.define_workdir()
 FLAGS.define_cluster()
+FLAGS.define_check()
 
 
 def main(_: list[str]) -> None:
@@ -43,6 +48,10 @@ def main(_: list[str]) -> None:
   workdir = FLAGS.workdir
   spec = specs.read_randopt(FLAGS.config)
   launch.start_devices(FLAGS)
+  if FLAGS.is_check:
+    for line in checking.check_randopt(spec, workdir):
+      print(line, flush=True)
+    return
   print(randopt_table.format_randopt_results(run(spec, workdir)))
   print(f"Figures, results.json and experts.json are in {workdir}.")
 
@@ -50,58 +59,62 @@ def main(_: list[str]) -> None:
 def run(spec: RandOptSpec, workdir: str) -> JsonObject:
   """Runs or resumes one experiment; returns the contents of results.json."""
   clock = Clock()
-  spec.config.check(workdir)  # Before anything is loaded or written.
+  directory.check_config(workdir, spec.config)  # Before anything is loaded.
   subject = subject_lib.load_subject(spec.model, spec.task, spec.answering)
   subject.check_kind(spec.population.kind)
-  with directory.open_run(workdir, spec.config) as run:
-    clock.lap("loading_s")
-    with subject_lib.start_task_grading(subject) as grading:
-      evaluator = subject_lib.make_evaluator(
-        subject, grading, spec.population.kind
-      )
-      select = subject.evaluation("select", evaluator)
-      search = randopt.start_search(
-        run,
-        subject.base,
-        spec.population,
-        first=select,
-        task=subject.describe(),
-      )
-      scores = randopt.score_members(search, select)
-      randopt.check_base(search, "select")
-      clock.lap("select_s")
-      chosen = selection.select_ensemble(scores, spec.ensemble)
-      randopt.save_experts(
-        search, chosen, scores, primary_k=spec.ensemble.top_k
-      )
-      consistency = SelfConsistency(
-        subject_lib.make_sampler(subject, grading, spec.consistency, spec.seed),
-        run,
-        subject.model.params,
-        subject.batches,
-      )
-      temperature, dev = consistency.choose_temperature(
-        spec.consistency.temperatures, spec.ensemble.top_k
-      )
-      clock.lap("dev_s")
-      # The first members as well, as they were drawn, whatever they scored.
-      answering = sorted({*range(len(chosen)), *map(int, chosen)})
-      randopt.score_members(
-        search, subject.evaluation("judge", evaluator), answering
-      )
-      randopt.check_base(search, "judge")
-      clock.lap("judge_s")
-      if temperature is not None:
-        consistency.sample("judge", temperature, len(chosen))
-      clock.lap("consistency_s")
-    results = _summarise(
-      spec, subject, search, scores, chosen, temperature, dev
+  # All that can fail at once does so before the run directory begins.
+  with subject_lib.start_task_grading(subject) as grading:
+    evaluator = subject_lib.make_evaluator(
+      subject, grading, spec.population.kind
     )
-    randopt_plots.draw_randopt(run.workdir, search.members, scores, results)
-    clock.lap("figures_s")
-    randopt.finish_run(
-      run, results, clock, evaluator.compile_s + consistency.compile_s
-    )
+    subject.check_memory(evaluator)
+    with directory.open_run(workdir, spec.config) as run:
+      clock.lap("loading_s")
+      return _run(spec, subject, grading, evaluator, run, clock)
+
+
+def _run(
+  spec: RandOptSpec,
+  subject: Subject,
+  grading: Grading,
+  evaluator: LanguageEvaluator,
+  run: Run,
+  clock: Clock,
+) -> JsonObject:
+  """Searches, selects, votes and judges in an open run directory."""
+  select = subject.evaluation("select", evaluator)
+  search = randopt.start_search(
+    run, subject.base, spec.population, first=select, task=subject.describe()
+  )
+  scores = randopt.score_members(search, select)
+  clock.lap("select_s")
+  chosen = selection.select_ensemble(scores, spec.ensemble)
+  randopt.save_experts(search, chosen, scores, primary_k=spec.ensemble.top_k)
+  consistency = SelfConsistency(
+    subject_lib.make_sampler(subject, grading, spec.consistency, spec.seed),
+    run,
+    subject.model.params,
+    subject.batches,
+  )
+  temperature, dev = consistency.choose_temperature(
+    spec.consistency.temperatures, spec.ensemble.top_k
+  )
+  clock.lap("dev_s")
+  # The first members as well, as they were drawn, whatever they scored.
+  answering = sorted({*range(len(chosen)), *map(int, chosen)})
+  randopt.score_members(
+    search, subject.evaluation("judge", evaluator), answering
+  )
+  clock.lap("judge_s")
+  if temperature is not None:
+    consistency.sample("judge", temperature, len(chosen))
+  clock.lap("consistency_s")
+  results = _summarise(spec, subject, search, scores, chosen, temperature, dev)
+  randopt_plots.draw_randopt(run.workdir, search.members, scores, results)
+  clock.lap("figures_s")
+  randopt.finish_run(
+    run, results, clock, evaluator.compile_s + consistency.compile_s
+  )
   return results
 
 

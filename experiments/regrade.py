@@ -9,6 +9,7 @@ results_RULES.json beside the run's own files and changes none of them.
 """
 
 import dataclasses
+import functools
 import pathlib
 
 import ml_collections
@@ -19,7 +20,7 @@ from experiments.launch import specs
 from experiments.launch.specs import RandOptSpec
 from thickets.analysis import randopt_results
 from thickets.errors import UserError
-from thickets.generation import self_consistency
+from thickets.generation import self_consistency, task_grading
 from thickets.generation import subject as subject_lib
 from thickets.generation.regrading import Regraded
 from thickets.report import randopt_table
@@ -62,11 +63,18 @@ def run(
   chosen, dev = _read_choice(pathlib.Path(workdir), spec.population.size)
   task, examples = subject_lib.load_examples(spec.task)
   task.grader(rules)  # Before the responses are read.
-  with directory.open_run(
-    workdir, dataclasses.replace(spec.config, extendable=())
-  ) as run:
+  grader = TaskGrader(spec.task.name, rules, examples.examples)
+  compute = spec.answering.compute
+  start_grading = functools.partial(
+    task_grading.start_task_graders,
+    [grader],
+    num_threads=task.num_threads,
+    num_workers=compute.num_workers,
+    limit_s=compute.grade_limit_s,
+  )
+  config = dataclasses.replace(spec.config, extendable=())
+  with directory.open_run(workdir, config) as run, start_grading() as grading:
     _check_data(run, examples)
-    grader = TaskGrader(spec.task.name, rules, examples.examples)
     temperature = self_consistency.choose_temperature(
       spec.consistency.temperatures, dev
     )
@@ -77,7 +85,7 @@ def run(
       randopt_results.read_select(run, chosen, examples.groups("select")),
       chosen,
       randopt_results.read_judged(
-        Regraded(run, grader, examples, task.num_threads),
+        Regraded(run, grading, examples),
         chosen,
         temperature,
         examples.groups("judge"),

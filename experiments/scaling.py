@@ -58,10 +58,10 @@ def main(argv: list[str]) -> None:
   points = scaling.read_ladder(
     workdir, settings, top_k=_TOP_K.value, measured=_MEASURED.value
   )
-  out = measured_runs.find_out(FLAGS, [workdir])
   compared = (
     claims.compare_manners(points, *_MANNERS.value) if _MANNERS.value else []
   )
+  out = measured_runs.find_out(FLAGS, [workdir])
   results = {
     "units": "densities, accuracies and gains are shares; 95 % intervals",
     "margin": settings.margin,

@@ -63,14 +63,17 @@ def main(_: list[str]) -> None:
   launch.refuse(launch.check_choices(config, {"experiment": EXPERIMENTS}))
   experiment = EXPERIMENTS[config.experiment]
   found = [experiment.read(_override(config, point)) for point in points]
+  chosen = _chosen(len(points))
+  launch.start_devices(FLAGS)
+  for spec in found:  # All of them, before the first one runs.
+    signals_run.check_patterns(spec)
   workdir = directory.make_workdir(directory_name)
   if (workdir / "config.json").exists():
     raise UserError(
       f"workdir must be the folder of a sweep, got that of a run, {workdir}."
       " Choose another with --workdir."
     )
-  launch.start_devices(FLAGS)
-  for index in _chosen(len(points)):
+  for index in chosen:
     folder = workdir / f"{index:03d}"
     if not _is_done(folder, found[index].config):
       logging.info("point %d: %s %s", index, points[index].group, folder)

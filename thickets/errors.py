@@ -1,6 +1,8 @@
 """What a user can mend, and how the message that says so names the remedy."""
 
 import difflib
+import signal
+import threading
 from collections.abc import Collection, Sequence
 
 
@@ -9,6 +11,28 @@ class UserError(ValueError):
 
   It is for what a user can mend, as opposed to what only a bug breaks.
   """
+
+
+def is_interrupt(error: BaseException) -> bool:
+  """Whether a person has interrupted the process, rather than its own code.
+
+  Python raises a real interrupt in the main thread, unless it is ignored.
+  """
+  return (
+    isinstance(error, KeyboardInterrupt)
+    and threading.current_thread() is threading.main_thread()
+    and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+  )
+
+
+def describe_error(error: BaseException) -> str:
+  """Names an error that a user's code raised, in one short line."""
+  try:
+    text = " ".join(str(error).split())
+  except Exception:  # Its own `__str__` may raise as well.
+    text = "(its message cannot be read)"
+  name = type(error).__name__
+  return f"{name}: {text[:200]}" if text else name
 
 
 def nearest(word: str, known: Collection[str], *, count: int = 5) -> str:

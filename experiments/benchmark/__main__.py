@@ -33,8 +33,9 @@ def main(_: list[str]) -> None:
   launch.refuse(launch.check_choices(config, {"subject": _SUBJECTS}))
   subject = _SUBJECTS[config.subject]
   subject.validate(config)
-  workdir = directory.make_workdir(workdir_name)
   launch.start_devices(FLAGS)
+  subject.check_fits(config)
+  workdir = directory.make_workdir(workdir_name)
   figures = subject.measure(config)
   figures["config"] = launch.to_json(config)
   figures["environment"] = environment.describe()

@@ -87,12 +87,18 @@ def validate(config: ml_collections.ConfigDict) -> None:
     )
 
 
+def check_fits(config: ml_collections.ConfigDict) -> None:
+  """Raises a UserError if devices or their memory do not suffice."""
+  model = config_lib.parse_config(launch.to_json(config.model))
+  mesh = meshes.make_mesh(model=config.model_devices)
+  memory.check_fits(model, jnp.dtype(config.dtype), mesh)
+
+
 def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """Measures rates, and the ceilings before and after: the better ones count."""
   model = config_lib.parse_config(launch.to_json(config.model))
   dtype = jnp.dtype(config.dtype)
   mesh = meshes.make_mesh(model=config.model_devices)
-  memory.check_fits(model, dtype, mesh)
   subject = _Subject(config, model, dtype, mesh)
   subject.warm_up()
   # Before the ceilings are measured and others' libraries loaded.

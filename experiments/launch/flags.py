@@ -44,6 +44,7 @@ class BinaryFlags:
     self._config: flags.FlagHolder | None = None
     self._workdir: flags.FlagHolder[str] | None = None
     self._cluster: tuple[flags.FlagHolder, ...] = ()
+    self._check: flags.FlagHolder[bool] | None = None
 
   def define_config(self) -> None:
     """Declares --config, and --config.KEY=VALUE for each of its keys."""
@@ -62,6 +63,16 @@ class BinaryFlags:
       "workdir",
       None,
       "The directory of the run. The same command continues a run in it.",
+      flag_values=self.values,
+    )
+
+  def define_check(self) -> None:
+    """Declares --check, which checks a run without starting it."""
+    self._check = flags.DEFINE_bool(
+      "check",
+      False,
+      "Only check data, patterns, grader, memory and expected time, which"
+      " includes a timed trial; nothing is written.",
       flag_values=self.values,
     )
 
@@ -105,6 +116,11 @@ class BinaryFlags:
     if self._workdir is None or not self._workdir.value:
       raise UserError("--workdir must name the directory of the run, got none.")
     return self._workdir.value
+
+  @property
+  def is_check(self) -> bool:
+    """Whether the run is only to be checked."""
+    return self._check is not None and bool(self._check.value)
 
   @property
   def has_workdir(self) -> bool:

@@ -25,13 +25,16 @@ from thickets.search.randopt import Evaluation, Search
 def run(spec: MeasureSpec, workdir: str) -> JsonObject:
   """Runs or resumes one measurement; returns the contents of results.json."""
   clock = Clock()
-  spec.config.check(workdir)  # Before anything is loaded or written.
+  directory.check_config(workdir, spec.config)  # Before anything is loaded.
   model = subject_lib.load_model(spec.model, spec.answering.compute)
   subjects = task_groups.load_subjects(model, spec.tasks, spec.answering)
   ratio = _relative_norm(spec, model)
-  with directory.open_run(workdir, spec.config) as run:
-    clock.lap("loading_s")
-    with task_groups.start_groups(subjects, spec.population.kind) as groups:
+  # All that can fail at once does so before the run directory begins.
+  with task_groups.start_groups(subjects, spec.population.kind) as groups:
+    for group in groups:
+      group.check_memory()
+    with directory.open_run(workdir, spec.config) as run:
+      clock.lap("loading_s")
       largest = max(groups, key=lambda group: group.num_tokens)
       search = randopt.start_search(
         run,
@@ -51,8 +54,8 @@ def run(spec: MeasureSpec, workdir: str) -> JsonObject:
         _project(spec, search)
         clock.lap("projection_s")
       compile_s = sum(group.evaluator.compile_s for group in groups)
-    results = summarise(run, model, ratio)
-    randopt.finish_run(run, results, clock, compile_s)
+      results = summarise(run, model, ratio)
+      randopt.finish_run(run, results, clock, compile_s)
   return results
 
 
@@ -105,6 +108,7 @@ def _evaluation(group: TaskGroup, split: str) -> Evaluation:
     Split(split, group.number).label,
     group.evaluator,
     group.batches[split],
+    why_not_finite=group.subjects[0].why_not_finite,
   )
 
 

@@ -98,9 +98,10 @@ def run_pretraining(
   folder = directory.make_workdir(workdir)
   run_config = RunConfig(config)
   run_config.check(folder)
-  run_config.save(folder, environment.describe())
+  # What can fail at once does so before the run begins.
   model = pretraining.make_initial_model(spec)
   measure = pretraining.make_measure(spec, model)
+  run_config.save(folder, environment.describe())
   params = pretraining.pretrain_language_model(spec, model, folder, measure)
   clock.lap("training_s")
   pretraining.save_model(folder / "model", model, params)

@@ -27,12 +27,9 @@ _NUM_BLOCKS = 10  # Smaller populations of each size, at most.
 def run(spec: SignalsSpec, workdir: str) -> JsonObject:
   """Runs or resumes one experiment; returns the contents of results.json."""
   clock = Clock()
-  # Patterns are checked against the weights' names before anything is written.
-  describe_kind(
-    signals_pretraining.abstract_weights(spec.model, spec.task.context),
-    spec.population.kind,
-  )
+  check_patterns(spec)  # Before anything is written.
   with directory.open_run(workdir, spec.config) as run:
+    run.save_config()  # Before the base, which it tells apart.
     weights_key, task_key = jax.random.split(jax.random.key(spec.seed))
     batches = _sample_prompts(task_key, spec.task)
     base = Base(
@@ -74,6 +71,18 @@ def run(spec: SignalsSpec, workdir: str) -> JsonObject:
     compile_s = select.evaluator.compile_s + judge.evaluator.compile_s
     randopt.finish_run(run, results, clock, compile_s)
   return results
+
+
+def check_patterns(spec: SignalsSpec) -> None:
+  """Refuses patterns of tensors that match none of the network's.
+
+  Raises:
+    UserError: that names the pattern, and the nearest names.
+  """
+  describe_kind(
+    signals_pretraining.abstract_weights(spec.model, spec.task.context),
+    spec.population.kind,
+  )
 
 
 def _summarise(

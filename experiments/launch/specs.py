@@ -35,7 +35,13 @@ UNITS = ("absolute", "relative")
 # How the work is laid out changes records no further than rounding.
 _LAYOUT = tuple(
   f"compute.{name}"
-  for name in ("devices_per_member", "lanes", "rows", "num_workers")
+  for name in (
+    "devices_per_member",
+    "lanes",
+    "rows",
+    "num_workers",
+    "grade_limit_s",
+  )
 )
 _LANGUAGE_RANGES = {
   "seed": Range(0, 2**32 - 1),
@@ -46,6 +52,7 @@ _LANGUAGE_RANGES = {
   "compute.lanes": Range(0),
   "compute.rows": Range(0),
   "compute.num_workers": Range(0),
+  "compute.grade_limit_s": Range(1),
 }
 
 
@@ -268,6 +275,7 @@ def _read_answering(config) -> AnsweringSpec:
       settings.lanes or None,
       settings.rows or None,
       settings.num_workers,
+      settings.grade_limit_s,
     ),
     log_responses=config.log_responses,
   )

@@ -34,6 +34,7 @@ from thickets.models import byte_tokenizer, hub, transformer
 from thickets.report import randopt_table
 from thickets.runs import experts, record_log
 from thickets.search import ensemble, meshes
+from thickets.tasks.grader import TaskGrader
 
 ROOT = pathlib.Path(__file__).parents[2]
 FIELDS = {
@@ -249,6 +250,8 @@ class FastTest(_EndToEndTestCase):
     self.enter_context(
       mock.patch.object(subject, "spread_over", return_value=one_device)
     )
+    # A thread grades, which starts sooner than a process.
+    self.enter_context(mock.patch.object(TaskGrader, "is_of_a_file", False))
     config = countdown_tiny.get_config("smoke")
     config.update_from_flattened_dict(
       _overrides(_world(), **{"consistency.temperatures": ()})
@@ -385,6 +388,82 @@ class RunTest(_EndToEndTestCase):
       _start("regrade", f"--workdir={self.workdir}"),
       "must have logged its responses.*log_responses=True",
     )
+
+
+@pytest.mark.slow
+class MisbehavingTest(_EndToEndTestCase):
+  """A first start that fails, and the corrected command in its directory."""
+
+  @parameterized.parameters(
+    ("sys.exit(0)", "must not raise, got SystemExit: 0 for the example 0"),
+    ("os._exit(0)", "example 0 .* its process ended with status 0"),
+    ("return 1", "must return a thickets.tasks.base.Grade, got int 1"),
+  )
+  def test_a_grader_is_named_and_the_directory_stays_new(self, line, message):
+    world = self.copy_world()
+    text = (world / "task.py").read_text()
+    broken = text.replace("  total =", f"  import os, sys; {line}\n  total =")
+    (world / "task.py").write_text(broken)
+    self.assert_refused(
+      _start_run(self.workdir, world),
+      rf"The grader of {world}/task.py \(standard, rules .*{message}",
+    )
+    self.assertFalse(self.workdir.exists())
+
+  def test_what_was_scored_is_kept_when_a_grader_ends_the_process(self):
+    world = self.copy_world()
+    text = (world / "task.py").read_text()
+    broken = text.replace(
+      "  total =",
+      "  if len(response) == 6: __import__('os')._exit(0)\n  total =",
+    )
+    self.assertNotEqual(broken, text)
+    (world / "task.py").write_text(broken)
+    done = _finish(_start_run(self.workdir, world))
+    self.assertEqual(done.returncode, 1, msg=done.stderr)
+    self.assertIn("its process ended with status 0", done.stderr)
+    self.assertNotIn("Traceback", done.stderr)
+
+  @parameterized.parameters(
+    {"population.include": "('nosuch',)"},
+    {"task.num_select": 999},
+    {"compute.devices_per_member": 64},
+    {"ensemble.top_k": 13},
+    {"task.rules": "papr"},
+  )
+  def test_a_typing_error_leaves_nothing_behind(self, **changes):
+    done = _finish(_start_run(self.workdir, **changes))
+    self.assertEqual(done.returncode, 1, msg=done.stderr)
+    self.assertFalse(self.workdir.exists())
+
+
+@pytest.mark.slow
+class CheckTest(_EndToEndTestCase):
+  def test_it_says_what_the_run_would_do_and_writes_nothing(self):
+    overrides = _overrides(_world())
+    flags = [
+      "--config=configs/countdown_tiny.py:smoke",
+      "--check",
+      *(f"--config.{key}={value}" for key, value in overrides.items()),
+    ]
+    done = self.run_well(_start("randopt", *flags, f"--workdir={self.workdir}"))
+    for line in (
+      f"Directory: {self.workdir} is new.",
+      "Prompts: select 8, dev 8, judge 8.",
+      "Patterns: they match 11 of 11 tensors",
+      "Grader: the reference '0' of the example 0 is",
+      "Grader: an empty response '' of the example 0 is",
+      "Memory: 2 members make a chunk",
+      "Time: 256 responses at ",
+    ):
+      self.assertIn(line, done.stdout)
+    self.assertFalse(self.workdir.exists())
+    before = _log(_unbroken_run()).read_bytes()
+    done = self.run_well(
+      _start("randopt", *flags, f"--workdir={_unbroken_run()}")
+    )
+    self.assertRegex(done.stdout, r"holds a run of \d+ records to continue")
+    self.assertEqual(_log(_unbroken_run()).read_bytes(), before)
 
 
 @pytest.mark.slow
@@ -550,14 +629,19 @@ class SavedTest(_EndToEndTestCase):
     )
     answers = list(map(json.loads, done.stdout.splitlines()))
     self.assertEqual([a["question"] for a in answers], questions)
+    self.assertEqual(
+      [a["place"] for a in answers],
+      [f"line {number}" for number in range(1, len(questions) + 1)],
+    )
     for index, answer in enumerate(answers):
       cast = [c["vote"][index] for c in channels]
       said = [grading.read_responses(c)[index] for c in channels]
       self.assertEqual(answer["answer"], ensemble.majority_vote(cast))
       self.assertEqual(answer["votes"], collections.Counter(filter(None, cast)))
-      if answer["answer"] is not None:
-        voter = cast.index(answer["answer"])
-        self.assertEqual(answer["response"], said[voter])
+      voter = 0 if answer["answer"] is None else cast.index(answer["answer"])
+      self.assertEqual(answer["response"], said[voter])
+      silent = [text for text, vote in zip(said, cast, strict=True) if not vote]
+      self.assertEqual(answer["no_vote"], collections.Counter(silent))
     # Rows in a file, from whose answers no vote depends, say the same.
     path = self.folder / "questions.jsonl"
     path.write_text("\n".join(lines))

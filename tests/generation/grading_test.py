@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
+from thickets.errors import UserError
 from thickets.generation import grading
 from thickets.generation.decoding import Responses
 from thickets.runs import record_log
@@ -87,6 +88,27 @@ def _part(tokens):
   )
 
 
+class MisbehavingTest(parameterized.TestCase):
+  @parameterized.parameters(
+    (lambda *_: {"score": float("nan")}, "finite score, got nan for example 4"),
+    (lambda *_: {"score": -np.inf}, "finite score, got -inf for example 4"),
+    (lambda *_: sys.exit(0), "not end the process, got SystemExit: 0 for ex"),
+  )
+  def test_it_is_refused_by_example(self, misbehave, message):
+    for num_threads in (1, 2):
+      with self.assertRaisesRegex(UserError, message):
+        grading.grade_texts(misbehave, [4], ["a"], num_threads=num_threads)
+
+  def test_an_interrupt_is_the_users_in_the_main_thread_alone(self):
+    def interrupt(index, text):
+      raise KeyboardInterrupt
+
+    with self.assertRaises(KeyboardInterrupt):
+      grading.grade_texts(interrupt, [0], ["a"])
+    with self.assertRaisesRegex(UserError, "got KeyboardInterrupt for"):
+      grading.grade_texts(interrupt, [0], ["a"], num_threads=2)
+
+
 class ResponsesTest(parameterized.TestCase):
   @hypothesis.given(TEXTS)
   @hypothesis.example(["", ""])
@@ -137,9 +159,9 @@ class WorkersTest(parameterized.TestCase):
   def test_workers_end_with_a_parent_that_was_killed(self):
     script = """
       import multiprocessing, sys, time
-      from thickets.generation import grading
+      from thickets.generation import grading, grading_workers
       if __name__ == "__main__":
-        with grading.start_grading(grading.Grader(str, len), 2) as started:
+        with grading_workers.start_grading(grading.Grader(str, len), 2) as started:
           started.executor.submit(len, "").result()
           for process in multiprocessing.active_children():
             print(process.pid, flush=True)

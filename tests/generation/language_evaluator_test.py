@@ -13,11 +13,16 @@ from absl.testing import parameterized
 from golden import transformer_cases as cases
 
 from thickets.errors import UserError
-from thickets.generation import grading, language_evaluator, memory_plan
+from thickets.generation import (
+  grading,
+  grading_workers,
+  language_evaluator,
+  memory_plan,
+)
 from thickets.generation.batching import Batching
 from thickets.generation.decoding import Decoding, Responses
 from thickets.generation.generator import Generator
-from thickets.generation.grading import Grading
+from thickets.generation.grading_workers import Grading
 from thickets.generation.sampling import Sampling
 from thickets.members import BASE
 from thickets.models import transformer
@@ -175,7 +180,7 @@ class LanguageEvaluatorTest(parameterized.TestCase):
     batch = language_evaluator.make_batch(_prompts())
     here = _score(_evaluator(), _members(8), batch, 8)
     grader = grading.Grader(detokenize, grade)
-    with grading.start_grading(grader, 1) as started:
+    with grading_workers.start_grading(grader, 1) as started:
       there = _score(_evaluator(started=started), _members(8), batch, 8)
     for name, values in here.items():
       np.testing.assert_array_equal(there[name], values)

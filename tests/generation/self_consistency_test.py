@@ -16,7 +16,7 @@ from thickets.generation import (
 )
 from thickets.generation.decoding import Decoding
 from thickets.generation.generator import Generator
-from thickets.generation.grading import Grading
+from thickets.generation.grading_workers import Grading
 from thickets.generation.sampling import Sampling
 from thickets.members import Member
 from thickets.search import engine, meshes

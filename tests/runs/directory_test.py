@@ -4,10 +4,12 @@ import json
 import pathlib
 import tempfile
 
+import numpy as np
 from absl.testing import parameterized
 
 from thickets.errors import UserError
-from thickets.runs import directory
+from thickets.members import BASE
+from thickets.runs import directory, record_log
 from thickets.runs.run_config import RunConfig
 
 CONFIG = {"population": {"size": 10, "sigmas": [0.1]}, "seed": 0}
@@ -25,8 +27,34 @@ class OpenRunTest(parameterized.TestCase):
     return directory.open_run(self.workdir, RunConfig(fields, extendable))
 
   def open_and_close(self, config=None, extendable=()):
-    with self.open(config, extendable):
-      pass
+    """As a run that has begun, with one record."""
+    with self.open(config, extendable) as run:
+      run.write_header({"base": "a"})
+      if run.find("select", 0) is None:
+        scores = np.zeros(1)
+        run.append("select", [0], [BASE], scores, {"score": scores[:, None]})
+
+  def test_a_start_that_failed_refuses_no_other_config(self):
+    with self.assertRaises(ZeroDivisionError), self.open():
+      raise ZeroDivisionError
+    self.assertTrue(directory.is_new(self.workdir))
+    with self.open({"seed": 1}) as run:
+      run.write_header({"base": "a", "width": 2})  # Failed in its first chunk.
+    with self.open({"seed": 2}) as run:
+      self.assertIsNone(run.header)
+      run.write_header({"base": "b", "width": 1})
+    log = self.workdir / "records" / "process_0000.jsonl"
+    self.assertEqual(record_log.read_header(log), {"base": "b", "width": 1})
+    config = json.loads((self.workdir / "config.json").read_text())
+    self.assertEqual(config["config"], {"seed": 2})
+
+  @parameterized.parameters("base", "checkpoints", "results.json")
+  def test_what_another_kind_of_run_has_left_is_not_new(self, name):
+    with self.open() as run:
+      run.save_config()
+    (self.workdir / name).touch()
+    with self.assertRaisesRegex(UserError, "config differs: .*seed was 0"):
+      self.open_and_close({"seed": 1})
 
   def test_another_config_is_refused_by_key_and_values(self):
     self.open_and_close()

@@ -218,6 +218,20 @@ class LogTest(parameterized.TestCase):
       self.assertIn(f"{len(whole) - last} bytes at byte {last}", logs.output[0])
       self.assertEqual(self.path.read_bytes(), whole[:last])
 
+  def test_blank_lines_at_the_end_are_no_record(self):
+    whole = self.write()
+    for tail in (b"\n", b"\n\r\n \n", b"  "):
+      self.path.write_bytes(whole + tail)
+      with self.assertNoLogs("absl", "WARNING"):
+        self.assertEqual(_positions(self.path), [0, 1, 2])
+        log = record_log.open_log(self.path)
+      _append(log, [1])
+      log.close()
+      self.assertEqual(_positions(self.path), [0, 1, 2, 1])
+    self.path.write_bytes(whole.replace(b"\n", b"\n\n", 1))
+    with self.assertRaisesRegex(UserError, r"corrupt: line 2 \(it is blank"):
+      record_log.open_log(self.path)
+
   def test_reading_leaves_a_torn_record_out_and_says_so(self):
     whole = self.write()
     with self.assertNoLogs("absl", "WARNING"):

@@ -7,12 +7,13 @@ import pickle
 import tempfile
 import textwrap
 
+import numpy as np
 from absl.testing import parameterized
 
 from thickets.errors import UserError
 from thickets.tasks import base, registry
 from thickets.tasks.base import Example, Grade
-from thickets.tasks.grader import TaskGrader, make_channels
+from thickets.tasks.grader import TaskGrader, find_problem, make_channels
 
 FILE = """
   from __future__ import annotations
@@ -121,11 +122,45 @@ class RegistryTest(parameterized.TestCase):
     grader = TaskGrader(path, "standard", [example])
     with self.assertRaisesRegex(
       UserError,
-      f"grader of {path} must not raise, got ValueError: invalid literal .* for"
-      f" the example {example.id}, .* response ''",
+      rf"grader of {path} \(\w+, rules standard\) must not raise, got"
+      rf" ValueError: invalid literal .* for the example {example.id}, .*"
+      r" response 'b'",
     ):
-      grader.try_out()
-    TaskGrader(self.write(FILE, "well.py"), "standard", [example]).try_out()
+      _try_out(grader)
+    _try_out(TaskGrader(self.write(FILE, "well.py"), "standard", [example]))
+
+  @parameterized.parameters(
+    ("raise SystemExit(0)", "not raise, got SystemExit: 0"),
+    ("raise GeneratorExit", "not raise, got GeneratorExit"),
+    ("return None", "return a thickets.tasks.base.Grade, got NoneType None"),
+    ("return (1.0, True, True, 'a', True)", "Grade, got tuple "),
+    ("return Grade(float('nan'), 0 > 1, 0 > 1, None, 0 > 1)", "score, got nan"),
+    ("return Grade(float('inf'), 0 > 1, 0 > 1, None, 0 > 1)", "score, got inf"),
+    ("return Grade('1', 0 > 1, 0 > 1, None, 0 > 1)", "the score, got str '1'"),
+    ("return Grade(10**400, 0 > 1, 0 > 1, None, 0 > 1)", "got OverflowError"),
+    ("return Grade(1.0, 1, 0 > 1, None, 0 > 1)", "false as correct, got int 1"),
+    ("return Grade(1.0, 0 > 1, None, None, 0 > 1)", "as lenient, got NoneType"),
+    ("return Grade(1.0, 0 > 1, 0 > 1, None, 'x')", "as format, got str 'x'"),
+    ("return Grade(1.0, 0 > 1, 0 > 1, 7, 0 > 1)", "as the vote, .*got int 7"),
+    ("return Grade(1.0, 0 > 1, 0 > 1, b'7', 0 > 1)", "the vote, .*got bytes"),
+  )
+  def test_what_is_no_grade_is_refused_by_grader_and_example(self, line, why):
+    path = self.write(f"""
+from thickets.tasks.base import Example, Grade, Task, ask
+def judge(example, response):
+  {line}
+TASK = Task(
+  name="t", fields=("q",), make_example=judge, graders={{"standard": judge}},
+  max_new_tokens=1,
+)
+""")
+    grader = TaskGrader(path, "standard", [Example("e7", base.ask("q"), "ref")])
+    with self.assertRaisesRegex(
+      UserError,
+      rf"^The grader of {path} \(judge, rules standard\) must .*{why}.* for the"
+      r" example e7, with the reference 'ref', and the response 'said'",
+    ):
+      grader(0, "said")
 
   def test_a_file_may_have_the_name_of_a_module(self):
     path = self.write(FILE, "json.py")
@@ -145,6 +180,7 @@ class RegistryTest(parameterized.TestCase):
     ("import no_such_module", "load as a Python file, got ModuleNotFoundError"),
     ("TASK = (", "load as a Python file, got SyntaxError"),
     ("raise RuntimeError('why')", "got RuntimeError: why"),
+    ("import sys; sys.exit(0)", "got SystemExit: 0"),
   )
   def test_a_file_that_is_no_task_is_refused(self, text, message):
     path = self.write(text)
@@ -155,6 +191,11 @@ class RegistryTest(parameterized.TestCase):
   def test_a_file_that_is_not_there_is_refused(self):
     with self.assertRaisesRegex(UserError, "none.py, which does not exist"):
       registry.load_task(str(self.folder / "none.py"))
+
+
+def _try_out(grader):
+  for index, text in grader.list_trials():
+    grader(index, text)
 
 
 class ChannelsTest(parameterized.TestCase):
@@ -172,6 +213,17 @@ class ChannelsTest(parameterized.TestCase):
       },
     )
     self.assertIsInstance(channels["score"], float)
+
+  def test_numbers_and_flags_of_numpy_are_taken(self):
+    yes = np.bool_(True)
+    channels = make_channels(Grade(np.float32(0.5), yes, yes, "a", yes))
+    self.assertEqual((channels["score"], channels["vote"]), (0.5, "a"))
+    self.assertEqual(find_problem(Grade(np.int64(1), yes, yes, "", yes)), "")
+
+  @parameterized.parameters("a\0", "x" * 65, "\ud800")
+  def test_a_key_that_arrays_would_change_is_hashed(self, key):
+    channels = make_channels(Grade(1.0, True, True, key, True))
+    self.assertEqual(channels["vote"], base.shorten_vote(key))
 
   def test_the_grader_takes_the_example_of_the_index(self):
     examples = [Example(str(n), base.ask("q"), str(n)) for n in range(3)]

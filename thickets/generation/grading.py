@@ -1,23 +1,21 @@
-"""The host half of scoring generated text: detokenise and grade, in workers.
+"""The host half of scoring generated text: detokenise and grade.
 
-A worker process gets the grader once, when it starts. The grader must pickle,
-since workers are started afresh: a process that runs JAX cannot be forked.
+`grading_workers` starts the processes or the thread in which it is done.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import dataclasses
-import multiprocessing
-import os
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
+from thickets import errors
+from thickets.errors import UserError
 from thickets.generation.batching import Detokenize
 from thickets.generation.decoding import Responses
 from thickets.search.evaluator import Channels
@@ -47,6 +45,12 @@ class Grader:
   keep_responses: bool = False
   num_threads: int = 1
 
+  def grade_texts(
+    self, indices: Iterable[int | np.integer], texts: Sequence[str]
+  ) -> Channels:
+    """Grades texts [Q] that answer the examples of these indices [Q]."""
+    return grade_texts(self.grade, indices, texts, num_threads=self.num_threads)
+
   def __call__(
     self, responses: Responses, batch: Mapping[str, np.ndarray]
   ) -> Channels:
@@ -61,9 +65,7 @@ class Grader:
       texts are kept; the score is NaN where the model's logits were not finite.
     """
     texts = read_texts(self.detokenize, responses.tokens, responses.lengths)
-    channels = grade_texts(
-      self.grade, batch["index"], texts, num_threads=self.num_threads
-    )
+    channels = self.grade_texts(batch["index"], texts)
     if self.keep_responses:
       channels |= pack_responses(texts)
     # A member whose logits are not numbers has failed, whatever its response.
@@ -74,43 +76,6 @@ class Grader:
       "length": responses.lengths,
       "stopped": responses.stopped,
     }
-
-
-@dataclasses.dataclass(frozen=True)
-class Grading:
-  """What grades members, and where.
-
-  Attributes:
-    host_fn: maps one member's responses [Q, T] and the batch of prompts to
-      channels [Q]; it pickles if `executor` has processes.
-    executor: runs it; None for a thread of this process.
-  """
-
-  host_fn: Callable[[Responses, Mapping[str, np.ndarray]], Channels]
-  executor: concurrent.futures.Executor | None = None
-
-
-@contextlib.contextmanager
-def start_grading(grader: Grader, num_workers: int) -> Iterator[Grading]:
-  """Starts processes that grade while the device generates, and ends them.
-
-  Args:
-    grader: sent to every process once.
-    num_workers: how many processes; with 0 a thread of this process grades.
-  """
-  if not num_workers:
-    yield Grading(grader)
-    return
-  with concurrent.futures.ProcessPoolExecutor(
-    num_workers,
-    mp_context=multiprocessing.get_context("spawn"),
-    initializer=_start_worker,
-    initargs=(grader,),
-  ) as executor:
-    try:
-      yield Grading(_grade_in_worker, executor)
-    finally:
-      executor.shutdown(cancel_futures=True)
 
 
 def read_texts(
@@ -145,13 +110,19 @@ def grade_texts(
     indices: [Q] which example each response answers.
     texts: [Q] the texts of the responses.
     num_threads: how many responses are graded at once.
+
+  Raises:
+    UserError: if `grade` returns a score that is not finite, or would end the
+      process.
+    ValueError: if it returns wrong channels.
   """
   examples = [int(index) for index in indices]
+  grade_one = functools.partial(_grade_one, grade)
   if num_threads > 1:
     with concurrent.futures.ThreadPoolExecutor(num_threads) as threads:
-      rows = list(threads.map(grade, examples, texts))
+      rows = list(threads.map(grade_one, examples, texts))
   else:
-    rows = list(map(grade, examples, texts))
+    rows = list(map(grade_one, examples, texts))
   for index, row in zip(examples, rows, strict=True):
     _check_channels(row, rows[0], index)
   return {name: np.array([row[name] for row in rows]) for name in rows[0]}
@@ -180,31 +151,19 @@ def read_responses(channels: Mapping[str, np.ndarray]) -> list[str]:
   ]
 
 
-# The grader of a worker process. It is global because a pool's initialiser and
-# its tasks share nothing else: sending the grader, with all its examples, with
-# each task would cost more than most grading.
-_worker_grader: Grader | None = None
-
-
-def _start_worker(grader: Grader) -> None:
-  global _worker_grader
-  _worker_grader = grader
-  threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-  """A parent that is killed cannot end its workers, which would wait forever."""
-  parent = multiprocessing.parent_process()
-  assert parent is not None
-  parent.join()
-  os._exit(1)
-
-
-def _grade_in_worker(
-  responses: Responses, batch: Mapping[str, np.ndarray]
-) -> Channels:
-  assert _worker_grader is not None
-  return _worker_grader(responses, batch)
+def _grade_one(grade: Grade, index: int, text: str) -> Mapping[str, Any]:
+  """Grades one response; what would end this process becomes an error."""
+  try:
+    return grade(index, text)
+  except Exception:
+    raise
+  except BaseException as error:  # SystemExit and the like.
+    if errors.is_interrupt(error):
+      raise
+    raise UserError(
+      "grade must not end the process, got"
+      f" {errors.describe_error(error)} for example {index}. Correct it."
+    ) from error
 
 
 def _check_channels(
@@ -214,6 +173,11 @@ def _check_channels(
     raise ValueError(
       f"grade must return a channel named score, got {sorted(row)} for example"
       f" {index}."
+    )
+  if not np.isfinite(row["score"]):
+    raise UserError(
+      f"grade must return a finite score, got {row['score']} for example"
+      f" {index}. Correct it."
     )
   if taken := {"length", "stopped", *_RESPONSE} & row.keys():
     raise ValueError(

@@ -19,7 +19,7 @@ from thickets.generation.batching import Batching
 from thickets.generation.decode_step import NO_TOKEN
 from thickets.generation.decoding import Responses
 from thickets.generation.generator import Generator
-from thickets.generation.grading import Grading
+from thickets.generation.grading_workers import Grading
 from thickets.generation.member_weights import Rebuilder
 from thickets.generation.memory_plan import Workload
 from thickets.members import Member, MemberArrays, stack_members
@@ -71,7 +71,7 @@ class LanguageEvaluator:
   Args:
     generator: generates the responses, on its mesh and with its batching; lanes
       and rows that the batching leaves open are found from memory.
-    grading: grades them, from `grading.start_grading`.
+    grading: grades them, from `grading_workers.start_grading`.
     kind: how noise is drawn, `Gaussian()` by default.
     key: the random key of all responses, not needed if greedy. A response
       depends on the key, the member, the example's index, and the number of the

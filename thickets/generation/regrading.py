@@ -6,10 +6,10 @@ import numpy as np
 
 from thickets.errors import UserError
 from thickets.generation import grading
+from thickets.generation.grading_workers import Grading
 from thickets.runs.directory import Run
 from thickets.runs.split_labels import Split
 from thickets.search.evaluator import Channels
-from thickets.tasks.grader import TaskGrader
 from thickets.tasks.splits import Splits
 
 
@@ -19,15 +19,13 @@ class Regraded:
 
   Attributes:
     run: the open run directory, whose responses were logged.
-    grader: what grades them now.
+    grading: what grades them now, from `task_grading.start_task_graders`.
     examples: the examples that they answer.
-    num_threads: responses that are graded at once.
   """
 
   run: Run
-  grader: TaskGrader
+  grading: Grading
   examples: Splits
-  num_threads: int
 
   def channels(self, split: str, position: int) -> Channels:
     """Channels [Q, ...] of one member on one split.
@@ -46,11 +44,9 @@ class Regraded:
         "The run must have logged its responses to be graded anew, got none."
         " Run it with --config.log_responses=True."
       )
-    graded = grading.grade_texts(
-      self.grader,
+    graded = self.grading.grade_texts(
       self.examples.indices(Split.parse(split).name),
       grading.read_responses(channels),
-      num_threads=self.num_threads,
     )
     # A member whose logits were not numbers has failed by any rules.
     has_failed = np.isnan(channels["score"])

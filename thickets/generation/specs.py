@@ -7,6 +7,7 @@ import dataclasses
 import math
 
 from thickets.errors import UserError
+from thickets.generation.grading_watch import GRADE_LIMIT_S
 from thickets.tasks.splits import Sizes
 
 DTYPES = ("bfloat16", "float16", "float32")
@@ -75,7 +76,9 @@ class ComputeSpec:
     lanes: members that each group of devices runs at once; None finds it from
       memory.
     rows: prompts that each member continues at once; None finds it from memory.
-    num_workers: processes that grade; 0 for a thread of this process.
+    num_workers: processes that grade; 0 for a thread of this process, but one
+      process for a task of the user's.
+    grade_limit_s: seconds that one response may be graded, above 0.
 
   Raises:
     UserError: if a number is out of range.
@@ -85,6 +88,7 @@ class ComputeSpec:
   lanes: int | None = None
   rows: int | None = None
   num_workers: int = 0
+  grade_limit_s: float = GRADE_LIMIT_S
 
   def __post_init__(self):
     for name, least in (
@@ -98,6 +102,10 @@ class ComputeSpec:
         raise UserError(
           f"compute.{name} must be at least {least}, got {value}."
         )
+    if not self.grade_limit_s > 0:
+      raise UserError(
+        f"compute.grade_limit_s must be above 0, got {self.grade_limit_s}."
+      )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,11 +18,11 @@ from jaxtyping import PRNGKeyArray
 
 from thickets import naming
 from thickets.errors import UserError
-from thickets.generation import grading, language_evaluator, prompts
+from thickets.generation import language_evaluator, prompts, task_grading
 from thickets.generation.batching import Batching
 from thickets.generation.decoding import Decoding
 from thickets.generation.generator import Generator
-from thickets.generation.grading import Grading
+from thickets.generation.grading_workers import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.generation.sampling import GREEDY, Sampling
 from thickets.generation.specs import (
@@ -40,7 +40,7 @@ from thickets.search import meshes
 from thickets.search.randopt import Base, Evaluation, describe_precision
 from thickets.tasks import registry, splits
 from thickets.tasks.base import Task
-from thickets.tasks.grader import SeveralGraders, TaskGrader
+from thickets.tasks.grader import TaskGrader
 
 PROMPT_SPLITS = ("select", "dev", "judge")
 _SAMPLES = 0  # The purpose of a key: responses of self-consistency.
@@ -86,6 +86,19 @@ class Subject:
       },
     )
 
+  @property
+  def why_not_finite(self) -> str:
+    """Why a score of the base can only be not finite, and what to do."""
+    return (
+      f"its logits are not finite with model.dtype={self.model.dtype.name}."
+      " Choose another dtype"
+    )
+
+  @property
+  def grader(self) -> TaskGrader:
+    """What grades the responses."""
+    return TaskGrader(self.spec.name, self.spec.rules, self.splits.examples)
+
   def describe(self) -> JsonObject:
     """What scores mean, as JSON values, for the header of a run."""
     return {
@@ -112,9 +125,23 @@ class Subject:
     base = self.base
     find_participants(kind, naming.named_leaves(base.params, base.names))
 
+  def check_memory(self, evaluator: LanguageEvaluator) -> None:
+    """Refuses prompts of which not even one fits into memory beside a member.
+
+    Raises:
+      UserError: that says how much memory is needed.
+    """
+    for batch in self.batches.values():
+      evaluator.find_width(self.model.params, batch, 1)
+
   def evaluation(self, split: str, evaluator: LanguageEvaluator) -> Evaluation:
     """One split of the prompts, and what answers it."""
-    return Evaluation(split, evaluator, self.batches[split])
+    return Evaluation(
+      split,
+      evaluator,
+      self.batches[split],
+      why_not_finite=self.why_not_finite,
+    )
 
   def describe_baseline(self) -> str:
     """What answers without reading the question reach; "" if it is not known."""
@@ -140,7 +167,7 @@ def load_examples(spec: TaskSpec) -> tuple[Task, splits.Splits]:
   """Loads a task and its examples.
 
   Raises:
-    UserError: if it is unknown, its data are not there, or its grader fails.
+    UserError: if it is unknown, or its data are not there.
   """
   task = registry.load_task(spec.name)
   task.grader(spec.rules)  # Before data are loaded.
@@ -154,8 +181,6 @@ def load_examples(spec: TaskSpec) -> tuple[Task, splits.Splits]:
     revision=spec.revision,
     seed=spec.seed,
   )
-  if spec.is_a_file:  # The package's own are tested.
-    TaskGrader(spec.name, spec.rules, examples.examples).try_out()
   return task, examples
 
 
@@ -257,20 +282,20 @@ def start_task_grading(*subjects: Subject) -> Iterator[Grading]:
 
   Args:
     *subjects: subjects of one model; indices run through the examples of all.
+
+  Raises:
+    UserError: if a user's own grader fails when it is tried out.
   """
-  graders = [
-    TaskGrader(subject.spec.name, subject.spec.rules, subject.splits.examples)
-    for subject in subjects
-  ]
   first = subjects[0]
-  grader = grading.Grader(
+  compute = first.answering.compute
+  with task_grading.start_task_graders(
+    [subject.grader for subject in subjects],
     detokenize=hub.make_detokenizer(first.model.tokenizer),
-    grade=graders[0] if len(graders) == 1 else SeveralGraders(tuple(graders)),
-    keep_responses=first.answering.log_responses,
     num_threads=max(subject.task.num_threads for subject in subjects),
-  )
-  num_workers = first.answering.compute.num_workers
-  with grading.start_grading(grader, num_workers) as started:
+    num_workers=compute.num_workers,
+    limit_s=compute.grade_limit_s,
+    keep_responses=first.answering.log_responses,
+  ) as started:
     yield started
 
 

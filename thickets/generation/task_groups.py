@@ -41,6 +41,16 @@ class TaskGroup:
     """Size of the padded prompts of selection, which memory must hold."""
     return self.batches["select"]["tokens"].size
 
+  def check_memory(self) -> None:
+    """Refuses prompts of which not even one fits into memory beside a member.
+
+    Raises:
+      UserError: that says how much memory is needed.
+    """
+    params = self.subjects[0].model.params
+    for batch in self.batches.values():
+      self.evaluator.find_width(params, batch, 1)
+
   def describe(self) -> JsonObject:
     """What scores mean by task, and which rows of a record are a task's."""
     described, start = {}, dict.fromkeys(self.batches, 0)

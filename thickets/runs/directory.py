@@ -25,6 +25,7 @@ from thickets.runs.record_log import Record, RecordLog
 from thickets.runs.run_config import RunConfig
 
 BASE_POSITION = -1
+_RECORDS = "records"
 
 
 @contextlib.contextmanager
@@ -45,15 +46,36 @@ def open_run(
       holds a run whose configuration means something else.
   """
   path = make_workdir(workdir)
-  config.check(path)
+  check_config(path, config)
   with record_log.open_log(
-    path / "records" / f"process_{jax.process_index():04d}.jsonl"
+    path / _RECORDS / _name_log(jax.process_index())
   ) as log:
     run = Run(path, config, log)
     run.refresh()
-    if not (path / "config.json").exists():
-      run.save_config()
     yield run
+
+
+def check_config(workdir: str | os.PathLike[str], config: RunConfig) -> None:
+  """Refuses to continue a run in a directory that means something else.
+
+  A directory without any record is new, whatever a start that failed has left.
+
+  Raises:
+    UserError: if the configurations differ; the message lists the differences.
+  """
+  if not is_new(workdir):
+    config.check(workdir)
+
+
+def is_new(workdir: str | os.PathLike[str]) -> bool:
+  """Whether a directory is missing, or holds no more than a failed start."""
+  path = pathlib.Path(workdir)
+  if not path.is_dir():
+    return True
+  names = {entry.name for entry in path.iterdir()}
+  return names <= {"config.json", _RECORDS} and not any(
+    map(record_log.has_records, (path / _RECORDS).glob("*.jsonl"))
+  )
 
 
 class Run:
@@ -73,24 +95,26 @@ class Run:
   @property
   def header(self) -> JsonObject | None:
     """What the records mean, as any process has written it; None at first."""
-    headers = map(record_log.read_header, self._log_paths())
+    headers = map(record_log.read_header, self._logs_with_records())
     return next((header for header in headers if header), None)
 
   def write_header(self, header: JsonObject) -> None:
-    """States what the records mean.
+    """States what the records mean; with this the run begins.
+
+    A header without records, which a start that failed has left, is replaced.
 
     Raises:
       UserError: if there are records that mean something else; it says in what
         they differ.
     """
-    for path in self._log_paths():
+    for path in self._logs_with_records():
       record_log.check_header(path, header)
-    if self._log.header is None:
-      self._log.write_header(header)
+    self._log.write_header(header)
     if jax.process_count() > 1:
       # Each against what the others wrote: their bases may differ in bits.
       multihost_utils.sync_global_devices("thickets header")
-      for path in self._log_paths():
+      for process in range(jax.process_count()):
+        path = self.workdir / _RECORDS / _name_log(process)
         record_log.check_header(path, header)
     self.save_config()
 
@@ -158,7 +182,14 @@ class Run:
     return json_files.write_json(self.workdir / name, content)
 
   def _log_paths(self) -> list[pathlib.Path]:
-    return sorted((self.workdir / "records").glob("*.jsonl"))
+    return sorted((self.workdir / _RECORDS).glob("*.jsonl"))
+
+  def _logs_with_records(self) -> list[pathlib.Path]:
+    return [p for p in self._log_paths() if record_log.has_records(p)]
+
+
+def _name_log(process: int) -> str:
+  return f"process_{process:04d}.jsonl"
 
 
 def make_workdir(workdir: str | os.PathLike[str]) -> pathlib.Path:

@@ -60,7 +60,7 @@ class Record:
     path, offset, length = self.source
     with path.open("rb") as file:
       file.seek(offset)
-      found = _decode_line(file.read(length))["channels"]
+      found = decode_line(file.read(length))["channels"]
     missing = [name for name in names or () if name not in found]
     if missing:
       raise UserError(
@@ -92,7 +92,7 @@ def open_log(path: pathlib.Path) -> "RecordLog":
     for line in _read_lines(path):
       header = line.fields.get("header", header)
       last_good = line.offset + line.length
-    if last_good < end:
+    if last_good < end and not _is_blank(path, last_good):
       logging.warning(
         "%s: dropped a torn record of %d bytes at byte %d; its chunk will be"
         " computed again.",
@@ -100,6 +100,7 @@ def open_log(path: pathlib.Path) -> "RecordLog":
         end - last_good,
         last_good,
       )
+    if last_good < end:
       os.truncate(path, last_good)
     closing.pop_all()  # From here on the log closes its file.
     return RecordLog(path, file, header, last_good)
@@ -141,8 +142,16 @@ class RecordLog:
     self._file.close()
 
   def write_header(self, header: JsonObject) -> None:
-    """Starts a new log with what its records mean."""
-    assert self.header is None
+    """Starts a log with what its records mean, unless it says that already.
+
+    Another header, behind which there must be no records, is replaced.
+    """
+    if self.header == header:
+      return
+    if self.header is not None:
+      assert not has_records(self._path), "Records keep their header."
+      os.truncate(self._path, 0)
+      self._size = 0
     self._write(_encode_line({"header": header}))
     self.header = header
 
@@ -195,6 +204,18 @@ class RecordLog:
     self._size += written
 
 
+@contextlib.contextmanager
+def lock_log(path: pathlib.Path) -> Iterator[None]:
+  """Keeps all others from writing to a log.
+
+  Raises:
+    UserError: if another process has it open.
+  """
+  with path.open("ab", buffering=0) as file:
+    _lock(path, file)
+    yield
+
+
 def _lock(path: pathlib.Path, file: io.RawIOBase) -> None:
   try:
     fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -221,10 +242,18 @@ def read_log(path: pathlib.Path) -> Iterator[Record]:
     end = line.offset + line.length
     if "header" not in line.fields:
       yield _make_record(line.fields, path, line.offset, line.length)
-  if (torn := path.stat().st_size - end) > 0:
+  torn = path.stat().st_size - end
+  if torn > 0 and not _is_blank(path, end):
     logging.warning(
       "%s: left out a torn record of %d bytes at byte %d.", path, torn, end
     )
+
+
+def has_records(path: pathlib.Path) -> bool:
+  """Whether a log holds anything whole behind its header."""
+  with path.open("rb") as file:
+    file.readline()
+    return file.readline().endswith(b"\n")
 
 
 def read_header(path: pathlib.Path) -> JsonObject | None:
@@ -312,6 +341,13 @@ def _make_record(
   )
 
 
+def _is_blank(path: pathlib.Path, start: int) -> bool:
+  """Whether a file holds nothing from there on but blank lines."""
+  with path.open("rb") as file:
+    file.seek(start)
+    return not any(line.strip() for line in file)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Line:
   offset: int
@@ -325,13 +361,17 @@ def _read_lines(path: pathlib.Path) -> Iterator[_Line]:
   offset, problem = 0, None
   with path.open("rb") as file:
     for number, line in enumerate(file, start=1):
+      if not line.strip():  # As an editor leaves it; no record begins so.
+        if not problem:
+          problem = f"line {number} (it is blank)"
+        continue
       if problem:
         raise UserError(
           f"{path} is corrupt: {problem}. Restore the file, or delete it to"
           " have its members evaluated again."
         )
       try:
-        fields = _decode_line(line)
+        fields = decode_line(line)
       except ValueError as error:
         problem = f"line {number} ({error})"
         continue
@@ -350,7 +390,12 @@ def _encode_line(fields: JsonObject) -> bytes:
   return body + _CHECKSUM + str(zlib.crc32(body)).encode("ascii") + b"}\n"
 
 
-def _decode_line(line: bytes) -> dict[str, Any]:
+def decode_line(line: bytes) -> JsonObject:
+  """Reads one line of a log, the header or a record.
+
+  Raises:
+    ValueError: if it is damaged, in words.
+  """
   body, mark, rest = line.rpartition(_CHECKSUM)
   if not (mark and rest.endswith(b"}\n")):
     raise ValueError("it has no checksum at its end")

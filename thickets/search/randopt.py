@@ -91,11 +91,17 @@ class Evaluation:
     split: the name of the prompts in the log.
     evaluator: what evaluates members on them.
     batch: the prompts, a tree with leaves [Q, ...].
+    why_not_finite: why the base may have scores that are not finite, and what
+      to do, for the message that refuses it.
   """
 
   split: str
   evaluator: Evaluator
   batch: Batch
+  why_not_finite: str = (
+    "the score function returns such a value, or the weights overflow in it."
+    " Correct it"
+  )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,6 +189,10 @@ def score_members(
 
   Returns:
     [P] mean scores, NaN where a member failed.
+
+  Raises:
+    UserError: if a score of the base is not finite, since everything is
+      compared with it.
   """
   engine.evaluate_base(
     search.run,
@@ -191,6 +201,7 @@ def score_members(
     evaluation.batch,
     split=evaluation.split,
   )
+  _check_base(search.run, evaluation)
   if positions is None:
     positions = range(len(search.members))
   return engine.evaluate_members(
@@ -205,17 +216,17 @@ def score_members(
   )
 
 
-def check_base(search: Search, split: str) -> None:
-  """Refuses a base that failed, since everything is compared with it.
-
-  Raises:
-    UserError: if its score on the split is not finite.
-  """
-  if not np.isfinite(search.run.record(split, BASE_POSITION).score):
-    raise UserError(
-      f"The base must have finite logits on the prompts of {split}, got others"
-      f" with model.dtype={search.base.precision['dtype']}. Choose another dtype."
-    )
+def _check_base(run: Run, evaluation: Evaluation) -> None:
+  split = evaluation.split
+  if np.isfinite(run.record(split, BASE_POSITION).score):
+    return
+  scores = run.channels(split, BASE_POSITION)["score"]
+  failed = np.flatnonzero(~np.isfinite(scores))
+  raise UserError(
+    f"The base must have finite scores on the prompts of {split}, got"
+    f" {scores[failed[0]]} on {len(failed)} of {len(scores)}, first at number"
+    f" {failed[0]} from 0: {evaluation.why_not_finite}."
+  )
 
 
 def save_experts(

@@ -76,9 +76,11 @@ def _load_file(path: pathlib.Path) -> Task:
   sys.modules[spec.name] = module  # Where dataclasses look for their own.
   try:
     spec.loader.exec_module(module)
-  except Exception as error:  # Whatever the user's file raises.
+  except BaseException as error:  # Whatever the user's file raises.
+    if errors.is_interrupt(error):
+      raise
     raise UserError(
-      f"{path} must load as a Python file, got {type(error).__name__}: {error}."
+      f"{path} must load as a Python file, got {errors.describe_error(error)}."
     ) from error
   task = getattr(module, "TASK", None)
   if not isinstance(task, Task):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from thickets import errors
 from thickets.tasks import base
 from thickets.tasks.fuzzing.attacks import Attack
 from thickets.tasks.fuzzing.questions import QUESTIONS, Question
@@ -55,7 +56,9 @@ class LawChecker:
     start = time.perf_counter()
     try:
       grade = self.task.grader(self.rules)(self.example, attack.text)
-    except Exception as error:  # None is right: graders never raise.
+    except BaseException as error:  # None is right: graders never raise.
+      if errors.is_interrupt(error):
+        raise
       self._note(attack, f"raised {error!r:.200}")
       return
     seconds = time.perf_counter() - start
