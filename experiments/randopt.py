@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from experiments import launch
-from experiments.launch import specs
+from experiments.launch import next_steps, specs
 from experiments.launch.specs import RandOptSpec
 from thickets.analysis import randopt_results
 from thickets.generation import subject as subject_lib
@@ -27,6 +27,7 @@ from thickets.runs.clock import Clock
 from thickets.runs.json_files import JsonObject
 from thickets.search import answers, randopt, selection
 from thickets.search.randopt import Search
+from thickets.tasks import registry
 
 FLAGS = launch.BinaryFlags(
   __doc__,
@@ -43,8 +44,18 @@ def main(_: list[str]) -> None:
   workdir = FLAGS.workdir
   spec = specs.read_randopt(FLAGS.config)
   launch.start_devices(FLAGS)
-  print(randopt_table.format_randopt_results(run(spec, workdir)))
-  print(f"Figures, results.json and experts.json are in {workdir}.")
+  results = run(spec, workdir)
+  print(randopt_table.format_randopt_results(results))
+  print(
+    next_steps.format_ending(
+      f"Figures, results.json and experts.json are in {workdir}.",
+      results["timing"],
+      next_steps.after_randopt(
+        workdir,
+        has_questions=registry.load_task(spec.task.name).question is not None,
+      ),
+    )
+  )
 
 
 def run(spec: RandOptSpec, workdir: str) -> JsonObject:
@@ -99,10 +110,9 @@ def run(spec: RandOptSpec, workdir: str) -> JsonObject:
     )
     randopt_plots.draw_randopt(run.workdir, search.members, scores, results)
     clock.lap("figures_s")
-    randopt.finish_run(
+    return randopt.finish_run(
       run, results, clock, evaluator.compile_s + consistency.compile_s
     )
-  return results
 
 
 def _summarise(
