@@ -23,6 +23,7 @@ from experiments.validation import density_coverage
 from experiments.validation.density_coverage import SCENARIOS
 from thickets.analysis import density_correction
 from thickets.errors import UserError
+from thickets.runs import json_files
 
 FLAGS = launch.BinaryFlags(
   __doc__, "python -m experiments.coverage --out=coverage.json --smoke"
@@ -133,7 +134,7 @@ def main(_: list[str]) -> None:
         _log(row, time.monotonic() - begin)
       result["rows"] += rows
       text = json.dumps(result, indent=1, allow_nan=False)
-      path.write_text(text + "\n", encoding="utf-8")
+      json_files.write_text(path, text + "\n")
 
 
 if __name__ == "__main__":

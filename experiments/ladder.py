@@ -15,11 +15,12 @@ import ml_collections
 from absl import flags, logging
 
 from experiments import launch
-from experiments.launch import measuring, pretraining
+from experiments.launch import measuring, next_steps, pretraining
 from experiments.launch.specs import read_measure
 from thickets import errors
 from thickets.errors import UserError
 from thickets.runs import directory, json_files
+from thickets.runs.clock import Clock
 from thickets.runs.run_config import RunConfig
 from thickets.training import stage_losses
 from thickets.training.pretraining import stage_path
@@ -48,13 +49,21 @@ def main(_: list[str]) -> None:
   specs = make_specs(config)
   rungs = _choose_rungs(config, _RUNG.value)
   launch.start_devices(FLAGS)
+  clock = Clock()
   # The stages of a rung share their programs.
   jax.config.update(
     "jax_compilation_cache_dir", str(pathlib.Path(workdir) / "cache")
   )
   for name in rungs:
     climb(config, name, specs[name], workdir)
-  print(f"The measurements are in {workdir}.")
+  clock.lap("climbing_s")
+  print(
+    next_steps.format_ending(
+      f"The measurements are in {workdir}.",
+      clock.timing,
+      next_steps.after_ladder(workdir),
+    )
+  )
 
 
 def make_specs(

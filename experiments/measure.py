@@ -9,7 +9,7 @@ from the records is computed by `experiments.density`, `landscape`, `scaling` an
 """
 
 from experiments import launch
-from experiments.launch import measuring, specs
+from experiments.launch import measuring, next_steps, specs
 
 FLAGS = launch.BinaryFlags(
   __doc__,
@@ -26,11 +26,14 @@ def main(_: list[str]) -> None:
   workdir = FLAGS.workdir
   spec = specs.read_measure(FLAGS.config)
   launch.start_devices(FLAGS)
-  print(measuring.format_results(measuring.run(spec, workdir)))
+  results = measuring.run(spec, workdir)
+  print(measuring.format_results(results))
   print(
-    f"The records are in {workdir}. Next: experiments.density {workdir}, or"
-    " experiments.landscape, experiments.budgets and experiments.report with the"
-    " same directory."
+    next_steps.format_ending(
+      f"The records are in {workdir}.",
+      results["timing"],
+      next_steps.after_measure(workdir),
+    )
   )
 
 

@@ -8,7 +8,7 @@ TensorBoard shows.
 """
 
 from experiments import launch
-from experiments.launch import pretraining
+from experiments.launch import next_steps, pretraining
 
 FLAGS = launch.BinaryFlags(
   __doc__,
@@ -34,7 +34,13 @@ def main(_: list[str]) -> None:
       f"{family:15s} {measured['accuracy']:6.1%} [{low:.1%}, {high:.1%}] of"
       f" {measured['n']} held-out exercises"
     )
-  print(f"The model is in {workdir}/model.")
+  print(
+    next_steps.format_ending(
+      f"The model is in {workdir}/model.",
+      results["timing"],
+      next_steps.after_pretraining(workdir),
+    )
+  )
 
 
 if __name__ == "__main__":

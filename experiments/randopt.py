@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from experiments import launch
-from experiments.launch import checking, specs
+from experiments.launch import checking, next_steps, specs
 from experiments.launch.specs import RandOptSpec
 from thickets.analysis import randopt_results
 from thickets.generation import subject as subject_lib
@@ -31,6 +31,7 @@ from thickets.runs.directory import Run
 from thickets.runs.json_files import JsonObject
 from thickets.search import randopt, selection
 from thickets.search.randopt import Search
+from thickets.tasks import registry
 
 FLAGS = launch.BinaryFlags(
   __doc__,
@@ -52,8 +53,18 @@ def main(_: list[str]) -> None:
     for line in checking.check_randopt(spec, workdir):
       print(line, flush=True)
     return
-  print(randopt_table.format_randopt_results(run(spec, workdir)))
-  print(f"Figures, results.json and experts.json are in {workdir}.")
+  results = run(spec, workdir)
+  print(randopt_table.format_randopt_results(results))
+  print(
+    next_steps.format_ending(
+      f"Figures, results.json and experts.json are in {workdir}.",
+      results["timing"],
+      next_steps.after_randopt(
+        workdir,
+        has_questions=registry.load_task(spec.task.name).question is not None,
+      ),
+    )
+  )
 
 
 def run(spec: RandOptSpec, workdir: str) -> JsonObject:
@@ -112,10 +123,9 @@ def _run(
   results = _summarise(spec, subject, search, scores, chosen, temperature, dev)
   randopt_plots.draw_randopt(run.workdir, search.members, scores, results)
   clock.lap("figures_s")
-  randopt.finish_run(
+  return randopt.finish_run(
     run, results, clock, evaluator.compile_s + consistency.compile_s
   )
-  return results
 
 
 def _summarise(

@@ -8,7 +8,7 @@ The same command resumes a run that was stopped.
 """
 
 from experiments import launch
-from experiments.launch import signals_run, signals_specs
+from experiments.launch import next_steps, signals_run, signals_specs
 from thickets.report import signals_table
 
 FLAGS = launch.BinaryFlags(
@@ -26,8 +26,15 @@ def main(_: list[str]) -> None:
   workdir = FLAGS.workdir
   spec = signals_specs.read_signals(FLAGS.config)
   launch.start_devices(FLAGS)
-  print(signals_table.format_signals_results(signals_run.run(spec, workdir)))
-  print(f"Figures, results.json and experts.json are in {workdir}.")
+  results = signals_run.run(spec, workdir)
+  print(signals_table.format_signals_results(results))
+  print(
+    next_steps.format_ending(
+      f"Figures, results.json and experts.json are in {workdir}.",
+      results["timing"],
+      next_steps.after_signals(workdir),
+    )
+  )
 
 
 if __name__ == "__main__":

@@ -4,14 +4,21 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 
+import absl.logging
 import jax
 from absl import app
 
+from experiments.launch import failures, screen
 from experiments.launch.flags import BinaryFlags
 from thickets.errors import UserError
+
+_GRACE_S = 3.0  # What an interrupted process may take to end by itself.
 
 
 def run(main: Callable[[list[str]], None], flags: BinaryFlags) -> None:
@@ -23,44 +30,61 @@ def run(main: Callable[[list[str]], None], flags: BinaryFlags) -> None:
   """
   # transformers would tell every user of its tokenizers to install PyTorch.
   os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+  screen.prepare_output()
+  with ending_in_one_line(flags):
+    _watch_interrupts(flags)
 
-  def guarded(argv: list[str]) -> None:
-    with ending_in_one_line(flags):
-      main(argv)
+    def shown(argv: list[str]) -> None:
+      with screen.showing_log():
+        main(argv)
+      sys.stdout.flush()  # Where writing fails, it fails here and not unseen.
 
-  app.run(guarded, flags_parser=flags.parse)
+    app.run(shown, flags_parser=flags.parse)
 
 
 @contextlib.contextmanager
 def ending_in_one_line(flags: BinaryFlags) -> Iterator[None]:
-  """Ends with one line on a user's error or an interrupt.
+  """Ends with one line on a user's error, a machine's failure or an interrupt.
 
-  Where there is a run directory, an interrupt says that it can be continued.
+  Where there is a run directory, the line says that it can be continued. The
+  traceback is logged with --verbosity=1. Bugs keep theirs.
   """
-  signal.signal(signal.SIGTERM, _interrupt)
   try:
     yield
   except UserError as error:
-    sys.exit(f"error: {error}")
+    sys.exit(_refuse(str(error)))
   except BrokenPipeError:  # The reader has gone, as with `| head`.
     os._exit(141)
   except KeyboardInterrupt:
-    advice = ""
-    if flags.has_workdir:
-      advice = (
-        f" What was finished is in {flags.workdir}; the same command continues"
-        " it."
-      )
-    print(f"\nInterrupted.{advice}", file=sys.stderr, flush=True)
     # Without waiting for work that is under way on the devices.
-    os._exit(130)
+    _end_interrupted(flags)
+  except Exception as error:
+    message = failures.describe_failure(error)
+    if message is None:
+      raise
+    absl.logging.debug("The traceback of this error:", exc_info=True)
+    _drop_output()
+    sys.exit(_refuse(message + _advise(flags)))
 
 
 def start_devices(flags: BinaryFlags) -> None:
-  """Joins the cluster if asked to, and gives every CPU core a device."""
+  """Joins the cluster if asked to, and gives every CPU core a device.
+
+  Raises:
+    UserError: if there is no cluster to join.
+  """
   configure_jax()
-  if flags.cluster is not None:
+  if flags.cluster is None:
+    return
+  try:
     jax.distributed.initialize(*flags.cluster)
+  except (ValueError, RuntimeError) as error:
+    reason = " ".join(str(error).split()).rstrip(".")
+    raise UserError(
+      "--distributed must find the other processes of a pod or cluster, got:"
+      f" {reason}. Name them with --coordinator=HOST:PORT, --num_processes and"
+      " --process_id, or leave out --distributed."
+    ) from error
 
 
 def configure_jax() -> None:
@@ -85,6 +109,63 @@ def _num_cores() -> int:
   return os.cpu_count() or 1
 
 
+def _refuse(message: str) -> str:
+  screen.finish_line()
+  return f"error: {message}"
+
+
+def _advise(flags: BinaryFlags) -> str:
+  """Says how a run is continued, where there is one."""
+  if not flags.has_workdir:
+    return ""
+  return (
+    f" What was finished is in {flags.workdir}; the same command continues it."
+  )
+
+
+def _drop_output() -> None:
+  """Writes what is left for standard output, or else nothing at the end.
+
+  Python would write it again as it ends, and fail again with a traceback.
+  """
+  try:
+    sys.stdout.flush()
+  except OSError:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _watch_interrupts(flags: BinaryFlags) -> None:
+  """Interrupts end the process, even while the main thread cannot.
+
+  Python raises KeyboardInterrupt in the main thread once it is back from
+  compiled code. A thread ends the process where that takes too long, as while a
+  large program compiles.
+  """
+  signal.signal(signal.SIGINT, _interrupt)
+  signal.signal(signal.SIGTERM, _interrupt)
+  heard, told = socket.socketpair()
+  told.setblocking(False)
+  signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+
+  def listen():
+    with heard, told:
+      numbers = (signal.SIGINT, signal.SIGTERM)
+      while heard.recv(1)[:1] not in map(bytes, zip(numbers, strict=True)):
+        pass
+      time.sleep(_GRACE_S)
+      _end_interrupted(flags)
+
+  threading.Thread(target=listen, daemon=True).start()
+
+
 def _interrupt(signum, frame):
   del signum, frame
   raise KeyboardInterrupt
+
+
+def _end_interrupted(flags: BinaryFlags) -> None:
+  screen.finish_line()
+  print(f"\nInterrupted.{_advise(flags)}", file=sys.stderr, flush=True)
+  with contextlib.suppress(OSError):
+    sys.stdout.flush()
+  os._exit(130)

@@ -19,6 +19,8 @@ from thickets import errors
 from thickets.errors import UserError
 
 _OVERRIDE = re.compile("--?config[.]([^=]*)")
+# How a message begins that ml_collections makes around that of a config file.
+_WRAPPER = "Error whilst parsing config file"
 _HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull")
 
 
@@ -125,20 +127,24 @@ class BinaryFlags:
   @property
   def has_workdir(self) -> bool:
     """Whether the binary has a --workdir and it is given."""
-    return self._workdir is not None and bool(self._workdir.value)
+    return (
+      self._workdir is not None
+      and self.values.is_parsed()
+      and bool(self._workdir.value)
+    )
 
   @property
   def config(self) -> ml_collections.ConfigDict:
     """The config of the flag, with its overrides.
 
     Raises:
-      UserError: if none is given, or its file is missing or fails.
+      UserError: if none is given.
     """
     if self._config is None or self.values["config"].value is None:
       raise UserError(
         "--config must name a config file, such as configs/signals.py."
       )
-    return _check_loaded(self._config.value)
+    return self._config.value
 
   @property
   def config_file(self) -> str:
@@ -171,7 +177,7 @@ class BinaryFlags:
     except UserError as error:
       sys.exit(f"error: {error}")
     except flags.Error as error:
-      # If a config file failed, only the last line of its traceback is shown.
+      # Of a traceback among its words only the last line is shown.
       sys.exit(f"error: {str(error).strip().splitlines()[-1].strip()}")
 
   def describe(self) -> str:
@@ -187,9 +193,9 @@ class BinaryFlags:
 
   def _parse(self, argv: list[str], behind: Sequence[str]) -> list[str]:
     if self._config is not None:
-      self._check_overrides(argv)
+      self._check_config(argv)
     self._argv[:] = argv
-    rest = _read(self.values, argv)
+    rest = self.values(argv, known_only=True)
     # absl's own, such as --verbosity.
     rest = flags.FLAGS(rest, known_only=True)
     for word in rest[1:]:
@@ -227,24 +233,20 @@ class BinaryFlags:
     found = re.search(r"\bexperiments\.\w+", self.example)
     return found.group() if found else os.path.basename(sys.argv[0])
 
-  def _check_overrides(self, argv: list[str]) -> None:
-    """Refuses overrides of keys that the config file does not have."""
+  def _check_config(self, argv: list[str]) -> None:
+    """Refuses a config that does not load, and overrides of keys it lacks."""
     names = [
       found.group(1)
       for argument in argv
       if (found := _OVERRIDE.match(argument))
     ]
     plain = [argument for argument in argv if not _OVERRIDE.match(argument)]
-    if not names or len(plain) == len(argv):
-      return
     only = flags.FlagValues()
-    holder = config_flags.DEFINE_config_file(
-      "config", None, "", flag_values=only, sys_argv=plain
-    )
-    _read(only, plain)
+    flags.DEFINE_string("config", None, "", flag_values=only)
+    only(plain, known_only=True)
     if only["config"].value is None:
       return
-    config = _check_loaded(holder.value)
+    config = _load_config(only["config"].value)
     for name in names:
       part, path = config, ""
       for key in name.split("."):
@@ -263,30 +265,47 @@ class BinaryFlags:
         part, path = part[key], f"{path}{key}."
 
 
-def _read(values: flags.FlagValues, argv: list[str]) -> list[str]:
-  """Reads the flags that are known; returns the program's name and the rest."""
+def _load_config(path: str) -> ml_collections.ConfigDict:
+  """Loads a config file once before absl does, which hides why one fails.
+
+  Raises:
+    UserError: if it is no Python file with a get_config() that returns a config.
+  """
+  only = flags.FlagValues()
+  config_flags.DEFINE_config_file(
+    "config", None, "", flag_values=only, sys_argv=[]
+  )
   try:
-    return values(argv, known_only=True)
-  except (flags.Error, UserError):
-    raise
-  except Exception as error:  # Whatever a user's config file raises.
-    raise UserError(
-      "--config must name a config file that loads:"
-      f" {type(error).__name__}: {error}"
-    ) from error
+    with open(path.partition(":")[0], "rb"):
+      pass  # A file that cannot be opened says so here, in fewer words.
+    only["config"].parse(path)
+    config = only["config"].value
+    if isinstance(config, ml_collections.ConfigDict):
+      return config
+    reason = f"it returns a value of type {type(config).__name__}"
+  except (Exception, SystemExit) as error:  # Whatever a user's file raises.
+    reason = _find_reason(error)
+  raise UserError(
+    "--config must name a Python file whose get_config() returns a ConfigDict,"
+    f" as FILE.py or FILE.py:VARIANT, got {path!r}: {reason}. Mend it, or name"
+    " another, such as configs/signals.py."
+  )
 
 
-def _check_loaded(config) -> ml_collections.ConfigDict:
-  """Raises a UserError where a config file failed to load."""
-  if not isinstance(config, ml_collections.ConfigDict):
-    try:
-      config.keys()  # A file that failed to load raises on every use.
-    except Exception as error:  # Whatever the user's file raises.
-      reason = str(error).strip().splitlines()[-1].strip()
-      raise UserError(
-        f"--config must name a config file that loads: {reason}"
-      ) from error
-  return config
+def _find_reason(error: BaseException) -> str:
+  """Says in one line what a config file raised, without what wraps it."""
+  while str(error).startswith(_WRAPPER) or isinstance(error, flags.Error):
+    inner = error.__cause__ or error.__context__
+    if inner is None:
+      break
+    error = inner
+  if isinstance(error, SystemExit):
+    code = " ".join(str(error.code).split())
+    return f"it ends the process, with {code[:80]!r}"
+  if isinstance(error, OSError) and error.strerror:
+    return error.strerror
+  text = " ".join(str(error).split()).rstrip(".")
+  return f"{type(error).__name__}: {text}"
 
 
 def keep_last(argv: Sequence[str]) -> list[str]:

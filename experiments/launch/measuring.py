@@ -54,9 +54,8 @@ def run(spec: MeasureSpec, workdir: str) -> JsonObject:
         _project(spec, search)
         clock.lap("projection_s")
       compile_s = sum(group.evaluator.compile_s for group in groups)
-      results = summarise(run, model, ratio)
-      randopt.finish_run(run, results, clock, compile_s)
-  return results
+    results = summarise(run, model, ratio)
+    return randopt.finish_run(run, results, clock, compile_s)
 
 
 def summarise(run: Run, model: hub.Model, ratio: float) -> JsonObject:

@@ -84,7 +84,7 @@ def run_pretraining(
     workdir: folder of the run.
 
   Returns:
-    The contents of results.json but for the timing.
+    The contents of results.json.
 
   Raises:
     UserError: if the folder cannot be used, or the training diverges.
@@ -105,8 +105,6 @@ def run_pretraining(
   params = pretraining.pretrain_language_model(spec, model, folder, measure)
   clock.lap("training_s")
   pretraining.save_model(folder / "model", model, params)
-  results = {"dev": measure(params)}
-  json_files.write_json(
-    folder / "results.json", results | {"timing": clock.timing}
-  )
+  results = {"dev": measure(params), "timing": clock.timing}
+  json_files.write_json(folder / "results.json", results)
   return results

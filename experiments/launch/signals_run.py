@@ -69,8 +69,7 @@ def run(spec: SignalsSpec, workdir: str) -> JsonObject:
     results = _summarise(spec, search, scores, plan, batches["judge"])
     clock.lap("figures_s")
     compile_s = select.evaluator.compile_s + judge.evaluator.compile_s
-    randopt.finish_run(run, results, clock, compile_s)
-  return results
+    return randopt.finish_run(run, results, clock, compile_s)
 
 
 def check_patterns(spec: SignalsSpec) -> None:

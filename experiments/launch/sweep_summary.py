@@ -35,7 +35,7 @@ def summarise_sweep(
     {"units": "mean squared error per predicted value", "groups": groups},
   )
   table = _format(groups)
-  (workdir / "summary.md").write_text(table + "\n", encoding="utf-8")
+  json_files.write_text(workdir / "summary.md", table + "\n")
   signals_plots.plot_groups(
     workdir / "figures" / "summary.png",
     {

@@ -120,7 +120,7 @@ class _EndToEndTestCase(parameterized.TestCase):
     lines = [
       line
       for line in done.stderr.splitlines()
-      if not re.match(r"I\d{4} ", line)  # Logged on the way.
+      if not re.match(r"\d\d:\d\d:\d\d ", line)  # Logged on the way.
     ]
     self.assertLen(lines, 1, msg=done.stderr)
     self.assertRegex(lines[0], f"^error: .*{message}")

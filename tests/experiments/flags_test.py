@@ -130,9 +130,33 @@ class ParseTest(parameterized.TestCase):
     with self.assertRaisesRegex(UserError, "--workdir must name the directory"):
       _ = binary.workdir
 
-  def test_a_config_that_fails_says_why(self):
-    path = self.write("bad.py", "1 / 0\n")
-    self.assertIn("division by zero", _parse(_make(), f"--config={path}"))
+  @parameterized.parameters(
+    ("# Words, 2nd line\n1st of all, no Python.\n", "SyntaxError"),
+    ("1 / 0\n", "division by zero"),
+    ("x = 1\n", "has no attribute 'get_config'"),
+    ("def get_config():\n  return 3\n", "a value of type int"),
+    ("def get_config():\n  pass\n", "a value of type NoneType"),
+    ("def get_config(a, b):\n  pass\n", "missing 2 required"),
+    (
+      "def get_config():\n  raise ValueError('one\\ntwo')\n",
+      "ValueError: one two",
+    ),
+    ("import sys\nsys.exit(0)\n", "it ends the process, with '0'"),
+    ("def get_config():\n  raise KeyError('k')\n", "KeyError: 'k'"),
+  )
+  def test_a_config_that_fails_says_why_in_one_line(self, text, reason):
+    path = self.write("bad.py", text)
+    got = _parse(_make(), f"--config={path}")
+    self.assertRegex(got, "^error: --config must name a Python file .*bad.py'")
+    self.assertIn(reason, got)
+    self.assertEndsWith(got, "such as configs/signals.py.")
+    self.assertNotIn("\n", got)
+
+  def test_a_config_that_is_no_file_says_so(self):
+    folder = self.config.parent
+    for path, reason in ((folder / "no.py", "No such"), (folder, "Is a dir")):
+      self.assertIn(f"{path}': {reason}", _parse(_make(), f"--config={path}"))
+    self.assertIn("No such file", _parse(_make(), "--config="))
 
   @parameterized.parameters("--config.a.b=1", "-config.a.b=(1,)")
   def test_only_the_last_override_of_a_key_is_kept(self, again):

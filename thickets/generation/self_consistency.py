@@ -62,6 +62,7 @@ class SelfConsistency:
       batch,
       split=Split(split, temperature=temperature).label,
       width=samples.find_width(self._base, batch, count),
+      unit="samples",
     )
 
   def compare(

@@ -1,10 +1,11 @@
-"""JSON files of a run: written whole or not at all, and how two contents differ."""
+"""Files of a run: written whole or not at all, and how two JSON contents differ."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 # What a JSON object holds, where its keys are not known beforehand.
@@ -19,10 +20,41 @@ def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> pathlib.Path:
 
 def write_text(path: pathlib.Path, text: str) -> pathlib.Path:
   """Writes a text file whole or not at all; returns its path."""
-  temporary = path.with_name(f".{path.name}.{os.getpid()}")
-  temporary.write_text(text, encoding="utf-8")
-  temporary.replace(path)
+  with replacing(path) as temporary:
+    temporary.write_text(text, encoding="utf-8")
   return path
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Replaces a file once all of it is written; else leaves it as it was.
+
+  Args:
+    path: the file.
+
+  Yields:
+    Where to write what becomes the file.
+  """
+  temporary = path.with_name(f".{path.name}.{os.getpid()}")
+  try:
+    with naming_file(path):
+      yield temporary
+      temporary.replace(path)
+  except BaseException:
+    with contextlib.suppress(OSError):
+      temporary.unlink()
+    raise
+
+
+@contextlib.contextmanager
+def naming_file(path: pathlib.Path) -> Iterator[None]:
+  """Has the system's errors name a file; those of writing name none."""
+  try:
+    yield
+  except OSError as error:
+    if error.filename is None and error.errno is not None:
+      error.filename = str(path)
+    raise
 
 
 def read_json(path: pathlib.Path) -> Any:

@@ -197,11 +197,12 @@ class RecordLog:
     return written
 
   def _write(self, data: bytes) -> None:
-    written = self._file.write(data)
-    if written != len(data):
-      raise OSError(f"{self._path}: wrote {written} of {len(data)} bytes.")
-    os.fsync(self._file.fileno())
-    self._size += written
+    rest = memoryview(data)
+    with json_files.naming_file(self._path):
+      while rest:  # What is left, where a disk has room for a part.
+        rest = rest[self._file.write(rest) :]
+      os.fsync(self._file.fileno())
+    self._size += len(data)
 
 
 @contextlib.contextmanager

@@ -1,10 +1,15 @@
 """Compiled programs by name and shape, counted and timed."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+
+from thickets.search import progress
+
+_PERIOD_S = 10.0  # Between two lines of a log that announce a compilation.
 
 
 class Programs:
@@ -19,6 +24,7 @@ class Programs:
     self._compiled: dict[Any, Any] = {}
     self.compile_s = 0.0
     self.num_compilations = 0
+    self._announced = -float("inf")
 
   def __iter__(self) -> Iterator[Any]:
     """The compiled programs, in the order of their making."""
@@ -45,11 +51,27 @@ class Programs:
     key = (name, *(shapes(argument) for argument in arguments))
     if key not in self._compiled:
       start = time.perf_counter()
+      level = self._announce(start)
+      progress.LOGGER.log(level, "compiling %s ...", _name(name))
       jitted = jax.jit(function, donate_argnums=donate, **options)
       self._compiled[key] = jitted.lower(*arguments).compile()
-      self.compile_s += time.perf_counter() - start
+      took_s = time.perf_counter() - start
+      progress.LOGGER.log(level, "compiled %s in %.1f s", _name(name), took_s)
+      self.compile_s += took_s
       self.num_compilations += 1
     return self._compiled[key]
+
+  def _announce(self, now: float) -> int:
+    """The level at which a compilation is logged: a line now and then."""
+    if now - self._announced < _PERIOD_S:
+      return logging.DEBUG
+    self._announced = now
+    return logging.INFO
+
+
+def _name(name: Any) -> str:
+  """The word of a program's name, without what else tells it apart."""
+  return _name(name[0]) if isinstance(name, tuple) else str(name)
 
 
 def shapes(tree: Any) -> tuple:

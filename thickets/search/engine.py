@@ -116,6 +116,7 @@ def evaluate_members(
   split: str,
   width: int,
   positions: Sequence[int] | None = None,
+  unit: str = "members",
 ) -> Float[np.ndarray, " P"]:
   """Evaluates the members that a run's log lacks, chunk by chunk, and logs them.
 
@@ -131,6 +132,7 @@ def evaluate_members(
     split: name of the prompts in the log.
     width: members to a chunk. A chunk is evaluated whole or not at all.
     positions: [P] their positions in the population, 0 ... P - 1 by default.
+    unit: what lines of progress call the members.
 
   Returns:
     [P] mean scores, NaN where a member failed.
@@ -149,7 +151,11 @@ def evaluate_members(
   num_on_disk = len(members) - _count_members(pending, len(members), width)
   num_mine = _count_members(mine, len(members), width)
   meter = progress.Progress(
-    split, num_on_disk + num_mine, _best_and_base(run, split)
+    split,
+    num_on_disk + num_mine,
+    _best_and_base(run, split),
+    compile_s=lambda: evaluator.compile_s,
+    unit=unit,
   )
   meter.skip(num_on_disk)
   for chunk in stream_chunks(

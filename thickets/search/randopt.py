@@ -259,7 +259,7 @@ def save_experts(
 
 def finish_run(
   run: Run, results: Mapping[str, Any], clock: Clock, compile_s: float
-) -> None:
+) -> JsonObject:
   """Writes results.json with its timing, on process 0.
 
   Args:
@@ -267,7 +267,11 @@ def finish_run(
     results: every figure of the run, as JSON values.
     clock: what measured the parts of the run.
     compile_s: seconds of it spent on compilation.
+
+  Returns:
+    The contents of the file.
   """
+  content = {**results, "timing": clock.timing | {"compile_s": compile_s}}
   if jax.process_index() == 0:
-    timing = clock.timing | {"compile_s": compile_s}
-    run.save_json("results.json", {**results, "timing": timing})
+    run.save_json("results.json", content)
+  return content

@@ -3,7 +3,6 @@
 Figures are legible in greyscale and for the colour-blind.
 """
 
-import os
 import pathlib
 from typing import Any
 
@@ -13,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from thickets.report.figures.captions import Caption
+from thickets.runs import json_files
 
 # Keyword arguments of matplotlib's functions that draw.
 Style = dict[str, Any]
@@ -90,12 +90,13 @@ def save_figure(fig: Figure, path: pathlib.Path, caption: Caption) -> None:
     caption: what the figure shows.
   """
   path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_name(f".{path.name}.{os.getpid()}")
-  with matplotlib.rc_context(_SETTINGS):
+  with (
+    json_files.replacing(path) as temporary,
+    matplotlib.rc_context(_SETTINGS),
+  ):
     fig.savefig(
       temporary, dpi=DPI, format="png", metadata=caption.to_metadata()
     )
-  temporary.replace(path)
 
 
 def name_file(task: str) -> str:

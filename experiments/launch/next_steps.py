@@ -1,0 +1,92 @@
+"""What a finished run is good for: commands that can be copied as they are."""
+
+import shlex
+from collections.abc import Mapping
+
+from thickets.search.progress import format_duration
+
+
+def format_ending(
+  where: str, timing: Mapping[str, float], commands: Mapping[str, str]
+) -> str:
+  """Says where the files of a run are, how long it took, and what follows.
+
+  Args:
+    where: one sentence on the files.
+    timing: the seconds of the run, of which `total_s` and `compile_s` count.
+    commands: what follows, by what it is for.
+  """
+  took = f"This took {format_duration(timing['total_s'])}"
+  if round(timing.get("compile_s", 0.0)):
+    took += f", {format_duration(timing['compile_s'])} of it compilation"
+  lines = ["", f"{where} {took}.", "Next:"]
+  lines += [f"  {what}:\n    {command}" for what, command in commands.items()]
+  return "\n".join(lines)
+
+
+def after_randopt(workdir: str, *, has_questions: bool) -> dict[str, str]:
+  """Returns the commands that use a finished run of `experiments.randopt`.
+
+  Args:
+    workdir: the directory of the run.
+    has_questions: whether its task answers plain lines of text.
+  """
+  experts = shlex.quote(f"--experts={workdir}/experts.json")
+  out = shlex.quote(f"--out={workdir}/expert_0")
+  commands = {}
+  if has_questions:
+    commands["answer questions from standard input, one a line"] = (
+      f"python -m experiments.predict {experts}"
+    )
+  return commands | {
+    "write the best expert as a Hugging Face directory": (
+      f"python -m experiments.export {experts} --rank=0 {out}"
+    ),
+    **after_signals(workdir),
+  }
+
+
+def after_signals(workdir: str) -> dict[str, str]:
+  """Returns the command that shows a finished run."""
+  return {
+    "see everything on one page": f"python -m experiments.report{_at(workdir)}"
+  }
+
+
+def after_measure(workdir: str) -> dict[str, str]:
+  """Returns the commands that analyse a finished run of `experiments.measure`."""
+  return {
+    "how many members are experts, and how they differ": (
+      f"python -m experiments.density{_at(workdir)}"
+    ),
+    "where they lie": f"python -m experiments.landscape{_at(workdir)}",
+    "what smaller budgets reach": (
+      f"python -m experiments.budgets{_at(workdir)}"
+    ),
+    **after_signals(workdir),
+  }
+
+
+def after_ladder(workdir: str) -> dict[str, str]:
+  """Returns the command that compares the models of a finished ladder."""
+  return {
+    "what changes with size and training": (
+      f"python -m experiments.scaling{_at(workdir)}"
+    )
+  }
+
+
+def after_pretraining(workdir: str) -> dict[str, str]:
+  """Returns the command that measures the neighbourhood of a new model."""
+  model = shlex.quote(f"--config.model.name={workdir}/model")
+  out = shlex.quote(f"--workdir={workdir}/measure")
+  return {
+    "measure the neighbourhood of the model": (
+      f"python -m experiments.measure --config=configs/measure.py {model} {out}"
+    )
+  }
+
+
+def _at(workdir: str) -> str:
+  """The directory as an argument, whatever it begins with."""
+  return f"{' --' if workdir.startswith('-') else ''} {shlex.quote(workdir)}"

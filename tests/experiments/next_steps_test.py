@@ -1,0 +1,55 @@
+"""Tests of the commands that a finished run prints: they are read as printed."""
+
+import importlib
+import re
+import shlex
+
+from absl.testing import absltest, parameterized
+
+from experiments.launch import next_steps
+
+WORKDIRS = ("runs/a", "runs/with space & 'quote'", "-odd")
+
+
+class NextStepsTest(parameterized.TestCase):
+  @parameterized.product(
+    after=(
+      lambda workdir: next_steps.after_randopt(workdir, has_questions=True),
+      next_steps.after_signals,
+      next_steps.after_measure,
+      next_steps.after_ladder,
+      next_steps.after_pretraining,
+    ),
+    workdir=WORKDIRS,
+  )
+  def test_each_command_is_read_by_its_binary(self, after, workdir):
+    for command in after(workdir).values():
+      python, m, name, *words = shlex.split(command)
+      self.assertEqual((python, m), ("python", "-m"))
+      # Read afresh, since a binary reads one command line in its life.
+      binary = importlib.reload(importlib.import_module(name)).FLAGS
+      arguments = binary.parse([name, *words])[1:]
+      values = [binary.values[flag].value for flag in binary.values]
+      self.assertTrue(
+        arguments == [workdir]
+        or any(str(value).startswith(f"{workdir}/") for value in values)
+      )
+
+  def test_questions_are_asked_only_where_lines_are_questions(self):
+    commands = next_steps.after_randopt("d", has_questions=False).values()
+    self.assertNotIn("predict", " ".join(commands))
+
+  def test_the_ending_says_where_how_long_and_what_next(self):
+    shown = next_steps.format_ending(
+      "Files are in d.",
+      {"total_s": 112.2, "compile_s": 21.0, "judge_s": 3.0},
+      {"look": "python -m experiments.report d"},
+    )
+    self.assertIn(
+      "Files are in d. This took 1m52s, 21s of it compilation.", shown
+    )
+    self.assertRegex(shown, re.compile("^    python -m .*report d$", re.M))
+
+
+if __name__ == "__main__":
+  absltest.main()
