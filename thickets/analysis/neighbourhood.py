@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from absl import logging
+from jaxtyping import Float
 
 from thickets.analysis import (
   destroyed,
@@ -29,6 +30,7 @@ from thickets.analysis.diversity import Discordance
 from thickets.analysis.measurement import Measurement, TaskScores
 from thickets.analysis.regimes import RegimeCall
 from thickets.analysis.specialists import Overlap, RankLines, SpecialistTable
+from thickets.analysis.votes_by_sigma import SigmaVote
 from thickets.errors import UserError
 
 
@@ -189,24 +191,7 @@ def analyse(
     name: _measure_density(task, sigmas, settings)
     for name, task in tasks.items()
   }
-  ensembles = {}
-  for name, task in tasks.items():
-    if not 0 < task.num_select <= task.scores.shape[1] - 2:
-      logging.info(
-        "%s: no votes and no regime, which need prompts of select and at least"
-        " two of dev.",
-        name,
-      )
-      continue
-    found = votes_by_sigma.measure_votes(
-      task,
-      sigmas,
-      densities[name],
-      top_share=settings.top_share,
-      margin=settings.margin,
-    )
-    if found:
-      ensembles[name] = found
+  ensembles = _measure_ensembles(tasks, sigmas, densities, settings)
 
   def pick(part: str) -> dict[str, dict[float, Any]]:
     return {
@@ -231,6 +216,34 @@ def analyse(
       for name, by_sigma in ensembles.items()
     },
   )
+
+
+def _measure_ensembles(
+  tasks: Mapping[str, TaskScores],
+  sigmas: Float[np.ndarray, " P"],
+  densities: Mapping[str, Density],
+  settings: Settings,
+) -> dict[str, dict[float, SigmaVote]]:
+  """Votes by task and sigma, of the tasks that have prompts of both splits."""
+  ensembles = {}
+  for name, task in tasks.items():
+    if not 0 < task.num_select <= task.scores.shape[1] - 2:
+      logging.info(
+        "%s: no votes and no regime, which need prompts of select and at least"
+        " two of dev.",
+        name,
+      )
+      continue
+    found = votes_by_sigma.measure_votes(
+      task,
+      sigmas,
+      densities[name],
+      top_share=settings.top_share,
+      margin=settings.margin,
+    )
+    if found:
+      ensembles[name] = found
+  return ensembles
 
 
 def measure_diversity(

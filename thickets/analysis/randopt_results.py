@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 
 from thickets.analysis import (
   intervals,
+  population_scores,
   prompt_groups,
   random_members,
   selection_gains,
@@ -157,32 +158,17 @@ def summarise_randopt(
       *_vote_rows(voting, right, top_k, primary_k, judged, draws),
     ],
     "differences": _differences(right, base, primary_k, draws, judged.groups),
-    "population": _describe_population(members, scores, base_score),
-    "winners_curse": selection_gains.describe_gains(
-      select,
-      judged.base,
-      judged.chosen,
-      judged.random,
-      primary_k=primary_k,
-      groups=judged.groups,
+    "population": population_scores.describe_population(
+      members, scores, base_score
     ),
+    "winners_curse": _describe_curse(select, judged, primary_k),
     "dev": [dict(row) for row in dev],
     "curves": {
-      role: [
-        _describe_curve(role, draws, column, k, judged.groups)
-        for k, column in enumerate(right_QK.T, start=1)
-      ]
+      role: _describe_curve(role, draws, right_QK, judged.groups)
       for role, right_QK in right.items()
     },
     "chosen": _describe_chosen(members, scores, positions, judged.chosen),
-    "random": [
-      {
-        "position": position,
-        "select_score": _finite(scores[position]),
-        "judge_score": _finite(judged.random.score[position].mean()),
-      }
-      for position in range(len(judged.random.score))
-    ],
+    "random": _describe_random(scores, judged.random),
   }
 
 
@@ -325,10 +311,15 @@ def _differences(right, base, primary_k, draws: RandomVotes, groups):
   return found
 
 
-def _describe_curve(role, draws, right_Q, k: int, groups) -> dict[str, Any]:
-  """The share of prompts that the vote of the first k has right."""
-  share = intervals.estimate_mean(right_Q, groups=groups)
-  return _clip(_widen(role, draws, share, k)).to_json("mean")
+def _describe_curve(
+  role: str, draws: RandomVotes, right_QK: Bool[np.ndarray, "Q K"], groups
+) -> list[dict[str, Any]]:
+  """The share of prompts that the vote of the first k has right, for each k."""
+  found = []
+  for k, right_Q in enumerate(right_QK.T, start=1):
+    share = intervals.estimate_mean(right_Q, groups=groups)
+    found.append(_clip(_widen(role, draws, share, k)).to_json("mean"))
+  return found
 
 
 def _widen(role: str, draws: RandomVotes, found: Estimate, k: int) -> Estimate:
@@ -338,37 +329,6 @@ def _widen(role: str, draws: RandomVotes, found: Estimate, k: int) -> Estimate:
 
 def _clip(share: Estimate) -> Estimate:
   return dataclasses.replace(share, low=max(share.low, 0.0))
-
-
-def _describe_population(members, scores, base_score):
-  """Scores on the prompts of selection; a failure is no expert."""
-  sigmas = np.array([member.sigma for member in members])
-  return {
-    "size": len(scores),
-    "base_score": base_score,
-    **_describe_scores(scores, base_score),
-    "by_sigma": [
-      {
-        "sigma": float(sigma),
-        "size": int((sigmas == sigma).sum()),
-        **_describe_scores(scores[sigmas == sigma], base_score),
-      }
-      for sigma in np.unique(sigmas)
-    ],
-  }
-
-
-def _describe_scores(scores, base_score):
-  finite = scores[np.isfinite(scores)]
-  better = int((finite > base_score).sum())
-  return {
-    "num_failed": len(scores) - len(finite),
-    "mean_score": _finite(finite.mean()) if len(finite) else None,
-    "best_score": _finite(finite.max()) if len(finite) else None,
-    "better_than_base": intervals.describe_count(
-      better, len(scores), over="members"
-    ),
-  }
 
 
 def _describe_chosen(
@@ -391,6 +351,31 @@ def _describe_chosen(
 def _nan_mean(values: np.ndarray) -> float:
   finite = values[np.isfinite(values)]
   return float(finite.mean()) if len(finite) else math.nan
+
+
+def _describe_curse(
+  select: SelectAnswers, judged: JudgedAnswers, primary_k: int
+) -> list[dict[str, Any]]:
+  return selection_gains.describe_gains(
+    select,
+    judged.base,
+    judged.chosen,
+    judged.random,
+    primary_k=primary_k,
+    groups=judged.groups,
+  )
+
+
+def _describe_random(scores, random: Answers) -> list[dict[str, Any]]:
+  """What each random member scored on select and on judge, as drawn."""
+  return [
+    {
+      "position": position,
+      "select_score": _finite(scores[position]),
+      "judge_score": _finite(random.score[position].mean()),
+    }
+    for position in range(len(random.score))
+  ]
 
 
 def _finite(value: Any) -> float | None:

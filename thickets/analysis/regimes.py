@@ -148,7 +148,6 @@ def call_regime(
   levels = sorted(levels, key=lambda level: level.sigma)
   _check(levels, base_score, margin, score_range)
   floor, ceiling = score_range
-  threshold = ceiling - limits.plateau_frac * (ceiling - floor)
   set_aside = _set_aside(levels, base_score, margin, score_range, limits)
 
   def call(regime: str, why: str, level: SigmaFacts) -> RegimeCall:
@@ -157,13 +156,7 @@ def call_regime(
       regime, f"{why}: {facts}.", float(margin), level.sigma, set_aside
     )
 
-  thickets = [
-    level
-    for level in levels
-    if level.joint_density_low >= limits.min_density
-    and level.joint_gain_low > limits.min_gain
-  ]
-  if thickets:
+  if thickets := [v for v in levels if _shows_thicket(v, limits)]:
     best = max(thickets, key=lambda level: level.gain.value)
     return call("thicket", "experts are dense and the vote gains", best)
   telling = [level for level in levels if level.sigma not in set_aside]
@@ -178,13 +171,19 @@ def call_regime(
     return call("undecided", why, best)
   if doubt := _find_doubt(levels, set_aside, limits):
     return call("undecided", *doubt)
+  threshold = ceiling - limits.plateau_frac * (ceiling - floor)
   number = f"at all {len(telling)} sigmas" if len(telling) > 1 else "here"
   if base_score >= threshold:
-    return call(
-      "plateau", f"nothing to gain {number}, base at least {threshold:g}", best
-    )
-  return call(
-    "needle", f"experts are rare {number}, base below {threshold:g}", best
+    why = f"nothing to gain {number}, base at least {threshold:g}"
+    return call("plateau", why, best)
+  why = f"experts are rare {number}, base below {threshold:g}"
+  return call("needle", why, best)
+
+
+def _shows_thicket(level: SigmaFacts, limits: Thresholds) -> bool:
+  return (
+    level.joint_density_low >= limits.min_density
+    and level.joint_gain_low > limits.min_gain
   )
 
 

@@ -82,34 +82,26 @@ def describe_gains(
       random,
     ),
   ]
-  rows: list[dict[str, Any]] = [
-    {
-      "role": "base",
-      "name": "base",
-      **{
-        side: {"score": float(of.score.mean()), "gain": None}
-        for side, of in sides.items()
-      },
-    }
-  ]
-  for role, name, on_select, on_judge in compared:
-    answers = {"select": on_select, "judge": on_judge}
-    rows.append(
-      {
-        "role": role,
-        "name": name,
-        **{
-          side: _describe(
-            answers[side].score,
-            sides[side].score[0],
-            labels[side],
-            role == "random-mean",
-          )
-          for side in sides
-        },
+  of_base = {
+    side: {"score": float(of.score.mean()), "gain": None}
+    for side, of in sides.items()
+  }
+  return [
+    {"role": "base", "name": "base", **of_base},
+    *(
+      {"role": role, "name": name}
+      | {
+        side: _describe(
+          answers.score,
+          sides[side].score[0],
+          labels[side],
+          role == "random-mean",
+        )
+        for side, answers in (("select", on_select), ("judge", on_judge))
       }
-    )
-  return rows
+      for role, name, on_select, on_judge in compared
+    ),
+  ]
 
 
 def _describe(

@@ -125,19 +125,6 @@ def tabulate_diversity(density: Mapping[str, Any]) -> list[TextTable]:
     )
     for one in measured
   )
-  experts = tuple(
-    (
-      task["name"],
-      f"{one['sigma']:g}",
-      *(
-        f"{task[part]['count']}: {_format_share(task[part])}"
-        for part in ("experts", "specialists")
-      ),
-    )
-    for one in measured
-    for task in one["specialists"]["tasks"]
-  )
-  margin = tables.format_percent(measured[0]["specialists"]["margin"])
   return [
     TextTable(
       "Spectral discordance D of the tasks' rankings of members, without unit:"
@@ -153,14 +140,31 @@ def tabulate_diversity(density: Mapping[str, Any]) -> list[TextTable]:
       ),
       discordance,
     ),
-    TextTable(
-      f"Members that gain at least {margin} points on a task (experts), and on"
-      " this task alone (specialists): counts, and % of members with 95 %"
-      " intervals.",
-      ("task", "sigma", "experts", "specialists"),
-      experts,
-    ),
+    _tabulate_experts(measured),
   ]
+
+
+def _tabulate_experts(measured: Sequence[Mapping[str, Any]]) -> TextTable:
+  experts = tuple(
+    (
+      task["name"],
+      f"{one['sigma']:g}",
+      *(
+        f"{task[part]['count']}: {_format_share(task[part])}"
+        for part in ("experts", "specialists")
+      ),
+    )
+    for one in measured
+    for task in one["specialists"]["tasks"]
+  )
+  margin = tables.format_percent(measured[0]["specialists"]["margin"])
+  return TextTable(
+    f"Members that gain at least {margin} points on a task (experts), and on"
+    " this task alone (specialists): counts, and % of members with 95 %"
+    " intervals.",
+    ("task", "sigma", "experts", "specialists"),
+    experts,
+  )
 
 
 def tabulate_best(planes: Mapping[str, Any], what: str) -> TextTable:
