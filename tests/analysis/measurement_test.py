@@ -131,6 +131,21 @@ class ReadTest(_LogTestCase):
     ):
       found.task("sum")
 
+  def test_groups_of_prompts_are_those_of_the_header(self):
+    self.assertIsNone(
+      measurement.read_measurement(self.write_randopt()).task("sums").groups
+    )
+    data = {"select": {"size": 3}, "dev": {"size": 2, "groups": ["t", "t"]}}
+    tasks = TASKS | {"sums": TASKS["sums"] | {"data": data}}
+    found = measurement.read_measurement(
+      self.write_measure(tasks=tasks, run="named")
+    )
+    sums = found.task("sums")
+    alone = [f"select prompt {q}" for q in range(3)]
+    self.assertEqual(sums.groups, [*alone, "t", "t"])
+    self.assertEqual(sums.dev_groups, ["t", "t"])
+    self.assertIsNone(found.task("words").groups)
+
   def test_a_measurement_of_several_tasks(self):
     with self.assertNoLogs("absl", "WARNING"):
       found = measurement.read_measurement(self.write_measure())

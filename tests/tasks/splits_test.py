@@ -208,6 +208,44 @@ class OriginTest(_SplitsTestCase):
     rows[position] |= fields
     return rows
 
+  def test_groups_are_kept_by_split_beside_an_unchanged_hash(self):
+    def make_example(row, number):
+      del number
+      group = row["template"]
+      return Example("one", ask(row["question"]), row["answer"], group=group)
+
+    task = dataclasses.replace(TASK, make_example=make_example)
+    rows = [row | {"template": ""} for row in ROWS]
+    found = self.load((4, 3, 5), rows, task=task)
+    self.assertIsNone(found.groups("select"))
+    # As in runs that were begun before examples had groups.
+    before = [
+      {
+        "id": example.id,
+        "messages": [dataclasses.asdict(m) for m in example.messages],
+        "reference": example.reference,
+      }
+      for example in found.select
+    ]
+    self.assertEqual(
+      found.origin["select"], {"size": 4, "sha256": splits._hash(before)}
+    )
+    for place, template in enumerate(["t", "u", "t", "", 0, 1, ""]):
+      rows[place]["template"] = template
+    named = self.load((4, 3, 5), rows, task=task)
+    self.assertEqual(named.groups("select"), ["t", "u", "t", "select prompt 3"])
+    self.assertEqual(named.groups("dev"), ["0", "1", "dev prompt 2"])
+    self.assertIsNone(named.groups("judge"))
+    self.assertEqual(
+      named.origin["select"]["sha256"], found.origin["select"]["sha256"]
+    )
+    for place in range(4, 7):
+      rows[place]["template"] = "v"
+    with self.assertRaisesRegex(
+      UserError, "dev must have .* two groups, got all 3 in the group 'v'"
+    ):
+      self.load((4, 3, 5), rows, task=task)
+
   def test_the_same_data_have_the_same_hashes(self):
     self.assertEqual(self.hashes(), self.hashes())
     # Fields that the task does not use are no part of it.

@@ -23,6 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from thickets.analysis import intervals, score_tables
+from thickets.analysis.prompt_groups import Groups
 from thickets.errors import UserError
 
 MAX_KEPT = (
@@ -81,6 +82,7 @@ def find_destroyed(
   base_per_prompt: Sequence[Float[np.ndarray, " _Q"]],
   *,
   names: Sequence[str],
+  groups: Sequence[Groups | None] | None = None,
   score_range: tuple[float, float] = (0.0, 1.0),
 ) -> Destroyed:
   """Finds the members that are bad at everything.
@@ -91,6 +93,8 @@ def find_destroyed(
       and is not destroyed.
     base_per_prompt: for each task the base's scores [Q] on the same prompts.
     names: [M] names of the tasks.
+    groups: for each task the label of each prompt's group, [Q], or None where its
+      prompts are independent.
     score_range: least and largest score of the tasks.
 
   Returns:
@@ -109,19 +113,22 @@ def find_destroyed(
         "The base must have a finite score on each prompt of the members, got"
         f" shape {base.shape} for members {table.shape} on {name!r}."
       )
+  labels = [None] * len(names) if groups is None else groups
   floor, ceiling = score_range
   span = ceiling - floor
   tells = [
-    bool(_is_below(np.full((1, len(base)), floor), base, span)[0])
-    for base in bases
+    bool(_is_below(np.full((1, len(base)), floor), base, span, of_task)[0])
+    for base, of_task in zip(bases, labels, strict=True)
   ]
   is_scored = np.all([np.isfinite(t).all(axis=1) for t in tables], axis=0)
   verdicts = [
-    _is_below(table[is_scored], base, span)
+    _is_below(table[is_scored], base, span, of_task)
     & (
       table[is_scored].mean(axis=1) - floor <= MAX_KEPT * (base.mean() - floor)
     )
-    for table, base, tell in zip(tables, bases, tells, strict=True)
+    for table, base, tell, of_task in zip(
+      tables, bases, tells, labels, strict=True
+    )
     if tell
   ]
   is_destroyed = np.zeros(len(is_scored), bool)
@@ -138,12 +145,16 @@ def find_destroyed(
 
 
 def _is_below(
-  scores: Float[np.ndarray, "P Q"], base: Float[np.ndarray, " Q"], span: float
+  scores: Float[np.ndarray, "P Q"],
+  base: Float[np.ndarray, " Q"],
+  span: float,
+  groups: Groups | None,
 ) -> Bool[np.ndarray, " P"]:
   """[P] whether the interval of the difference to the base is below zero."""
   return np.array(
     [
-      intervals.paired_interval(row, reach=span)[1] < 0 for row in scores - base
+      intervals.paired_interval(row, reach=span, groups=groups)[1] < 0
+      for row in scores - base
     ],
     bool,
   )

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy.stats
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from thickets.analysis import rank_correlation
 from thickets.analysis.rank_correlation import Column
 
 # Resamples are drawn in blocks of about this many weights, to stay in cache.
 _BLOCK = 2**18
-_PROMPT_GROUPS = 20
+_PROMPT_FOLDS = 20
 _HALVINGS = 10
 
 
@@ -108,6 +108,7 @@ def jackknife_prompts(
   table: Float[np.ndarray, "P Q"],
   others: Float[np.ndarray, "P rest"],
   rng: np.random.Generator,
+  numbers: Int[np.ndarray, " Q"] | None = None,
 ) -> float:
   """Variance of D over the prompts of one task, by a grouped jackknife.
 
@@ -123,6 +124,8 @@ def jackknife_prompts(
     table: [P, Q] scores on the task's prompts, at least two of them.
     others: [P, M - 1] scores on the other tasks.
     rng: groups the prompts and halves the members.
+    numbers: [Q] number of each prompt's group, where prompts come in groups; these
+      are never divided.
 
   Returns:
     The variance; not negative, though its estimate may be.
@@ -130,11 +133,13 @@ def jackknife_prompts(
   Reference: Shao and Tu (1995), "The jackknife and bootstrap", section 2.3.
   """
   num_members, num_prompts = table.shape
-  num_groups = min(_PROMPT_GROUPS, num_prompts)
+  numbers = np.arange(num_prompts) if numbers is None else numbers
+  num_units = int(numbers.max()) + 1
+  num_folds = min(_PROMPT_FOLDS, num_units)
   found = []
   for _ in range(_HALVINGS):
-    group = rng.permutation(num_prompts) % num_groups
-    outside = group[:, None] != np.arange(num_groups)
+    fold = (rng.permutation(num_units) % num_folds)[numbers]
+    outside = fold[:, None] != np.arange(num_folds)
     means = rank_correlation.mean_prompts(table, outside)
     order = rng.permutation(num_members)
     first, second = (
@@ -142,7 +147,7 @@ def jackknife_prompts(
       for half in (order[: num_members // 2], order[num_members // 2 :])
     )
     covariance = np.mean((first - first.mean()) * (second - second.mean()))
-    found.append((num_groups - 1) * covariance)
+    found.append((num_folds - 1) * covariance)
   size = others.shape[1] + 1
   return max(0.0, float(np.mean(found)) * (2 / (size * (size - 1))) ** 2)
 

@@ -25,10 +25,12 @@ from jaxtyping import Float
 
 from thickets.analysis import (
   discordance_intervals,
+  prompt_groups,
   rank_correlation,
   reliability,
   score_tables,
 )
+from thickets.analysis.prompt_groups import Groups
 from thickets.analysis.rank_correlation import Column
 from thickets.errors import UserError
 
@@ -60,6 +62,8 @@ class Discordance:
     num_members: number of members that were ranked.
     num_failed: number of members left out because a score is not finite.
     num_prompts: [M] number of prompts of each task.
+    num_groups: [M] number of groups that they come in; as many where they are
+      independent.
     num_resamples: number of bootstrap resamples that were drawn.
     num_undefined: number of these that were left out because all members score
       alike on a task.
@@ -83,6 +87,7 @@ class Discordance:
   num_members: int
   num_failed: int
   num_prompts: tuple[int, ...]
+  num_groups: tuple[int, ...]
   num_resamples: int
   num_undefined: int
   sigma: float | None = None
@@ -148,6 +153,7 @@ def measure_discordance(
   per_prompt: Sequence[Float[np.ndarray, "_P _Q"]],
   *,
   names: Sequence[str] | None = None,
+  groups: Sequence[Groups | None] | None = None,
   num_resamples: int = 1000,
   num_splits: int = 50,
   seed: int = 0,
@@ -175,6 +181,8 @@ def measure_discordance(
       the Q prompts of the task. A member with a score that is not finite in
       any task is left out of all ranks, and counted.
     names: [M] names of the tasks.
+    groups: for each task the label of each prompt's group, [Q], or None where its
+      prompts are independent. Groups are then left out and halved, not prompts.
     num_resamples: draws of the bootstrap, at least 1.
     num_splits: how often the prompts are halved for a reliability, at least 1.
     seed: the seed of resamples, splits and groups of prompts.
@@ -195,6 +203,9 @@ def measure_discordance(
     )
   names = _name_tasks(names, len(per_prompt))
   where = "" if sigma is None else f" at sigma {sigma:g}"
+  numbers = prompt_groups.number_by_task(
+    groups, [np.shape(table)[1] for table in per_prompt], names
+  )
   tables, num_failed = score_tables.keep_finite_tables(per_prompt, names)
   scores = score_tables.restore_ties(
     np.stack([table.mean(axis=1) for table in tables], axis=1)
@@ -220,17 +231,28 @@ def measure_discordance(
     bound=bound,
     interval=_clip(interval, bound),
     interval_new_prompts=_widen(
-      value, interval, defined, tables, scores, bound, level, group_rng
+      value, interval, defined, tables, numbers, scores, bound, level, group_rng
     ),
     level=level,
     correlation=rank_correlation.correlate_ranks(scores),
-    **_measure_noise(
-      tables, correlation, influence, names, num_splits, split_rng, level
+    **reliability.measure_noise(
+      tables,
+      numbers,
+      correlation,
+      influence,
+      names,
+      num_splits=num_splits,
+      rng=split_rng,
+      level=level,
     ),
     names=names,
     num_members=len(scores),
     num_failed=num_failed,
     num_prompts=tuple(table.shape[1] for table in tables),
+    num_groups=tuple(
+      len(prompt_groups.count_by_group(of_task, table.shape[1]))
+      for of_task, table in zip(numbers, tables, strict=True)
+    ),
     num_resamples=num_resamples,
     num_undefined=num_resamples - len(defined),
     sigma=sigma,
@@ -328,50 +350,18 @@ def _warn_of_undefined(num_defined, num_resamples, where):
     )
 
 
-def _measure_noise(
-  tables, correlation, influence, names, num_splits, rng, level
-) -> dict[str, Any]:
-  """The fields of a `Discordance` that say what noise makes of it."""
-  halves = [
-    reliability.measure_reliability(table, num_splits, rng) for table in tables
-  ]
-  reliability_M = np.array([rel for rel, _ in halves])
-  clean, interval, note = None, None, ""
-  unreliable = reliability.find_unreliable(reliability_M, names)
-  if unreliable:
-    note = (
-      "the reliability must be above zero to take the noise out, and is not"
-      f" for {', '.join(unreliable)}"
-    )
-  else:
-    clean, interval = reliability.disattenuate(
-      correlation,
-      influence,
-      reliability_M,
-      np.stack([part for _, part in halves], axis=1),
-      level=level,
-    )
-  return {
-    "reliability": reliability_M,
-    "floor": reliability.find_floor(reliability_M),
-    "disattenuated": clean,
-    "disattenuated_interval": interval,
-    "disattenuated_note": note,
-  }
-
-
 def _clip(interval, bound):
   low, high = interval
   return max(0.0, low), min(bound, high)
 
 
-def _widen(value, interval, drawn, tables, scores, bound, level, rng):
+def _widen(value, interval, drawn, tables, numbers, scores, bound, level, rng):
   """The interval over members and prompts; None if a task has one prompt."""
   if min(table.shape[1] for table in tables) < 2:
     return None
   over_prompts = sum(
     discordance_intervals.jackknife_prompts(
-      table, np.delete(scores, task, axis=1), rng
+      table, np.delete(scores, task, axis=1), rng, numbers[task]
     )
     for task, table in enumerate(tables)
   )

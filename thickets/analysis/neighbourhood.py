@@ -8,7 +8,7 @@ reads scores only, so it runs wherever the records are.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from thickets.analysis.density import Density, solution_density
 from thickets.analysis.destroyed import Destroyed
 from thickets.analysis.diversity import Discordance
 from thickets.analysis.measurement import Measurement, TaskScores
+from thickets.analysis.prompt_groups import Groups
 from thickets.analysis.regimes import RegimeCall
 from thickets.analysis.specialists import Overlap, RankLines, SpecialistTable
 from thickets.analysis.votes_by_sigma import SigmaVote
@@ -313,6 +314,7 @@ def _measure_level(measurement, sigma: float, settings) -> Diversity:
     [*tables.values()],
     [task.base_scores for task in measurement.tasks.values()],
     names=[*tables],
+    groups=[task.groups for task in measurement.tasks.values()],
     score_range=settings.score_range,
   )
   if len(kept) < 2 or complete.sum() < 2:
@@ -324,11 +326,12 @@ def _measure_level(measurement, sigma: float, settings) -> Diversity:
   k = max(1, round(settings.top_share * len(scores)))
   num_scored = int(np.isfinite(scores).sum(axis=0).min())
   ranked = {name: tables[name] for name in kept}
-  discordance = _rank_tasks(ranked, sigma, settings)
+  groups = [measurement.tasks[name].groups for name in kept]
+  discordance = _rank_tasks(ranked, groups, sigma, settings)
   without = discordance
   if lost.count:
     rest = {name: t[~lost.is_destroyed] for name, t in ranked.items()}
-    without = _rank_others(rest, sigma, settings)
+    without = _rank_others(rest, groups, sigma, settings)
   return Diversity(
     sigma=sigma,
     left_out=left_out,
@@ -347,11 +350,15 @@ def _measure_level(measurement, sigma: float, settings) -> Diversity:
 
 
 def _rank_tasks(
-  tables: Mapping[str, np.ndarray], sigma: float, settings: Settings
+  tables: Mapping[str, np.ndarray],
+  groups: Sequence[Groups | None],
+  sigma: float,
+  settings: Settings,
 ) -> Discordance:
   return diversity.measure_discordance(
     [*tables.values()],
     names=[*tables],
+    groups=groups,
     num_resamples=settings.num_resamples,
     num_splits=settings.num_splits,
     seed=settings.seed,
@@ -360,11 +367,14 @@ def _rank_tasks(
 
 
 def _rank_others(
-  tables: Mapping[str, np.ndarray], sigma: float, settings: Settings
+  tables: Mapping[str, np.ndarray],
+  groups: Sequence[Groups | None],
+  sigma: float,
+  settings: Settings,
 ) -> Discordance | None:
   """D of the members that are not destroyed, if they have one."""
   try:
-    return _rank_tasks(tables, sigma, settings)
+    return _rank_tasks(tables, groups, sigma, settings)
   except score_tables.UndefinedError as error:
     logging.warning("No D without the destroyed members: %s", error)
     return None

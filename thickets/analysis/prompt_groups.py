@@ -94,6 +94,38 @@ def say_unit(groups: Groups | None, num_prompts: int) -> str:
   return "prompts" if numbers is None else "groups of prompts"
 
 
+def number_by_task(
+  groups: Sequence[Groups | None] | None,
+  num_prompts: Sequence[int],
+  names: Sequence[str],
+) -> list[Int[np.ndarray, " _Q"] | None]:
+  """Returns `number_groups` of each of several tasks.
+
+  Args:
+    groups: labels by task, None for a task without groups; None if none has any.
+    num_prompts: number of prompts of each task.
+    names: names of the tasks, for messages.
+
+  Raises:
+    UserError: where `number_groups` does; it names the task.
+  """
+  if groups is None:
+    return [None] * len(names)
+  if len(groups) != len(names):
+    raise UserError(
+      "groups must hold one entry for each task, None for a task without groups,"
+      f" got {len(groups)} for {len(names)} tasks."
+    )
+  numbers = []
+  for labels, size, name in zip(groups, num_prompts, names, strict=True):
+    try:
+      found = number_groups(labels, size)
+    except UserError as error:
+      raise UserError(f"{name}: {error}") from error
+    numbers.append(found)
+  return numbers
+
+
 def count_groups(groups: Groups | None, num_prompts: int) -> int:
   """Returns how many groups there are; without groups, how many prompts."""
   return len(count_by_group(number_groups(groups, num_prompts), num_prompts))

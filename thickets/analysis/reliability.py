@@ -11,16 +11,20 @@ two things"; Spearman (1910) and Brown (1910) for the length of tests.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from thickets.analysis import discordance_intervals, rank_correlation
 from thickets.analysis.rank_correlation import Column
 
 
 def measure_reliability(
-  table: Float[np.ndarray, "P Q"], num_splits: int, rng: np.random.Generator
+  table: Float[np.ndarray, "P Q"],
+  num_splits: int,
+  rng: np.random.Generator,
+  numbers: Int[np.ndarray, " Q"] | None = None,
 ) -> tuple[float, Float[np.ndarray, " P"]]:
   """Reliability of a task's ranking, and each member's influence on it.
 
@@ -33,18 +37,22 @@ def measure_reliability(
     table: [P, Q] each member's score on each prompt, finite.
     num_splits: number of times the prompts are halved.
     rng: draws the halves.
+    numbers: [Q] number of each prompt's group, where prompts come in groups; these
+      are never divided.
 
   Returns:
     The reliability, at most one and without a lower bound; NaN for a task with
     one prompt. And its derivative by each member's weight, [P].
   """
   num_members, num_prompts = table.shape
-  half = num_prompts // 2
+  numbers = np.arange(num_prompts) if numbers is None else numbers
+  num_units = int(numbers.max(initial=-1)) + 1
+  half = num_units // 2
   if not half:
     return math.nan, np.full(num_members, math.nan)
   places = rng.permuted(
-    np.tile(np.arange(num_prompts)[:, None], num_splits), axis=0
-  )
+    np.tile(np.arange(num_units)[:, None], num_splits), axis=0
+  )[numbers]
   halves = [
     rank_correlation.mean_prompts(table, is_in)
     for is_in in (places < half, (places >= half) & (places < 2 * half))
@@ -59,7 +67,7 @@ def measure_reliability(
     total += correlation[0, 1] / num_splits
     influence += one[:, 0, 1] / num_splits
   # The whole is that many halves long: for an odd number a bit more than two.
-  times = num_prompts / half
+  times = num_units / half
   stretch = 1 + (times - 1) * total
   if stretch < 1e-3:  # Ranked in reverse: no length mends that.
     return -math.inf, influence
@@ -114,3 +122,56 @@ def find_unreliable(
   return [
     name for name, rel in zip(names, reliability, strict=True) if not rel > 0
   ]
+
+
+def measure_noise(
+  tables: Sequence[Float[np.ndarray, "P _Q"]],
+  numbers: Sequence[Int[np.ndarray, " _Q"] | None],
+  correlation: Float[np.ndarray, "M M"],
+  influence: Float[np.ndarray, "P M M"],
+  names: Sequence[str],
+  *,
+  num_splits: int,
+  rng: np.random.Generator,
+  level: float,
+) -> dict[str, Any]:
+  """The fields of a `Discordance` that say what noise makes of it.
+
+  Args:
+    tables: for each of M tasks the scores [P, Q], finite.
+    numbers: for each task the number of each prompt's group, [Q]; None where its
+      prompts are independent.
+    correlation: [M, M] rank correlations of the tasks.
+    influence: [P, M, M] influence of each member on each correlation.
+    names: [M] of the tasks.
+    num_splits: number of times the prompts are halved.
+    rng: draws the halves.
+    level: coverage of the interval, two-sided.
+  """
+  halves = [
+    measure_reliability(table, num_splits, rng, of_task)
+    for table, of_task in zip(tables, numbers, strict=True)
+  ]
+  reliability_M = np.array([rel for rel, _ in halves])
+  clean, interval, note = None, None, ""
+  unreliable = find_unreliable(reliability_M, names)
+  if unreliable:
+    note = (
+      "the reliability must be above zero to take the noise out, and is not"
+      f" for {', '.join(unreliable)}"
+    )
+  else:
+    clean, interval = disattenuate(
+      correlation,
+      influence,
+      reliability_M,
+      np.stack([part for _, part in halves], axis=1),
+      level=level,
+    )
+  return {
+    "reliability": reliability_M,
+    "floor": find_floor(reliability_M),
+    "disattenuated": clean,
+    "disattenuated_interval": interval,
+    "disattenuated_note": note,
+  }

@@ -43,7 +43,7 @@ class Example:
     messages: the prompt; the model answers the last message.
     reference: what a grader compares a response with; JSON values, so that it
       pickles and can be written to a report.
-    group: name of the group that the question belongs to, such as its template or
+    group: name or number of the group that the question belongs to, such as its template or
       its image; "" for a question that is a group of its own. Intervals are then
       over groups, as questions of one group are answered alike.
   """
@@ -51,7 +51,7 @@ class Example:
   id: str
   messages: tuple[Message, ...]
   reference: Any
-  group: str = ""
+  group: str | int = ""
 
 
 class Grade(NamedTuple):

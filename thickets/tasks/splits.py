@@ -259,7 +259,7 @@ def _describe(examples: Sequence[Example], split: str) -> dict[str, Any]:
   examples could.
   """
   fields = [dataclasses.asdict(example) for example in examples]
-  names = [example.pop("group") for example in fields]
+  names = [str(example.pop("group")) for example in fields]
   described = {"size": len(examples), "sha256": _hash(fields)}
   if not any(names):
     return described
