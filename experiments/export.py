@@ -10,7 +10,7 @@ import pathlib
 from absl import flags, logging
 
 from experiments import launch
-from experiments.launch import saved_experts
+from experiments.launch import measured_runs, saved_experts
 from thickets.errors import UserError
 from thickets.models import hub
 
@@ -36,6 +36,7 @@ def main(_: list[str]) -> None:
   if not _OUT.value:
     raise UserError("--out must name the directory to write, got none.")
   out = pathlib.Path(_OUT.value)
+  measured_runs.refuse_file_name(out)
   if out.exists() and (not out.is_dir() or any(out.iterdir())):
     raise UserError(
       f"--out must be a new or empty directory, got {out}, which is not."

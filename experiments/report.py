@@ -15,7 +15,6 @@ from experiments import launch
 from experiments.launch import estimator_flags, measured_runs, reproduction
 from thickets.errors import UserError
 from thickets.report import run_files
-from thickets.runs import directory
 
 try:
   from thickets.report.html import report
@@ -60,7 +59,7 @@ def run(workdirs: Sequence[pathlib.Path], path: pathlib.Path) -> pathlib.Path:
 
 def _find_path(workdirs: Sequence[pathlib.Path]) -> pathlib.Path:
   if FLAGS.values["out"].value:
-    return directory.make_workdir(FLAGS.values["out"].value) / _PAGE
+    return measured_runs.make_out(FLAGS.values["out"].value) / _PAGE
   folders = [workdir.resolve() for workdir in workdirs]
   shared = folders[0]
   while not all(folder.is_relative_to(shared) for folder in folders):
@@ -70,7 +69,7 @@ def _find_path(workdirs: Sequence[pathlib.Path]) -> pathlib.Path:
       f"--out must name a directory for this comparison, as {shared} is one of"
       " the runs and has a report of its own."
     )
-  return directory.make_workdir(shared) / _PAGE
+  return measured_runs.make_out(shared) / _PAGE
 
 
 if __name__ == "__main__":

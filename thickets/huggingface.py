@@ -1,6 +1,7 @@
 """Asks the hub, with a deadline, and says what a refusal means."""
 
 import threading
+import warnings
 from collections.abc import Callable
 from typing import TypeVar, cast
 
@@ -65,6 +66,17 @@ def ask_hub(
       f" HF_HUB_OFFLINE=1 if the {what} is in the cache; otherwise check the"
       " network, its proxy and HF_ENDPOINT."
     ) from error
+
+
+def import_progress_bars() -> None:
+  """Imports the progress bars that the hub's libraries use, without a warning.
+
+  In a notebook without ipywidgets they are drawn as text, which is as good, but
+  the first library that imports them would warn of it.
+  """
+  with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", "IProgress not found")
+    import tqdm.auto  # noqa: F401
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:

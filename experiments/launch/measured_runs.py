@@ -9,6 +9,13 @@ from experiments.launch.flags import BinaryFlags
 from thickets.analysis import measurement
 from thickets.analysis.measurement import Measurement
 from thickets.errors import UserError
+from thickets.runs import directory
+
+# Of the files that a binary writes below --out, or that somebody may expect.
+_FILE_SUFFIXES = (
+  *(".html", ".htm", ".json", ".jsonl", ".md", ".png", ".pdf", ".svg", ".csv"),
+  *(".safetensors", ".bin", ".gguf", ".pt", ".txt", ".zip"),
+)
 
 
 def read_workdirs(argv: Sequence[str]) -> list[pathlib.Path]:
@@ -70,6 +77,43 @@ def find_out(
     binary: with the flag --out.
     workdirs: the directories of the runs; the first one is the default.
   """
-  out = pathlib.Path(binary.values["out"].value or workdirs[0])
-  (out / "figures").mkdir(parents=True, exist_ok=True)
+  out = make_out(binary.values["out"].value or workdirs[0])
+  make_out(out / "figures")
   return out
+
+
+def make_out(out: str | pathlib.Path) -> pathlib.Path:
+  """Makes the directory that results go to, if it is missing.
+
+  Raises:
+    UserError: if its name is that of a file, or it cannot be written.
+  """
+  path = pathlib.Path(out)
+  refuse_file_name(path)
+  try:
+    return directory.make_workdir(path)
+  except UserError as error:
+    raise UserError(
+      f"--out must be a directory that can be written, got {path}"
+      f" ({_reason(error)}). Choose another with --out."
+    ) from error
+
+
+def refuse_file_name(path: pathlib.Path) -> None:
+  """Refuses as a directory what is a file, or has the name of one.
+
+  Raises:
+    UserError: if it is.
+  """
+  if path.is_file() or (
+    not path.exists() and path.suffix.lower() in _FILE_SUFFIXES
+  ):
+    raise UserError(
+      f"--out must be a directory, got the name of a file, {path}. Leave out the"
+      f" name of the file: --out={path.parent}."
+    )
+
+
+def _reason(error: UserError) -> str:
+  cause = error.__cause__
+  return (isinstance(cause, OSError) and cause.strerror) or str(error)

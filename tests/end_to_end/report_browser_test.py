@@ -147,6 +147,11 @@ class ReportBrowserTest(absltest.TestCase):
       self.page.wait_for_selector(".plot .main-svg")
       width = self.page.evaluate("document.documentElement.scrollWidth")
       self.assertEqual(width, 390)
+      ends = self.page.evaluate(
+        "() => [...document.querySelectorAll('caption, figcaption')].map("
+        "c => c.getBoundingClientRect().right)"
+      )
+      self.assertLessEqual(max(ends), 390)
     self.check_silence(path)
 
     with self.subTest("the same bytes again"):

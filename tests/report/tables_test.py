@@ -30,6 +30,12 @@ class TablesTest(parameterized.TestCase):
     self.assertEqual(tables.format_percent(-0.0001, sign=True), "+0.0")
     self.assertEqual(tables.format_percent(None), "–")
 
+  def test_an_interval_has_no_sign_of_zero_in_any_format(self):
+    self.assertEqual(
+      tables.format_interval(-1e-9, 0.13, sign=True), "[+0.0, +13.0]"
+    )
+    self.assertEqual(tables.format_number(-0.0), "0")
+
   def test_columns_of_words(self):
     table = TextTable(
       "c", ("a", "b", "c"), (("x", "1", "–"), ("y", "2", "why"))

@@ -170,7 +170,10 @@ class SearchTest(parameterized.TestCase):
         width=WIDTH,
       )
 
-    with self.open() as run, self.assertLogs("thickets.progress", "INFO") as logs:
+    with (
+      self.open() as run,
+      self.assertLogs("thickets.progress", "INFO") as logs,
+    ):
       run.write_header({"base": "a"})
       scores = evaluate(run)
     num_failed = int(np.isnan(scores).sum())

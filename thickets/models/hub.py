@@ -21,7 +21,7 @@ from jax.sharding import Mesh
 from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
-from thickets import naming
+from thickets import huggingface, naming
 from thickets.errors import UserError
 from thickets.models import (
   checkpoint,
@@ -210,6 +210,7 @@ def load_tokenizer(directory: str | pathlib.Path) -> Any:
   path = pathlib.Path(directory)
   if not any((path / file).exists() for file in _TOKENIZER_FILES):
     return None
+  huggingface.import_progress_bars()
   import transformers
 
   declared = _read_json(path / "tokenizer_config.json") or {}

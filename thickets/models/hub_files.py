@@ -109,6 +109,7 @@ def _locate_shipped(name: str, revision: str | None) -> Files:
 
 def _locate_cached(name: str, revision: str | None) -> Files:
   """A model in the hub's cache; nothing is asked of the hub."""
+  huggingface.import_progress_bars()
   import huggingface_hub
   from huggingface_hub import constants, errors
 
@@ -132,6 +133,7 @@ def _locate_cached(name: str, revision: str | None) -> Files:
 
 def _locate_online(name: str, revision: str | None) -> Files:
   """A model on the hub, whose small files are downloaded."""
+  huggingface.import_progress_bars()
   import huggingface_hub
 
   def download(at: str | None, files: Sequence[str]) -> pathlib.Path:

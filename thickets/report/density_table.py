@@ -64,7 +64,7 @@ def _format_discordance(sigma: float, found: Discordance) -> str:
   low, high = found.interval
   floor = "unknown" if found.floor is None else f"{found.floor:.3f}"
   return (
-    f"discordance at sigma {sigma:g}: {found.value:.3f} [{low:.3f}, {high:.3f}] of"
+    f"discordance at sigma {sigma:g}: {found.value:z.3f} [{low:z.3f}, {high:z.3f}] of"
     f" at most {found.bound:.3f}; {floor} if all tasks ranked members alike up to"
     " noise"
   )

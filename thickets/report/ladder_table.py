@@ -20,7 +20,7 @@ def format_points(points: Sequence[LadderPoint]) -> str:
       f"{point.rung:10s}{point.num_weights:9d}{point.step:7d}{point.loss:7.3f}"
       f"{point.accuracy('base'):7.3f}{point.random:8.3f}"
       f"{point.accuracy('best'):7.3f}{point.accuracy('vote'):7.3f}"
-      f"{gain.value:+8.3f} [{gain.low:+.3f}, {gain.high:+.3f}]  {densities}"
+      f"{gain.value:+z8.3f} [{gain.low:+z.3f}, {gain.high:+z.3f}]  {densities}"
     )
   return "\n".join(lines)
 
@@ -39,13 +39,13 @@ def format_claims(claims: Mapping[str, Any]) -> str:
       elif "slope" in one:
         low, high = one["slope_interval"]
         lines.append(
-          f"{label}: slope {one['slope']:+.3f} [{low:+.3f}, {high:+.3f}],"
+          f"{label}: slope {one['slope']:+z.3f} [{low:+z.3f}, {high:+z.3f}],"
           f" {one['num_points']} points: {_say(one)}"
         )
       else:
         low, high = one["interval"]
         lines.append(
-          f"{label}: {one['value']:+.3f} [{low:+.3f}, {high:+.3f}],"
+          f"{label}: {one['value']:+z.3f} [{low:+z.3f}, {high:+z.3f}],"
           f" {one['num_points']} models, {one['num_prompts']} prompts: {_say(one)}"
         )
   return "\n".join(lines)

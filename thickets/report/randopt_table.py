@@ -143,7 +143,7 @@ def _mean(share: Mapping[str, Any] | None) -> float | None:
 def _percent(value: float | None, *, sign: bool = False) -> str:
   if value is None:
     return "–"
-  return f"{100 * value:{'+' if sign else ''}.1f}"
+  return f"{100 * value:{'+' if sign else ''}z.1f}"
 
 
 def _interval(share: Mapping[str, Any] | None, *, sign: bool = False) -> str:

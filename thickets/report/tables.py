@@ -39,8 +39,7 @@ def format_percent(value: float | None, *, sign: bool = False) -> str:
   """
   if value is None or not math.isfinite(value):
     return DASH
-  rounded = round(100 * value, 1) + 0.0  # Without a sign of zero.
-  return f"{rounded:{'+' if sign else ''}.1f}"
+  return f"{100 * value:{'+' if sign else ''}z.1f}"
 
 
 def format_interval(
@@ -55,7 +54,7 @@ def format_interval(
 
 def format_number(value: float | None) -> str:
   """Writes a number with three significant digits; a dash stands for None."""
-  return DASH if value is None else f"{value:.3g}"
+  return DASH if value is None else f"{value:z.3g}"
 
 
 def format_margin(margin: float, ratio: float | None) -> str:

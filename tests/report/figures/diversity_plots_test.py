@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from absl.testing import parameterized
 from report.figures import drawing
 
 from thickets.analysis import clusters, diversity, specialists
@@ -44,6 +45,13 @@ class DiversityPlotsTest(drawing.DrawingTestCase):
     self.assertIn("n = 40 members, sigma = 0.01", ax.get_title())
     self.assertIn(f"D = {result.value:.2f} [", ax.get_title())
     self.assertEndsWith(self.caption.text, "of the members at sigma 0.01.")
+
+  @parameterized.parameters(-1.06, 1.3)
+  def test_the_scale_reaches_as_far_as_the_numbers(self, corrected):
+    result = _measure(0, sigma=0.01)
+    result.correlation[0, 1] = corrected
+    image = self.draw_panel(diversity_plots.plot_correlation, result).images[0]
+    self.assertEqual(image.get_clim(), (-abs(corrected), abs(corrected)))
 
   def test_overlap_frames_what_is_not_chance(self):
     rng = np.random.default_rng(0)

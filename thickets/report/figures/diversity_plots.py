@@ -44,14 +44,14 @@ def plot_correlation(path: pathlib.Path, result: Discordance) -> None:
   matrix = result.correlation.copy()
   np.fill_diagonal(matrix, result.reliability)
   fig, ax = _make_square(len(result.names))
-  image = _draw_matrix(ax, matrix, result.names, "PuOr", (-1, 1), "{:.2f}")
+  image = _draw_matrix(ax, matrix, result.names, "PuOr", (-1, 1), "{:z.2f}")
   for place in range(len(matrix)):
     ax.add_patch(_frame(place))
   label = "rank correlation of tasks\n(framed: reliability, split halves)"
   fig.colorbar(image, ax=ax, shrink=0.8, label=label)
   low, high = result.interval
   ax.set_title(
-    f"D = {result.value:.2f} [{low:.2f}, {high:.2f}]\nn = {result.num_members}"
+    f"D = {result.value:z.2f} [{low:z.2f}, {high:z.2f}]\nn = {result.num_members}"
     f" members{_say_failed(result.num_failed)}{_say_sigma(result)}"
   )
   at = "" if result.sigma is None else f" at sigma {result.sigma:g}"
@@ -74,7 +74,7 @@ def plot_overlap(path: pathlib.Path, overlap: Overlap, *, at: str = "") -> None:
   )
   top = max(float(np.nanmax(shown)), 2 * overlap.expected, 1 / overlap.k)
   image = _draw_matrix(
-    ax, 100 * shown, overlap.names, "Blues", (0, 100 * top), "{:.0f}"
+    ax, 100 * shown, overlap.names, "Blues", (0, 100 * top), "{:z.0f}"
   )
   outside = (overlap.share < overlap.low) | (overlap.share > overlap.high)
   for row, column in np.argwhere(outside & ~np.isnan(shown)).tolist():
@@ -296,7 +296,14 @@ def _draw_matrix(
   limits: tuple[float, float],
   pattern: str,
 ) -> AxesImage:
-  """Draws a matrix with its numbers; NaN stays blank."""
+  """Draws a matrix with its numbers; NaN stays blank.
+
+  The limits are those of the scale, unless values lie beyond: a correlation that
+  is corrected for noise may pass 1. A scale of both signs stays symmetric.
+  """
+  reached = matrix[np.isfinite(matrix)]
+  most = max([limits[1], *np.abs(reached)])
+  limits = (-most if limits[0] < 0 else min([limits[0], *reached]), most)
   image = ax.imshow(matrix, cmap=colours, vmin=limits[0], vmax=limits[1])
   middle, reach = np.mean(limits), np.ptp(limits) / 2
   # Scales of both signs are dark at both ends, others at the high end alone.

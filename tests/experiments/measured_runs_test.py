@@ -1,0 +1,35 @@
+"""Tests of --out: a directory, and not the name of a file."""
+
+import pathlib
+import tempfile
+
+from absl.testing import absltest, parameterized
+
+from experiments.launch import measured_runs
+from thickets.errors import UserError
+
+
+class MakeOutTest(parameterized.TestCase):
+  def setUp(self):
+    super().setUp()
+    self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+  @parameterized.parameters("x.html", "a/Report.HTML", "density.json", "x.png")
+  def test_the_name_of_a_file_is_refused_and_not_made(self, name):
+    with self.assertRaisesRegex(UserError, f"--out must be .*{name}.*--out="):
+      measured_runs.make_out(self.folder / name)
+    self.assertEmpty(list(self.folder.iterdir()))
+
+  @parameterized.parameters("results", "run.v2", "sigma_0.01")
+  def test_other_names_are_made(self, name):
+    self.assertTrue(measured_runs.make_out(self.folder / name).is_dir())
+
+  def test_a_file_and_what_lies_below_one_are_refused(self):
+    (self.folder / "file").touch()
+    for out in ("file", "file/below"):
+      with self.assertRaisesRegex(UserError, "--out must be"):
+        measured_runs.make_out(self.folder / out)
+
+
+if __name__ == "__main__":
+  absltest.main()
