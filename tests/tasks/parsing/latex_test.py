@@ -57,7 +57,15 @@ REFUSED = (
   *(r"10\text{ hours }30\text{ minutes}", r"5\text{ ft }2\text{ in}"),
   *(r"5\text{ or more}", r"\text{about }5", r"5\text{ dozen}", r"5^\circ 30'"),
   *(r"5\text{ hundred}", r"5\text{ squared}", r"5\text{th}", r"\frac50"),
-  *("0.333...", r"5\text{ p.m.}", "1,00", r"1\le x\ge3", "19_8", "x^2 3"),
+  *(
+    "0.333...",
+    r"5\text{ p.m.}",
+    "1,00",
+    r"1\le x\ge3",
+    "19_8",
+    "x^2 3",
+    "2^3^2",
+  ),
   *("5;", "(1,2", "1,,2", "x>1, x<3", r"\boxed", r"\unknown{5}", "17-"),
   *(r"\sin x/2", "5+", "]5,2[", "0^{0}", r"\ldots", "1,2,\\ldots", "&"),
 )

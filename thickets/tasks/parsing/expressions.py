@@ -190,9 +190,11 @@ class _Reader:
     return self._power(value)
 
   def _power(self, base):
-    while self._peek().kind == "power":
+    if self._peek().kind == "power":
       (exponent,) = self._peek().parts
       self._at += 1
+      if self._peek().kind == "power":
+        raise UnreadableError("powers side by side")
       exponent = self._inner(exponent)
       if base.is_zero and exponent.is_nonpositive:
         raise UnreadableError("a power has no value")
