@@ -9,10 +9,9 @@ import functools
 from unittest import mock
 
 import pytest
+import unoptimised
 
 from thickets.search.compiled import Programs
-
-_FAST = {"xla_backend_optimization_level": 0}
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -21,7 +20,7 @@ def _compile_without_optimising():
 
   @functools.wraps(get)  # `Programs.get.__wrapped__` is the original.
   def get_fast(*arguments, **options):
-    return get(*arguments, compiler_options=_FAST, **options)
+    return get(*arguments, compiler_options=unoptimised.OPTIONS, **options)
 
   with mock.patch.object(Programs, "get", get_fast):
     yield

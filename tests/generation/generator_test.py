@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import unoptimised
 from absl.testing import parameterized
 from golden import transformer_cases as cases
 
@@ -36,8 +37,6 @@ from thickets.perturbation import perturb
 from thickets.search import meshes
 
 TOLERANCE = 1e-4
-# For oracles, which run for milliseconds and compile for seconds.
-UNOPTIMISED = {"xla_backend_optimization_level": 0}
 VOCAB = 96
 TEXT = 64  # The oracle's texts are filled up to so many tokens.
 ROW_FRACTIONS = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 8)
@@ -58,7 +57,8 @@ def _model(name="qwen3"):
   changes = {"n_layer": 2} if name == "gpt2" else changes
   config, params = make_model(name, **changes)
   apply = jax.jit(
-    functools.partial(transformer.apply, config), compiler_options=UNOPTIMISED
+    functools.partial(transformer.apply, config),
+    compiler_options=unoptimised.OPTIONS,
   )
   return config, params, apply
 
@@ -469,7 +469,7 @@ class MembersTest(Comparison):
     cls.members = [Member(seed, 0.03) for seed in range(8)]
     rebuild = jax.jit(
       functools.partial(perturb, names=cls.names),
-      compiler_options=UNOPTIMISED,
+      compiler_options=unoptimised.OPTIONS,
     )
     cls.params = [rebuild(cls.base, member) for member in cls.members]
 

@@ -6,6 +6,7 @@ from unittest import mock
 import jax
 import numpy as np
 import pytest
+import unoptimised
 from absl.testing import parameterized
 from golden import transformer_cases as cases
 
@@ -27,9 +28,7 @@ def _model():
 
 
 # Without optimisation, for it runs once and compiles for seconds.
-@functools.partial(
-  jax.jit, compiler_options={"xla_backend_optimization_level": 0}
-)
+@functools.partial(jax.jit, compiler_options=unoptimised.OPTIONS)
 def _perturb(params, member):
   names = transformer.tensor_names(params)
   return perturb(params, member, names=names)

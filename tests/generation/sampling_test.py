@@ -7,6 +7,7 @@ import hypothesis.extra.numpy
 import jax
 import jax.numpy as jnp
 import numpy as np
+import unoptimised
 from absl.testing import parameterized
 from hypothesis import strategies as st
 
@@ -30,7 +31,7 @@ LOGITS = hypothesis.extra.numpy.arrays(
   jax.jit,
   static_argnames=("how", "num_tokens"),
   # They run for milliseconds and compile for seconds.
-  compiler_options={"xla_backend_optimization_level": 0},
+  compiler_options=unoptimised.OPTIONS,
 )
 def _choose(logits, keys, step, *, how, num_tokens=NUM_TOKENS):
   temperatures = jnp.full(logits.shape[:1], how.temperature)

@@ -6,6 +6,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import unoptimised
 from absl.testing import parameterized
 from golden import transformer_cases as cases
 from jax.sharding import Mesh, PartitionSpec
@@ -22,7 +23,14 @@ def _model(name):
   fields = cases.CASES[name]
   config = config_lib.parse_config(fields)
   params = jax.tree.map(jnp.asarray, cases.make_params(fields))
-  return config, params, jax.jit(functools.partial(transformer.apply, config))
+  return (
+    config,
+    params,
+    jax.jit(
+      functools.partial(transformer.apply, config),
+      compiler_options=unoptimised.OPTIONS,
+    ),
+  )
 
 
 class GoldenTest(parameterized.TestCase):
@@ -75,7 +83,10 @@ class LawsTest(parameterized.TestCase):
     text = np.arange(20, dtype=np.int32)[None]
     changed = text.copy()
     changed[0, 5] = 90
-    apply = jax.jit(functools.partial(transformer.apply, config))
+    apply = jax.jit(
+      functools.partial(transformer.apply, config),
+      compiler_options=unoptimised.OPTIONS,
+    )
     before, after = apply(params, text)[0], apply(params, changed)[0]
     moved = np.abs(before - after).max(-1) > 0
     self.assertEqual(np.flatnonzero(moved).tolist(), list(range(5, 12)))
@@ -150,9 +161,9 @@ class ParamsTest(parameterized.TestCase):
 
   def test_initial_weights_have_their_spread_and_differ_by_layer(self):
     config = _model("qwen2")[0]
-    params = jax.jit(transformer.init, static_argnums=0)(
-      config, jax.random.key(0)
-    )
+    params = jax.jit(
+      transformer.init, static_argnums=0, compiler_options=unoptimised.OPTIONS
+    )(config, jax.random.key(0))
     matrix = np.asarray(params["layers"]["mlp"]["up_proj"])
     error = 0.02 / math.sqrt(2 * matrix.size)
     self.assertLess(abs(matrix.std() - 0.02), 4 * error)
