@@ -258,9 +258,12 @@ class FastTest(_EndToEndTestCase):
     )
     spec = specs.read_randopt(config)
     results = binary.run(spec, str(self.workdir))
+    results.pop("timing")
     self.assertEqual(results, _results(self.workdir))
     before = _experts(self.workdir), _log(self.workdir).read_bytes()
-    self.assertEqual(binary.run(spec, str(self.workdir)), results)
+    again = binary.run(spec, str(self.workdir))
+    again.pop("timing")
+    self.assertEqual(again, results)
     self.assertEqual(
       (_experts(self.workdir), _log(self.workdir).read_bytes()), before
     )
@@ -293,12 +296,10 @@ class EndingTest(parameterized.TestCase):
   def end(self, error):
     """What `os._exit` was called with."""
     with (
-      mock.patch.object(signal, "signal") as handle,
       mock.patch.object(os, "_exit") as leave,
       ending.ending_in_one_line(launch.BinaryFlags("", "")),
     ):
       raise error
-    self.assertEqual(handle.call_args.args[0], signal.SIGTERM)
     return leave.call_args.args
 
   def test_a_users_error_is_one_line(self):
