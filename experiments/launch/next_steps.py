@@ -1,6 +1,10 @@
 """What a finished run is good for: commands that can be copied as they are."""
 
+import os
+import pathlib
 import shlex
+import shutil
+import sys
 from collections.abc import Mapping
 
 from thickets.search.progress import format_duration
@@ -36,11 +40,11 @@ def after_randopt(workdir: str, *, has_questions: bool) -> dict[str, str]:
   commands = {}
   if has_questions:
     commands["answer questions from standard input, one a line"] = (
-      f"python -m experiments.predict {experts}"
+      f"{_python()} -m experiments.predict {experts}"
     )
   return commands | {
     "write the best expert as a Hugging Face directory": (
-      f"python -m experiments.export {experts} --rank=0 {out}"
+      f"{_python()} -m experiments.export {experts} --rank=0 {out}"
     ),
     **after_signals(workdir),
   }
@@ -49,7 +53,7 @@ def after_randopt(workdir: str, *, has_questions: bool) -> dict[str, str]:
 def after_signals(workdir: str) -> dict[str, str]:
   """Returns the command that shows a finished run."""
   return {
-    "see everything on one page": f"python -m experiments.report{_at(workdir)}"
+    "see everything on one page": f"{_python()} -m experiments.report{_at(workdir)}"
   }
 
 
@@ -57,11 +61,11 @@ def after_measure(workdir: str) -> dict[str, str]:
   """Returns the commands that analyse a finished run of `experiments.measure`."""
   return {
     "how many members are experts, and how they differ": (
-      f"python -m experiments.density{_at(workdir)}"
+      f"{_python()} -m experiments.density{_at(workdir)}"
     ),
-    "where they lie": f"python -m experiments.landscape{_at(workdir)}",
+    "where they lie": f"{_python()} -m experiments.landscape{_at(workdir)}",
     "what smaller budgets reach": (
-      f"python -m experiments.budgets{_at(workdir)}"
+      f"{_python()} -m experiments.budgets{_at(workdir)}"
     ),
     **after_signals(workdir),
   }
@@ -71,7 +75,7 @@ def after_ladder(workdir: str) -> dict[str, str]:
   """Returns the command that compares the models of a finished ladder."""
   return {
     "what changes with size and training": (
-      f"python -m experiments.scaling{_at(workdir)}"
+      f"{_python()} -m experiments.scaling{_at(workdir)}"
     )
   }
 
@@ -82,9 +86,21 @@ def after_pretraining(workdir: str) -> dict[str, str]:
   out = shlex.quote(f"--workdir={workdir}/measure")
   return {
     "measure the neighbourhood of the model": (
-      f"python -m experiments.measure --config=configs/measure.py {model} {out}"
+      f"{_python()} -m experiments.measure --config=configs/measure.py {model} {out}"
     )
   }
+
+
+def _python() -> str:
+  """The Python that runs, in the shortest form that starts it from here."""
+  running = pathlib.Path(sys.executable)
+  found = shutil.which("python")
+  if found is not None and pathlib.Path(os.path.abspath(found)) == running:
+    return "python"
+  here = pathlib.Path.cwd()
+  if running.is_relative_to(here):
+    running = running.relative_to(here)
+  return shlex.quote(str(running))
 
 
 def _at(workdir: str) -> str:

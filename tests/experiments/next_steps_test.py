@@ -1,8 +1,13 @@
 """Tests of the commands that a finished run prints: they are read as printed."""
 
 import importlib
+import os
+import pathlib
 import re
 import shlex
+import shutil
+import sys
+from unittest import mock
 
 from absl.testing import absltest, parameterized
 
@@ -25,7 +30,8 @@ class NextStepsTest(parameterized.TestCase):
   def test_each_command_is_read_by_its_binary(self, after, workdir):
     for command in after(workdir).values():
       python, m, name, *words = shlex.split(command)
-      self.assertEqual((python, m), ("python", "-m"))
+      self.assertTrue(os.path.samefile(shutil.which(python), sys.executable))
+      self.assertEqual(m, "-m")
       # Read afresh, since a binary reads one command line in its life.
       binary = importlib.reload(importlib.import_module(name)).FLAGS
       arguments = binary.parse([name, *words])[1:]
@@ -34,6 +40,23 @@ class NextStepsTest(parameterized.TestCase):
         arguments == [workdir]
         or any(str(value).startswith(f"{workdir}/") for value in values)
       )
+
+  @parameterized.parameters(
+    ("bin/python", "/else/python", "bin/python"),  # Not activated.
+    ("bin/python", "bin/python", "python"),  # Activated.
+    ("my env/python", None, "'my env/python'"),
+    ("/usr/bin/python3", "/else/python", "/usr/bin/python3"),
+  )
+  def test_the_python_is_the_one_that_runs(self, running, found, expected):
+    here = pathlib.Path.cwd()
+    with (
+      mock.patch.object(sys, "executable", str(here / running)),
+      mock.patch.object(
+        shutil, "which", return_value=found and str(here / found)
+      ),
+    ):
+      (command,) = next_steps.after_signals("d").values()
+    self.assertEqual(command, f"{expected} -m experiments.report d")
 
   def test_questions_are_asked_only_where_lines_are_questions(self):
     commands = next_steps.after_randopt("d", has_questions=False).values()
