@@ -153,7 +153,10 @@ def _lenient_class(response):
   answer = tags.last_block(response, "answer")
   text = (response if answer is None else answer).strip()[-_TAIL_CHARS:]
   found = _NAMED.findall(text) or _ALONE.findall(text)
-  return found[-1].lstrip("0") if found else None
+  classes = [digits.lstrip("0") for digits in found]
+  if answer is not None and len(set(classes)) > 1:
+    return None  # Several classes are no answer.
+  return classes[-1] if classes else None
 
 
 def _grade_as_paper(example: base.Example, response: str) -> base.Grade:

@@ -221,21 +221,37 @@ def _is_same_listing(found, wanted, tolerance):
     return False
   if found.kind == "list" and wanted.kind == "tuple":
     return False
-  if kinds == ("list", "assignments") or kinds == ("set", "assignments"):
-    return False  # Whose value each is cannot be known.
   if "assignments" in kinds and kinds[0] != kinds[1]:
-    # In the order of their names, where the question gives no other.
-    return all(
-      _is_same(_bare_value(one), _bare_value(other), tolerance)
-      for one, other in zip(found.items, wanted.items, strict=True)
-    )
+    return _is_same_without_names(found, wanted, tolerance)
   if kinds[0] not in ("list", "set") and kinds[1] not in ("list", "set"):
     return all(
       _is_same(*pair, tolerance)
       for pair in zip(found.items, wanted.items, strict=True)
     )
-  left = list(wanted.items)
-  for item in found.items:
+  return _are_same_in_any_order(found.items, wanted.items, tolerance)
+
+
+def _is_same_without_names(found, wanted, tolerance):
+  """Whether values are those of unknowns, of which only one answer has names.
+
+  A point has them in the order of the names. A list has no order, where the
+  question gives none; but it does not say whose value each is.
+  """
+  one, other = (tuple(map(_bare_value, side.items)) for side in (found, wanted))
+  if "tuple" in (found.kind, wanted.kind):
+    return all(
+      _is_same(*pair, tolerance) for pair in zip(one, other, strict=True)
+    )
+  if wanted.kind == "assignments" and not all(
+    _is_same(other[0], value, tolerance) for value in other
+  ):
+    return False
+  return _are_same_in_any_order(one, other, tolerance)
+
+
+def _are_same_in_any_order(items, others, tolerance):
+  left = list(others)
+  for item in items:
     for at, other in enumerate(left):
       if _is_same(item, other, tolerance):
         del left[at]

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from . import symbols
+from . import infix, symbols
 
 _MAX_DEPTH = 40
 # Between digits in groups of three; a plain comma only outside of brackets,
@@ -39,6 +39,7 @@ _COMMAND = re.compile(r"\\(?:[A-Za-z]+\*?|.)", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z]+")
 _SIGNED = re.compile(r"[-+]?(?:[0-9]+|[A-Za-z])")
 _FULL_STOP = re.compile(r"\.(?:[}\s]|\\[,;:! ]|\\q?quad)*\Z")
+_ROW_END = re.compile(r"\\\\[ ]*\[[-.0-9 ]*[a-z]{2}\]|\\cr(?![A-Za-z])")
 _ENVIRONMENT = re.compile(
   r"\{((?:[pbB]|small)?matrix|array)\}(?:\{[lcr| ]*\})?"
 )
@@ -76,7 +77,7 @@ def tokenize(text: str, letters: frozenset[str] = frozenset()) -> Tokens:
   Raises:
     UnreadableError: if the text has something that is not known.
   """
-  text = symbols.spell_out(text)
+  text = infix.to_prefix(symbols.spell_out(text))
   return tuple(_Scanner(text, letters, 0, False).scan(outside=True))
 
 
@@ -172,6 +173,8 @@ class _Scanner:
       yield from self._words(word)
     elif word in ("and", "or"):
       yield Token("sign", word)
+    elif word.lower() == "no" and not self._letters.issuperset(word):
+      yield from self._words(word)
     elif word in symbols.FUNCTIONS:
       yield Token("function", word)
     elif word == "sqrt":
@@ -302,7 +305,8 @@ class _Scanner:
     end = self._text.find(ending, self._at)
     if end < 0:
       raise UnreadableError("a matrix has no end")
-    rows = self._text[environment.end() : end].strip().removesuffix("\\\\")
+    rows = _ROW_END.sub(r"\\\\", self._text[environment.end() : end])
+    rows = rows.strip().removesuffix("\\\\")
     self._at = end + len(ending)
     cells = [
       [self._inside(cell) for cell in row.split("&")]

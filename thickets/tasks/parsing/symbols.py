@@ -79,6 +79,11 @@ _UNICODE = {
   "⟨": r"\langle ",
   "⟩": r"\rangle ",
   "′": "'",
+  "²": "^{2}",
+  "³": "^{3}",
+  "½": r"\frac{1}{2}",
+  "¼": r"\frac{1}{4}",
+  "¾": r"\frac{3}{4}",
   "π": r"\pi ",
   "ϕ": r"\phi ",
   "€": r"\$",
@@ -100,7 +105,7 @@ _UNICODE |= {
 _TABLE = str.maketrans(_UNICODE)
 # Delimiters of mathematics; an escaped dollar is a currency.
 _DELIMITERS = re.compile(r"(?<!\\)\$|(?<!\\)\\[()]|(?<!\\)\\[\[\]]")
-_ROOT = re.compile(r"√[ ]*([0-9]+|[A-Za-z])")
+_ROOT = re.compile(r"√[ ]*([0-9]+|[A-Za-z])|\\sqrt[ ]*([0-9]{2,})")
 # Letters that in text, behind a number, are units.
 UNIT_LETTERS = frozenset("mshgLlNJWVAKCF")
 
@@ -236,7 +241,9 @@ NO_UNITS = frozenset(
     "approximately",
     "around",
     "at",
+    "above",
     "base",
+    "below",
     "between",
     "but",
     "by",
@@ -365,7 +372,7 @@ NO_UNITS = frozenset(
 
 def spell_out(text: str) -> str:
   """Writes what has a character of its own as LaTeX, without delimiters."""
-  # A root sign belongs to all digits behind it, unlike \\sqrt.
-  text = _ROOT.sub(r"\\sqrt{\1}", text).translate(_TABLE)
+  # All digits behind a root are meant, though LaTeX prints \\sqrt13 otherwise.
+  text = _ROOT.sub(r"\\sqrt{\1\2}", text).translate(_TABLE)
   text = _DELIMITERS.sub(" ", text).replace("**", "^")
   return text.replace("\\tfrac", "\\frac").strip()
