@@ -264,6 +264,11 @@ def _read_bracket(opening, closing, inner):
   if not all(parts):
     raise UnreadableError("a part of a list is missing")
   items = tuple(_read_one(part) for part in parts)
+  if (opening, closing) == ("(", ")") and all(
+    isinstance(item, Named) and not isinstance(item.value, Region)
+    for item in items
+  ):
+    return _collect(items)  # (x = 1, y = 2)
   if any(isinstance(item, Named) for item in items):
     raise UnreadableError("a name within brackets")
   is_point = (opening, closing) == ("(", ")")

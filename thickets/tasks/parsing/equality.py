@@ -223,6 +223,8 @@ def _is_same_listing(found, wanted, tolerance):
     return False
   if "assignments" in kinds and kinds[0] != kinds[1]:
     return _is_same_without_names(found, wanted, tolerance)
+  if kinds == ("set", "ordered") and not _are_alike(wanted.items, tolerance):
+    return False  # Nor does a set in braces, where the question gives an order.
   if kinds[0] not in ("list", "set") and kinds[1] not in ("list", "set"):
     return all(
       _is_same(*pair, tolerance)
@@ -242,11 +244,13 @@ def _is_same_without_names(found, wanted, tolerance):
     return all(
       _is_same(*pair, tolerance) for pair in zip(one, other, strict=True)
     )
-  if wanted.kind == "assignments" and not all(
-    _is_same(other[0], value, tolerance) for value in other
-  ):
+  if wanted.kind == "assignments" and not _are_alike(other, tolerance):
     return False
   return _are_same_in_any_order(one, other, tolerance)
+
+
+def _are_alike(items, tolerance):
+  return all(_is_same(items[0], item, tolerance) for item in items)
 
 
 def _are_same_in_any_order(items, others, tolerance):

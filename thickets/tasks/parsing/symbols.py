@@ -106,6 +106,14 @@ _TABLE = str.maketrans(_UNICODE)
 # Delimiters of mathematics; an escaped dollar is a currency.
 _DELIMITERS = re.compile(r"(?<!\\)\$|(?<!\\)\\[()]|(?<!\\)\\[\[\]]")
 _ROOT = re.compile(r"√[ ]*([0-9]+|[A-Za-z])|\\sqrt[ ]*([0-9]{2,})")
+_AT_MOST = re.compile(r"(?<![<>=!])([<>])=(?![<>=])")
+# A dash is a minus where no number stands before it.
+_DASH = re.compile(r"(^|[(,=\[{]) *[\u2010-\u2013] ?(?=[0-9.\\])")
+# Equations in rows, as a list.
+_ROWS = re.compile(
+  r"\\begin\{(cases|aligned|gathered|align\*)\}(.*?)\\end\{\1\}", re.DOTALL
+)
+_ALIGNED = re.compile(r"&(?=\s*(?:[=<>]|\\[lg]eq?(?![A-Za-z])))")
 # Letters that in text, behind a number, are units.
 UNIT_LETTERS = frozenset("mshgLlNJWVAKCF")
 
@@ -372,7 +380,20 @@ NO_UNITS = frozenset(
 
 def spell_out(text: str) -> str:
   """Writes what has a character of its own as LaTeX, without delimiters."""
+  text = _AT_MOST.sub(_spell_at_most, _DASH.sub(r"\1-", text))
+  text = _ROWS.sub(_spell_rows, text)
   # All digits behind a root are meant, though LaTeX prints \\sqrt13 otherwise.
   text = _ROOT.sub(r"\\sqrt{\1\2}", text).translate(_TABLE)
   text = _DELIMITERS.sub(" ", text).replace("**", "^")
   return text.replace("\\tfrac", "\\frac").strip()
+
+
+def _spell_at_most(match):
+  return r"\le " if match[1] == "<" else r"\ge "
+
+
+def _spell_rows(match):
+  rows = _ALIGNED.sub(" ", match[2])
+  if "&" in rows:
+    return match[0]  # The cases of a function.
+  return ", ".join(filter(str.strip, rows.split("\\\\")))
