@@ -21,6 +21,8 @@ SPELLINGS = (
   ("-7", "\u22127", r"-\$7", r"-7\text{ dollars}", "-{7}", r"\left(-7\right)"),
   ("10000", r"10\,000", "10,000", "10{,}000", r"10\!000", r"10,\!000"),
   ("10000", "10\u2009000", "10\u202f000", "10\u00a0000", r"10\;000", "10~000"),
+  ("10000", r"\text{10,000}", r"\mathbf{10,000}", r"\text{\$10,000}"),
+  ("10000", r"\frac{20,000}{2}", r"10\thinspace000"),
   ("1234567.5", r"1\,234\,567.5", "1,234,567.50", r"1{,}234{,}567.5"),
   ("5/4", "1 1/4", r"1\frac14", r"1\ 1/4", r"1 \frac{1}{4}", "1.25"),
   ("-5/4", "-1 1/4", r"-1\frac{1}{4}", r"-\frac{5}{4}", r"\frac{-5}4"),
@@ -128,9 +130,12 @@ class KeyTest(parameterized.TestCase):
 
   @parameterized.parameters("What?", "Find $x$.", "Determine $a$ and $b$.")
   def test_the_same_vote_is_the_same_verdict(self, question):
-    for gold in ("x=5", "(-3,3)", "x>2", "a=2,b=3", "x+y=5", "3,-3", "2,3"):
+    lists = ("2,3", "(2,3)", r"\{2,3\}", "x=2,3", r"x\in\{2,3\}", "2<x<3")
+    for gold in ("x=5", "(-3,3)", "x>2", "a=2,b=3", "x+y=5", "3,-3", *lists):
       verdicts = {}
-      for answer in (*itertools.chain(*SPELLINGS), "x=5", "y=5", "5", "2,3"):
+      for answer in (
+        *(*itertools.chain(*SPELLINGS), "x=5", "y=5", "5", *lists),
+      ):
         grade = boxed.grade_standard(
           _example(gold, question), f"\\boxed{{{answer}}}"
         )
@@ -181,6 +186,8 @@ class VerdictTest(parameterized.TestCase):
     ("What?", "a=90,b=90", "90,90"),
     ("What?", r"\frac{3}{4}", r"\frac{3}{4} \text{ or } 0.75"),
     ("What?", "60", r"\angle ABC = 60^\circ"),
+    ("What?", "60", r"\therefore m\angle A = 60^\circ"),
+    ("What?", "5", r"5\text{ in.}"),
     ("What?", r"\text{No solution}", "no solution"),
     (_VALUES, "-2,-2", "b=c=-2"),
     ("Sum $m+n$.", "17", "m+n=17"),
@@ -233,6 +240,8 @@ class VerdictTest(parameterized.TestCase):
     ("What?", "(2,5)", r"\{x \mid y>2\}"),
     ("What?", r"(2,\infty)", r"\{x \in \mathbb{Z} \mid x>2\}"),
     ("What?", "5", r"5\text{ below zero}"),
+    ("What?", "5", r"5\text{ in total}"),
+    ("What?", "10000", r"(\text{10,000})"),
     ("What?", "28", "2²³"),
     ("What?", "b=2,c=4", "2,4"),
     ("What?", "10", "2x=10"),

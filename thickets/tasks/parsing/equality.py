@@ -67,6 +67,8 @@ def is_right(
   if isinstance(found, Equation) or isinstance(wanted, Equation):
     return _is_equation_right(found, wanted)
   found = _rename_argument(found, wanted)
+  if not asked and isinstance(found, Named) and isinstance(found.value, Region):
+    found = _bare_value(found)  # As in the key.
   if not _names_agree(found, wanted, letters, asked):
     return False
   if not _several_names_agree(found, wanted, asked):
@@ -102,7 +104,7 @@ def _names_agree(found, wanted, letters, asked):
   if name == other:
     return True
   if name is not None and other is not None:
-    return not asked and isinstance(found.value, Region)
+    return False
   given = name or other
   return not asked or given in asked or given not in letters
 
@@ -219,12 +221,15 @@ def _is_same_listing(found, wanted, tolerance):
   kinds = (found.kind, wanted.kind)
   if len(found.items) != len(wanted.items):
     return False
-  if found.kind == "list" and wanted.kind == "tuple":
+  is_unordered = found.kind in ("list", "set")
+  if is_unordered and wanted.kind == "tuple":
     return False
   if "assignments" in kinds and kinds[0] != kinds[1]:
     return _is_same_without_names(found, wanted, tolerance)
-  if kinds == ("set", "ordered") and not _are_alike(wanted.items, tolerance):
-    return False  # Nor does a set in braces, where the question gives an order.
+  if is_unordered and wanted.kind == "ordered":
+    return _are_alike(wanted.items, tolerance) and _are_same_in_any_order(
+      found.items, wanted.items, tolerance
+    )
   if kinds[0] not in ("list", "set") and kinds[1] not in ("list", "set"):
     return all(
       _is_same(*pair, tolerance)

@@ -39,6 +39,8 @@ def read_name(tokens: Tokens) -> str | None:
     return None
   if all(token.kind == "text" for token in tokens):
     return " ".join(token.value for token in tokens).lower()
+  if tokens[:2] == (Token("letter", "m"), Token("letter", "angle")):
+    return read_name(tokens[1:])  # The measure of an angle.
   rest = _skip_letter(tokens)
   if rest is None or tokens[0].value in ("e", "i", "pi", "infty"):
     return None

@@ -102,10 +102,12 @@ class _Scanner:
     self._is_text = is_text  # Words, as in \text{}.
     self._at = 0
     self._open = 0
+    self._outside = False  # Of brackets, where a comma may group digits.
     self._list_end = 0  # Of numbers with commas that are no groups of three.
 
   def scan(self, outside: bool = False) -> Iterator[Token]:
     braces = 0
+    self._outside = outside
     while self._at < len(self._text):
       character = self._text[self._at]
       if character.isspace() or _FULL_STOP.match(self._text, self._at):
@@ -284,7 +286,7 @@ class _Scanner:
       else:
         yield from self._words(text)
     else:
-      yield from self._inside(text, is_text=True)
+      yield from self._inside(text, is_text=True, outside=self._is_outside())
 
   def _root(self):
     index: Tokens = ()
@@ -353,13 +355,16 @@ class _Scanner:
     if self._text.startswith("\\", self._at):
       inner = tuple(self._command())  # Read once, however deep it is nested.
     else:
-      inner = self._inside(self._raw_argument())
+      inner = self._inside(self._raw_argument(), outside=self._is_outside())
     if not inner:
       raise UnreadableError("a command has no argument")
     return inner
 
-  def _inside(self, text, is_text=False):
+  def _is_outside(self):
+    return self._outside and not self._open
+
+  def _inside(self, text, is_text=False, outside=False):
     scanner = _Scanner(
       text, self._letters, self._depth + 1, is_text or self._is_text
     )
-    return tuple(scanner.scan())
+    return tuple(scanner.scan(outside))

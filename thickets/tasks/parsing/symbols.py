@@ -114,6 +114,7 @@ _ROWS = re.compile(
   r"\\begin\{(cases|aligned|gathered|align\*)\}(.*?)\\end\{\1\}", re.DOTALL
 )
 _ALIGNED = re.compile(r"&(?=\s*(?:[=<>]|\\[lg]eq?(?![A-Za-z])))")
+_THIN_SPACE = re.compile(r"\\(?:thin|med|thick)space(?![A-Za-z])\s*")
 # Letters that in text, behind a number, are units.
 UNIT_LETTERS = frozenset("mshgLlNJWVAKCF")
 
@@ -123,7 +124,7 @@ SKIPPED = frozenset(
     *("big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr"),
     *("biggl", "biggr", "Biggl", "Biggr", "quad", "qquad", "nolimits"),
     *("thinspace", "medspace", "thickspace", "enspace", "negthinspace"),
-    *(",", ";", ":", "!", " ", "\n"),
+    *(",", ";", ":", "!", " ", "\n", "therefore"),
   ]
 )
 BRACKETS = {
@@ -381,7 +382,7 @@ NO_UNITS = frozenset(
 def spell_out(text: str) -> str:
   """Writes what has a character of its own as LaTeX, without delimiters."""
   text = _AT_MOST.sub(_spell_at_most, _DASH.sub(r"\1-", text))
-  text = _ROWS.sub(_spell_rows, text)
+  text = _ROWS.sub(_spell_rows, _THIN_SPACE.sub(r"\\,", text))
   # All digits behind a root are meant, though LaTeX prints \\sqrt13 otherwise.
   text = _ROOT.sub(r"\\sqrt{\1\2}", text).translate(_TABLE)
   text = _DELIMITERS.sub(" ", text).replace("**", "^")
