@@ -132,6 +132,7 @@ class CountdownTest(parameterized.TestCase):
     r"\boxed{3*5+7}", r"\boxed{3 \times 5 + 7 = 22}", "3 · 5 + 7", "3 ∗ 5 ＋ 7",
     "3\u00a0*\u00a05\u2009+\u202f7", r"3 \cdot 5 + 7 = 22", r"\(3\times5+7\)",
     r"\left(3\times5\right)+7", r"3\cdot{5}+7", "7 − −3*5", r"\text{3*5+7}",
+    "3 x 5 + 7", "(3 x 5) + 7",
   )  # fmt: skip
   def test_signs_of_print_and_latex_are_read(self, formula):
     for response in (_answer(formula), f"The answer is {formula}."):
@@ -143,6 +144,7 @@ class CountdownTest(parameterized.TestCase):
   @parameterized.parameters(
     r"\frac{6}{3}+5", r"\dfrac{6}{3} + 5", r"\frac63+5", "6 ÷ 3 + 5", "6⁄3 + 5",
     r"\boxed{\frac{6}{3}+5 = 7}", r"6 \div 3 + 5", r"\frac{6}{{3}}+5",
+    r"{6 \over 3} + 5",
   )  # fmt: skip
   def test_fractions_are_divisions(self, formula):
     for response in (_answer(formula), f"The answer is {formula}."):

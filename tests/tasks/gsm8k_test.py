@@ -101,6 +101,8 @@ class StandardTest(parameterized.TestCase):
     "So 20-2=18.",
     "48 eggs, and 36/2=<<36/2=18>>18 of them",
     "20% of 90 = 18",
+    "#### 9 x 2 = 18",
+    "9 x $2 = $18",
     "The answer is 18, altogether.",
     "The answer is 18 because three and four fit",
     "- 18 eggs",
@@ -136,7 +138,7 @@ class StandardTest(parameterized.TestCase):
   @parameterized.parameters(
     "between 17 and 18", "at least 18", "more than 18", "x > 18", "not 18", "5-18",
     "5 - 18", "3 times 18", "negative 18", r"\sqrt{18}", "2^18", "a/18",
-    "10 hours and 18 minutes", "17 through 18",
+    "10 hours and 18 minutes", "17 through 18", r"\frac{a}{18}", "9 x 3 = 18",
   )  # fmt: skip
   def test_a_part_of_a_text_is_not_its_number(self, response):
     self.assertIsNone(_grade(response).vote)

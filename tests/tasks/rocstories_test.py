@@ -155,6 +155,10 @@ class RocStoriesTest(parameterized.TestCase):
     "'C','A','D','B','E'",
     "“C”, “A”, “D”, “B”, “E”",
     "`C`, `A`, `D`, `B`, `E`",
+    "The order is C, A, D, B, E.",
+    "It starts C A D B E",
+    "Sentence C, Sentence A, Sentence D, Sentence B, Sentence E",
+    "1. Sentence C\n2. Sentence A\n3. Sentence D\n4. Sentence B\n5. Sentence E",
   )
   def test_other_forms_are_right_but_not_correct(self, response):
     self.assertEqual(

@@ -73,11 +73,13 @@ _PRINTED = str.maketrans(
     "＝": "=",
   }
 )
+_TIMES = re.compile(r"(?<=[0-9)]) ?[xX] ?(?=[0-9(])")  # 2 x 3
 _LATEX = tuple(
   (re.compile(pattern), sign)
   for pattern, sign in (
     (r"\\(?:times|cdot|ast)(?![A-Za-z])", "*"),
     (r"\\div(?![A-Za-z])", "/"),
+    (r"\{([0-9 ]+)\\over(?![A-Za-z])([0-9 ]+)\}", r"((\1)/(\2))"),
     (r"\\(?:left|right|displaystyle)(?![A-Za-z])|\\[()\[\]]", ""),
     (r"\\[,!;: ]|\\q?quad(?![A-Za-z])", " "),
     (r"\\(?:boxed|text|mathrm|mathbf)(?=\{)", ""),
@@ -197,7 +199,7 @@ def _valid_value(example, answer):
 
 def _plain(text):
   """Returns a text with the signs of a formula in place of those of print."""
-  text = text.translate(_PRINTED)
+  text = _TIMES.sub("*", text.translate(_PRINTED))
   if "\\" not in text and "{" not in text:
     return text
   for pattern, sign in _LATEX:

@@ -36,4 +36,5 @@ TASK = Task(
   train=Source("HuggingFaceH4/MATH-500", split="test"),
   question="problem",
   blank={"answer": ""},
+  version=2,
 )

@@ -55,4 +55,5 @@ TASK = Task(
   ),
   question="question",
   blank={"final_answer": [""]},
+  version=2,
 )

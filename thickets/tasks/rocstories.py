@@ -64,10 +64,11 @@ _NUMBERED = re.compile(
   re.I,
 )
 _QUOTES = re.compile(r"[\"'`“”‘’„«»]|(?<=[A-Za-z])\*+|\*+(?=[A-Za-z])")
+_NAMED = re.compile(r"\bsentence (?=[A-Z]\b)", re.IGNORECASE)
 _RUNS = tuple(
   re.compile(
     # Another letter beside it makes it a longer list; "I" is a word.
-    rf"(?<![a-z])(?<![f-hj-z]\s){letter}(?:{separator}{letter})+(?![a-z])"
+    rf"(?<![a-z])(?<!\b[f-hj-z]\s){letter}(?:{separator}{letter})+(?![a-z])"
     r"(?!\s+[f-hj-z]\b)",
     re.IGNORECASE | re.ASCII,
   )
@@ -178,7 +179,7 @@ def _order_in_form(response):
 def _lenient_order(response):
   # What was given in form is found here too: its run is the last with commas.
   tail = _QUOTES.sub("", response.rstrip()[-_TAIL_CHARS:])
-  tail = _NUMBERED.sub(" ", tail)
+  tail = _NUMBERED.sub(" ", _NAMED.sub("", tail))
   for pattern in _RUNS:
     for run in reversed(pattern.findall(tail)):
       letters = "".join(re.findall(r"\b[A-Z]\b", run.upper())) or run.upper()

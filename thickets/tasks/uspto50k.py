@@ -10,7 +10,8 @@ Rules `standard`: the form is one `<answer>` block with the number of a class,
 at the end of the response. The lenient answer is looked for in the last
 complete block or, if there is none, in the last 2000 characters: it is the last
 number of a class that follows the word class or answer, else the last that
-stands alone, in brackets or not. Leading zeros do not count: 07 is 7. Numbers
+stands alone, in brackets or not. A block that names several classes is no
+answer. Leading zeros do not count: 07 is 7. Numbers
 inside SMILES do not stand alone.
 
 Rules `paper` are the authors', `utils/reward_score/uspto50k.py`: the last block
@@ -153,7 +154,10 @@ def _lenient_class(response):
   answer = tags.last_block(response, "answer")
   text = (response if answer is None else answer).strip()[-_TAIL_CHARS:]
   found = _NAMED.findall(text) or _ALONE.findall(text)
-  return found[-1].lstrip("0") if found else None
+  classes = [digits.lstrip("0") for digits in found]
+  if answer is not None and len(set(classes)) > 1:
+    return None  # Several classes are no answer.
+  return classes[-1] if classes else None
 
 
 def _grade_as_paper(example: base.Example, response: str) -> base.Grade:

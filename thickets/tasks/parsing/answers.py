@@ -53,7 +53,8 @@ def _read_alternatives(tokens):
   answers = [_read_conjunction(part) for part in parts]
   if len(answers) > 1 and all(_is_region(answer) for answer in answers):
     return _join(answers, sympy.Union)
-  return _collect(answers)
+  # The same value in two notations is one alternative.
+  return _collect(list(dict.fromkeys(answers)))
 
 
 def _read_conjunction(tokens):
@@ -256,12 +257,18 @@ def _read_bracket(opening, closing, inner):
   if "{" in (opening, closing) or "}" in (opening, closing):
     raise UnreadableError("brackets do not fit")
   if len(parts) == 1:
-    if (opening, closing) == ("(", ")"):
+    is_matrix = [token.kind for token in inner] == ["matrix"]
+    if (opening, closing) == ("(", ")") or is_matrix:
       return _read_alternatives(inner)
     return None
   if not all(parts):
     raise UnreadableError("a part of a list is missing")
   items = tuple(_read_one(part) for part in parts)
+  if (opening, closing) == ("(", ")") and all(
+    isinstance(item, Named) and not isinstance(item.value, Region)
+    for item in items
+  ):
+    return _collect(items)  # (x = 1, y = 2)
   if any(isinstance(item, Named) for item in items):
     raise UnreadableError("a name within brackets")
   is_point = (opening, closing) == ("(", ")")
@@ -290,10 +297,29 @@ def _is_one_pair(inner):
 def _read_set(inner):
   if not inner:
     return Region(sympy.S.EmptySet)
+  conditions, signs = names.split(inner, "|", ":")
+  if len(signs) == 1:
+    return _read_condition(*conditions)
   items = _list([_read_list(inner)])
   if isinstance(items, Listing) and items.kind == "list":
     return dataclasses.replace(items, kind="set")
   return items
+
+
+def _read_condition(element, condition):
+  """Reads {x | x > 2}, all real numbers that meet a condition."""
+  element, signs = names.split(element, "in")
+  is_real = not signs or element[1:] == [(Token("letter", "mathbb R"),)]
+  name, found = names.read_name(element[0]), _read_alternatives(condition)
+  if (
+    name is None
+    or not is_real
+    or not isinstance(found, Named)
+    or found.name != name
+    or not isinstance(found.value, Region)
+  ):
+    raise UnreadableError("a set with a condition that is no interval")
+  return Region(found.value.points)
 
 
 def _read_matrix(tokens):

@@ -165,7 +165,11 @@ def _match_braces(text, start):
 
 
 def _is_foreign_digit(character):
-  return not character.isascii() and character.isnumeric()
+  return (
+    not character.isascii()
+    and character.isnumeric()
+    and character not in "²³½¼¾"
+  )
 
 
 # A population gives the same answers thousands of times.

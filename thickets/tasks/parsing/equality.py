@@ -67,6 +67,8 @@ def is_right(
   if isinstance(found, Equation) or isinstance(wanted, Equation):
     return _is_equation_right(found, wanted)
   found = _rename_argument(found, wanted)
+  if not asked and isinstance(found, Named) and isinstance(found.value, Region):
+    found = _bare_value(found)  # As in the key.
   if not _names_agree(found, wanted, letters, asked):
     return False
   if not _several_names_agree(found, wanted, asked):
@@ -102,7 +104,7 @@ def _names_agree(found, wanted, letters, asked):
   if name == other:
     return True
   if name is not None and other is not None:
-    return not asked and isinstance(found.value, Region)
+    return False
   given = name or other
   return not asked or given in asked or given not in letters
 
@@ -219,23 +221,46 @@ def _is_same_listing(found, wanted, tolerance):
   kinds = (found.kind, wanted.kind)
   if len(found.items) != len(wanted.items):
     return False
-  if found.kind == "list" and wanted.kind == "tuple":
+  is_unordered = found.kind in ("list", "set")
+  if is_unordered and wanted.kind == "tuple":
     return False
-  if kinds == ("list", "assignments") or kinds == ("set", "assignments"):
-    return False  # Whose value each is cannot be known.
   if "assignments" in kinds and kinds[0] != kinds[1]:
-    # In the order of their names, where the question gives no other.
-    return all(
-      _is_same(_bare_value(one), _bare_value(other), tolerance)
-      for one, other in zip(found.items, wanted.items, strict=True)
+    return _is_same_without_names(found, wanted, tolerance)
+  if is_unordered and wanted.kind == "ordered":
+    return _are_alike(wanted.items, tolerance) and _are_same_in_any_order(
+      found.items, wanted.items, tolerance
     )
   if kinds[0] not in ("list", "set") and kinds[1] not in ("list", "set"):
     return all(
       _is_same(*pair, tolerance)
       for pair in zip(found.items, wanted.items, strict=True)
     )
-  left = list(wanted.items)
-  for item in found.items:
+  return _are_same_in_any_order(found.items, wanted.items, tolerance)
+
+
+def _is_same_without_names(found, wanted, tolerance):
+  """Whether values are those of unknowns, of which only one answer has names.
+
+  A point has them in the order of the names. A list has no order, where the
+  question gives none; but it does not say whose value each is.
+  """
+  one, other = (tuple(map(_bare_value, side.items)) for side in (found, wanted))
+  if "tuple" in (found.kind, wanted.kind):
+    return all(
+      _is_same(*pair, tolerance) for pair in zip(one, other, strict=True)
+    )
+  if wanted.kind == "assignments" and not _are_alike(other, tolerance):
+    return False
+  return _are_same_in_any_order(one, other, tolerance)
+
+
+def _are_alike(items, tolerance):
+  return all(_is_same(items[0], item, tolerance) for item in items)
+
+
+def _are_same_in_any_order(items, others, tolerance):
+  left = list(others)
+  for item in items:
     for at, other in enumerate(left):
       if _is_same(item, other, tolerance):
         del left[at]

@@ -39,6 +39,8 @@ def read_name(tokens: Tokens) -> str | None:
     return None
   if all(token.kind == "text" for token in tokens):
     return " ".join(token.value for token in tokens).lower()
+  if tokens[:2] == (Token("letter", "m"), Token("letter", "angle")):
+    return read_name(tokens[1:])  # The measure of an angle.
   rest = _skip_letter(tokens)
   if rest is None or tokens[0].value in ("e", "i", "pi", "infty"):
     return None
@@ -49,6 +51,8 @@ def read_name(tokens: Tokens) -> str | None:
     is_call = rest[-1] == Token("close", ")") and len(rest) > 2
     return name if is_call and _closes_at_end(rest) else None
   is_figure = tokens[0].value in ("angle", "triangle")
+  if is_figure and [token.kind for token in rest] == ["text"]:
+    return name if rest[0].value.isupper() else None
   while rest:
     if not is_figure and not (
       tokens[0].value.isupper() and rest[0][1].isupper()

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from . import symbols
+from . import infix, symbols
 
 _MAX_DEPTH = 40
 # Between digits in groups of three; a plain comma only outside of brackets,
@@ -39,6 +39,7 @@ _COMMAND = re.compile(r"\\(?:[A-Za-z]+\*?|.)", re.DOTALL)
 _WORD = re.compile(r"[A-Za-z]+")
 _SIGNED = re.compile(r"[-+]?(?:[0-9]+|[A-Za-z])")
 _FULL_STOP = re.compile(r"\.(?:[}\s]|\\[,;:! ]|\\q?quad)*\Z")
+_ROW_END = re.compile(r"\\\\[ ]*\[[-.0-9 ]*[a-z]{2}\]|\\cr(?![A-Za-z])")
 _ENVIRONMENT = re.compile(
   r"\{((?:[pbB]|small)?matrix|array)\}(?:\{[lcr| ]*\})?"
 )
@@ -76,7 +77,7 @@ def tokenize(text: str, letters: frozenset[str] = frozenset()) -> Tokens:
   Raises:
     UnreadableError: if the text has something that is not known.
   """
-  text = symbols.spell_out(text)
+  text = infix.to_prefix(symbols.spell_out(text))
   return tuple(_Scanner(text, letters, 0, False).scan(outside=True))
 
 
@@ -101,10 +102,12 @@ class _Scanner:
     self._is_text = is_text  # Words, as in \text{}.
     self._at = 0
     self._open = 0
+    self._outside = False  # Of brackets, where a comma may group digits.
     self._list_end = 0  # Of numbers with commas that are no groups of three.
 
   def scan(self, outside: bool = False) -> Iterator[Token]:
     braces = 0
+    self._outside = outside
     while self._at < len(self._text):
       character = self._text[self._at]
       if character.isspace() or _FULL_STOP.match(self._text, self._at):
@@ -172,6 +175,8 @@ class _Scanner:
       yield from self._words(word)
     elif word in ("and", "or"):
       yield Token("sign", word)
+    elif word.lower() == "no" and not self._letters.issuperset(word):
+      yield from self._words(word)
     elif word in symbols.FUNCTIONS:
       yield Token("function", word)
     elif word == "sqrt":
@@ -281,7 +286,7 @@ class _Scanner:
       else:
         yield from self._words(text)
     else:
-      yield from self._inside(text, is_text=True)
+      yield from self._inside(text, is_text=True, outside=self._is_outside())
 
   def _root(self):
     index: Tokens = ()
@@ -302,7 +307,8 @@ class _Scanner:
     end = self._text.find(ending, self._at)
     if end < 0:
       raise UnreadableError("a matrix has no end")
-    rows = self._text[environment.end() : end].strip().removesuffix("\\\\")
+    rows = _ROW_END.sub(r"\\\\", self._text[environment.end() : end])
+    rows = rows.strip().removesuffix("\\\\")
     self._at = end + len(ending)
     cells = [
       [self._inside(cell) for cell in row.split("&")]
@@ -349,13 +355,16 @@ class _Scanner:
     if self._text.startswith("\\", self._at):
       inner = tuple(self._command())  # Read once, however deep it is nested.
     else:
-      inner = self._inside(self._raw_argument())
+      inner = self._inside(self._raw_argument(), outside=self._is_outside())
     if not inner:
       raise UnreadableError("a command has no argument")
     return inner
 
-  def _inside(self, text, is_text=False):
+  def _is_outside(self):
+    return self._outside and not self._open
+
+  def _inside(self, text, is_text=False, outside=False):
     scanner = _Scanner(
       text, self._letters, self._depth + 1, is_text or self._is_text
     )
-    return tuple(scanner.scan())
+    return tuple(scanner.scan(outside))

@@ -61,6 +61,7 @@ _LATEX = tuple(
       r"\\[dtc]?frac ?\{ ?\{? ?([0-9.,]+) ?\}? ?\} ?\{ ?\{? ?([0-9.,]+) ?\}? ?\}",
       r"\1/\2 ",
     ),
+    (r"\} ?\{", r" \\ "),  # Two arguments of one command that is not read.
     (r"[{}]", " "),
   )
 )

@@ -104,6 +104,8 @@ def _is_unit(token):
 
 
 def _check_words(words):
+  if words == ["in"]:
+    return  # Inches, where nothing follows.
   for at, word in enumerate(words):
     if word.lower() in symbols.NO_UNITS and not (
       at and word.lower() in _JOINING

@@ -79,6 +79,11 @@ _UNICODE = {
   "⟨": r"\langle ",
   "⟩": r"\rangle ",
   "′": "'",
+  "²": "^{2}",
+  "³": "^{3}",
+  "½": r"\frac{1}{2}",
+  "¼": r"\frac{1}{4}",
+  "¾": r"\frac{3}{4}",
   "π": r"\pi ",
   "ϕ": r"\phi ",
   "€": r"\$",
@@ -100,7 +105,16 @@ _UNICODE |= {
 _TABLE = str.maketrans(_UNICODE)
 # Delimiters of mathematics; an escaped dollar is a currency.
 _DELIMITERS = re.compile(r"(?<!\\)\$|(?<!\\)\\[()]|(?<!\\)\\[\[\]]")
-_ROOT = re.compile(r"√[ ]*([0-9]+|[A-Za-z])")
+_ROOT = re.compile(r"√[ ]*([0-9]+|[A-Za-z])|\\sqrt[ ]*([0-9]{2,})")
+_AT_MOST = re.compile(r"(?<![<>=!])([<>])=(?![<>=])")
+# A dash is a minus where no number stands before it.
+_DASH = re.compile(r"(^|[(,=\[{]) *[\u2010-\u2013] ?(?=[0-9.\\])")
+# Equations in rows, as a list.
+_ROWS = re.compile(
+  r"\\begin\{(cases|aligned|gathered|align\*)\}(.*?)\\end\{\1\}", re.DOTALL
+)
+_ALIGNED = re.compile(r"&(?=\s*(?:[=<>]|\\[lg]eq?(?![A-Za-z])))")
+_THIN_SPACE = re.compile(r"\\(?:thin|med|thick)space(?![A-Za-z])\s*")
 # Letters that in text, behind a number, are units.
 UNIT_LETTERS = frozenset("mshgLlNJWVAKCF")
 
@@ -110,7 +124,7 @@ SKIPPED = frozenset(
     *("big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr"),
     *("biggl", "biggr", "Biggl", "Biggr", "quad", "qquad", "nolimits"),
     *("thinspace", "medspace", "thickspace", "enspace", "negthinspace"),
-    *(",", ";", ":", "!", " ", "\n"),
+    *(",", ";", ":", "!", " ", "\n", "therefore"),
   ]
 )
 BRACKETS = {
@@ -236,7 +250,9 @@ NO_UNITS = frozenset(
     "approximately",
     "around",
     "at",
+    "above",
     "base",
+    "below",
     "between",
     "but",
     "by",
@@ -365,7 +381,20 @@ NO_UNITS = frozenset(
 
 def spell_out(text: str) -> str:
   """Writes what has a character of its own as LaTeX, without delimiters."""
-  # A root sign belongs to all digits behind it, unlike \\sqrt.
-  text = _ROOT.sub(r"\\sqrt{\1}", text).translate(_TABLE)
+  text = _AT_MOST.sub(_spell_at_most, _DASH.sub(r"\1-", text))
+  text = _ROWS.sub(_spell_rows, _THIN_SPACE.sub(r"\\,", text))
+  # All digits behind a root are meant, though LaTeX prints \\sqrt13 otherwise.
+  text = _ROOT.sub(r"\\sqrt{\1\2}", text).translate(_TABLE)
   text = _DELIMITERS.sub(" ", text).replace("**", "^")
   return text.replace("\\tfrac", "\\frac").strip()
+
+
+def _spell_at_most(match):
+  return r"\le " if match[1] == "<" else r"\ge "
+
+
+def _spell_rows(match):
+  rows = _ALIGNED.sub(" ", match[2])
+  if "&" in rows:
+    return match[0]  # The cases of a function.
+  return ", ".join(filter(str.strip, rows.split("\\\\")))

@@ -70,6 +70,7 @@ _OPERATOR = re.compile(
   r"|\* [A-Za-z0-9](?![A-Za-z])|-(?! ?[A-Za-z])|/(?![A-Za-z])"
 )
 _CALCULATED = re.compile(r"<<[^<>\n]*>>(?= ?\$? ?[-0-9.])")  # Of GSM8K.
+_TIMES = re.compile(r"(?<=[0-9)]) ?[xX] ?(?=[$(]{0,2}[0-9])")
 _MARKUP = re.compile(r"</?[a-zA-Z|][^<>\n]*>")
 _SENTENCE_END = re.compile(
   r"\.(?= +[A-Z]| *$)|(?<=[A-Za-z)])[!?](?= |$)|\n", re.MULTILINE
@@ -181,7 +182,8 @@ def read_last(text: str, asked: frozenset[str]) -> Reading | None:
 
 
 def _prepare(text):
-  return _MARKUP.sub("", _CALCULATED.sub("", numerals.simplify(text)))
+  text = _MARKUP.sub("", _CALCULATED.sub("", numerals.simplify(text)))
+  return _TIMES.sub(" * ", text)
 
 
 def _read_side(side, asked):
