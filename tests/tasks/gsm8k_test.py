@@ -126,7 +126,7 @@ class StandardTest(parameterized.TestCase):
     "18 - 19", "$17-$18", "18 to 19", "18 or 19", "18 or more", "18 or nineteen",
     "18 and 19", "18, 19", "18 19", "(17, 18)", "3:18", "18:30", "18/19/20",
     "10 hours 18 minutes", "18 hours 10 minutes", "5 feet, 18 inches", "18 ft 6 in",
-    "18 eggs and 3 pears", "4 = 18", "18 = 4", "18 0000", "18, 000", "--18",
+    "18 eggs and 3 pears", "x = 17, y = 18", "4 = 18", "18 = 4", "18 0000", "18, 000", "--18",
     "18٣", "１８",
   )  # fmt: skip
   def test_a_refused_number_leaves_no_vote(self, answer):

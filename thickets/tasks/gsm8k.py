@@ -44,6 +44,7 @@ _MAX_MARKED_CHARS = 400  # Characters that are looked at after a mark.
 _MAX_PAPER_CHARS = 300
 
 _FIRST_SIGN = re.compile(r"[^\W_]")  # A letter or a numeral.
+_NUMERAL = re.compile(r"[0-9][0-9.,]*")
 _PAPER_MARKED = re.compile(r"#### (-?[0-9.,]+)")
 _PAPER_ANYWHERE = re.compile(r"-?[0-9.,]+")
 
@@ -93,8 +94,10 @@ def _read_marked(response, asked):
     line = _find_line(
       response[start : min(next_mark, start + _MAX_MARKED_CHARS)]
     )
-    first = _FIRST_SIGN.search(numerals.simplify(line))
-    if first and first[0].isnumeric():
+    simple = numerals.simplify(line)
+    first = _FIRST_SIGN.search(simple)
+    # Words before one number are passed over; several are read, or refused.
+    if first and (first[0].isnumeric() or len(_NUMERAL.findall(simple)) > 1):
       return worded_numbers.read_answer(line, asked)
   return None
 

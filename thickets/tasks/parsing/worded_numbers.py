@@ -99,7 +99,8 @@ _PART_OF_MORE = re.compile(
   r"|\b(?:than|least|most|not|plus|minus|negative|times|(?:divid|multipli)ed by)"
   r"|[0-9]%?\)?(?:[ -]?[A-Za-z°.']+){0,2},? (?:and|or|&)"
   rf"|[0-9]%?(?: ?{_COMPOUND})? (?:to|through|till|until|by)"
-  rf"|[0-9] ?{_COMPOUND})$",
+  rf"|[0-9] ?{_COMPOUND}"
+  r"|= ?-?[0-9.]+,? (?:and )?[a-z] ?=)$",
   re.IGNORECASE,
 )
 # Of a quantity in two units, the one before the comma and the one behind it.
