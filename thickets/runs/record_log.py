@@ -7,25 +7,22 @@ lines of a chunk are written at once and flushed to the disk, so `kill -9` costs
 the chunks in flight and at worst tears the last line, which is then dropped.
 """
 
-import base64
 import contextlib
 import dataclasses
 import fcntl
-import hashlib
 import io
 import json
 import os
 import pathlib
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from absl import logging
 
 from thickets.errors import UserError
 from thickets.members import Member
-from thickets.runs import json_files
+from thickets.runs import json_files, packed_arrays
 from thickets.runs.json_files import JsonObject
 
 _CHECKSUM = b', "crc32": '
@@ -68,7 +65,7 @@ class Record:
         " It is no run on a language task."
       )
     return {
-      name: decode_array(found[name])
+      name: packed_arrays.decode_array(found[name])
       for name in (found if names is None else names)
     }
 
@@ -187,7 +184,8 @@ class RecordLog:
         "terms": [list(term) for term in member.terms],
         "score": None if failed else float(scores[row]),
         "channels": {
-          name: encode_array(array[row]) for name, array in channels.items()
+          name: packed_arrays.encode_array(array[row])
+          for name, array in channels.items()
         },
       }
       lines.append(_encode_line(fields))
@@ -278,57 +276,6 @@ def check_header(path: pathlib.Path, header: JsonObject) -> None:
     )
 
 
-def encode_array(array: np.ndarray) -> dict[str, Any]:
-  """Packs an array into a JSON object, losslessly.
-
-  Bytes of equal significance are put side by side before compression: signs and
-  exponents of scores are alike, and flags take a few bits each.
-  """
-  array = np.asarray(array)
-  planes = (
-    np.ascontiguousarray(array)
-    .reshape(-1)
-    .view(np.uint8)
-    .reshape(-1, array.dtype.itemsize)
-  )
-  packed = zlib.compress(np.ascontiguousarray(planes.T).tobytes(), level=1)
-  return {
-    "dtype": _spell_dtype(array.dtype),
-    "shape": list(array.shape),
-    "data": base64.b85encode(packed).decode("ascii"),
-  }
-
-
-def decode_array(packed: dict[str, Any]) -> np.ndarray:
-  """Unpacks what `encode_array` packed."""
-  dtype = np.dtype(packed["dtype"])
-  planes = np.frombuffer(
-    zlib.decompress(base64.b85decode(packed["data"])), np.uint8
-  ).reshape(dtype.itemsize, -1)
-  flat = np.ascontiguousarray(planes.T).reshape(-1).view(dtype)
-  return flat.reshape(packed["shape"])
-
-
-def _spell_dtype(dtype: np.dtype) -> str:
-  """With its byte order; bfloat16 and its like are known by name alone."""
-  return dtype.str if np.dtype(dtype.str) == dtype else dtype.name
-
-
-def hash_arrays(arrays: Mapping[str, Any]) -> dict[str, Any]:
-  """The number of prompts in a batch, and a hash over its bytes, for a header.
-
-  Args:
-    arrays: [Q, ...] by name.
-  """
-  digest = hashlib.sha256()
-  for name in sorted(arrays):
-    array = np.ascontiguousarray(arrays[name])
-    digest.update(f"{name}|{_spell_dtype(array.dtype)}|{array.shape}|".encode())
-    digest.update(array.tobytes())
-  size = len(next(iter(arrays.values())))
-  return {"size": size, "sha256": digest.hexdigest()}
-
-
 def _make_record(
   fields: JsonObject, path: pathlib.Path, offset: int, length: int
 ) -> Record:
@@ -368,8 +315,8 @@ def _read_lines(path: pathlib.Path) -> Iterator[_Line]:
         continue
       if problem:
         raise UserError(
-          f"{path} is corrupt: {problem}. Restore the file, or delete it to"
-          " have its members evaluated again."
+          f"{path} is corrupt: {problem}. Restore the file, or drop what is"
+          " corrupt with experiments.repair: its members are evaluated again."
         )
       try:
         fields = decode_line(line)
