@@ -1,4 +1,4 @@
-"""What --check says: data, patterns, grader, memory and time, without a run.
+"""What `randopt --check` says: data, patterns, grader, memory and time, no run.
 
 Nothing is written to the run directory. Everything that a run checks before its
 directory begins is checked here as well, by the same functions.
