@@ -10,7 +10,6 @@ largest that the process has held, imports and tables included.
 import cProfile
 import inspect
 import json
-import pathlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from absl import flags
 
 from experiments import launch
+from experiments.launch import measured_runs
 from experiments.validation import process_memory, synthetic_tables
 from thickets.analysis import (
   clusters,
@@ -95,6 +95,7 @@ _PARTS = {
 
 def main(_: list[str]) -> None:
   """Reads the flags, measures, prints."""
+  path = measured_runs.make_out_file(_OUT.value) if _OUT.value else None
   tables = synthetic_tables.sample_tables(
     _SEED.value,
     num_members=_MEMBERS.value,
@@ -114,8 +115,8 @@ def main(_: list[str]) -> None:
     **found,
     "environment": environment.describe(),
   }
-  if _OUT.value:
-    json_files.write_json(pathlib.Path(_OUT.value), results)
+  if path is not None:
+    json_files.write_json(path, results)
   print(json.dumps({k: results[k] for k in ("size", *found)}, indent=2))
 
 

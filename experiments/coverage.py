@@ -12,13 +12,13 @@ import concurrent.futures
 import functools
 import json
 import os
-import pathlib
 import time
 from typing import Any
 
 from absl import flags, logging
 
 from experiments import launch
+from experiments.launch import measured_runs
 from experiments.validation import density_coverage
 from experiments.validation.density_coverage import SCENARIOS
 from thickets.analysis import density_correction
@@ -118,8 +118,7 @@ def main(_: list[str]) -> None:
     "rows": [],
   }
   draws = {"seed": _SEED.value, "resamples": _RESAMPLES.value}
-  path = pathlib.Path(_OUT.value)
-  path.parent.mkdir(parents=True, exist_ok=True)
+  path = measured_runs.make_out_file(_OUT.value)
   with concurrent.futures.ProcessPoolExecutor(_WORKERS.value) as pool:
     for name in names:
       begin = time.monotonic()

@@ -8,13 +8,13 @@ then times the estimators on a large table. A quarter of an hour on one core, a
 few seconds with --smoke.
 """
 
-import pathlib
 import time
 
 import numpy as np
 from absl import flags, logging
 
 from experiments import launch
+from experiments.launch import measured_runs
 from experiments.validation import discordance_coverage
 from experiments.validation.discordance_coverage import Effort
 from thickets.runs import json_files
@@ -54,6 +54,7 @@ _SEED = flags.DEFINE_integer(
 
 def main(_: list[str]) -> None:
   """Runs the simulations, logs and writes what they found."""
+  path = measured_runs.make_out_file(_OUT.value)  # Before hours of work.
   effort = (
     discordance_coverage.SMOKE if _SMOKE.value else Effort(num_runs=_RUNS.value)
   )
@@ -66,7 +67,7 @@ def main(_: list[str]) -> None:
     rows.append(row)
     logging.info("%s", row)
   json_files.write_json(
-    pathlib.Path(_OUT.value),
+    path,
     {
       "units": "coverage: share of runs, with Wilson's 95 % interval",
       "runs": effort.num_runs,

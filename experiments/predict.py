@@ -11,6 +11,7 @@ member that gave the elected answer, or of the best-ranked one where none votes.
 
 import collections
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,14 +20,8 @@ from absl import flags
 from experiments import launch
 from experiments.launch import questions, saved_experts
 from thickets.errors import UserError
-from thickets.generation import (
-  grading as grading_lib,
-)
-from thickets.generation import (
-  language_evaluator,
-  prompts,
-  task_grading,
-)
+from thickets.generation import grading as grading_lib
+from thickets.generation import language_evaluator, prompts, task_grading
 from thickets.generation.generator import Generator
 from thickets.generation.grading_workers import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
@@ -82,7 +77,7 @@ def main(_: list[str]) -> None:
     for question, answer in zip(
       asked, elect_answers(grading, texts), strict=True
     ):
-      print(json.dumps(question | answer, ensure_ascii=False), flush=True)
+      print(format_row(question | answer, sys.stdout.encoding), flush=True)
 
 
 def _describe_row(task: Task, table: DataTable, row: int) -> dict[str, Any]:
@@ -120,11 +115,7 @@ def _respond(
       ) from error
   detokenize = hub.make_detokenizer(model.tokenizer)
   evaluator = LanguageEvaluator(
-    Generator(
-      model.config,
-      decoding,
-      detokenize=detokenize,
-    ),
+    Generator(model.config, decoding, detokenize=detokenize),
     Grading(lambda *_: {}),  # Graded later, where all the votes are together.
     kind=experts.kind,
   )
@@ -163,6 +154,16 @@ def elect_answers(
       "no_vote": _count(silent),
       "response": said[0 if winner is None else cast.index(winner)],
     }
+
+
+def format_row(row: Mapping[str, Any], encoding: str | None) -> str:
+  """One line of JSON, with escapes where an output cannot show a character."""
+  line = json.dumps(row, ensure_ascii=False)
+  try:
+    line.encode(encoding or "ascii")
+  except UnicodeEncodeError:
+    return json.dumps(row)
+  return line
 
 
 def _count(values: Iterable[str]) -> dict[str, int]:

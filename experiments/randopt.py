@@ -5,8 +5,8 @@
 Scores a population of members around a pretrained model on the prompts of
 selection, and judges three votes on prompts that took no part in choosing
 anything: that of the best members, that of random ones, and that of the base
-with itself. The same command resumes a run that was stopped; with --check it says
-what the run would do, and how long that may take.
+with itself. The same command resumes a run that was stopped; with --check, which
+only this command has, it says what the run would do, and how long that may take.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,6 @@ from thickets.runs.directory import Run
 from thickets.runs.json_files import JsonObject
 from thickets.search import randopt, selection
 from thickets.search.randopt import Search
-from thickets.tasks import registry
 
 FLAGS = launch.BinaryFlags(
   __doc__,
@@ -55,16 +54,7 @@ def main(_: list[str]) -> None:
     return
   results = run(spec, workdir)
   print(randopt_table.format_randopt_results(results))
-  print(
-    next_steps.format_ending(
-      f"Figures, results.json and experts.json are in {workdir}.",
-      results["timing"],
-      next_steps.after_randopt(
-        workdir,
-        has_questions=registry.load_task(spec.task.name).question is not None,
-      ),
-    )
-  )
+  print(next_steps.end_randopt(workdir, spec.task.name, results["timing"]))
 
 
 def run(spec: RandOptSpec, workdir: str) -> JsonObject:
@@ -137,17 +127,7 @@ def _summarise(
   temperature: float | None,
   dev: Sequence[JsonObject],
 ) -> JsonObject:
-  """Reads the answers back from the log, and compares them.
-
-  Args:
-    spec: what the run is asked to do.
-    subject: the model and its task.
-    search: the population, and the run directory that it is scored into.
-    scores: [P] mean scores on the prompts of selection.
-    chosen: [K] positions of the chosen members, by rank.
-    temperature: at which the base was sampled; None if it was not.
-    dev: what each temperature reached on `dev`.
-  """
+  """Compares what the log holds of [P] scored members and [K] chosen positions."""
   run = search.run
   return randopt_results.summarise_randopt(
     search.members,

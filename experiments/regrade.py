@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import pathlib
 
-import ml_collections
 from absl import flags, logging
 
 from experiments import launch
@@ -116,7 +115,7 @@ def _read_spec(workdir: str) -> RandOptSpec:
       f" of {fields.get('experiment')}."
     )
   try:
-    return specs.read_randopt(ml_collections.ConfigDict(fields))
+    return specs.read_stored_randopt(fields)
   except UserError as error:
     raise UserError(
       f"{path} must be of this version, got a config that it does not read:"

@@ -1,4 +1,4 @@
-"""What --check says: data, patterns, grader, memory and time, without a run.
+"""What `randopt --check` says: data, patterns, grader, memory and time, no run.
 
 Nothing is written to the run directory. Everything that a run checks before its
 directory begins is checked here as well, by the same functions.
@@ -74,6 +74,8 @@ def _try_grader(subject: Subject, grading: Grading) -> Iterator[str]:
   graded = grading.grade_texts([index] * len(texts), [*texts.values()])
   for row, (name, text) in enumerate(texts.items()):
     verdict = "right" if graded["lenient"][row] else "not right"
+    if not row and not graded["lenient"][row]:
+      verdict += " (of some tasks it is no answer, but what answers must meet)"
     vote = str(graded["vote"][row])
     yield (
       f"Grader: {name} {text[:40]!r} of the example"

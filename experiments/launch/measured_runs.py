@@ -114,6 +114,28 @@ def refuse_file_name(path: pathlib.Path) -> None:
     )
 
 
+def make_out_file(out: str) -> pathlib.Path:
+  """Makes the directory of the file that results go to, if it is missing.
+
+  Raises:
+    UserError: if its name is that of a directory, or it cannot be written.
+  """
+  path = pathlib.Path(out)
+  if path.is_dir():
+    raise UserError(
+      f"--out must be a file, got the directory {path}. Name a file in it, such"
+      f" as --out={path / 'results.json'}."
+    )
+  try:
+    directory.make_workdir(path.parent)
+  except UserError as error:
+    raise UserError(
+      f"--out must be a file that can be written, got {path}"
+      f" ({_reason(error)}). Choose another with --out."
+    ) from error
+  return path
+
+
 def _reason(error: UserError) -> str:
   cause = error.__cause__
   return (isinstance(cause, OSError) and cause.strerror) or str(error)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 
 from thickets.search.progress import format_duration
+from thickets.tasks import registry
 
 
 def format_ending(
@@ -26,6 +27,24 @@ def format_ending(
   lines = ["", f"{where} {took}.", "Next:"]
   lines += [f"  {what}:\n    {command}" for what, command in commands.items()]
   return "\n".join(lines)
+
+
+def end_randopt(
+  workdir: str, task_name: str, timing: Mapping[str, float]
+) -> str:
+  """Says what a finished run of `experiments.randopt` leaves behind, and for what.
+
+  Args:
+    workdir: the directory of the run.
+    task_name: name of its task.
+    timing: as of `format_ending`.
+  """
+  has_questions = registry.load_task(task_name).question is not None
+  return format_ending(
+    f"Figures, results.json and experts.json are in {workdir}.",
+    timing,
+    after_randopt(workdir, has_questions=has_questions),
+  )
 
 
 def after_randopt(workdir: str, *, has_questions: bool) -> dict[str, str]:

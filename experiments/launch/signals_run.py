@@ -11,7 +11,7 @@ from thickets.analysis import signals_results
 from thickets.analysis.signals_results import JudgingPlan
 from thickets.perturbation import describe_kind
 from thickets.report.figures import signals_figures
-from thickets.runs import directory, json_arrays
+from thickets.runs import directory, packed_arrays
 from thickets.runs.clock import Clock
 from thickets.runs.json_files import JsonObject
 from thickets.search import randopt, traced
@@ -167,5 +167,7 @@ def _describe_task(task: SignalsTask, batches) -> JsonObject:
     "context": task.context,
     "horizon": task.horizon,
     "score": "negative mean squared error of the roll-out",
-    "splits": {name: json_arrays.hash_arrays(b) for name, b in batches.items()},
+    "splits": {
+      name: packed_arrays.hash_arrays(b) for name, b in batches.items()
+    },
   }

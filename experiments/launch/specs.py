@@ -1,6 +1,8 @@
 """The door: a config is checked, and becomes frozen specs, once."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import ml_collections
 
@@ -182,6 +184,29 @@ def read_randopt(config: ml_collections.ConfigDict) -> RandOptSpec:
     ensemble=EnsembleSpec(config.ensemble.top_k, tuple(config.ensemble.also)),
     consistency=_read_consistency(config),
   )
+
+
+def read_stored_randopt(fields: Mapping[str, Any]) -> RandOptSpec:
+  """Turns the stored config of a run of `experiments.randopt` into specs.
+
+  Keys of how the work is laid out, of which no record depends, may be newer than
+  the run: those it lacks have the values of the config file. The config of the
+  specs is the stored one.
+
+  Args:
+    fields: the config as the run directory keeps it.
+
+  Raises:
+    UserError: with everything that is wrong.
+  """
+  config = ml_collections.ConfigDict(fields)
+  reference = randopt_keys.get_config()
+  for name in _LAYOUT:
+    section, _, key = name.partition(".")
+    stored = config.get(section)
+    if isinstance(stored, ml_collections.ConfigDict) and key not in stored:
+      stored[key] = reference[section][key]
+  return dataclasses.replace(read_randopt(config), config=RunConfig(fields))
 
 
 def read_measure(config: ml_collections.ConfigDict) -> MeasureSpec:

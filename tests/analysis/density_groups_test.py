@@ -67,7 +67,7 @@ class GroupsTest(parameterized.TestCase):
       {
         "plain": "members",
         "confirmed": "members",
-        "corrected": "members and groups of prompts",
+        "corrected": "groups of prompts and members",
         "null": "sets of groups of prompts",
       },
     )
@@ -76,7 +76,7 @@ class GroupsTest(parameterized.TestCase):
     self.assertEqual(
       (without["num_prompts"], without["num_groups"]), (200,) * 2
     )
-    self.assertEqual(without["over"]["corrected"], "members and prompts")
+    self.assertEqual(without["over"]["corrected"], "prompts and members")
 
   def test_corrected_covers_over_templates(self):
     """20 templates of 10 variants, which members answer alike."""

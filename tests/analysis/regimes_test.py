@@ -12,7 +12,7 @@ from thickets.errors import UserError
 
 
 def estimate(value, low, high):
-  return Estimate(value, low, high, "members and prompts")
+  return Estimate(value, low, high, "prompts and members")
 
 
 DENSE, RARE = estimate(0.3, 0.1, 0.5), estimate(0.01, 0.0, 0.04)

@@ -22,7 +22,7 @@ TASK = "drills/maximum"
 OVER = {
   "plain": "members",
   "confirmed": "members",
-  "corrected": "members and prompts",
+  "corrected": "prompts and members",
 }
 
 

@@ -1,7 +1,13 @@
 """Tests of the specs that binaries make: each refuses what it cannot mean."""
 
+import json
+import pathlib
+import tempfile
+
 from absl.testing import absltest, parameterized
 
+from configs import countdown_tiny
+from experiments import launch
 from experiments.launch import signals_specs, specs
 from thickets.errors import UserError
 
@@ -42,6 +48,38 @@ class SignalsTaskTest(parameterized.TestCase):
   def test_a_family_that_is_not_known_is_refused(self):
     with self.assertRaisesRegex(UserError, r"task\.family must be one of"):
       signals_specs.SignalsTask(**{**SIGNALS, "family": "lines"})
+
+
+class StoredConfigTest(absltest.TestCase):
+  """A run that was begun before compute.grade_limit_s was a key."""
+
+  def setUp(self):
+    super().setUp()
+    self.config = countdown_tiny.get_config()
+    self.stored = launch.to_json(self.config)
+    del self.stored["compute"]["grade_limit_s"]
+
+  def test_a_newer_key_of_the_layout_has_its_default(self):
+    spec = specs.read_stored_randopt(self.stored)
+    self.assertEqual(spec.answering, specs.read_randopt(self.config).answering)
+    self.assertEqual(spec.config.fields, self.stored)
+
+  def test_the_run_can_be_continued_and_its_values_count(self):
+    folder = tempfile.TemporaryDirectory()
+    self.addCleanup(folder.cleanup)
+    path = pathlib.Path(folder.name) / "config.json"
+    path.write_text(json.dumps({"config": self.stored}))
+    specs.read_stored_randopt(self.stored).config.check(folder.name)
+    specs.read_randopt(self.config).config.check(folder.name)
+    with self.config.unlocked():
+      self.config.seed = 1
+    with self.assertRaisesRegex(UserError, "seed was 0, now 1"):
+      specs.read_randopt(self.config).config.check(folder.name)
+
+  def test_any_other_key_must_be_there(self):
+    del self.stored["population"]["size"]
+    with self.assertRaisesRegex(UserError, r"population\.size is missing"):
+      specs.read_stored_randopt(self.stored)
 
 
 if __name__ == "__main__":

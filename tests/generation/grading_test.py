@@ -20,7 +20,7 @@ from absl.testing import parameterized
 from thickets.errors import UserError
 from thickets.generation import grading
 from thickets.generation.decoding import Responses
-from thickets.runs import json_arrays
+from thickets.runs import packed_arrays
 from thickets.tasks import base
 from thickets.tasks.base import Example
 from thickets.tasks.grader import SeveralGraders, TaskGrader
@@ -117,7 +117,7 @@ class ResponsesTest(parameterized.TestCase):
   def test_texts_survive_the_log(self, texts):
     packed = grading.pack_responses(texts)
     logged = {
-      name: json_arrays.decode_array(json_arrays.encode_array(array))
+      name: packed_arrays.decode_array(packed_arrays.encode_array(array))
       for name, array in packed.items()
     }
     self.assertEqual(grading.read_responses(logged), texts)

@@ -63,6 +63,15 @@ class RunFilesTest(parameterized.TestCase):
       folder,
     )
 
+  def test_results_of_an_earlier_version(self):
+    folder = make_run(self.folder() / "run")
+    _change_config(folder, experiment="randopt")
+    results = {"population": {"size": 8}, "table": [], "differences": []}
+    json_files.write_json(
+      folder / "results.json", results | {"winners_curse": []}
+    )
+    self.assert_refused("num_judge_groups, got .*earlier version", folder)
+
   def test_the_config_says_which_kind_it_is(self):
     found = run_files.read_run(make_run(self.folder() / "run"))
     self.assertEqual((found.kind.name, found.num_members), ("measure", 8))

@@ -57,7 +57,7 @@ ESTIMANDS = {
 _OVER = {
   "plain": "members",
   "confirmed": "members",
-  "corrected": "members and prompts",
+  "corrected": "prompts and members",
   "null": "sets of prompts",
 }
 

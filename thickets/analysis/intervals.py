@@ -43,7 +43,7 @@ class Estimate:
     low: the low end.
     high: the high end.
     over: what the interval ranges over, in words: "prompts", "groups of prompts",
-      "members", "members and prompts". What it does not name is held as it was in
+      "members", "prompts and members". What it does not name is held as it was in
       this run.
   """
 

@@ -34,6 +34,10 @@ from thickets.analysis.specialists import Overlap, RankLines, SpecialistTable
 from thickets.analysis.votes_by_sigma import SigmaVote
 from thickets.errors import UserError
 
+# Of the fields of density.json; 1 had no number, no regime over sigmas and no
+# destroyed members.
+VERSION = 2
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -149,6 +153,7 @@ class Analysis:
   def to_json(self) -> dict[str, Any]:
     """Everything as plain values, keyed by task and by sigma as text."""
     return {
+      "version": VERSION,
       "name": self.name,
       "settings": {
         name: list(value) if isinstance(value, tuple) else value

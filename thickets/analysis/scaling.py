@@ -34,7 +34,7 @@ from thickets.errors import UserError
 _OVER = {
   "plain": "members",
   "confirmed": "members",
-  "corrected": "members and prompts",
+  "corrected": "prompts and members",
 }
 ESTIMATES = tuple(_OVER)
 RESPONDENTS = ("base", "best", "vote")

@@ -34,7 +34,7 @@ from thickets.generation.specs import (
 )
 from thickets.models import hub, transformer
 from thickets.perturbation import Gaussian, Kind, find_participants
-from thickets.runs import json_arrays
+from thickets.runs import packed_arrays
 from thickets.runs.json_files import JsonObject
 from thickets.search import meshes
 from thickets.search.randopt import Base, Evaluation, describe_precision
@@ -109,7 +109,7 @@ class Subject:
       # By content: a data set's next revision may hold the same rows.
       "data": {name: self.splits.origin[name] for name in PROMPT_SPLITS},
       "prompts": {
-        name: json_arrays.hash_arrays(batch)
+        name: packed_arrays.hash_arrays(batch)
         for name, batch in self.batches.items()
       },
       "chat_template": self.used_chat,

@@ -81,7 +81,8 @@ def read_run(
     raise UserError(
       f"{folder / 'results.json'} must hold what experiments.{kind.name} writes,"
       f" with the keys {', '.join(missing)}, got the keys"
-      f" {', '.join(sorted(results)[:8])}. Run the command again that made it."
+      f" {', '.join(sorted(results)[:8])}. Is it of an earlier version? Run the"
+      " command again that made it: it evaluates nothing twice."
     )
   logs = sorted((folder / "records").glob("*.jsonl"))
   header = next(filter(None, map(record_log.read_header, logs)), None)

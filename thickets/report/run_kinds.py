@@ -31,8 +31,8 @@ class RunKind:
       from the contents of results.json.
     tabulate_results: returns the tables of results.json; the first one is joined
       where several runs are compared.
-    complete: makes the analyses that are missing from a run's directory, and
-      returns a note for each that cannot be made.
+    complete: makes the analyses that are missing from a run's directory or of
+      another version, and returns a note for each that cannot be made.
   """
 
   name: str
@@ -70,7 +70,10 @@ _KINDS = (
     name="randopt",
     scores="shares of right answers",
     definitions=(_MEMBERS, _EXPERTS),
-    result_keys=("population", "table", "differences", "winners_curse"),
+    result_keys=(
+      *("population", "table", "differences", "winners_curse"),
+      "num_judge_groups",
+    ),
     count_members=lambda results: results["population"]["size"],
     tabulate_results=results_tables.tabulate_randopt,
     complete=saved_analyses.complete_randopt,

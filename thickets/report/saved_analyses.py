@@ -1,13 +1,16 @@
 """Saves the analyses of a run, and makes those that a report finds missing."""
 
+import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import logging
 
 from thickets.analysis import measurement, neighbourhood, planes
 from thickets.analysis.neighbourhood import Analysis, Settings
 from thickets.analysis.planes import Planes
+from thickets.errors import UserError
 from thickets.report.figures import landscape_figures, neighbourhood_figures
 from thickets.runs import json_files
 
@@ -54,7 +57,7 @@ def complete_measure(workdir: pathlib.Path, settings: Settings) -> list[str]:
   """Makes density and landscape of a run of `experiments.measure`.
 
   Args:
-    workdir: the run's directory; what it holds already stays as it is.
+    workdir: the run's directory; what it holds of this version stays as it is.
     settings: what to measure of the density.
 
   Returns:
@@ -74,7 +77,7 @@ def complete_randopt(workdir: pathlib.Path, settings: Settings) -> list[str]:
   """Makes the density of a run of `experiments.randopt`, and says what it lacks.
 
   Args:
-    workdir: the run's directory; what it holds already stays as it is.
+    workdir: the run's directory; what it holds of this version stays as it is.
     settings: what to measure of the density.
   """
   _complete_density(workdir, settings)
@@ -88,8 +91,39 @@ def complete_signals(workdir: pathlib.Path, settings: Settings) -> list[str]:
 
 
 def _complete_density(workdir: pathlib.Path, settings: Settings) -> None:
-  if (workdir / DENSITY).exists():
-    return
-  logging.info("%s: %s is missing, and is made.", workdir, DENSITY)
+  """Makes density.json where it is missing or of an earlier version."""
+  path, stored = workdir / DENSITY, None
+  if path.exists():
+    stored = json_files.read_json(path)
+    if stored.get("version") == neighbourhood.VERSION:
+      return
   measured = measurement.read_measurement(workdir)
+  if stored is None:
+    logging.info("%s: %s is missing, and is made.", workdir, DENSITY)
+  else:
+    if set(stored.get("densities", ())) - set(measured.tasks):
+      raise UserError(
+        f"{path} must be of this version, got one of another version that holds"
+        " other runs as well. Make it again with experiments.density, or delete"
+        " it to have that of this run made."
+      )
+    logging.info(
+      "%s: %s is of another version, and is made anew.", workdir, DENSITY
+    )
+    settings = _restore_settings(stored, settings)
   save_neighbourhood(workdir, neighbourhood.analyse(measured, settings))
+
+
+def _restore_settings(
+  stored: Mapping[str, Any], otherwise: Settings
+) -> Settings:
+  """The settings that a density.json was made with, as far as it says them."""
+  known = {field.name for field in dataclasses.fields(Settings)}
+  return dataclasses.replace(
+    otherwise,
+    **{
+      name: tuple(value) if isinstance(value, list) else value
+      for name, value in stored.get("settings", {}).items()
+      if name in known
+    },
+  )

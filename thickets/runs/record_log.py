@@ -22,7 +22,7 @@ from absl import logging
 
 from thickets.errors import UserError
 from thickets.members import Member
-from thickets.runs import json_arrays, json_files
+from thickets.runs import json_files, packed_arrays
 from thickets.runs.json_files import JsonObject
 
 _CHECKSUM = b', "crc32": '
@@ -65,7 +65,7 @@ class Record:
         " It is no run on a language task."
       )
     return {
-      name: json_arrays.decode_array(found[name])
+      name: packed_arrays.decode_array(found[name])
       for name in (found if names is None else names)
     }
 
@@ -184,7 +184,7 @@ class RecordLog:
         "terms": [list(term) for term in member.terms],
         "score": None if failed else float(scores[row]),
         "channels": {
-          name: json_arrays.encode_array(array[row])
+          name: packed_arrays.encode_array(array[row])
           for name, array in channels.items()
         },
       }
@@ -315,8 +315,8 @@ def _read_lines(path: pathlib.Path) -> Iterator[_Line]:
         continue
       if problem:
         raise UserError(
-          f"{path} is corrupt: {problem}. Restore the file, or delete it to"
-          " have its members evaluated again."
+          f"{path} is corrupt: {problem}. Restore the file, or drop what is"
+          " corrupt with experiments.repair: its members are evaluated again."
         )
       try:
         fields = decode_line(line)

@@ -1,4 +1,4 @@
-"""Arrays in JSON: packed without loss, or as a hash of their bytes."""
+"""Arrays in a log: packed into JSON objects, and hashed for its header."""
 
 import base64
 import hashlib
