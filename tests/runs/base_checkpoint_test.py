@@ -6,6 +6,7 @@ import ml_dtypes
 import numpy as np
 from absl.testing import parameterized
 
+from thickets.errors import UserError
 from thickets.runs import base_checkpoint
 
 
@@ -24,3 +25,18 @@ class BaseCheckpointTest(parameterized.TestCase):
     self.assertEqual(
       np.asarray(got["layer"]["b"]).tobytes(), base["layer"]["b"].tobytes()
     )
+
+  def test_the_base_of_a_run_is_read_without_knowing_its_shape(self):
+    base = {"layer": {"w": np.arange(6, dtype=np.float32).reshape(2, 3)}}
+    with tempfile.TemporaryDirectory() as workdir:
+      base_checkpoint.save_base(workdir, base)
+      got = base_checkpoint.read_base(workdir)
+    self.assertEqual(got.keys(), base.keys())
+    np.testing.assert_array_equal(got["layer"]["w"], base["layer"]["w"])
+
+  def test_a_directory_without_a_base_is_refused(self):
+    with (
+      tempfile.TemporaryDirectory() as workdir,
+      self.assertRaises(UserError),
+    ):
+      base_checkpoint.read_base(workdir)
