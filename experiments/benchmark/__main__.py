@@ -42,7 +42,8 @@ def main(_: list[str]) -> None:
   json_files.write_json(workdir / "benchmark.json", figures)
   for name, value in figures.items():
     if not isinstance(value, dict):
-      print(f"{name:24} {value:.4g}")
+      shown = "unknown" if value is None else f"{value:.4g}"
+      print(f"{name:24} {shown}")
   for size, peak in figures["peak_memory_bytes"].items():
     sizes = ", ".join(f"{n} {b / 2**20:.0f} MiB" for n, b in peak.items())
     print(f"{'peak_memory':24} {size}: {sizes}")

@@ -277,6 +277,8 @@ def _describe(
     model, config.num_prompts, config.prompt_tokens, num_steps
   )
   decode_s = times["member"] - times["perturb"] - times["prefill"]
+  if decode_s <= 0:  # Lost in the noise of the other times.
+    decode_s = None
   flops_per_s = ceilings["matmul_gflops"] * 1e9
   bytes_per_s = ceilings["copy_gbytes_per_s"] * 1e9
   step_bytes = [
@@ -305,9 +307,13 @@ def _describe(
     "perturb_frac": times["perturb"] / times["member"],
     **ceilings,
     "prefill_flop_utilisation": prefill_flops / times["prefill"] / flops_per_s,
-    "decode_flop_utilisation": decode_flops / decode_s / flops_per_s,
-    "decode_byte_utilisation": sum(step_bytes) / decode_s / bytes_per_s,
-    "decode_roofline_frac": roofline_s / decode_s,
+    "decode_flop_utilisation": _ratio(decode_flops / flops_per_s, decode_s),
+    "decode_byte_utilisation": _ratio(sum(step_bytes) / bytes_per_s, decode_s),
+    "decode_roofline_frac": _ratio(roofline_s, decode_s),
     "compile_s": compiled.compile_s,
     "num_compilations": compiled.num_compilations,
   }
+
+
+def _ratio(least_s: float, taken_s: float | None) -> float | None:
+  return None if taken_s is None else least_s / taken_s

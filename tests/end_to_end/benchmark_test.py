@@ -73,9 +73,10 @@ class BenchmarkTest(parameterized.TestCase):
       workdir, "benchmark_language.py:smoke", "compare=transformers", absent=()
     )
     phases = ("perturb_s", "prefill_s", "decode_s")
-    self.assertAlmostEqual(
-      sum(figures[phase] for phase in phases), figures["member_s"]
-    )
+    if figures["decode_s"] is not None:  # Not lost in the noise of the others.
+      self.assertAlmostEqual(
+        sum(figures[phase] for phase in phases), figures["member_s"]
+      )
     self.assertAlmostEqual(
       figures["speedup"], figures["transformers_s"] / figures["member_s"]
     )

@@ -611,7 +611,8 @@ class SavedTest(_EndToEndTestCase):
     file = self.folder / "file"
     file.touch()
     self.assert_refused(
-      _start("export", flags[0], f"--out={file}"), "--out must be a new or"
+      _start("export", flags[0], f"--out={file}"),
+      "--out must be a directory, got the name of a file",
     )
     self.assert_refused(
       _start("export", flags[0], f"--out={file}2", "--rank=4"),
