@@ -177,7 +177,7 @@ class BinaryFlags:
     except UserError as error:
       sys.exit(f"error: {error}")
     except flags.Error as error:
-      # Of a traceback among its words only the last line is shown.
+      # A message may hold a traceback, of which only the last line is shown.
       sys.exit(f"error: {str(error).strip().splitlines()[-1].strip()}")
 
   def describe(self) -> str:

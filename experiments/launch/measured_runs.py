@@ -11,7 +11,8 @@ from thickets.analysis.measurement import Measurement
 from thickets.errors import UserError
 from thickets.runs import directory
 
-# Of the files that a binary writes below --out, or that somebody may expect.
+# These are the suffixes of files that a binary writes below --out, or that
+# somebody may expect there.
 _FILE_SUFFIXES = (
   *(".html", ".htm", ".json", ".jsonl", ".md", ".png", ".pdf", ".svg", ".csv"),
   *(".safetensors", ".bin", ".gguf", ".pt", ".txt", ".zip"),

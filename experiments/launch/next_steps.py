@@ -37,7 +37,7 @@ def end_randopt(
   Args:
     workdir: the directory of the run.
     task_name: name of its task.
-    timing: as of `format_ending`.
+    timing: the seconds of the run, as `format_ending` takes them.
   """
   has_questions = registry.load_task(task_name).question is not None
   return format_ending(

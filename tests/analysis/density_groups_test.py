@@ -7,7 +7,7 @@ from absl.testing import parameterized
 from thickets.analysis import density, density_null, prompt_groups
 from thickets.errors import UserError
 
-SD = 0.06  # Of true gains.
+SD = 0.06  # How far true gains are spread.
 
 
 def draw(seed, *, alike=1.0, num_groups=20, size=10, num_members=40):

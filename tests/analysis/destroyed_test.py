@@ -18,7 +18,7 @@ def measure(num_members=200, num_destroyed=0, level=0.0, centre=0.4, seed=0):
     num_destroyed: number of these, the first ones, that are bad at everything.
     level: what these score on average.
     centre: what the others score on average.
-    seed: of all that is drawn.
+    seed: the seed of everything that is drawn.
   """
   rng = np.random.default_rng(seed)
   tables, bases = [], []

@@ -131,7 +131,7 @@ class WorkedCaseTest(parameterized.TestCase):
         "role": "random-mean",
         "name": "mean of 2 random members",
         "responses": 1,
-        "select_score": 0.5,  # Of the one that did not fail.
+        "select_score": 0.5,  # That member alone did not fail.
         "judge_score": 0.5,
         # The member that failed counts as wrong.
         "judge": widened(mean(0.5, 0, 0.5, 0), (0.5, 0.0)),
@@ -284,7 +284,7 @@ class WorkedCaseTest(parameterized.TestCase):
             "mean of the best 2",
             *(0.625, (-0.5, 1, 0.5, -0.5), 0.375, (1, 0, 0.5, 0)),
           ),
-          # Of the one that did not fail, so that nothing is known of others.
+          # One member did not fail, so that nothing is known of others.
           (
             "random-mean",
             "mean of 2 random members",

@@ -34,8 +34,8 @@ from thickets.analysis.specialists import Overlap, RankLines, SpecialistTable
 from thickets.analysis.votes_by_sigma import SigmaVote
 from thickets.errors import UserError
 
-# Of the fields of density.json; 1 had no number, no regime over sigmas and no
-# destroyed members.
+# The version of what density.json holds. Files of version 1 do not name theirs,
+# and have neither a regime over sigmas nor destroyed members.
 VERSION = 2
 
 

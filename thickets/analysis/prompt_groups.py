@@ -176,7 +176,7 @@ def design_effect(
   scale = len(sizes) / (len(sizes) - 1) * (num_prompts - 1) / num_prompts
   together = scale * float((np.bincount(numbers, deviations) ** 2).sum())
   alone = float((deviations**2).sum())
-  size = float((sizes**2).sum()) / num_prompts  # Of the group of a prompt.
+  size = float((sizes**2).sum()) / num_prompts  # Mean size of a prompt's group.
   return max(1.0, (together + doubt * size) / (alone + doubt))
 
 

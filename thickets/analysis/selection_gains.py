@@ -115,7 +115,7 @@ def _describe(
   if not len(kept):
     return {"score": None, "gain": None}
   gains_KQ = kept - base_Q
-  # Of scores that may exceed one, such as an answer with a bonus for its form.
+  # Scores may exceed one, as where an answer has a bonus for its form.
   reach = max(1.0, math.ceil(float(np.abs(gains_KQ).max())))
   gain = intervals.estimate_difference(
     gains_KQ.mean(axis=0), reach=reach, groups=groups

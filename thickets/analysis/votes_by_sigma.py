@@ -105,8 +105,9 @@ def call_regime(
     margin: least gain that makes an expert, in score.
     score_range: least and largest score of the task.
   """
-  # Of few prompts (or groups of prompts) even a vote that changes no answer has a wider interval than
-  # five points; a gain that they could not show is not held against flatness.
+  # On few prompts (or groups of prompts) even a vote that changes no answer has an
+  # interval wider than five points. A gain that such prompts could not show is
+  # not held against flatness.
   flat_gain = max(0.05, 4 / (found[0].vote["num_judge_groups"] + 2))
   return regimes.call_regime(
     [one.facts for one in found],

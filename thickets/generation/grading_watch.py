@@ -23,9 +23,8 @@ WARN_AFTER_S = 30.0
 # 300 s on the clock, and so may its reference solution.
 GRADE_LIMIT_S = 900.0
 _PERIOD_S = 1.0
-_SHOWN_CHARS = (
-  80  # Of a response, in messages; a character has 4 bytes at most.
-)
+# How much of a response messages show; a character has 4 bytes at most.
+_SHOWN_CHARS = 80
 
 # As `grading.Grade`.
 _Grade = Callable[[int, str], Mapping[str, Any]]

@@ -74,7 +74,7 @@ class Equation:
   """An equation between expressions.
 
   Attributes:
-    difference: of its sides; 0 stands for an identity.
+    difference: what one side is more than the other; 0 stands for an identity.
     said: a compound expression that is said to have a value, as m + n = 5 says.
     value: that value; both are None where the equation says none.
   """

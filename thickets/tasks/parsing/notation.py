@@ -102,8 +102,10 @@ class _Scanner:
     self._is_text = is_text  # Words, as in \text{}.
     self._at = 0
     self._open = 0
-    self._outside = False  # Of brackets, where a comma may group digits.
-    self._list_end = 0  # Of numbers with commas that are no groups of three.
+    # Whether this is outside of brackets, where a comma may group digits.
+    self._outside = False
+    # Where a list of numbers ends whose commas do not group digits in threes.
+    self._list_end = 0
 
   def scan(self, outside: bool = False) -> Iterator[Token]:
     braces = 0

@@ -16,7 +16,7 @@ Digits are those of ASCII. Others stay in the text, where they are no number.
 import re
 from fractions import Fraction
 
-MAX_DIGITS = 40  # Of one number.
+_MAX_DIGITS = 40  # A number with more is not read.
 
 _SPACES = "\t\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
 _SPACES += "\u200a\u202f\u205f\u3000"
@@ -29,7 +29,7 @@ _SIGNS = str.maketrans(
     **dict.fromkeys("’′ʼ", "'"),
     **dict.fromkeys("＄", "$"),
     **dict.fromkeys(_SPACES, " "),
-    # Of no width, so that nobody sees them.
+    # These have no width, so that nobody sees them.
     **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", None),
     "—": " - ",
     "＝": "=",
@@ -111,6 +111,6 @@ def to_value(match: re.Match[str]) -> Fraction | None:
 
 def _to_number(text):
   digits = re.sub("[, '_]", "", text)
-  if len(digits) > MAX_DIGITS:
+  if len(digits) > _MAX_DIGITS:
     raise ValueError("too many digits")
   return Fraction(digits)

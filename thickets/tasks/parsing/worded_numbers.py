@@ -69,7 +69,8 @@ _OPERATOR = re.compile(
   r"[\^√!+±~≠≤≥\\]|<(?![</A-Za-z|])|\*(?![*_ ]*(?:$|[.,)\n]))(?![*_]* [A-Za-z])"
   r"|\* [A-Za-z0-9](?![A-Za-z])|-(?! ?[A-Za-z])|/(?![A-Za-z])"
 )
-_CALCULATED = re.compile(r"<<[^<>\n]*>>(?= ?\$? ?[-0-9.])")  # Of GSM8K.
+# What the solutions of GSM8K hold for a calculator, before its result.
+_CALCULATED = re.compile(r"<<[^<>\n]*>>(?= ?\$? ?[-0-9.])")
 _TIMES = re.compile(r"(?<=[0-9)]) ?[xX] ?(?=[$(]{0,2}[0-9])")
 _MARKUP = re.compile(r"</?[a-zA-Z|][^<>\n]*>")
 _SENTENCE_END = re.compile(
@@ -103,7 +104,7 @@ _PART_OF_MORE = re.compile(
   r"|= ?-?[0-9.]+,? (?:and )?[a-z] ?=)$",
   re.IGNORECASE,
 )
-# Of a quantity in two units, the one before the comma and the one behind it.
+# A quantity in two units: what stands before the comma, and what behind it.
 _LARGER = re.compile(rf"[0-9] ?{_COMPOUND},$", re.IGNORECASE)
 _SMALLER = re.compile(
   rf" ?(?:{_COMPOUND}|inch(?:es)?|in|seconds?|secs?|cents?|ounces?|oz)(?![A-Za-z])",

@@ -107,8 +107,9 @@ _PRCTL, _PRLIMIT = (157, 167), (302, 261)
 _FCNTL, _MMAP, _MREMAP = (72, 25), (9, 222), (25, 216)
 _CLONE_THREAD, _SET_DEATH_SIGNAL, _SET_SECCOMP = 0x10000, 1, 22
 _MOVE_FIXED = 2
-# Of `fcntl`: duplicates and flags. Locks of byte ranges, leases and the size of a
-# pipe take memory that no limit counts. Alike on all architectures.
+# What `fcntl` may do: duplicate descriptors, and read and set their flags. Locks of
+# byte ranges, leases and the size of a pipe take memory that no limit counts. The
+# numbers are the same on all architectures.
 _FCNTL_ALLOWED = (0, 1, 2, 3, 4, 5, 1030, 1032)
 
 # Instructions of classic BPF, and offsets in `struct seccomp_data`.

@@ -24,13 +24,16 @@ MAX_NODES = 100_000
 # Small integers with equal hashes are easy to find, and make sets and dicts
 # quadratic in their size.
 MAX_HASHED = 4096
-# Of the different values in one of them, as -1 and -2 or 1 and 2**61 have.
+# So many different values of one set or dict may share a hash, as -1 and -2 do,
+# and 1 and 2**61.
 MAX_SAME_HASH = 8
-# Of a Decimal: one with a large exponent is short to write and long to compare.
+# A Decimal with a large exponent is short to write and takes long to compare.
 MAX_EXPONENT = 5000
-# Of all Decimals together, digits and zeros that would be spelled.
+# So many digits, with the zeros that would be spelled, all Decimals may have
+# together.
 MAX_DECIMAL_DIGITS = 100_000
-# Of all numerators and denominators together, whose divisors take quadratic time.
+# So many digits all numerators and denominators may have together: finding
+# their common divisors takes quadratic time.
 MAX_FRACTION_DIGITS = 20_000
 
 _VIEWS = (type({}.keys()), type({}.items()))
