@@ -118,6 +118,10 @@ class StandardTest(parameterized.TestCase):
   def test_right_in_another_form(self, response):
     self.assertEqual(_grade(response), (0.0, False, True, "18", False))
 
+  @parameterized.parameters("Answer: 17; 18", "The 2 hens lay 18")
+  def test_of_several_numbers_behind_a_mark_none_votes(self, answer):
+    self.assertIsNone(_grade(f"17\n#### {answer}").vote)
+
   @parameterized.parameters(
     r"18\times 3", r"18\cdot2", "18 x 3", "18!", "18²", "18½", "18^2", "18*10",
     "6*3", "18+", "18 ± 2", "18_8", r"18\pi", "18√2", "18x", "18 n", "18e3",

@@ -164,7 +164,7 @@ def design_effect(
   that are answered as one is therefore added to both.
 
   Args:
-    deviations: [Q] of each prompt from the mean.
+    deviations: [Q] what each prompt's value is more than the mean.
     numbers: [Q] the number of each prompt's group, from `number_groups`.
     doubt: a sum of squares of deviations that would be no surprise if none had
       been seen.
