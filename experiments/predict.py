@@ -25,7 +25,7 @@ from thickets.generation import language_evaluator, prompts, task_grading
 from thickets.generation.generator import Generator
 from thickets.generation.grading_workers import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
-from thickets.models import hub
+from thickets.models import hub, tokenizer_files
 from thickets.runs.experts import Experts
 from thickets.search import ensemble
 from thickets.tasks import registry, splits
@@ -113,7 +113,7 @@ def _respond(
       raise UserError(
         f"--questions, {question['place']}: {error} Shorten that question."
       ) from error
-  detokenize = hub.make_detokenizer(model.tokenizer)
+  detokenize = tokenizer_files.make_detokenizer(model.tokenizer)
   evaluator = LanguageEvaluator(
     Generator(model.config, decoding, detokenize=detokenize),
     Grading(lambda *_: {}),  # Graded later, where all the votes are together.

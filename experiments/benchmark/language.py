@@ -27,8 +27,7 @@ from thickets.generation.generator import Generator
 from thickets.generation.member_weights import Rebuilder
 from thickets.generation.memory_plan import Workload
 from thickets.members import stack_members
-from thickets.models import config as config_lib
-from thickets.models import flops, memory, transformer
+from thickets.models import families, flops, memory, transformer
 from thickets.models.config import TransformerConfig
 from thickets.models.layout import Layout
 from thickets.perturbation import Gaussian
@@ -77,7 +76,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
         " pip install -e '.[torch]'."
       ]
     )
-  model = config_lib.parse_config(launch.to_json(config.model))
+  model = families.parse_config(launch.to_json(config.model))
   if config.prompt_tokens + config.new_tokens > model.context:
     launch.refuse(
       [
@@ -89,14 +88,14 @@ def validate(config: ml_collections.ConfigDict) -> None:
 
 def check_fits(config: ml_collections.ConfigDict) -> None:
   """Raises a UserError if devices or their memory do not suffice."""
-  model = config_lib.parse_config(launch.to_json(config.model))
+  model = families.parse_config(launch.to_json(config.model))
   mesh = meshes.make_mesh(model=config.model_devices)
   memory.check_fits(model, jnp.dtype(config.dtype), mesh)
 
 
 def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """Measures rates, and the ceilings before and after: the better ones count."""
-  model = config_lib.parse_config(launch.to_json(config.model))
+  model = families.parse_config(launch.to_json(config.model))
   dtype = jnp.dtype(config.dtype)
   mesh = meshes.make_mesh(model=config.model_devices)
   subject = _Subject(config, model, dtype, mesh)

@@ -102,12 +102,11 @@ class BenchmarkTest(parameterized.TestCase):
     language.validate(config_file.get_config(variant))
 
   def test_sizes_are_those_of_the_published_models(self):
-    from thickets.models import config as config_lib
-    from thickets.models import transformer
+    from thickets.models import families, transformer
 
     counts = {
       variant: transformer.count_params(
-        config_lib.parse_config(config_file.get_config(variant).model.to_dict())
+        families.parse_config(config_file.get_config(variant).model.to_dict())
       )
       for variant in ("qwen2_5_0_5b", "qwen2_5_1_5b", "qwen2_5_3b")
     }

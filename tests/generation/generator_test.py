@@ -29,9 +29,8 @@ from thickets.generation.decoding import Decoding
 from thickets.generation.generator import Generator
 from thickets.generation.sampling import GREEDY, RowSampling, Sampling
 from thickets.members import Member
-from thickets.models import config as config_lib
+from thickets.models import families, transformer
 from thickets.models import layout as layout_lib
-from thickets.models import transformer
 from thickets.models.layout import Layout
 from thickets.perturbation import perturb
 from thickets.search import meshes
@@ -46,7 +45,7 @@ def make_model(name, **changes):
   """(config, params) of a family; weights so large that tokens vary."""
   fields = cases.CASES[name] | {"vocab_size": VOCAB} | changes
   params = jax.tree.map(jnp.asarray, cases.make_params(fields))
-  return config_lib.parse_config(fields), params
+  return families.parse_config(fields), params
 
 
 @functools.cache
@@ -603,7 +602,7 @@ class SizeTest(parameterized.TestCase):
   def _sizes(self, num_layers):
     """Lengths of the programs of a model with two kinds of layers, as text."""
     fields = cases.CASES["olmo3"] | {"num_hidden_layers": num_layers}
-    config = config_lib.parse_config(fields)
+    config = families.parse_config(fields)
     spec = DecodeSpec(config, GREEDY, (), 97, Layout.STACKED)
     params = transformer.abstract_params(config, jnp.float32)
     shape = jax.ShapeDtypeStruct

@@ -12,8 +12,7 @@ from thickets.errors import UserError
 from thickets.generation import memory_plan
 from thickets.generation.batching import Batching
 from thickets.generation.memory_plan import Workload
-from thickets.models import config as config_lib
-from thickets.models import memory
+from thickets.models import families, memory
 from thickets.search import meshes
 
 _GIB = 2**30
@@ -47,7 +46,7 @@ class PlanTest(parameterized.TestCase):
   def setUpClass(cls):
     super().setUpClass()
     cls.small = cases.make_model("qwen3").config
-    cls.large = config_lib.parse_config(_LARGE)
+    cls.large = families.parse_config(_LARGE)
 
   def test_small_models_run_many_members(self):
     plan = _plan(64 * _GIB, self.small)

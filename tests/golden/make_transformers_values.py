@@ -17,8 +17,7 @@ import transformers
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from golden import transformer_cases as cases
 
-from thickets.models import checkpoint
-from thickets.models import config as config_lib
+from thickets.models import checkpoint, families
 
 
 def main():
@@ -66,7 +65,7 @@ def load(fields):
     (path / "config.json").write_text(json.dumps(fields))
     checkpoint.write_weights(
       path,
-      config_lib.parse_config(fields),
+      families.parse_config(fields),
       cases.make_params(fields),
       max_shard_bytes=1e9,
     )

@@ -12,8 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from thickets import naming
-from thickets.models import checkpoint, hub, transformer
-from thickets.models import config as config_lib
+from thickets.models import checkpoint, families, hub, transformer
 
 PATH = pathlib.Path(__file__).parent / "transformers_values.json"
 NUM_STEPS = 64
@@ -141,13 +140,13 @@ def make_tensor(name, shape):
 
 def make_tensors(fields):
   """All logical tensors of a model, by name."""
-  shapes = checkpoint.logical_shapes(config_lib.parse_config(fields))
+  shapes = checkpoint.logical_shapes(families.parse_config(fields))
   return {name: make_tensor(name, shape) for name, shape in shapes.items()}
 
 
 def make_params(fields):
   """The tensors as a tree, layers stacked."""
-  config = config_lib.parse_config(fields)
+  config = families.parse_config(fields)
   tensors = make_tensors(fields)
   params = {"layers": {}}
   for name, tensor in tensors.items():
@@ -178,7 +177,7 @@ def make_model(name="qwen2", dtype=np.float32, tokenizer=None, **changes):
   fields = CASES[name] | changes
   params = jax.tree.map(lambda leaf: leaf.astype(dtype), make_params(fields))
   return hub.Model(
-    config=config_lib.parse_config(fields),
+    config=families.parse_config(fields),
     params=jax.tree.map(jnp.asarray, params),
     tokenizer=tokenizer,
     # Of arrays on the host, which need no programs to be sliced.

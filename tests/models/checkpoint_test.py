@@ -13,8 +13,7 @@ from golden import logical_tensors
 from golden import transformer_cases as cases
 
 from thickets.errors import UserError
-from thickets.models import checkpoint, published_names, transformer
-from thickets.models import config as config_lib
+from thickets.models import checkpoint, families, published_names, transformer
 
 QWEN2 = cases.CASES["qwen2"]  # Tied.
 LLAMA = cases.CASES["llama"]
@@ -32,7 +31,7 @@ class CheckpointTest(parameterized.TestCase):
     """Writes the case's weights after a change of the published tensors."""
     checkpoint.write_weights(
       self.directory,
-      config_lib.parse_config(fields),
+      families.parse_config(fields),
       cases.make_params(fields),
       **({"max_shard_bytes": 1e9} | options),
     )
@@ -42,9 +41,7 @@ class CheckpointTest(parameterized.TestCase):
       safetensors.numpy.save_file(tensors, path)
 
   def _open(self, fields):
-    return checkpoint.Checkpoint(
-      self.directory, config_lib.parse_config(fields)
-    )
+    return checkpoint.Checkpoint(self.directory, families.parse_config(fields))
 
   @parameterized.parameters(
     ("qwen2", "embed_tokens", "model.embed_tokens.weight"),
@@ -106,7 +103,7 @@ class CheckpointTest(parameterized.TestCase):
         name: tensor.shape
         for name, tensor in logical_tensors.list_tensors(params, names)
       }
-      config = config_lib.parse_config(fields)
+      config = families.parse_config(fields)
       self.assertEqual(shapes, checkpoint.logical_shapes(config))
 
   @parameterized.parameters(("gpt2", "transformer."), ("qwen2", "model."))

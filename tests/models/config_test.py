@@ -8,8 +8,7 @@ from absl.testing import parameterized
 from golden import transformer_cases as cases
 
 from thickets.errors import UserError
-from thickets.models import config as config_lib
-from thickets.models import rope
+from thickets.models import families, rope
 
 LLAMA = cases.CASES["llama"]
 QWEN2 = cases.CASES["qwen2"]
@@ -22,13 +21,13 @@ def _without(fields, *names):
 
 
 def _parse(fields, **changes):
-  return config_lib.parse_config(fields | changes)
+  return families.parse_config(fields | changes)
 
 
 class ParseConfigTest(parameterized.TestCase):
   def test_every_family_has_a_case(self):
-    families = {fields["model_type"] for fields in cases.CASES.values()}
-    self.assertEqual(families, set(config_lib.FAMILIES))
+    covered = {fields["model_type"] for fields in cases.CASES.values()}
+    self.assertEqual(covered, set(families.FAMILIES))
 
   def test_biases(self):
     def biases(fields, **changes):
@@ -127,7 +126,7 @@ class ParseConfigTest(parameterized.TestCase):
   )
   def test_a_missing_field_is_named(self, fields, name):
     with self.assertRaisesRegex(UserError, f"must have '{name}'"):
-      config_lib.parse_config(_without(fields, name))
+      families.parse_config(_without(fields, name))
 
 
 class RopeTest(parameterized.TestCase):

@@ -4,8 +4,7 @@ import jax.numpy as jnp
 from absl.testing import parameterized
 from golden import transformer_cases as cases
 
-from thickets.models import config as config_lib
-from thickets.models import flops
+from thickets.models import families, flops
 
 
 def _config(**changes):
@@ -21,7 +20,7 @@ def _config(**changes):
     "max_position_embeddings": 64,
     "rms_norm_eps": 1e-6,
   }
-  return config_lib.parse_config(fields | changes)
+  return families.parse_config(fields | changes)
 
 
 # q and o: 8 x 8; k and v: 4 x 8; gate, up and down: 12 x 8.
@@ -92,7 +91,7 @@ class FlopsTest(parameterized.TestCase):
 
   @parameterized.parameters(*cases.CASES)
   def test_every_family_has_finite_counts(self, name):
-    config = config_lib.parse_config(cases.CASES[name])
+    config = families.parse_config(cases.CASES[name])
     self.assertGreater(flops.decode_flops(config, 2, 8, 8), 0)
     self.assertGreater(
       flops.prefill_bytes(config, jnp.bfloat16, 64, 8),

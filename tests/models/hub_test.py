@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 
 from thickets.errors import UserError
 from thickets.models import (
+  chat_templates,
   checkpoint,
   hub,
   streaming,
@@ -235,10 +236,10 @@ class TokenizerTest(_Test):
     messages = [{"role": "user", "content": "w3"}]
     tokenizer = cases.make_tokenizer(chat_template=TEMPLATE)
     self.assertEqual(
-      hub.render_chat(tokenizer, messages), "<user>w3<assistant>"
+      chat_templates.render_chat(tokenizer, messages), "<user>w3<assistant>"
     )
     for plain in (cases.make_tokenizer(), None):
       with self.assertRaisesRegex(
         UserError, "chat template.*Turn the chat off"
       ):
-        hub.render_chat(plain, messages)
+        chat_templates.render_chat(plain, messages)

@@ -13,8 +13,7 @@ from golden import transformer_cases as cases
 from jax.sharding import Mesh
 
 from thickets.errors import UserError
-from thickets.models import checkpoint, hub, memory, transformer
-from thickets.models import config as config_lib
+from thickets.models import checkpoint, families, hub, memory, transformer
 
 QWEN2 = cases.CASES["qwen2"]
 
@@ -25,7 +24,7 @@ class CapacityTest(parameterized.TestCase):
     directory = pathlib.Path(folder) / "model"
     hub.save(directory, cases.make_model())
     (directory / checkpoint.WEIGHTS_FILE).unlink()
-    count = transformer.count_params(config_lib.parse_config(QWEN2))
+    count = transformer.count_params(families.parse_config(QWEN2))
     limit = 8 * count - 1
     with (
       mock.patch.object(memory, "host_memory_bytes", lambda: limit),
@@ -37,7 +36,7 @@ class CapacityTest(parameterized.TestCase):
 
   @parameterized.parameters((0, True), (-1, False))
   def test_the_base_and_one_member_must_fit(self, spare, fits):
-    config = config_lib.parse_config(QWEN2)
+    config = families.parse_config(QWEN2)
     needed = 2 * 2 * transformer.count_params(config)
     with (
       mock.patch.object(memory, "host_memory_bytes", lambda: needed + spare),
@@ -46,7 +45,7 @@ class CapacityTest(parameterized.TestCase):
       memory.check_fits(config, jnp.bfloat16)
 
   def test_a_mesh_divides_what_each_device_needs(self):
-    config = config_lib.parse_config(QWEN2 | {"vocab_size": 96})
+    config = families.parse_config(QWEN2 | {"vocab_size": 96})
     mesh = Mesh(np.array(jax.devices()).reshape(4, 2), ("population", "model"))
     whole = memory.bytes_per_device(config, jnp.float32)
     part = memory.bytes_per_device(config, jnp.float32, mesh)
@@ -55,7 +54,7 @@ class CapacityTest(parameterized.TestCase):
     self.assertEqual(part, (whole - norms) // 2 + norms)
 
   def test_devices_with_memory_of_their_own_count_by_themselves(self):
-    config = config_lib.parse_config(QWEN2)
+    config = families.parse_config(QWEN2)
     needed = 2 * 4 * transformer.count_params(config)
     with (
       mock.patch.object(

@@ -7,7 +7,7 @@ import unittest
 import thickets
 from configs import pretrain
 from thickets.generation import prompts
-from thickets.models import hub, transformer
+from thickets.models import hub, tokenizer_files, transformer
 from thickets.tasks.base import Message
 from thickets.training import drill_accuracy
 
@@ -30,7 +30,7 @@ class ShippedModelTest(unittest.TestCase):
     tokenizer = _model().tokenizer
     ids = prompts.render_prompt(tokenizer, [Message("user", text)])
     self.assertEqual(ids[0], tokenizer.bos_token_id)
-    self.assertEqual(hub.make_detokenizer(tokenizer)(ids), text)
+    self.assertEqual(tokenizer_files.make_detokenizer(tokenizer)(ids), text)
     self.assertEqual(_model().stop_tokens, (tokenizer.eos_token_id,))
 
   def test_answers_held_out_drills(self):

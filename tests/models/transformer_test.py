@@ -11,8 +11,7 @@ from absl.testing import parameterized
 from golden import transformer_cases as cases
 from jax.sharding import Mesh, PartitionSpec
 
-from thickets.models import config as config_lib
-from thickets.models import transformer
+from thickets.models import families, transformer
 
 NAMES = tuple(cases.CASES)
 
@@ -21,7 +20,7 @@ NAMES = tuple(cases.CASES)
 def _model(name):
   """(config, params, compiled apply) of a case."""
   fields = cases.CASES[name]
-  config = config_lib.parse_config(fields)
+  config = families.parse_config(fields)
   params = jax.tree.map(jnp.asarray, cases.make_params(fields))
   return (
     config,
@@ -78,7 +77,7 @@ class LawsTest(parameterized.TestCase):
       "max_window_layers": 0,
       "sliding_window": 4,
     }
-    config = config_lib.parse_config(fields)
+    config = families.parse_config(fields)
     params = jax.tree.map(jnp.asarray, cases.make_params(fields))
     text = np.arange(20, dtype=np.int32)[None]
     changed = text.copy()
@@ -156,7 +155,7 @@ class ParamsTest(parameterized.TestCase):
       "num_attention_heads": 14,
       "num_key_value_heads": 2,
     }
-    config = config_lib.parse_config(fields)
+    config = families.parse_config(fields)
     self.assertEqual(transformer.count_params(config), 494_032_768)
 
   def test_initial_weights_have_their_spread_and_differ_by_layer(self):

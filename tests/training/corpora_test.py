@@ -12,7 +12,7 @@ from absl.testing import parameterized
 from hypothesis import strategies as st
 
 from thickets.errors import UserError
-from thickets.models import byte_tokenizer, hub
+from thickets.models import byte_tokenizer, tokenizer_files
 from thickets.tasks.drills.exercises import is_held_out
 from thickets.tasks.drills.families import DRILL_FAMILIES
 from thickets.tasks.drills.family_tasks import DRILL_TASKS
@@ -35,7 +35,7 @@ def _tokenizer():
 def _reloaded():
   with tempfile.TemporaryDirectory() as folder:
     _tokenizer().save_pretrained(folder)
-    return hub.load_tokenizer(folder)
+    return tokenizer_files.load_tokenizer(folder)
 
 
 def _write_batch(step, *, seed=0, **changes):
@@ -53,7 +53,7 @@ class TokenizerTest(parameterized.TestCase):
         ids,
         [tokenizer.bos_token_id, *(3 + byte for byte in text.encode("utf-8"))],
       )
-      self.assertEqual(hub.make_detokenizer(tokenizer)(ids), text)
+      self.assertEqual(tokenizer_files.make_detokenizer(tokenizer)(ids), text)
 
   def test_is_small_and_plain_as_its_files_say(self):
     tokenizer = _reloaded()
@@ -97,7 +97,7 @@ class CorpusTest(parameterized.TestCase):
         if not is_whole:
           continue
         self.assertEqual(tokens[-1], _tokenizer().eos_token_id)
-        text = hub.make_detokenizer(_tokenizer())(tokens.tolist())
+        text = tokenizer_files.make_detokenizer(_tokenizer())(tokens.tolist())
         question, answer = text.split("?")
         family = "addition" if "+" in question else "countdown3"
         count[family] += 1

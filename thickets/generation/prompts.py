@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from thickets.models import hub
+from thickets.models import chat_templates
 from thickets.tasks.base import Message
 
 
@@ -23,7 +23,7 @@ def render_prompt(
   if use_chat and has_chat(tokenizer):
     turns = [{"role": m.role, "content": m.content} for m in messages]
     # The template writes the special tokens.
-    text = hub.render_chat(tokenizer, turns)
+    text = chat_templates.render_chat(tokenizer, turns)
     return tokenizer.encode(text, add_special_tokens=False)
   return tokenizer.encode("\n\n".join(m.content for m in messages))
 

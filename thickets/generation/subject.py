@@ -32,7 +32,7 @@ from thickets.generation.specs import (
   SelfConsistencySpec,
   TaskSpec,
 )
-from thickets.models import hub, transformer
+from thickets.models import hub, tokenizer_files, transformer
 from thickets.perturbation import Gaussian, Kind, find_participants
 from thickets.runs import packed_arrays
 from thickets.runs.json_files import JsonObject
@@ -290,7 +290,7 @@ def start_task_grading(*subjects: Subject) -> Iterator[Grading]:
   compute = first.answering.compute
   with task_grading.start_task_graders(
     [subject.grader for subject in subjects],
-    detokenize=hub.make_detokenizer(first.model.tokenizer),
+    detokenize=tokenizer_files.make_detokenizer(first.model.tokenizer),
     num_threads=max(subject.task.num_threads for subject in subjects),
     num_workers=compute.num_workers,
     limit_s=compute.grade_limit_s,
@@ -321,7 +321,7 @@ def make_evaluator(
     dataclasses.replace(subject.decoding, sampling=sampling),
     mesh=spread_over(compute),
     batching=Batching(lanes=compute.lanes, rows=compute.rows),
-    detokenize=hub.make_detokenizer(subject.model.tokenizer),
+    detokenize=tokenizer_files.make_detokenizer(subject.model.tokenizer),
   )
   return LanguageEvaluator(generator, started, kind=kind, key=key)
 

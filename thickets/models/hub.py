@@ -8,10 +8,9 @@ random weights (`make_model`) needs none of them.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -21,29 +20,19 @@ from jax.sharding import Mesh
 from jax.typing import DTypeLike
 from jaxtyping import PRNGKeyArray
 
-from thickets import huggingface, naming
+from thickets import naming
 from thickets.errors import UserError
 from thickets.models import (
   checkpoint,
+  families,
   hub_files,
   memory,
   streaming,
+  tokenizer_files,
   transformer,
 )
-from thickets.models import config as config_lib
 from thickets.models.config import TransformerConfig
 from thickets.naming import Params
-
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
-_GENERIC_TOKENIZERS = ("PreTrainedTokenizerFast", "TokenizersBackend")
-_ARCHITECTURES = {
-  "gpt2": "GPT2LMHeadModel",
-  "llama": "LlamaForCausalLM",
-  "olmo2": "Olmo2ForCausalLM",
-  "olmo3": "Olmo3ForCausalLM",
-  "qwen2": "Qwen2ForCausalLM",
-  "qwen3": "Qwen3ForCausalLM",
-}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,10 +91,10 @@ def load(
   dtype = None if dtype is None else _check_dtype(dtype)
   files = hub_files.locate(str(name_or_dir), revision)
   fields = _read_config(files.directory)
-  config = config_lib.parse_config(fields)
-  generation = _read_json(files.directory / "generation_config.json")
-  tokenizer = load_tokenizer(files.directory)
-  check_vocabulary(tokenizer, config)
+  config = families.parse_config(fields)
+  generation = hub_files.read_json(files.directory / "generation_config.json")
+  tokenizer = tokenizer_files.load_tokenizer(files.directory)
+  tokenizer_files.check_vocabulary(tokenizer, config)
   if dtype is not None:
     memory.check_fits(config, dtype, mesh)
   files.fetch_weights()
@@ -124,7 +113,7 @@ def load(
     dtype=dtype,
     fields=fields,
     generation=generation,
-    stop_tokens=_stop_tokens(fields, generation, tokenizer),
+    stop_tokens=tokenizer_files.find_stop_tokens(fields, generation, tokenizer),
   )
 
 
@@ -181,8 +170,8 @@ def make_model(
     dtype: the dtype in which the weights are held.
     tokenizer: a tokenizer of `transformers`, or None.
   """
-  config = config_lib.parse_config(fields)
-  check_vocabulary(tokenizer, config)
+  config = families.parse_config(fields)
+  tokenizer_files.check_vocabulary(tokenizer, config)
   dtype = _check_dtype(dtype)
   memory.check_fits(config, dtype)
   # Compiled, so that no second copy is held in float32.
@@ -197,72 +186,8 @@ def make_model(
     dtype=dtype,
     fields=dict(fields),
     generation=None,
-    stop_tokens=_stop_tokens(fields, None, tokenizer),
+    stop_tokens=tokenizer_files.find_stop_tokens(fields, None, tokenizer),
   )
-
-
-def load_tokenizer(directory: str | pathlib.Path) -> Any:
-  """The tokenizer in a directory, None if it has none.
-
-  Raises:
-    UserError: if its files cannot be read.
-  """
-  path = pathlib.Path(directory)
-  if not any((path / file).exists() for file in _TOKENIZER_FILES):
-    return None
-  huggingface.import_progress_bars()
-  import transformers
-
-  declared = _read_json(path / "tokenizer_config.json") or {}
-  load_any = transformers.AutoTokenizer
-  if declared.get("tokenizer_class") in _GENERIC_TOKENIZERS:
-    # Otherwise a qwen2 model gets that family's rules whatever the file says.
-    load_any = transformers.PreTrainedTokenizerFast
-  try:
-    return load_any.from_pretrained(path)
-  except Exception as error:  # The library's parsers raise bare ones.
-    raise UserError(
-      f"The tokenizer in {path} must be one that transformers"
-      f" {transformers.__version__} reads, got {type(error).__name__}: {error}."
-      " Fetch its files again."
-    ) from error
-
-
-def check_vocabulary(tokenizer: Any, config: TransformerConfig) -> None:
-  """Refuses a tokenizer with ids that the model has no embedding for."""
-  if tokenizer is None:
-    return
-  num_ids = max(tokenizer.get_vocab().values()) + 1
-  if num_ids > config.vocab_size:
-    raise UserError(
-      f"A tokenizer must have at most the model's {config.vocab_size} ids, got"
-      f" {num_ids}. Use the tokenizer that was published with the model."
-    )
-
-
-def render_chat(tokenizer: Any, messages: Sequence[Mapping[str, str]]) -> str:
-  """The text of a conversation up to where the model answers.
-
-  Args:
-    tokenizer: a tokenizer of `transformers` with a chat template.
-    messages: the turns so far, with `role` and `content` each.
-
-  Raises:
-    UserError: if there is no template.
-  """
-  if getattr(tokenizer, "chat_template", None) is None:
-    raise UserError(
-      "A chat needs a tokenizer with a chat template, got one without. Turn the"
-      " chat off, so that prompts are plain text."
-    )
-  return tokenizer.apply_chat_template(
-    list(messages), tokenize=False, add_generation_prompt=True
-  )
-
-
-def make_detokenizer(tokenizer: Any) -> Callable[[Sequence[int]], str]:
-  """Returns a function from ids to text without special tokens; it pickles."""
-  return functools.partial(tokenizer.decode, skip_special_tokens=True)
 
 
 def _check_dtype(dtype: DTypeLike) -> np.dtype:
@@ -313,51 +238,22 @@ def _published_fields(
 ) -> dict[str, Any]:
   """The contents of the config.json that goes with weights of a dtype."""
   published = dict(fields)
-  published.setdefault("architectures", [_ARCHITECTURES[fields["model_type"]]])
+  family = families.FAMILIES[fields["model_type"]]
+  published.setdefault("architectures", [family.architecture])
   key = "torch_dtype" if "torch_dtype" in fields else "dtype"
   published[key] = dtype.name
   return published
 
 
-def _stop_tokens(
-  fields: Mapping[str, Any],
-  generation: Mapping[str, Any] | None,
-  tokenizer: Any,
-) -> tuple[int, ...]:
-  """The tokens that end a text by any of the files that say so."""
-  stop = (generation or {}).get("eos_token_id")
-  stop = fields.get("eos_token_id") if stop is None else stop
-  stop = [] if stop is None else stop
-  ids = {stop} if isinstance(stop, int) else set(stop)
-  if getattr(tokenizer, "eos_token_id", None) is not None:
-    ids.add(tokenizer.eos_token_id)
-  return tuple(sorted(ids))
-
-
 def _read_config(directory: pathlib.Path) -> dict[str, Any]:
   """The contents of a model's config.json."""
-  fields = _read_json(directory / "config.json")
+  fields = hub_files.read_json(directory / "config.json")
   if fields is None:
     raise UserError(
       f"A model must have a config.json, got none in {directory}. Name the"
       " directory of a model; one whose saving was interrupted has none."
     )
   return fields
-
-
-def _read_json(path: pathlib.Path) -> dict[str, Any] | None:
-  """The JSON object in a file, None if there is no file."""
-  if not path.exists():
-    return None
-  try:
-    contents = json.loads(path.read_text(encoding="utf-8"))
-  except ValueError as error:
-    raise UserError(
-      f"{path} must be JSON, got {error}. Fetch it again."
-    ) from error
-  if not isinstance(contents, dict):
-    raise UserError(f"{path} must be a JSON object, got {contents!r}.")
-  return contents
 
 
 def _write_json(path: pathlib.Path, contents: Mapping[str, Any]) -> None:

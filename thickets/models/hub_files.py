@@ -7,9 +7,11 @@ from the commit that its small files came from.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from thickets import huggingface
 from thickets.errors import UserError
@@ -88,6 +90,25 @@ def locate(name: str, revision: str | None = None) -> Files:
   if constants.HF_HUB_OFFLINE:
     return _locate_cached(name, revision)
   return _locate_online(name, revision)
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any] | None:
+  """The JSON object in a file, None if there is no file.
+
+  Raises:
+    UserError: if the file is not JSON, or not an object.
+  """
+  if not path.exists():
+    return None
+  try:
+    contents = json.loads(path.read_text(encoding="utf-8"))
+  except ValueError as error:
+    raise UserError(
+      f"{path} must be JSON, got {error}. Fetch it again."
+    ) from error
+  if not isinstance(contents, dict):
+    raise UserError(f"{path} must be a JSON object, got {contents!r}.")
+  return contents
 
 
 def _locate_shipped(name: str, revision: str | None) -> Files:

@@ -18,8 +18,7 @@ from jaxtyping import Float
 
 from thickets import naming
 from thickets.errors import UserError
-from thickets.models import config as config_lib
-from thickets.models import hub, transformer
+from thickets.models import families, hub, tokenizer_files, transformer
 from thickets.models.config import TransformerConfig
 from thickets.naming import Params
 
@@ -40,8 +39,8 @@ def load_llama2c(path: str | pathlib.Path, tokenizer: Any = None) -> hub.Model:
   """
   path = pathlib.Path(path)
   fields, num_weights = _read_fields(path)
-  config = config_lib.parse_config(fields)
-  hub.check_vocabulary(tokenizer, config)
+  config = families.parse_config(fields)
+  tokenizer_files.check_vocabulary(tokenizer, config)
   numbers = np.fromfile(path, "<f4", num_weights, offset=_HEADER.size)
   params = jax.tree.map(jnp.asarray, _params(config, numbers))
   return hub.Model(
@@ -136,7 +135,7 @@ def _read_fields(path: pathlib.Path) -> tuple[dict[str, Any], int]:
     "eos_token_id": [_BOS, _EOS],
   }
   num_weights = sum(
-    math.prod(shape) for _, shape in _layout(config_lib.parse_config(fields))
+    math.prod(shape) for _, shape in _layout(families.parse_config(fields))
   )
   expected = _HEADER.size + 4 * num_weights
   found = path.stat().st_size

@@ -7,7 +7,7 @@ from thickets.analysis import intervals
 from thickets.generation import grading, prompts
 from thickets.generation.decoding import Decoding
 from thickets.generation.generator import Generator
-from thickets.models import hub
+from thickets.models import tokenizer_files
 from thickets.models.config import TransformerConfig
 from thickets.naming import Params
 from thickets.tasks.base import Example
@@ -70,7 +70,7 @@ def make_accuracy(
       num_tokens=len(tokenizer),
     ),
   )
-  detokenize = hub.make_detokenizer(tokenizer)
+  detokenize = tokenizer_files.make_detokenizer(tokenizer)
 
   def measure_accuracy(params: Params) -> dict[str, DrillAccuracy]:
     responses = generator.generate(params, rendered)

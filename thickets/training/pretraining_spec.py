@@ -8,7 +8,8 @@ from typing import Any
 
 from thickets.errors import UserError
 from thickets.models import byte_tokenizer
-from thickets.models.config import ACTIVATIONS, parse_config
+from thickets.models.config import ACTIVATIONS
+from thickets.models.families import parse_config
 from thickets.training import spec_checks
 from thickets.training.corpora import CorpusSpec
 from thickets.training.drill_accuracy import NUM_DEV
