@@ -25,8 +25,8 @@ from thickets.errors import UserError
 from thickets.models import (
   checkpoint,
   families,
-  hub_files,
   memory,
+  sources,
   streaming,
   tokenizer_files,
   transformer,
@@ -89,16 +89,13 @@ def load(
       not fit into memory, or its files do not fit each other.
   """
   dtype = None if dtype is None else _check_dtype(dtype)
-  files = hub_files.locate(str(name_or_dir), revision)
-  fields = _read_config(files.directory)
-  config = families.parse_config(fields)
-  generation = hub_files.read_json(files.directory / "generation_config.json")
-  tokenizer = tokenizer_files.load_tokenizer(files.directory)
+  source = sources.find(str(name_or_dir), revision)
+  config = families.parse_config(source.fields)
+  tokenizer = source.load_tokenizer()
   tokenizer_files.check_vocabulary(tokenizer, config)
   if dtype is not None:
     memory.check_fits(config, dtype, mesh)
-  files.fetch_weights()
-  stored = checkpoint.Checkpoint(files.directory, config)
+  stored = source.open_weights(config)
   if dtype is None:
     dtype = _stored_dtype(stored)
     memory.check_fits(config, dtype, mesh)
@@ -108,12 +105,14 @@ def load(
     params=params,
     tokenizer=tokenizer,
     identity=identity,
-    revision=files.revision,
+    revision=source.revision,
     source=str(name_or_dir),
     dtype=dtype,
-    fields=fields,
-    generation=generation,
-    stop_tokens=tokenizer_files.find_stop_tokens(fields, generation, tokenizer),
+    fields=source.fields,
+    generation=source.generation,
+    stop_tokens=tokenizer_files.find_stop_tokens(
+      source.fields, source.generation, tokenizer
+    ),
   )
 
 
@@ -199,7 +198,7 @@ def _check_dtype(dtype: DTypeLike) -> np.dtype:
   return dtype
 
 
-def _stored_dtype(stored: checkpoint.Checkpoint) -> np.dtype:
+def _stored_dtype(stored: streaming.Weights) -> np.dtype:
   dtypes = {stored.dtype(name) for name in stored.names}
   if len(dtypes) > 1:
     raise UserError(
@@ -243,17 +242,6 @@ def _published_fields(
   key = "torch_dtype" if "torch_dtype" in fields else "dtype"
   published[key] = dtype.name
   return published
-
-
-def _read_config(directory: pathlib.Path) -> dict[str, Any]:
-  """The contents of a model's config.json."""
-  fields = hub_files.read_json(directory / "config.json")
-  if fields is None:
-    raise UserError(
-      f"A model must have a config.json, got none in {directory}. Name the"
-      " directory of a model; one whose saving was interrupted has none."
-    )
-  return fields
 
 
 def _write_json(path: pathlib.Path, contents: Mapping[str, Any]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -14,14 +15,37 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 
 from thickets import naming
-from thickets.models import checkpoint, transformer
+from thickets.models import transformer
 from thickets.models.config import TransformerConfig
 from thickets.naming import Params
 
 
+@runtime_checkable
+class Weights(Protocol):
+  """Stored weights that fit a model, none of which were read."""
+
+  @property
+  def names(self) -> Sequence[str]:
+    """Logical names, sorted."""
+    ...
+
+  @property
+  def num_bytes(self) -> int:
+    """Bytes of all tensors as they are read."""
+    ...
+
+  def dtype(self, name: str) -> np.dtype:
+    """The dtype in which `read` returns a logical tensor."""
+    ...
+
+  def read(self, name: str) -> np.ndarray:
+    """Reads one logical tensor, contiguous."""
+    ...
+
+
 def read_params(
   config: TransformerConfig,
-  stored: checkpoint.Checkpoint,
+  stored: Weights,
   dtype: DTypeLike,
   mesh: Mesh | None = None,
 ) -> tuple[Params, str]:
