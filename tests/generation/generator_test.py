@@ -38,6 +38,7 @@ from thickets.search import meshes
 TOLERANCE = 1e-4
 VOCAB = 96
 TEXT = 64  # The oracle's texts are filled up to so many tokens.
+_SEVERAL_KINDS = ("olmo3", "smollm3", "gemma3")  # Of layers, in turn.
 ROW_FRACTIONS = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 8)
 
 
@@ -52,7 +53,7 @@ def make_model(name, **changes):
 def _model(name="qwen3"):
   """(config, params, logits [Q, TEXT, V] of texts and params)."""
   # Two layers, which compile faster than three, where no windows alternate.
-  changes = {} if name == "olmo3" else {"num_hidden_layers": 2}
+  changes = {} if name in _SEVERAL_KINDS else {"num_hidden_layers": 2}
   changes = {"n_layer": 2} if name == "gpt2" else changes
   config, params = make_model(name, **changes)
   apply = jax.jit(
@@ -151,6 +152,10 @@ class OracleTest(Comparison):
     ("olmo3", 18, Layout.STACKED, 1, 11, 5),
     # Learned positions, prompts spread over the devices, one segment.
     ("gpt2", 18, Layout.APART, 8, 8, None),
+    # Layers that turn queries and layers that do not, scanned.
+    ("smollm3", 18, Layout.STACKED, 1, 8, None),
+    # Scaled embeddings, four norms, capped logits.
+    ("gemma3", 18, Layout.APART, 1, 8, None),
   )
   # Eight rows of eight tokens are read in blocks of three rows, which overlap.
   @mock.patch.object(programs_lib, "CPU_BLOCK_TOKENS", 24)

@@ -56,6 +56,19 @@ _OLMO3 = _ROTARY | {
   "head_dim": 8,
 }
 
+_GEMMA3 = {
+  name: value
+  for name, value in _ROTARY.items()
+  if name not in ("hidden_act", "rope_theta", "tie_word_embeddings")
+} | {
+  "model_type": "gemma3_text",
+  "hidden_activation": "gelu_pytorch_tanh",
+  "head_dim": 12,
+  "query_pre_attn_scalar": 20,
+  "sliding_window": 6,
+  "sliding_window_pattern": 3,
+}
+
 CASES = {
   "qwen2": _ROTARY | {"model_type": "qwen2", "tie_word_embeddings": True},
   "qwen2_window": _ROTARY
@@ -106,6 +119,54 @@ CASES = {
     "rope_parameters": {
       "full_attention": _YARN | {"rope_theta": 500000.0},
       "sliding_attention": {"rope_type": "default", "rope_theta": 500000.0},
+    },
+  },
+  "mistral": _ROTARY
+  | {
+    "model_type": "mistral",
+    "head_dim": 12,
+    "sliding_window": 5,
+  },
+  "smollm3": _ROTARY
+  | {
+    "model_type": "smollm3",
+    "num_hidden_layers": 4,
+    "no_rope_layers": [1, 0, 1, 0],
+    "use_sliding_window": True,
+    "sliding_window": 6,
+    "layer_types": ["full_attention"] * 2 + ["sliding_attention"] * 2,
+    "attention_bias": True,
+    "tie_word_embeddings": True,
+  },
+  "granite": _ROTARY
+  | {
+    "model_type": "granite",
+    "embedding_multiplier": 3.0,
+    "attention_multiplier": 0.2,
+    "residual_multiplier": 0.6,
+    "logits_scaling": 2.5,
+    "attention_bias": True,
+    "mlp_bias": True,
+  },
+  "gemma3": _GEMMA3
+  | {
+    "rope_theta": 500000.0,
+    "rope_local_base_freq": 5000.0,
+    "rope_scaling": {"rope_type": "linear", "factor": 4.0},
+    "final_logit_softcapping": 7.0,
+    "tie_word_embeddings": False,
+  },
+  "gemma3_parameters": _GEMMA3
+  | {
+    "intermediate_size": 64,  # With which its greedy tokens vary.
+    "layer_types": ["full_attention"] + ["sliding_attention"] * 2,
+    "rope_parameters": {
+      "full_attention": {
+        "rope_type": "linear",
+        "factor": 4.0,
+        "rope_theta": 500000.0,
+      },
+      "sliding_attention": {"rope_type": "default", "rope_theta": 5000.0},
     },
   },
   "gpt2": {

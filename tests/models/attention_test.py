@@ -49,7 +49,7 @@ class AttendTest(parameterized.TestCase):
       visible = rng.random((ROWS, STEPS, key.shape[-2])) < 0.5
       visible[..., 0] = True  # Every query sees something.
       masked.append((key, value, visible))
-    got = jax.jit(attention.attend)(query, masked)
+    got = jax.jit(attention.attend)(query * HEAD_DIM**-0.5, masked)
     np.testing.assert_allclose(got, _attend(query, masked), atol=1e-5)
 
   def test_a_query_that_sees_nothing_is_finite(self):
@@ -68,7 +68,8 @@ class AttendTest(parameterized.TestCase):
     )
     query = jnp.asarray(4 * _draw(rng, 1, 2, 2, HEAD_DIM), jnp.bfloat16)
     visible = np.ones((1, 2, 40), bool)
-    mixed = jax.jit(attention.attend)(query, [(key, value, visible)])
+    scaled = query * jnp.bfloat16(HEAD_DIM**-0.5)
+    mixed = jax.jit(attention.attend)(scaled, [(key, value, visible)])
     self.assertEqual(mixed.dtype, jnp.bfloat16)
     wide = [np.asarray(x, np.float32) for x in (query, key, value)]
     expected = _attend(wide[0], [(*wide[1:], visible)])

@@ -39,6 +39,13 @@ def precision(dtype: DTypeLike) -> lax.Precision | None:
   return lax.Precision.HIGHEST if dtype == jnp.float32 else None
 
 
+def scale(x: Float[Array, "..."], factor: float) -> Float[Array, "..."]:
+  """Multiplies by a constant, rounding once to the dtype of `x`."""
+  if factor == 1:
+    return x
+  return (x.astype(jnp.float32) * jnp.float32(factor)).astype(x.dtype)
+
+
 def attend(
   query: Float[Array, "B S H d"],
   pieces: list[tuple[Array, Array, Bool[Array, "B S _"]]],
@@ -46,7 +53,7 @@ def attend(
   """Softmax attention over the tokens of all pieces together.
 
   Args:
-    query: [B, S, H, d] queries, rotated by their positions.
+    query: [B, S, H, d] queries, rotated by their positions and scaled.
     pieces: (keys, values, visible) of each piece; keys and values are
       [B, h, T, d], or [h, T, d] where all rows share them; visible [B, S, T]
       says which query sees which token.
@@ -63,7 +70,6 @@ def attend(
   grouped = grouped.transpose(0, 2, 3, 1, 4).reshape(
     rows, num_kv_heads, group * steps, head_dim
   )
-  grouped = grouped * jnp.asarray(head_dim**-0.5, grouped.dtype)
 
   scores = []
   for keys, _, visible in pieces:

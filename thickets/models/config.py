@@ -16,7 +16,7 @@ class LayerKind:
   """What may differ between the layers of one model.
 
   Attributes:
-    rope: rotary embedding, None where positions are learned.
+    rope: rotary embedding, None where queries and keys are not turned.
     window: how many positions a token sees, its own included; None for all.
   """
 
@@ -44,7 +44,9 @@ class TransformerConfig:
     activation: one of `ACTIVATIONS`.
     is_tied: whether the output head is the embedding.
     has_layer_norm: LayerNorm with biases, instead of RMSNorm.
-    has_post_norm: norms follow attention and MLP, instead of preceding them.
+    has_offset_norm: norms multiply by one plus their weights.
+    norm_places: where norms stand about attention and MLP: "before" their
+      input, "after" their output, or "both".
     qk_norm: RMSNorm of queries and keys: "" for none, "head" within each head,
       "all" over all heads together.
     has_gate: whether the MLP is gated.
@@ -52,6 +54,13 @@ class TransformerConfig:
     has_output_bias: whether the output of attention has a bias.
     has_mlp_bias: whether the MLP's matrices have biases.
     has_position_table: learned positions, instead of rotary ones.
+    embedding_multiplier: multiplies embedded tokens.
+    is_multiplier_rounded: whether that factor is rounded to the weights' dtype.
+    query_multiplier: multiplies the products of queries and keys; None for
+      head_dim ** -0.5.
+    residual_multiplier: multiplies what attention and MLP add to their input.
+    logits_divisor: what logits are divided by.
+    logits_cap: logits are bent to lie within this of 0; None for no bound.
     init_std: standard deviation of initial matrices.
   """
 
@@ -70,13 +79,20 @@ class TransformerConfig:
   activation: str = "silu"
   is_tied: bool = False
   has_layer_norm: bool = False
-  has_post_norm: bool = False
+  has_offset_norm: bool = False
+  norm_places: str = "before"
   qk_norm: str = ""
   has_gate: bool = True
   has_qkv_bias: bool = False
   has_output_bias: bool = False
   has_mlp_bias: bool = False
   has_position_table: bool = False
+  embedding_multiplier: float = 1.0
+  is_multiplier_rounded: bool = False
+  query_multiplier: float | None = None
+  residual_multiplier: float = 1.0
+  logits_divisor: float = 1.0
+  logits_cap: float | None = None
   init_std: float = 0.02
 
   def __post_init__(self):

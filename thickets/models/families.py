@@ -2,7 +2,8 @@
 
 References: Qwen2.5 (arXiv:2412.15115), Qwen3 (arXiv:2505.09388), Llama 3
 (arXiv:2407.21783), OLMo 2 (arXiv:2501.00656), OLMo 3 (arXiv:2512.13961), GPT-2
-(Radford et al., 2019).
+(Radford et al., 2019), Mistral (arXiv:2310.06825), Gemma 3 (arXiv:2503.19786),
+SmolLM3 and Granite 3 (no papers; their classes in `transformers`).
 """
 
 import dataclasses
@@ -140,10 +141,127 @@ def _parse_olmo(fields: Mapping[str, Any]) -> TransformerConfig:
   return _parse_rotary(
     fields,
     qk_norm="all",
-    has_post_norm=True,
+    norm_places="after",
     has_qkv_bias=fields.get("attention_bias", False),
     has_output_bias=fields.get("attention_bias", False),
   )
+
+
+def _parse_mistral(fields: Mapping[str, Any]) -> TransformerConfig:
+  fields = {"num_key_value_heads": 8, "sliding_window": 4096, **fields}
+  window = fields["sliding_window"]
+  # All layers are of one type, whatever layer_types says.
+  name = "full_attention" if window is None else "sliding_attention"
+  return _parse_rotary(
+    fields | {"layer_types": [name] * fields["num_hidden_layers"]}
+  )
+
+
+def _parse_smollm3(fields: Mapping[str, Any]) -> TransformerConfig:
+  fields = _fill(
+    fields,
+    rope_theta=2_000_000.0,
+    tie_word_embeddings=True,
+    no_rope_layer_interval=4,
+  )
+  num_layers = fields["num_hidden_layers"]
+  is_turned = fields.get("no_rope_layers")  # Ones where they are turned.
+  if is_turned is None:
+    interval = fields["no_rope_layer_interval"]
+    is_turned = [(layer + 1) % interval != 0 for layer in range(num_layers)]
+  if len(is_turned) < num_layers:
+    raise UserError(
+      f"no_rope_layers must have num_hidden_layers={num_layers} entries, got"
+      f" {len(is_turned)}."
+    )
+  if fields.get("layer_types") is None:
+    has_window = fields.get("use_sliding_window") and fields["sliding_window"]
+    fields["layer_types"] = [
+      "sliding_attention" if has_window and not turned else "full_attention"
+      for turned in is_turned[:num_layers]
+    ]
+  config = _parse_llama(fields)
+  layers = [
+    config.kinds[kind] if turned else LayerKind(None, config.kinds[kind].window)
+    for kind, turned in zip(config.layer_kinds, is_turned, strict=False)
+  ]
+  kinds = tuple(dict.fromkeys(layers))
+  return dataclasses.replace(
+    config, kinds=kinds, layer_kinds=tuple(map(kinds.index, layers))
+  )
+
+
+def _parse_granite(fields: Mapping[str, Any]) -> TransformerConfig:
+  return dataclasses.replace(
+    _parse_llama(fields),
+    embedding_multiplier=fields.get("embedding_multiplier", 1.0),
+    query_multiplier=fields.get("attention_multiplier", 1.0),
+    residual_multiplier=fields.get("residual_multiplier", 1.0),
+    logits_divisor=fields.get("logits_scaling", 1.0),
+  )
+
+
+def _parse_gemma3(fields: Mapping[str, Any]) -> TransformerConfig:
+  # Published configs lack what is as in the published class.
+  fields = {
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "hidden_activation": "gelu_pytorch_tanh",
+    "max_position_embeddings": 131_072,
+    "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": True,
+    "query_pre_attn_scalar": 256,
+    "sliding_window": 4096,
+    "sliding_window_pattern": 6,
+    **fields,
+  }
+  for name in ("use_bidirectional_attention", "attn_logit_softcapping"):
+    # The second is in the published class, which does nothing with it.
+    if fields.get(name):
+      raise UserError(
+        f"{name} must not be set for gemma3_text, got {fields[name]}. It is not"
+        " supported."
+      )
+  if fields.get("layer_types") is None:
+    fields["layer_types"] = [
+      "sliding_attention"
+      if (layer + 1) % fields["sliding_window_pattern"]
+      else "full_attention"
+      for layer in range(fields["num_hidden_layers"])
+    ]
+  fields["hidden_act"] = fields["hidden_activation"]
+  fields["rope_parameters"] = _gemma3_rope_parameters(fields)
+  return _parse_rotary(
+    fields,
+    qk_norm="head",
+    has_offset_norm=True,
+    norm_places="both",
+    has_qkv_bias=fields.get("attention_bias", False),
+    has_output_bias=fields.get("attention_bias", False),
+    embedding_multiplier=fields["hidden_size"] ** 0.5,
+    is_multiplier_rounded=True,
+    query_multiplier=fields["query_pre_attn_scalar"] ** -0.5,
+    logits_cap=fields.get("final_logit_softcapping"),
+  )
+
+
+def _gemma3_rope_parameters(
+  fields: Mapping[str, Any],
+) -> dict[str, dict[str, Any]]:
+  """The rotary embedding of each type of layer, from either spelling."""
+  given = fields.get("rope_parameters") or {}
+  full = dict(given.get("full_attention") or {"rope_type": "default"})
+  full |= fields.get("rope_scaling") or {}
+  full.setdefault("rope_theta", fields.get("rope_theta", 1_000_000.0))
+  sliding = dict(given.get("sliding_attention") or {"rope_type": "default"})
+  sliding.setdefault("rope_theta", fields.get("rope_local_base_freq", 10_000.0))
+  return {"full_attention": full, "sliding_attention": sliding}
+
+
+def _fill(fields: Mapping[str, Any], **defaults: Any) -> dict[str, Any]:
+  """Fields, with defaults for those that are missing or null."""
+  given = {name: value for name, value in fields.items() if value is not None}
+  return {**fields, **defaults, **given}
 
 
 def _parse_gpt2(fields: Mapping[str, Any]) -> TransformerConfig:
@@ -194,10 +312,14 @@ class Family:
 
 
 FAMILIES = {
+  "gemma3_text": Family(_parse_gemma3, "Gemma3ForCausalLM"),
   "gpt2": Family(_parse_gpt2, "GPT2LMHeadModel"),
+  "granite": Family(_parse_granite, "GraniteForCausalLM"),
   "llama": Family(_parse_llama, "LlamaForCausalLM"),
+  "mistral": Family(_parse_mistral, "MistralForCausalLM"),
   "olmo2": Family(_parse_olmo, "Olmo2ForCausalLM"),
   "olmo3": Family(_parse_olmo, "Olmo3ForCausalLM"),
   "qwen2": Family(_parse_qwen2, "Qwen2ForCausalLM"),
   "qwen3": Family(_parse_qwen3, "Qwen3ForCausalLM"),
+  "smollm3": Family(_parse_smollm3, "SmolLM3ForCausalLM"),
 }

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array
 
@@ -49,17 +50,20 @@ class _Module(nn.Module):
   def _norm(self, name: str, x: Array, width: int | None = None) -> Array:
     """RMSNorm or LayerNorm over the last axis, computed in float32."""
     width = self.config.width if width is None else width
-    weight = self._weight(name, nn.initializers.ones, (width,), (None,))
+    ones, zeros = nn.initializers.ones, nn.initializers.zeros
+    initializer = zeros if self.config.has_offset_norm else ones
+    weight = self._weight(name, initializer, (width,), (None,))
     wide = x.astype(jnp.float32)
     if self.config.has_layer_norm:
       wide = wide - jnp.mean(wide, axis=-1, keepdims=True)
     square = jnp.mean(wide * wide, axis=-1, keepdims=True)
     wide = wide * lax.rsqrt(square + jnp.float32(self.config.norm_eps))
-    wide = wide * _along_last(weight, wide)
+    factor = _along_last(weight, wide)
+    if self.config.has_offset_norm:
+      factor = 1 + factor
+    wide = wide * factor
     if self.config.has_layer_norm:
-      bias = self._weight(
-        f"{name}_bias", nn.initializers.zeros, (width,), (None,)
-      )
+      bias = self._weight(f"{name}_bias", zeros, (width,), (None,))
       wide = wide + _along_last(bias, wide)
     return wide.astype(x.dtype)
 
@@ -108,6 +112,10 @@ class Attention(_Module):
     if context.cosines is not None:
       query = rope.rotate(query, context.cosines, context.sines)
       key = rope.rotate(key, context.cosines, context.sines)
+    multiplier = config.query_multiplier
+    if multiplier is None:
+      multiplier = config.head_dim**-0.5
+    query = attention.scale(query, multiplier)
     mixed, cache = attend(context, query, key, value)
     y = self._linear(
       "o_proj",
@@ -166,24 +174,41 @@ class FeedForward(_Module):
     )
 
 
+# The norms before and after attention and MLP, as published: one name means
+# another place where both have two.
+_NORM_NAMES = {
+  "before": (("input_layernorm", "post_attention_layernorm"), (None, None)),
+  "after": (
+    (None, None),
+    ("post_attention_layernorm", "post_feedforward_layernorm"),
+  ),
+  "both": (
+    ("input_layernorm", "pre_feedforward_layernorm"),
+    ("post_attention_layernorm", "post_feedforward_layernorm"),
+  ),
+}
+
+
 class Layer(_Module):
   """Attention and a feed-forward part, each added to its input."""
 
   @nn.compact
   def __call__(self, x: Array, context: Any, attend: Attend):
     """Maps x [B, S, D] to [B, S, D] and whatever `attend` adds."""
-    self_attn = Attention(self.config, name="self_attn")
-    mlp = FeedForward(self.config, name="mlp")
-    if self.config.has_post_norm:
-      y, cache = self_attn(x, context, attend)
-      x = x + self._norm("post_attention_layernorm", y)
-      x = x + self._norm("post_feedforward_layernorm", mlp(x))
-    else:
-      y = self._norm("input_layernorm", x)
-      y, cache = self_attn(y, context, attend)
-      x = x + y
-      x = x + mlp(self._norm("post_attention_layernorm", x))
+    before, after = _NORM_NAMES[self.config.norm_places]
+    y = self._norm_if(before[0], x)
+    y, cache = Attention(self.config, name="self_attn")(y, context, attend)
+    x = self._add(x, self._norm_if(after[0], y))
+    y = self._norm_if(before[1], x)
+    y = FeedForward(self.config, name="mlp")(y)
+    x = self._add(x, self._norm_if(after[1], y))
     return x, cache
+
+  def _norm_if(self, name: str | None, x: Array) -> Array:
+    return x if name is None else self._norm(name, x)
+
+  def _add(self, x: Array, y: Array) -> Array:
+    return x + attention.scale(y, self.config.residual_multiplier)
 
 
 class Ends(_Module):
@@ -204,6 +229,10 @@ class Ends(_Module):
   def embed(self, tokens: Array, positions: Array) -> Array:
     """Maps tokens [B, S] at positions [B, S] to vectors [B, S, D]."""
     x = self.embed_tokens[tokens]
+    multiplier = self.config.embedding_multiplier
+    if self.config.is_multiplier_rounded:
+      multiplier = float(np.asarray(multiplier, x.dtype))
+    x = attention.scale(x, multiplier)
     if self.config.has_position_table:
       x = x + self.embed_positions[positions]
     return x
@@ -213,13 +242,19 @@ class Ends(_Module):
     """Maps vectors [..., D] to logits [..., V] in float32."""
     x = self._norm("norm", x)
     head = self.embed_tokens if self.config.is_tied else self.lm_head
-    return jnp.einsum(
+    logits = jnp.einsum(
       "...d,vd->...v",
       x,
       head,
       preferred_element_type=jnp.float32,
       precision=attention.precision(x.dtype),
     )
+    if self.config.logits_divisor != 1:
+      logits = logits / jnp.float32(self.config.logits_divisor)
+    if self.config.logits_cap is not None:
+      cap = jnp.float32(self.config.logits_cap)
+      logits = cap * jnp.tanh(logits / cap)
+    return logits
 
   def __call__(self, tokens: Array) -> Array:
     """Touches every weight, for `init`."""

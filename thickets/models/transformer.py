@@ -71,11 +71,16 @@ def make_contexts(
       that may be seen; negative for padding.
     num_positions: a static bound above all positions.
   """
+  is_any_turned = any(kind.rope is not None for kind in config.kinds)
 
   def make(kind: LayerKind) -> Context:
     angles = (None, None)
     if kind.rope is not None:
       angles = kind.rope.angles(positions, num_positions)
+    elif is_any_turned:
+      # Turned by nothing, exactly: contexts of all kinds are stacked.
+      shape = (*positions.shape, config.head_dim // 2)
+      angles = (jnp.ones(shape), jnp.zeros(shape))
     return Context(
       *angles,
       tuple(
