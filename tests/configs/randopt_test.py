@@ -120,8 +120,10 @@ class CheckConfigTest(parameterized.TestCase):
     ({"seed": -1}, r"seed must be at least 0, got -1"),
     ({"seed": 2**32}, r"seed must be at most 4294967295"),
     ({"decoding.max_new_tokens": -1}, r"max_new_tokens must be at least 0"),
-    ({"consistency.temperatures": (0.0,)}, r"temperatures must be above 0"),
-    ({"consistency.temperatures": (-0.5,)}, r"temperatures must be above 0"),
+    ({"consistency.temperatures": (0.0,)}, r"temperatures must be within"),
+    ({"consistency.temperatures": (-0.5,)}, r"temperatures must be within"),
+    ({"consistency.temperatures": (1e-39,)}, r"within float32's 1.2e-38"),
+    ({"population.sigmas": (1e-39,)}, r"sigmas must be 0 or within float32's"),
     (
       {"consistency.top_p": 1.5},
       r"consistency\.top_p must be above 0 and at most 1",

@@ -439,9 +439,11 @@ class SampledTest(Comparison):
     ).generate(self.params, self.prompts)
     np.testing.assert_array_equal(responses.tokens[::2], greedy.tokens[::2])
 
-  @parameterized.parameters(0.0, -1.0, np.nan)
+  @parameterized.parameters(0.0, -1.0, np.nan, np.inf, 1e-38, 1e-46, 1e39)
   def test_temperatures_are_refused(self, temperature):
-    with self.assertRaisesRegex(UserError, "8 finite numbers above 0"):
+    with self.assertRaisesRegex(
+      UserError, "8 numbers within float32's 1.2e-38"
+    ):
       self.generator.generate(
         self.params, self.prompts, self.keys, temperatures=[temperature] * 8
       )

@@ -68,9 +68,13 @@ def _softmax(logits):
 
 class SamplingTest(parameterized.TestCase):
   @parameterized.parameters(
-    ({"temperature": -0.1}, r"temperature must be at least 0 .* got -0.1"),
+    ({"temperature": -0.1}, r"temperature must be 0 \(greedy\) .* got -0.1"),
     ({"temperature": float("nan")}, "got nan"),
-    ({"temperature": float("inf")}, "and finite, got inf"),
+    ({"temperature": float("inf")}, "got inf"),
+    # Read as zero, or as infinite, in float32.
+    ({"temperature": 1e-38}, "within float32's 1.2e-38 to .* got 1e-38"),
+    ({"temperature": 1e-46}, "got 1e-46"),
+    ({"temperature": 1e39}, r"to 3.4e\+38, got 1e\+39"),
     ({"top_k": -1}, "top_k must be a count of tokens, or 0 for all, got -1"),
     ({"top_p": 0.0}, r"top_p must be within \(0, 1\], got 0.0"),
     ({"top_p": 1.5}, "got 1.5"),
@@ -158,6 +162,39 @@ class ChooseTest(parameterized.TestCase):
     # Whatever was removed, and whatever the temperature.
     plain = np.log(_softmax(logits[None])[0])
     np.testing.assert_allclose(log_probs, plain[tokens], atol=1e-6)
+
+  @parameterized.parameters(
+    # Logits over the temperature overflow; where they are small, they do not.
+    (Sampling(1.2e-38), [30, 40, 40, 39.99999, -1000, 5], [0, 1, 1, 0, 0, 0]),
+    (Sampling(1e-37, 4, 0.9), [-9, -9, -40, -41, -9, -50], [1, 1, 0, 0, 1, 0]),
+    (
+      Sampling(1e-30),
+      [0, 1e-30, 0, 1e-30, -1e30, -1],
+      [1, np.e, 1, np.e, 0, 0],
+    ),
+    (Sampling(3.4e38), [-30, 40, 0, 1, 2, 3], [1, 1, 1, 1, 1, 1]),
+    # A share that float32 reads as zero.
+    (Sampling(1.0, 0, 1e-45), [1, 2, 2, 1, 0, -1], [0, 1, 1, 0, 0, 0]),
+    (Sampling(1.0, 0, 1e-300), [1, 3, 2, 1, 0, -1], [0, 1, 0, 0, 0, 0]),
+    # More tokens than there are, and than an integer counts.
+    (Sampling(1.0, 7), np.log([1, 2, 3, 1, 1, 2]), [1, 2, 3, 1, 1, 2]),
+    (Sampling(1.0, 2**40), np.log([1, 2, 3, 1, 1, 2]), [1, 2, 3, 1, 1, 2]),
+  )
+  def test_extreme_values_have_the_shares_of_exact_arithmetic(
+    self, how, logits, weights
+  ):
+    num_draws = 3000
+    logits_BV = np.broadcast_to(np.float32(logits), (num_draws, 6))
+    tokens, _ = _choose(
+      logits_BV, _keys(5, num_draws), 1, how=how, num_tokens=6
+    )
+    counts = np.bincount(tokens, minlength=6)
+    expected = num_draws * np.array(weights) / np.sum(weights)
+    np.testing.assert_array_equal(counts[expected == 0], 0)
+    kept = expected > 0
+    statistic = np.sum((counts - expected)[kept] ** 2 / expected[kept])
+    # Five degrees of freedom at most exceed 20.5 once in a thousand times.
+    self.assertLess(statistic, 20.5)
 
   def test_a_draw_depends_on_logits_key_and_step_alone(self):
     how = Sampling(temperature=1.0, top_k=10, top_p=0.95)

@@ -30,7 +30,9 @@ class SampleMembersTest(parameterized.TestCase):
     seed=st.integers(0, 2**32 - 1),
     num_first=st.integers(1, 40),
     num_more=st.integers(0, 40),
-    sigmas=st.lists(st.floats(0, 1), min_size=1, max_size=7),
+    sigmas=st.lists(
+      st.floats(0, 1, width=32, allow_subnormal=False), min_size=1, max_size=7
+    ),
     design=st.sampled_from(sorted(population.DESIGNS)),
   )
   def test_a_larger_population_begins_with_the_smaller(
@@ -112,8 +114,10 @@ class SampleMembersTest(parameterized.TestCase):
     (2**32, 5, SIGMAS, r"seed must be within \[0, 2\*\*32\), got 4294967296"),
     (0, 0, SIGMAS, "num_members must be at least 1 .*got 0"),
     (0, 5, (), "sigmas must hold at least one value"),
-    (0, 5, (0.1, -0.1), "not negative, got -0.1.*Member.antithetic"),
-    (0, 5, (math.nan,), "must be finite and not negative, got nan"),
+    (0, 5, (0.1, -0.1), "within float32's .* got -0.1.*Member.antithetic"),
+    (0, 5, (math.nan,), "must be 0 or within float32's .* got nan"),
+    (0, 5, (1e-38,), "1.2e-38 to .* got 1e-38"),
+    (0, 5, (1e39,), r"to 3.4e\+38, got 1e\+39"),
   )
   def test_refuses(self, seed, num_members, sigmas, message):
     with self.assertRaisesRegex(ValueError, message):

@@ -28,7 +28,11 @@ from thickets.generation.batching import (
 from thickets.generation.decode_step import DecodeSpec
 from thickets.generation.decoding import Decoding, Responses
 from thickets.generation.programs import DecodePrograms, Weights
-from thickets.generation.sampling import RowSampling
+from thickets.generation.sampling import (
+  TEMPERATURE_RANGE,
+  RowSampling,
+  is_temperature,
+)
 from thickets.models import transformer
 from thickets.models.config import TransformerConfig
 from thickets.models.layout import Layout, is_apart
@@ -213,20 +217,18 @@ class Generator:
     """[P, Q] temperatures, those of the decoding by default."""
     if temperatures is None:
       return np.full(shape, self.decoding.sampling.temperature, np.float32)
-    temperatures = np.asarray(temperatures, np.float32)
-    if temperatures.shape != shape[1:] or not (
-      np.isfinite(temperatures).all() and (temperatures > 0).all()
-    ):
+    given = np.asarray(temperatures)
+    if given.shape != shape[1:] or not all(map(is_temperature, given.tolist())):
       raise UserError(
-        f"temperatures must be {shape[1]} finite numbers above 0, got"
-        f" {temperatures!r}."
+        f"temperatures must be {shape[1]} numbers {TEMPERATURE_RANGE}, got"
+        f" {given!r}."
       )
     if self.decoding.sampling.is_greedy:
       raise UserError(
         "temperatures must not be given to greedy decoding. Make the generator"
         " with Sampling(temperature=1)."
       )
-    return np.broadcast_to(temperatures, shape)
+    return np.broadcast_to(given.astype(np.float32), shape)
 
 
 def _place_weight(weight: Any, sharding: Sharding) -> jax.Array:

@@ -10,10 +10,26 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from thickets.errors import UserError
+
+# What float32 holds with all of its digits. Devices read smaller numbers as
+# zero, by which nothing can be divided.
+_SMALLEST = float(np.finfo(np.float32).tiny)
+_LARGEST = float(np.finfo(np.float32).max)
+# Above it no logit within 1e18 overflows when it is divided.
+_SMALL_TEMPERATURE = 1e-20
+
+
+TEMPERATURE_RANGE = f"within float32's {_SMALLEST:.2g} to {_LARGEST:.2g}"
+
+
+def is_temperature(value: float) -> bool:
+  """Whether a row can be sampled at a temperature, above 0; not so for NaN."""
+  return _SMALLEST <= value <= _LARGEST
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +37,8 @@ class Sampling:
   """Greedy at temperature 0, else a draw from the warped distribution.
 
   Attributes:
-    temperature: divides the logits, at least 0.
+    temperature: divides the logits; 0, or within what float32 holds (1.2e-38 to
+      3.4e38).
     top_k: keeps the k most likely tokens, and all that tie with the last of
       them; 0 keeps every token.
     top_p: then keeps the fewest most likely tokens whose shares reach p
@@ -36,10 +53,9 @@ class Sampling:
   top_p: float = 1.0
 
   def __post_init__(self):
-    # Written so that NaN fails too.
-    if not 0 <= self.temperature < float("inf"):
+    if self.temperature != 0 and not is_temperature(self.temperature):
       raise UserError(
-        "temperature must be at least 0 (0 is greedy) and finite, got"
+        f"temperature must be 0 (greedy) or {TEMPERATURE_RANGE}, got"
         f" {self.temperature}."
       )
     if not (isinstance(self.top_k, int) and self.top_k >= 0):
@@ -130,19 +146,23 @@ def _warp(
   sampling: Sampling,
 ):
   """Divides by the temperature and removes what top-k and top-p remove."""
+  # Less the largest, the quotients of others overflow to -inf at the most, which
+  # is their share in the limit. Elsewhere bits stay as they are without it.
+  largest = jnp.max(logits, axis=1)
+  is_small = (temperatures < _SMALL_TEMPERATURE) & jnp.isfinite(largest)
+  logits = logits - jnp.where(is_small, largest, 0.0)[:, None]
   logits = logits / temperatures[:, None]
-  if sampling.top_k:
+  if 0 < sampling.top_k < logits.shape[1]:
     logits = _keep_top(
       logits, lambda kept: jnp.sum(kept, axis=1) >= sampling.top_k
     )
   if sampling.top_p < 1:
     shares = jax.nn.softmax(logits, axis=1)
+    # The likeliest token has a larger share than what is read as zero.
+    least = np.float32(max(sampling.top_p, _SMALLEST))
     logits = _keep_top(
       logits,
-      lambda kept: (
-        jnp.sum(jnp.where(kept, shares, 0.0), axis=1)
-        >= jnp.float32(sampling.top_p)
-      ),
+      lambda kept: jnp.sum(jnp.where(kept, shares, 0.0), axis=1) >= least,
     )
   return logits
 

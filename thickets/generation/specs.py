@@ -4,10 +4,10 @@ Binaries make them once from their config; the library sees nothing else of it.
 """
 
 import dataclasses
-import math
 
 from thickets.errors import UserError
 from thickets.generation.grading_watch import GRADE_LIMIT_S
+from thickets.generation.sampling import TEMPERATURE_RANGE, is_temperature
 from thickets.tasks.splits import Sizes
 
 DTYPES = ("bfloat16", "float16", "float32")
@@ -146,7 +146,7 @@ class SelfConsistencySpec:
 
   Raises:
     UserError: if a temperature or the share is not above zero, or if a number
-      is not finite.
+      is not finite in float32.
   """
 
   temperatures: tuple[float, ...] = ()
@@ -155,9 +155,9 @@ class SelfConsistencySpec:
 
   def __post_init__(self):
     object.__setattr__(self, "temperatures", tuple(self.temperatures))
-    if not all(0 < temperature < math.inf for temperature in self.temperatures):
+    if not all(map(is_temperature, self.temperatures)):
       raise UserError(
-        "consistency.temperatures must be above 0 and finite, got"
+        f"consistency.temperatures must be {TEMPERATURE_RANGE}, got"
         f" {self.temperatures}. At 0 all responses are the same."
       )
     if self.top_k < 0:

@@ -20,6 +20,9 @@ from thickets.errors import UserError
 from thickets.members import Member
 from thickets.perturbation import Gaussian, Kind
 
+# What float32 holds with all of its digits; smaller numbers are read as zero.
+_SMALLEST = float(np.finfo(np.float32).tiny)
+_LARGEST = float(np.finfo(np.float32).max)
 # Purposes of the random words; changing one changes every population.
 _INDEPENDENT, _BALANCED = 1, 2
 _SEED_ROUNDS = (3, 4, 5, 6)
@@ -37,7 +40,7 @@ def sample_members(
   Args:
     seed: root seed within [0, 2**32).
     num_members: N, at least one.
-    sigmas: the set of standard deviations, each finite and not negative.
+    sigmas: the set of standard deviations, each 0 or positive in float32.
     design: which sigma each member gets, `independent` by default (as in the
       authors' code), or `balanced`.
 
@@ -151,10 +154,11 @@ def _check_population(seed, num_members, sigmas):
   if not sigmas:
     raise ValueError("sigmas must hold at least one value, got none.")
   for sigma in sigmas:
-    if not (math.isfinite(sigma) and sigma >= 0):
+    if not (sigma == 0 or _SMALLEST <= sigma <= _LARGEST):
       raise ValueError(
-        f"sigmas must be finite and not negative, got {sigma}. A member's"
-        " mirror image is Member.antithetic."
+        f"sigmas must be 0 or within float32's {_SMALLEST:.2g} to"
+        f" {_LARGEST:.2g}, got {sigma}. A member's mirror image is"
+        " Member.antithetic."
       )
 
 
