@@ -123,11 +123,77 @@ class CheckpointTest(parameterized.TestCase):
   @parameterized.parameters(
     (GPT2, "transformer.h.0.attn.bias"),
     (GPT2, "h.0.attn.masked_bias"),
+    (GPT2, "transformer.position_ids"),
     (LLAMA, "model.layers.0.self_attn.rotary_emb.inv_freq"),
+    (LLAMA, "model.rotary_emb.inv_freq"),
+    (LLAMA, "model.layers.0.self_attn.rotary_emb.cos_cached"),
   )
   def test_known_buffers_are_ignored(self, fields, key):
     self._write(fields, lambda tensors: tensors | {key: np.zeros((2, 2))})
     self.assertNotIn(key, self._open(fields).names)
+
+  @parameterized.parameters("module.", "base_model.model.", "model.")
+  def test_a_prefix_of_all_names_is_taken_off(self, prefix):
+    self._write(
+      LLAMA,
+      lambda tensors: {prefix + key: tensor for key, tensor in tensors.items()},
+    )
+    stored = self._open(LLAMA)
+    for name, tensor in cases.make_tensors(LLAMA).items():
+      np.testing.assert_array_equal(stored.read(name), tensor)
+
+  @parameterized.parameters(
+    ("qwen2", "model.embed_tokens.weight"), ("gpt2", "transformer.wte.weight")
+  )
+  def test_a_tied_model_may_store_its_head_alone(self, case, embedding):
+    fields = cases.CASES[case]
+    self._write(
+      fields,
+      lambda tensors: {
+        "lm_head.weight" if key == embedding else key: tensor
+        for key, tensor in tensors.items()
+      },
+    )
+    np.testing.assert_array_equal(
+      self._open(fields).read("embed_tokens"),
+      cases.make_tensors(fields)["embed_tokens"],
+    )
+
+  def test_the_head_of_a_tied_model_may_have_another_dtype(self):
+    half = cases.make_tensors(QWEN2)["embed_tokens"].astype(np.float16)
+    for head in (half.astype(np.float32), half):
+      self._write(
+        QWEN2,
+        lambda tensors, head=head: (
+          tensors | {"model.embed_tokens.weight": half, "lm_head.weight": head}
+        ),
+      )
+      stored = self._open(QWEN2).read("embed_tokens")
+      np.testing.assert_array_equal(stored, half)
+
+  def test_an_untied_model_without_a_head_is_told_from_a_tied_one(self):
+    self._write(LLAMA, lambda tensors: _without(tensors, "lm_head.weight"))
+    with self.assertRaisesRegex(
+      UserError, "no lm_head.weight, and .*Set tie_word_embeddings to true"
+    ):
+      self._open(LLAMA)
+
+  @parameterized.parameters("whole", "without shards", "empty")
+  def test_beside_an_index_the_file_of_all_weights_is_read(self, index):
+    self._write(LLAMA, max_shard_bytes=20_000)
+    if index == "without shards":
+      for shard in checkpoint.find_files(self.directory):
+        (self.directory / shard).unlink()
+    if index == "empty":
+      (self.directory / checkpoint.INDEX_FILE).write_text("")
+    self._write(
+      LLAMA,
+      lambda tensors: {key: 2 * tensor for key, tensor in tensors.items()},
+    )
+    stored = self._open(LLAMA)
+    np.testing.assert_array_equal(
+      stored.read("norm"), 2 * cases.make_tensors(LLAMA)["norm"]
+    )
 
   def test_the_head_of_a_tied_model_must_be_the_embedding(self):
     embedding = cases.make_tensors(QWEN2)["embed_tokens"]
@@ -146,6 +212,23 @@ class CheckpointTest(parameterized.TestCase):
       lambda tensors: _without(tensors, "model.layers.2.mlp.up_proj.bias"),
       r"got none for model.layers.2.mlp.up_proj.bias \(our"
       r" layers.2.mlp.up_proj_bias\)",
+    ),
+    (
+      lambda tensors: {f"layer.{i}": t for i, t in enumerate(tensors.values())},
+      r"got none for model.embed_tokens.weight .*\(51 in all\). Found were"
+      r" layer.0, layer.1, layer.10, layer.11, … \(51 in all\)",
+    ),
+    (
+      lambda tensors: tensors | {"model.norm.weight": np.zeros(0, "f4")},
+      r"must have shape \[32\] by config.json, got \[0\]",
+    ),
+    (
+      lambda tensors: tensors | {"model.norm.weight": np.zeros(32, "i1")},
+      r"model.norm.weight .* one of \['BF16', 'F16', 'F32'\], got I8",
+    ),
+    (
+      lambda tensors: tensors | {"model.norm.weight_scale": np.zeros(1, "f4")},
+      "got weights in 8 bits or fewer in .*: model.norm.weight_scale",
     ),
     (
       lambda tensors: tensors | {"model.extra.weight": np.zeros((2, 3))},
@@ -185,10 +268,16 @@ class CheckpointTest(parameterized.TestCase):
       self._open(LLAMA)
 
   @parameterized.parameters(
-    ("{", "must map tensors to files"),
-    ("[]", "must map tensors to files"),
+    ("{", "must be JSON that maps tensors to files"),
+    ("[]", "must be JSON that maps tensors to files"),
     ('{"weight_map": {"a": "../b"}}', "files beside it, got '../b'"),
-    ('{"weight_map": {"a": 3}}', "must map tensors to files"),
+    ("", "got an empty file"),
+    ('{"weight_map": {}}', "must list the files of the weights, got none"),
+    (
+      '{"weight_map": {"a.qweight": "b"}}',
+      "got weights quantised by GPTQ or AWQ in .*index.json: a.qweight",
+    ),
+    ('{"weight_map": {"a": 3}}', "must be JSON that maps tensors to files"),
   )
   def test_a_broken_index_is_refused(self, text, message):
     (self.directory / checkpoint.INDEX_FILE).write_text(text)

@@ -4,6 +4,7 @@ import functools
 import http.server
 import json
 import pathlib
+import shutil
 import socket
 import tempfile
 import threading
@@ -11,13 +12,14 @@ import time
 from unittest import mock
 
 import huggingface_hub
+import jax.numpy as jnp
 from absl.testing import parameterized
 from golden import transformer_cases as cases
 from huggingface_hub import constants
 
 from thickets import huggingface
 from thickets.errors import UserError
-from thickets.models import hub, hub_files
+from thickets.models import checkpoint, hub, hub_files
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -144,10 +146,42 @@ class HubTest(parameterized.TestCase):
     fetched = list((self.folder / "cache").rglob("*.safetensors"))
     self.assertEqual(fetched, [])
 
+  def test_beside_an_index_the_file_of_all_weights_is_fetched(self):
+    self._serve()
+    whole = self.folder / "whole"
+    hub.save(whole, cases.make_model("qwen2", jnp.bfloat16))
+    name = checkpoint.WEIGHTS_FILE
+    shutil.copy(whole / name, self.directory / name)
+    files = hub_files.locate("org/model")
+    files.fetch_weights()
+    self.assertEqual(
+      (files.directory / name).read_bytes(), (whole / name).read_bytes()
+    )
+    fetched = (self.folder / "cache").rglob("*.safetensors")
+    self.assertEqual({path.name for path in fetched}, {name})
+
+  def test_an_adapter_is_refused_before_its_files_are_fetched(self):
+    self._serve()
+    (self.directory / "adapter_config.json").write_text("{}")
+    with self.assertRaisesRegex(UserError, "adapter_config.json .*'org/model'"):
+      hub.load("org/model")
+    self.assertFalse((self.folder / "cache").exists())
+
+  def test_an_index_of_quantised_weights_is_refused_before_they_are_fetched(
+    self,
+  ):
+    self._serve()
+    index = self.directory / checkpoint.INDEX_FILE
+    index.write_text(index.read_text().replace("proj.weight", "proj.qweight"))
+    with self.assertRaisesRegex(UserError, "GPTQ or AWQ .*proj.qweight"):
+      hub.load("org/model")
+    fetched = list((self.folder / "cache").rglob("*.safetensors"))
+    self.assertEqual(fetched, [])
+
   @parameterized.parameters(
     ("org/other", None, "does not show such a model"),
     ("org/gated", None, "got a gated model"),
-    ("org/bin", None, r"must have model.safetensors .*weights.bin"),
+    ("org/bin", None, r"must have model.safetensors.*weights.bin \(PyTorch\)"),
     ("org/model", "v2", "revision must be .* got 'v2'"),
     ("org/-.-", None, "A model must be a directory or the id"),
   )

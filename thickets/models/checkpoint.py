@@ -6,29 +6,32 @@ Tensors stay NumPy arrays.
 from __future__ import annotations
 
 import collections
-import dataclasses
 import json
 import math
 import os
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 
 from thickets import naming
 from thickets.errors import UserError, shorten
-from thickets.models import transformer
+from thickets.models import foreign_files, stored_tensors, transformer
+from thickets.models import weight_formats as formats
 from thickets.models.config import TransformerConfig
 from thickets.models.published_names import Place, find_place
+from thickets.models.stored_tensors import Stored
 from thickets.naming import Params
 
-WEIGHTS_FILE = "model.safetensors"
-INDEX_FILE = "model.safetensors.index.json"
+WEIGHTS_FILE, INDEX_FILE = formats.WEIGHTS_FILE, formats.INDEX_FILE
 
 _NUM_SHOWN = 4  # Words of a list that a message shows.
+_BLOCK = 4096  # Rows of a matrix that are compared at once.
+_HEAD = "lm_head.weight"
 
 _DTYPES = {
   "BF16": np.dtype(jnp.bfloat16),
@@ -37,7 +40,10 @@ _DTYPES = {
 }
 
 # Constants that old versions of the published classes stored.
-_BUFFER = re.compile(r"(^|\.)(attn\.(bias|masked_bias)|rotary_emb\.inv_freq)$")
+_BUFFER = re.compile(
+  r"(^|\.)((cross)?att(n|ention)\.(bias|masked_bias)|position_ids"
+  r"|rotary_emb\.(inv_freq|cos_cached|sin_cached))$"
+)
 
 
 def logical_shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
@@ -49,16 +55,6 @@ def logical_shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
     for name in naming.slice_names(pattern, leaf).reshape(-1):
       shapes[str(name)] = leaf.shape[pattern.count("{}") :]
   return dict(sorted(shapes.items()))
-
-
-@dataclasses.dataclass(frozen=True)
-class _Stored:
-  """A tensor in a file: its header, not its data."""
-
-  file: str
-  key: str
-  shape: tuple[int, ...]
-  dtype: str
 
 
 # Where a part of a published tensor lies in it, and where it lies in our weights:
@@ -86,27 +82,24 @@ class Checkpoint:
       UserError: if a file, a shard or a tensor is missing, or a tensor is not
         of the model, or has another shape or a dtype that is not supported.
     """
-    self._files = _open_files(directory)
+    self._files = stored_tensors.open_files(directory, find_files(directory))
     self._shapes = logical_shapes(config)
-    stored = _read_headers(self._files)
+    stored = stored_tensors.read_headers(self._files)
+    formats.check_names(stored, str(directory))
     places = {name: find_place(config.family, name) for name in self._shapes}
-    self._places = {}
-    used = set()
-    missing = []
+    found = stored_tensors.find_tensors(
+      dict.fromkeys(place.key for place in places.values()),
+      stored,
+      stand_ins=_find_stand_ins(config),
+    )
+    _check_found(directory, places, found, stored)
     for name, place in places.items():
-      key = _find_key(place.key, stored)
-      if key is None:
-        missing.append(f"{place.key} (our {name})")
-        continue
-      used.add(key)
-      _check_tensor(stored[key], place.published_shape(self._shapes[name]))
-      self._places[name] = (place, stored[key])
-    if missing:
-      raise UserError(
-        f"The weights in {directory} must have every tensor of the model, got"
-        f" none for {shorten(missing, _NUM_SHOWN)}. Fetch the files again, or"
-        " correct config.json."
-      )
+      shape = place.published_shape(self._shapes[name])
+      _check_tensor(found[place.key], shape)
+    self._places = {
+      name: (place, found[place.key]) for name, place in places.items()
+    }
+    used = {tensor.key for tensor in found.values()}
     self._check_unused(config, stored, used)
     self.names = tuple(self._shapes)
     self.num_bytes = sum(
@@ -126,13 +119,13 @@ class Checkpoint:
   def _check_unused(
     self,
     config: TransformerConfig,
-    stored: Mapping[str, _Stored],
+    stored: Mapping[str, Stored],
     used: set[str],
   ) -> None:
     """Refuses tensors that are not of the model."""
     unknown = []
     for key in sorted(set(stored) - used):
-      if key == "lm_head.weight" and config.is_tied:
+      if config.is_tied and re.search(rf"(^|\.){re.escape(_HEAD)}$", key):
         self._check_head(stored[key])
       elif not _BUFFER.search(key):
         unknown.append(f"{key} {stored[key].shape} ({stored[key].file})")
@@ -142,18 +135,27 @@ class Checkpoint:
         f" {shorten(unknown, _NUM_SHOWN)}. Correct config.json, or remove them."
       )
 
-  def _check_head(self, head: _Stored) -> None:
+  def _check_head(self, head: Stored) -> None:
     """Refuses a head that a tied model would silently replace."""
     embedding = self._places["embed_tokens"][1]
-    same = (head.shape, head.dtype) == (embedding.shape, embedding.dtype)
-    if not same or not np.array_equal(
-      self._files[head.file].get_tensor(head.key), self.read("embed_tokens")
+    if head.shape != embedding.shape or not all(
+      np.array_equal(
+        *(rows.astype(np.float32) for rows in pair), equal_nan=True
+      )
+      for pair in zip(self._rows(head), self._rows(embedding), strict=True)
     ):
       raise UserError(
         f"{head.key} ({head.file}) must equal {embedding.key} where"
         " tie_word_embeddings is true, got other values. Set"
         " tie_word_embeddings to false in config.json, or remove the tensor."
       )
+
+  def _rows(self, tensor: Stored) -> Iterator[np.ndarray]:
+    """A matrix in blocks of rows, since the whole may be large."""
+    rows = self._files[tensor.file].get_slice(tensor.key)
+    num_rows = tensor.shape[0]
+    for start in range(0, num_rows, _BLOCK):
+      yield rows[start : min(start + _BLOCK, num_rows)]
 
 
 def write_weights(
@@ -247,40 +249,26 @@ def _natural(key: str) -> list[Any]:
   ]
 
 
-def _open_files(directory: pathlib.Path) -> dict[str, Any]:
-  """Opens the weights' files, in order, by name."""
-  import safetensors
-
-  files = {}
-  for file in find_files(directory):
-    try:
-      files[file] = safetensors.safe_open(directory / file, "np")
-    except safetensors.SafetensorError as error:
-      raise UserError(
-        f"{directory / file} must be a whole safetensors file, got {error}."
-        " Fetch it again."
-      ) from error
-  return files
-
-
 def find_files(directory: pathlib.Path) -> list[str]:
   """The names of the weights' files in a directory.
 
   Raises:
     UserError: if there are none, or some of a sharded model's are missing.
   """
+  listed = {path.name for path in directory.iterdir()}
+  file = formats.choose_file(listed, str(directory))
+  if file != INDEX_FILE:
+    if INDEX_FILE in listed:
+      logging.warning(
+        "%s holds both %s and %s; the first is read, as transformers does.",
+        directory,
+        WEIGHTS_FILE,
+        INDEX_FILE,
+      )
+    return [file]
   index = directory / INDEX_FILE
-  if not index.exists():
-    if (directory / WEIGHTS_FILE).exists():
-      return [WEIGHTS_FILE]
-    found = sorted(path.name for path in directory.iterdir())
-    raise UserError(
-      f"{directory} must have {WEIGHTS_FILE}, or shards with {INDEX_FILE}, got"
-      f" {shorten(found, _NUM_SHOWN) or 'nothing'}. Other formats are not read:"
-      " load and save the model with transformers."
-    )
   files = read_index(index)
-  missing = [file for file in files if not (directory / file).exists()]
+  missing = [file for file in files if file not in listed]
   if missing:
     raise UserError(
       f"{index} lists {len(files)} files, but {len(missing)} must still be"
@@ -290,49 +278,70 @@ def find_files(directory: pathlib.Path) -> list[str]:
 
 
 def read_index(index: pathlib.Path) -> list[str]:
-  """The names of the files that an index lists."""
+  """The names of the files that an index lists.
+
+  Raises:
+    UserError: if it is no index, lists none, or lists quantised weights.
+  """
   try:
     listed = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
     files = sorted({os.fspath(file) for file in listed.values()})
-  except (ValueError, KeyError, TypeError, AttributeError) as error:
-    raise UserError(
-      f"{index} must map tensors to files under weight_map, got {error!r}."
-      " Fetch it again."
-    ) from error
+  except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    must_be = "JSON that maps tensors to files under weight_map"
+    reason = error if isinstance(error, OSError) else repr(error)
+    raise foreign_files.explain(index, must_be, reason) from error
+  formats.check_names(listed, str(index))
   for file in files:
     if pathlib.PurePath(file).name != file:
       raise UserError(
         f"{index} must list files beside it, got {file!r}. Correct it."
       )
+  if not files:
+    raise UserError(
+      f"{index} must list the files of the weights, got none. Fetch it again."
+    )
   return files
 
 
-def _read_headers(files: Mapping[str, Any]) -> dict[str, _Stored]:
-  """The tensors in the files, by their published names."""
-  stored = {}
-  for file, opened in files.items():
-    for key in opened.keys():  # noqa: SIM118 (not a dict)
-      if key in stored:
-        raise UserError(
-          f"A tensor must be in one file, got {key} in {stored[key].file} and"
-          f" {file}. Remove one."
-        )
-      header = opened.get_slice(key)
-      stored[key] = _Stored(
-        file, key, tuple(header.get_shape()), str(header.get_dtype())
-      )
-  return stored
+def _find_stand_ins(config: TransformerConfig) -> dict[str, str]:
+  """The head in place of the embedding: some files hold only one of them."""
+  if not config.is_tied:
+    return {}
+  return {find_place(config.family, "embed_tokens").key: _HEAD}
 
 
-def _find_key(key: str, stored: Mapping[str, _Stored]) -> str | None:
-  """The key as stored: some files lack the class's prefix."""
-  for candidate in (key, re.sub(r"^(model|transformer)\.", "", key)):
-    if candidate in stored:
-      return candidate
-  return None
+def _check_found(
+  directory: pathlib.Path,
+  places: Mapping[str, Place],
+  found: Mapping[str, Stored],
+  stored: Mapping[str, Stored],
+) -> None:
+  """Refuses weights that lack tensors of the model."""
+  missing = [
+    f"{place.key} (our {name})"
+    for name, place in places.items()
+    if place.key not in found
+  ]
+  if not missing:
+    return
+  must_have = f"The weights in {directory} must have every tensor of the model"
+  if [key for place in places.values() if (key := place.key) not in found] == [
+    _HEAD
+  ]:
+    raise UserError(
+      f"{must_have}, got no {_HEAD}, and config.json does not tie it to the"
+      " embedding. Set tie_word_embeddings to true if it is the embedding, or"
+      " fetch the files again."
+    )
+  others = sorted(set(stored) - {tensor.key for tensor in found.values()})
+  instead = f" Found were {shorten(others, _NUM_SHOWN)}." if others else ""
+  raise UserError(
+    f"{must_have}, got none for {shorten(missing, _NUM_SHOWN)}.{instead} Fetch"
+    " the files again, or correct config.json."
+  )
 
 
-def _check_tensor(stored: _Stored, shape: tuple[int, ...]) -> None:
+def _check_tensor(stored: Stored, shape: tuple[int, ...]) -> None:
   if stored.shape != shape:
     raise UserError(
       f"{stored.key} ({stored.file}) must have shape {list(shape)} by"

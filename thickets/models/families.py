@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from thickets.errors import UserError
-from thickets.models import rope
+from thickets.models import rope, weight_formats
 from thickets.models.config import LayerKind, TransformerConfig
 
 
@@ -31,11 +31,7 @@ def parse_config(fields: Mapping[str, Any]) -> TransformerConfig:
       f"model_type must be one of {sorted(FAMILIES)}, got {family!r}. Other"
       " architectures are not supported."
     )
-  if "quantization_config" in fields:
-    raise UserError(
-      "A model must have plain weights, got a quantization_config. Load the"
-      " model that it was quantised from."
-    )
+  weight_formats.check_fields(fields)
   try:
     return FAMILIES[family].parse(fields)
   except KeyError as error:

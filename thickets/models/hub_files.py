@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from thickets import huggingface
-from thickets.errors import UserError
-from thickets.models import checkpoint
+from thickets.errors import UserError, shorten
+from thickets.models import checkpoint, foreign_files
+from thickets.models import weight_formats as formats
 
 _SMALL_FILES = (
   "config.json",
@@ -29,9 +31,16 @@ _SMALL_FILES = (
   "merges.txt",
   "chat_template.jinja",
   "chat_template.json",
-  checkpoint.INDEX_FILE,
+  formats.INDEX_FILE,
 )
 
+
+_TOKENIZER_FILES = (  # That are often stored apart from a repository.
+  "tokenizer.json",
+  "tokenizer.model",
+  "vocab.json",
+  "merges.txt",
+)
 
 _SHIPPED = "shipped/"  # Before the names of the package's own models.
 _SHIPPED_DIR = pathlib.Path(__file__).resolve().parent / "shipped"
@@ -74,6 +83,7 @@ def locate(name: str, revision: str | None = None) -> Files:
         f"revision must not be given with a directory, got {revision!r} for"
         f" {path}. Leave it out."
       )
+    _check_directory(path)
     return Files(path, None, lambda: None)
   if name and path.exists():
     raise UserError(
@@ -96,19 +106,65 @@ def read_json(path: pathlib.Path) -> dict[str, Any] | None:
   """The JSON object in a file, None if there is no file.
 
   Raises:
-    UserError: if the file is not JSON, or not an object.
+    UserError: if the file cannot be read or is not JSON, is not an object,
+      gives a key two values, or has a NaN.
   """
-  if not path.exists():
+  if not path.exists() and not path.is_symlink():
     return None
   try:
-    contents = json.loads(path.read_text(encoding="utf-8"))
-  except ValueError as error:
-    raise UserError(
-      f"{path} must be JSON, got {error}. Fetch it again."
-    ) from error
+    contents = json.loads(
+      path.read_text(encoding="utf-8"), object_pairs_hook=_make_object
+    )
+  except UserError as error:
+    raise UserError(f"{path}: {error}") from error
+  except (OSError, ValueError) as error:
+    raise foreign_files.explain(path, "JSON", error) from error
   if not isinstance(contents, dict):
     raise UserError(f"{path} must be a JSON object, got {contents!r}.")
   return contents
+
+
+def _make_object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+  """An object of JSON, whose readers would disagree about a key given twice."""
+  made = {}
+  for key, value in pairs:
+    if isinstance(value, float) and math.isnan(value):
+      raise UserError(f"{key} must be a number, got NaN. Correct it.")
+    if key in made and made[key] != value:
+      raise UserError(
+        f"{key} must be given once, got {made[key]!r} and {value!r}. Remove one."
+      )
+    made[key] = value
+  return made
+
+
+def _check_directory(directory: pathlib.Path) -> None:
+  """Refuses what holds a model, or a part of one, but is none itself."""
+  listed = set(os.listdir(directory))
+  formats.check_no_adapter(listed, str(directory))
+  for file in _SMALL_FILES:
+    path = directory / file
+    if file in listed and not path.exists():
+      raise foreign_files.explain(path, "a file", "none")
+  for file in _TOKENIZER_FILES:
+    path = directory / file
+    if file in listed:
+      if foreign_files.recognise(path):
+        raise foreign_files.explain(path, "a tokenizer's file", "another")
+      if file == "tokenizer.json":
+        break  # It decides; the others are not read.
+  if (directory / "config.json").exists():
+    return
+  models = sorted(
+    str(path.parent)
+    for pattern in ("*/config.json", "snapshots/*/config.json")
+    for path in directory.glob(pattern)
+  )
+  if models:
+    raise UserError(
+      f"A model must have a config.json, got none in {directory}. Name one of"
+      f" the directories below it that have one: {shorten(models, 4)}."
+    )
 
 
 def _locate_shipped(name: str, revision: str | None) -> Files:
@@ -179,21 +235,16 @@ def _locate_online(name: str, revision: str | None) -> Files:
     revision,
   )
   listed = {file.rfilename for file in info.siblings or ()}
-  if not listed & {checkpoint.WEIGHTS_FILE, checkpoint.INDEX_FILE}:
-    raise UserError(
-      f"{name!r} must have {checkpoint.WEIGHTS_FILE} or"
-      f" {checkpoint.INDEX_FILE}, got {', '.join(sorted(listed)) or 'nothing'}."
-      " Other formats are not read: save the model with transformers and pass"
-      " the directory."
-    )
+  formats.check_no_adapter(listed, repr(name))
+  first = formats.choose_file(listed, repr(name))
   # By the name that was asked for, so that the cache knows it offline, too.
   directory = download(revision, sorted(listed.intersection(_SMALL_FILES)))
   commit = directory.name
 
   def fetch_weights():
-    files = [checkpoint.WEIGHTS_FILE]
-    if checkpoint.INDEX_FILE in listed:
-      files = checkpoint.read_index(directory / checkpoint.INDEX_FILE)
+    files = [first]
+    if first == formats.INDEX_FILE:
+      files = checkpoint.read_index(directory / first)
     download(commit, files)
 
   return Files(directory, commit, fetch_weights)
