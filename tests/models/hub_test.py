@@ -1,6 +1,7 @@
 """Tests of loading and saving models, from directories and from a hub."""
 
 import contextlib
+import dataclasses
 import json
 import pathlib
 import tempfile
@@ -145,6 +146,54 @@ class DirectoryTest(_Test):
     expert = jax.tree.map(lambda leaf: leaf + 1, model.params)
     hub.save(self.directory, model, params=expert)
     self._assert_same(hub.load(self.directory).params, expert)
+
+  def test_a_config_says_what_is_saved_and_nothing_of_its_source(self):
+    model = cases.make_model(
+      architectures=["QwenModel"],
+      auto_map={"AutoModelForCausalLM": "someone/code--modeling.Model"},
+      quantization_config=None,
+      transformers_weights="model.safetensors",
+      _name_or_path="/home/someone",
+      _attn_implementation="flash_attention_2",
+      use_cache=False,
+    )
+    hub.save(self.directory, model)
+    fields = json.loads((self.directory / "config.json").read_text())
+    self.assertEqual(
+      fields,
+      QWEN2
+      | {
+        "architectures": ["Qwen2ForCausalLM"],
+        "dtype": "float32",
+        "use_cache": False,
+      },
+    )
+
+  @parameterized.parameters("dtype", "torch_dtype", "both")
+  def test_each_spelling_of_the_dtype_is_that_of_the_weights(self, spelling):
+    names = ("dtype", "torch_dtype") if spelling == "both" else (spelling,)
+    model = cases.make_model()
+    model = dataclasses.replace(
+      model, fields=model.fields | dict.fromkeys(names, "bfloat16")
+    )
+    hub.save(self.directory, model)
+    fields = json.loads((self.directory / "config.json").read_text())
+    found = {name: fields[name] for name in fields if name.endswith("dtype")}
+    self.assertEqual(found, dict.fromkeys(names, "float32"))
+
+  @parameterized.parameters(0, -1, float("nan"))
+  def test_a_file_must_hold_some_bytes(self, max_shard_bytes):
+    with self.assertRaisesRegex(UserError, "max_shard_bytes must be positive"):
+      hub.save(
+        self.directory, cases.make_model(), max_shard_bytes=max_shard_bytes
+      )
+    self.assertFalse(self.directory.exists())
+
+  def test_of_files_of_one_byte_each_holds_one_tensor(self):
+    model = cases.make_model()
+    hub.save(self.directory, model, max_shard_bytes=1)
+    self.assertLen(list(self.directory.glob("model-*.safetensors")), 38)
+    self._assert_same(hub.load(self.directory).params, model.params)
 
   def test_weights_of_another_model_are_not_saved(self):
     model = cases.make_model()

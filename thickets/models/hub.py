@@ -34,6 +34,20 @@ from thickets.models import (
 from thickets.models.config import TransformerConfig
 from thickets.naming import Params
 
+# Fields of a config.json that are true of its source, not of what is saved:
+# code of others, which would be run; how weights are stored; and how to run.
+_NOT_EXPORTED = (
+  "_attn_implementation",
+  "_name_or_path",
+  "attn_implementation",
+  "auto_map",
+  "compression_config",
+  "custom_pipelines",
+  "quantization",
+  "quantization_config",
+  "transformers_weights",
+)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Model:
@@ -134,8 +148,11 @@ def save(
     max_shard_bytes: how many bytes a file of weights has at most.
 
   Raises:
-    UserError: if the directory is not empty, or `params` has other shapes.
+    UserError: if the directory is not empty, `params` has other shapes, or
+      `max_shard_bytes` is not a positive number.
   """
+  if not max_shard_bytes > 0:
+    raise UserError(f"max_shard_bytes must be positive, got {max_shard_bytes}.")
   params = model.params if params is None else params
   dtype = _check_params(model.config, params)
   path = pathlib.Path(directory).expanduser()
@@ -236,11 +253,16 @@ def _published_fields(
   fields: Mapping[str, Any], dtype: np.dtype
 ) -> dict[str, Any]:
   """The contents of the config.json that goes with weights of a dtype."""
-  published = dict(fields)
+  published = {
+    key: value for key, value in fields.items() if key not in _NOT_EXPORTED
+  }
   family = families.FAMILIES[fields["model_type"]]
-  published.setdefault("architectures", [family.architecture])
-  key = "torch_dtype" if "torch_dtype" in fields else "dtype"
-  published[key] = dtype.name
+  # Not a class of the source's own, nor one without the head.
+  published["architectures"] = [family.architecture]
+  if "torch_dtype" in published:  # As versions before 4.56 spell it.
+    published["torch_dtype"] = dtype.name
+  if "dtype" in published or "torch_dtype" not in published:
+    published["dtype"] = dtype.name
   return published
 
 
