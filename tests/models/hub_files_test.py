@@ -37,7 +37,11 @@ class _Hub(http.server.BaseHTTPRequestHandler):
   def do_GET(self):
     path = self.path.split("?")[0]
     known = ("main", COMMIT)
-    files = sorted(file.name for file in self._directory.iterdir())
+    files = sorted(
+      file.relative_to(self._directory).as_posix()
+      for file in self._directory.rglob("*")
+      if file.is_file()
+    )
     if path.startswith("/api/models/org/gated"):
       self._answer(403, {}, {"X-Error-Code": "GatedRepo"})
     elif path.startswith("/api/models/org/bin"):
@@ -54,8 +58,8 @@ class _Hub(http.server.BaseHTTPRequestHandler):
       self._answer(200, _info("org/model", files))
     elif path.startswith("/api/models/org/model/"):
       self._answer(404, {}, {"X-Error-Code": "RevisionNotFound"})
-    elif path.startswith(f"/org/model/resolve/{COMMIT}/"):
-      body = (self._directory / path.rsplit("/", 1)[1]).read_bytes()
+    elif path.startswith(resolved := f"/org/model/resolve/{COMMIT}/"):
+      body = (self._directory / path.removeprefix(resolved)).read_bytes()
       name = path.rsplit("/", 1)[1]
       self._answer(200, body, {"ETag": f'"{name}"', "X-Repo-Commit": COMMIT})
     else:
@@ -117,12 +121,19 @@ class HubTest(parameterized.TestCase):
 
   def test_a_model_of_the_hub_is_one_of_a_directory(self):
     self._serve()
+    extra = self.directory / "additional_chat_templates" / "rag.jinja"
+    extra.parent.mkdir()
+    extra.write_text("{{ 1 }}", encoding="utf-8")
     loaded = hub.load("org/model", revision="main")
     local = hub.load(self.directory)
     self.assertEqual(loaded.identity, local.identity)
     self.assertEqual(loaded.revision, COMMIT)
     self.assertEqual(loaded.source, "org/model")
     self.assertEqual(loaded.tokenizer.encode("w3"), [3])
+    self.assertEqual(loaded.tokenizer.chat_template, {"rag": "{{ 1 }}"})
+    self.assertEqual(
+      loaded.published_tokenizer.contents, local.published_tokenizer.contents
+    )
 
   def test_offline_the_cache_serves_and_nothing_is_asked(self):
     self._serve()

@@ -28,6 +28,7 @@ from thickets.models import (
   memory,
   sources,
   streaming,
+  tokenizer_export,
   tokenizer_files,
   transformer,
 )
@@ -64,6 +65,7 @@ class Model:
     fields: the contents of config.json.
     generation: the contents of generation_config.json, None where there is none.
     stop_tokens: ids of the tokens that end a text.
+    published_tokenizer: the files of the tokenizer, None where it has none.
   """
 
   config: TransformerConfig
@@ -76,6 +78,7 @@ class Model:
   fields: Mapping[str, Any]
   generation: Mapping[str, Any] | None
   stop_tokens: tuple[int, ...]
+  published_tokenizer: tokenizer_export.PublishedTokenizer | None = None
 
 
 def load(
@@ -127,6 +130,7 @@ def load(
     stop_tokens=tokenizer_files.find_stop_tokens(
       source.fields, source.generation, tokenizer
     ),
+    published_tokenizer=source.publish_tokenizer(tokenizer),
   )
 
 
@@ -139,7 +143,9 @@ def save(
 ) -> None:
   """Writes a directory that `load` and `transformers` load.
 
-  config.json is written last: without it a directory is not a model.
+  config.json is written last: without it a directory is not a model. The files
+  of a tokenizer are those that it was loaded from, byte for byte, unless it was
+  changed.
 
   Args:
     directory: a directory that is new or empty.
@@ -165,8 +171,7 @@ def save(
   checkpoint.write_weights(
     path, model.config, params, max_shard_bytes=max_shard_bytes
   )
-  if model.tokenizer is not None:
-    model.tokenizer.save_pretrained(path)
+  tokenizer_export.write(path, model.tokenizer, model.published_tokenizer)
   if model.generation is not None:
     _write_json(path / "generation_config.json", model.generation)
   _write_json(path / "config.json", _published_fields(model.fields, dtype))

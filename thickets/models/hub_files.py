@@ -7,6 +7,7 @@ from the commit that its small files came from.
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import json
 import math
 import os
@@ -19,11 +20,11 @@ from thickets.errors import UserError, shorten
 from thickets.models import checkpoint, foreign_files
 from thickets.models import weight_formats as formats
 
-_SMALL_FILES = (
-  "config.json",
-  "generation_config.json",
+# Patterns of the files that make up a tokenizer with its chat templates.
+TOKENIZER_FILES = (
   "tokenizer.json",
-  "tokenizer.model",
+  "tokenizer.*.json",  # For some versions of transformers.
+  "tokenizer.model*",
   "tokenizer_config.json",
   "special_tokens_map.json",
   "added_tokens.json",
@@ -31,11 +32,15 @@ _SMALL_FILES = (
   "merges.txt",
   "chat_template.jinja",
   "chat_template.json",
+  "additional_chat_templates/*.jinja",
+)
+_SMALL_FILES = (
+  "config.json",
+  "generation_config.json",
+  *TOKENIZER_FILES,
   formats.INDEX_FILE,
 )
-
-
-_TOKENIZER_FILES = (  # That are often stored apart from a repository.
+_LARGE_TOKENIZER_FILES = (  # That are often stored apart from a repository.
   "tokenizer.json",
   "tokenizer.model",
   "vocab.json",
@@ -142,11 +147,11 @@ def _check_directory(directory: pathlib.Path) -> None:
   """Refuses what holds a model, or a part of one, but is none itself."""
   listed = set(os.listdir(directory))
   formats.check_no_adapter(listed, str(directory))
-  for file in _SMALL_FILES:
+  for file in sorted(filter(_is_small, listed)):
     path = directory / file
-    if file in listed and not path.exists():
+    if not path.exists():
       raise foreign_files.explain(path, "a file", "none")
-  for file in _TOKENIZER_FILES:
+  for file in _LARGE_TOKENIZER_FILES:
     path = directory / file
     if file in listed:
       if foreign_files.recognise(path):
@@ -238,7 +243,10 @@ def _locate_online(name: str, revision: str | None) -> Files:
   formats.check_no_adapter(listed, repr(name))
   first = formats.choose_file(listed, repr(name))
   # By the name that was asked for, so that the cache knows it offline, too.
-  directory = download(revision, sorted(listed.intersection(_SMALL_FILES)))
+  directory = download(
+    revision,
+    sorted(filter(_is_small, listed)),
+  )
   commit = directory.name
 
   def fetch_weights():
@@ -248,3 +256,8 @@ def _locate_online(name: str, revision: str | None) -> Files:
     download(commit, files)
 
   return Files(directory, commit, fetch_weights)
+
+
+def _is_small(file: str) -> bool:
+  """Whether a file of a model is downloaded before its weights."""
+  return any(fnmatch.fnmatch(file, pattern) for pattern in _SMALL_FILES)

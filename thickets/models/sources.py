@@ -12,9 +12,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from thickets.errors import UserError
-from thickets.models import checkpoint, hub_files, tokenizer_files
+from thickets.models import (
+  checkpoint,
+  hub_files,
+  tokenizer_export,
+  tokenizer_files,
+)
 from thickets.models.config import TransformerConfig
 from thickets.models.streaming import Weights
+from thickets.models.tokenizer_export import PublishedTokenizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +32,8 @@ class Source:
     generation: the contents of its generation_config.json, None where there is
       none.
     load_tokenizer: returns its tokenizer, None where there is none.
+    publish_tokenizer: maps that tokenizer to the files that it was read from, None
+      where there are none.
     open_weights: downloads its weights, if they are not there, and checks their
       headers against the architecture.
     revision: the commit on the hub, None where it does not come from there.
@@ -34,6 +42,7 @@ class Source:
   fields: Mapping[str, Any]
   generation: Mapping[str, Any] | None
   load_tokenizer: Callable[[], Any]
+  publish_tokenizer: Callable[[Any], PublishedTokenizer | None]
   open_weights: Callable[[TransformerConfig], Weights]
   revision: str | None = None
 
@@ -59,6 +68,9 @@ def find(name: str, revision: str | None = None) -> Source:
     fields=_read_config(files.directory),
     generation=hub_files.read_json(files.directory / "generation_config.json"),
     load_tokenizer=lambda: tokenizer_files.load_tokenizer(files.directory),
+    publish_tokenizer=lambda tokenizer: tokenizer_export.read_published(
+      files.directory, tokenizer
+    ),
     open_weights=open_weights,
     revision=files.revision,
   )
