@@ -93,7 +93,7 @@ class ParseConfigTest(parameterized.TestCase):
     (LLAMA, {"layer_types": ["full_attention"]}, "=3 entries, got 1"),
     (LLAMA, {"layer_types": ["linear"] * 3}, "layer_types must .*'linear'"),
     (
-      LLAMA,
+      QWEN2,
       {"layer_types": ["sliding_attention"] * 3},
       "sliding_window must be set",
     ),
@@ -110,7 +110,7 @@ class ParseConfigTest(parameterized.TestCase):
       "rope_type must be one of .*got 'dynamic'",
     ),
     (
-      LLAMA,
+      QWEN2,
       {"rope_parameters": {"partial_rotary_factor": 0.5}},
       "partial_rotary_factor must be 1, got 0.5",
     ),
@@ -121,7 +121,7 @@ class ParseConfigTest(parameterized.TestCase):
       _parse(fields, **changes)
 
   @parameterized.parameters(
-    *((LLAMA, name) for name in ("hidden_size", "vocab_size", "rms_norm_eps")),
+    *((LLAMA, name) for name in ("hidden_size", "vocab_size")),
     *((GPT2, name) for name in ("n_embd", "n_layer", "n_positions")),
   )
   def test_a_missing_field_is_named(self, fields, name):
@@ -130,9 +130,10 @@ class ParseConfigTest(parameterized.TestCase):
 
 
 class RopeTest(parameterized.TestCase):
-  def _parse(self, head_dim=8, layer_type="full_attention", **changes):
+  def _parse(self, **changes):
     fields = _without(LLAMA, "rope_scaling", "rope_theta") | changes
-    return rope.parse_rope(fields, head_dim, layer_type=layer_type)
+    (kind,) = families.parse_config(fields).kinds
+    return kind.rope
 
   def test_plain_frequencies(self):
     for spelling in (

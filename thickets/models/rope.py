@@ -13,8 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from thickets.errors import UserError
-
 
 @dataclasses.dataclass(frozen=True)
 class Rope:
@@ -66,70 +64,33 @@ def rotate(
   return turned.astype(heads.dtype)
 
 
-def parse_rope(
-  fields: Mapping[str, Any], head_dim: int, *, layer_type: str
-) -> Rope:
-  """Reads the rotary embedding of one type of layer from a config.json.
+def make_rope(parameters: Mapping[str, Any], head_dim: int) -> Rope:
+  """Makes the rotary embedding of one type of layer.
 
   Args:
-    fields: the contents of the config.json, with `rope_theta` and
-      `rope_scaling` as up to transformers 4, or with `rope_parameters` as from 5
-      on.
+    parameters: what `rope_fields.read_rope` returns for the type: `rope_type`,
+      `rope_theta`, and what this kind of scaling reads.
     head_dim: number of channels of a head.
-    layer_type: `full_attention` or `sliding_attention`. In OLMo-3 only full
-      attention is stretched.
-
-  Raises:
-    UserError: if the scaling is not supported.
   """
-  parameters = fields.get("rope_parameters") or {}
-  if layer_type in parameters or "full_attention" in parameters:
-    parameters = parameters[layer_type]
-  elif not parameters:
-    scaling = fields.get("rope_scaling")
-    if fields["model_type"] == "olmo3" and layer_type == "sliding_attention":
-      scaling = None
-    parameters = scaling or {}
-  theta = parameters.get("rope_theta", fields.get("rope_theta"))
-  if theta is None:
-    # The default of the published classes.
-    theta = 500_000.0 if fields["model_type"] == "olmo3" else 10_000.0
-  partial = parameters.get(
-    "partial_rotary_factor", fields.get("partial_rotary_factor")
-  )
-  if partial not in (None, 1):
-    raise UserError(f"partial_rotary_factor must be 1, got {partial}.")
-  name = parameters.get("rope_type", parameters.get("type", "default"))
-  if name not in _SCALINGS:
-    raise UserError(
-      f"rope_type must be one of {sorted(_SCALINGS)}, got {name!r}. Other"
-      " scalings are not supported."
-    )
-  if name in ("linear", "llama3") and parameters.get("factor") is None:
-    raise UserError(
-      f"factor must be a number for rope_type {name!r}, got none."
-    )
+  theta = parameters["rope_theta"]
   plain = np.float32(1) / np.float32(theta) ** (
     np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
   )
-  context = fields["max_position_embeddings"]
-  frequencies, scale = _SCALINGS[name](plain, theta, parameters, context)
+  frequencies, scale = _SCALINGS[parameters["rope_type"]](plain, parameters)
   return Rope(tuple(float(f) for f in frequencies), float(scale))
 
 
-def _keep(plain, theta, parameters, context):
-  del theta, parameters, context
+def _keep(plain, parameters):
+  del parameters
   return plain, 1.0
 
 
-def _linear(plain, theta, parameters, context):
-  del theta, context
+def _linear(plain, parameters):
   return plain / np.float32(parameters["factor"]), 1.0
 
 
-def _llama3(plain, theta, parameters, context):
+def _llama3(plain, parameters):
   """Slows low frequencies by a factor and blends those between."""
-  del theta, context
   factor = np.float32(parameters["factor"])
   low, high = parameters["low_freq_factor"], parameters["high_freq_factor"]
   original = parameters["original_max_position_embeddings"]
@@ -145,19 +106,19 @@ def _llama3(plain, theta, parameters, context):
   ), 1.0
 
 
-def _yarn(plain, theta, parameters, context):
+def _yarn(plain, parameters):
   """Slows the frequencies that turn rarely within the original context."""
-  original = parameters.get("original_max_position_embeddings") or context
-  factor = parameters.get("factor") or context / original
+  theta, factor = parameters["rope_theta"], parameters["factor"]
+  original = parameters["original_max_position_embeddings"]
   half = len(plain)
 
   def dimension(turns):
     """The (fractional) frequency that makes so many turns."""
     return half * math.log(original / (turns * 2 * math.pi)) / math.log(theta)
 
-  low = dimension(parameters.get("beta_fast") or 32)
-  high = dimension(parameters.get("beta_slow") or 1)
-  if parameters.get("truncate", True):
+  low = dimension(parameters["beta_fast"] or 32)
+  high = dimension(parameters["beta_slow"] or 1)
+  if parameters["truncate"]:
     low, high = math.floor(low), math.ceil(high)
   low, high = max(low, 0), min(high, 2 * half - 1)
   ramp = (np.arange(half, dtype=np.float32) - low) / (
@@ -169,16 +130,13 @@ def _yarn(plain, theta, parameters, context):
 
 
 def _yarn_scale(factor, parameters):
-  if parameters.get("attention_factor") is not None:
+  if parameters["attention_factor"] is not None:
     return parameters["attention_factor"]
 
   def scale(weight):
     return 0.1 * weight * math.log(factor) + 1 if factor > 1 else 1.0
 
-  weight, weight_all = (
-    parameters.get("mscale"),
-    parameters.get("mscale_all_dim"),
-  )
+  weight, weight_all = parameters["mscale"], parameters["mscale_all_dim"]
   if weight and weight_all:
     return scale(weight) / scale(weight_all)
   return scale(1.0)

@@ -1,0 +1,175 @@
+"""The fields of a config.json in one spelling, as its published class reads them.
+
+A config.json may say one thing in several fields: versions of transformers have
+renamed some, and classes have names of their own for others. Where two of them
+say different things, the file is refused: which of them decides has changed
+between versions, and the numbers would be those of another model.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+from thickets.errors import UserError
+from thickets.models import layer_types, rope_fields
+from thickets.models.config import ACTIVATIONS
+from thickets.models.published_classes import (
+  NEUTRAL,
+  PUBLISHED,
+  REQUIRED,
+  Field,
+  PublishedClass,
+)
+
+# Functions with more than one name, by the names that are not used here.
+_ACTIVATION_ALIASES = {
+  "swish": "silu",
+  "gelu_python": "gelu",
+  "gelu_fast": "gelu_new",
+  "gelu_accurate": "gelu_new",
+  "gelu_python_tanh": "gelu_pytorch_tanh",
+}
+_ACTIVATION_FIELDS = (
+  "hidden_act",
+  "hidden_activation",
+  "activation_function",
+)
+
+
+def read_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+  """Spells the fields of a config.json in one way.
+
+  Args:
+    fields: the contents of the config.json of a family of `PUBLISHED`, as any
+      version of transformers writes them.
+
+  Returns:
+    The fields that the class reads, with its defaults; of rotary families,
+    `head_dim`, `num_key_value_heads`, `layer_types` (a list), `sliding_window`
+    (None where no layer slides) and `rope_parameters` (by type of layer, see
+    `rope_fields.read_rope`) are always there. Other fields stay as they are.
+
+  Raises:
+    UserError: if a field is missing, has another type, is not supported, or is
+      spelled in two ways that disagree.
+  """
+  published = PUBLISHED[fields["model_type"]]
+  _refuse_features(fields, published)
+  read = _merge_aliases(fields, published)
+  for name, field in published.fields.items():
+    read[name] = _read_field(name, field, read, fields["model_type"])
+  for name in _ACTIVATION_FIELDS:
+    if name in published.fields:
+      read[name] = _read_activation(name, read[name])
+  if published.divides_width:
+    _check_heads(read, published)
+  if published.thetas:
+    _fill_in_rotary(read, published)
+  return read
+
+
+def _refuse_features(
+  fields: Mapping[str, Any], published: PublishedClass
+) -> None:
+  """Refuses fields that change what is computed in ways we do not have."""
+  for name, values in {**NEUTRAL, **published.neutral}.items():
+    if name in fields and fields[name] not in values:
+      raise UserError(
+        f"{name} must be {values[0]} for {fields['model_type']}, got"
+        f" {fields[name]!r}. Other values are not supported."
+      )
+
+
+def _merge_aliases(
+  fields: Mapping[str, Any], published: PublishedClass
+) -> dict[str, Any]:
+  """Gives each field the name that the class has for it."""
+  merged = {
+    name: value
+    for name, value in fields.items()
+    if name not in published.aliases
+  }
+  for alias, name in published.aliases.items():
+    if alias not in fields:
+      continue
+    if merged.setdefault(name, fields[alias]) != fields[alias]:
+      raise UserError(
+        f"{name} and {alias} must agree, as they are one field of"
+        f" {fields['model_type']}, got {merged[name]!r} and"
+        f" {fields[alias]!r}. Remove the wrong one."
+      )
+  return merged
+
+
+def _read_field(
+  name: str, field: Field, fields: Mapping[str, Any], family: str
+) -> Any:
+  """A field's value or default, of the type that the class accepts."""
+  if name not in fields:
+    if field.default is REQUIRED:
+      raise UserError(
+        f"config.json of a {family} model must have {name!r}. Use the"
+        " config.json that was published with the weights."
+      )
+    return field.default
+  value = fields[name]
+  if value is None and field.may_be_null:
+    return None
+  is_right, what = {
+    "size": (_is_integer(value) and value >= 1, "an integer from 1 on"),
+    "count": (_is_integer(value) and value >= 0, "an integer from 0 on"),
+    "number": (rope_fields.is_number(value), "a number"),
+    "flag": (isinstance(value, bool), "true or false"),
+    "text": (isinstance(value, str), "text"),
+    "list": (isinstance(value, list), "a list"),
+  }[field.kind]
+  if not is_right:
+    raise UserError(
+      f"{name} of a {family} model must be {what}, got {value!r}. Correct"
+      " config.json."
+    )
+  return value
+
+
+def _read_activation(name: str, activation: str) -> str:
+  """The name that is used here of a function with several."""
+  activation = _ACTIVATION_ALIASES.get(activation, activation)
+  if activation not in ACTIVATIONS:
+    raise UserError(
+      f"{name} must be one of {list(ACTIVATIONS)}, got {activation!r}. Other"
+      " functions are not supported."
+    )
+  return activation
+
+
+def _is_integer(value: Any) -> TypeGuard[int]:
+  return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_heads(fields: Mapping[str, Any], published: PublishedClass) -> None:
+  """Refuses widths that the class refuses, whatever its head_dim."""
+  width, heads = (
+    published.aliases.get(name, name)
+    for name in ("hidden_size", "num_attention_heads")
+  )
+  if fields[width] % fields[heads]:
+    raise UserError(
+      f"{width} ({fields[width]}) must be a multiple of {heads}"
+      f" ({fields[heads]})."
+    )
+
+
+def _fill_in_rotary(fields: dict[str, Any], published: PublishedClass) -> None:
+  """Adds what families with rotary positions derive from other fields."""
+  num_heads = fields["num_attention_heads"]
+  if fields["head_dim"] is None:
+    fields["head_dim"] = fields["hidden_size"] // num_heads
+  if fields["num_key_value_heads"] is None:
+    fields["num_key_value_heads"] = num_heads
+  fields["layer_types"], fields["sliding_window"] = (
+    layer_types.read_layer_types(
+      fields,
+      published.layer_rule,
+      reads_layer_types=published.reads_layer_types,
+    )
+  )
+  fields["rope_parameters"] = rope_fields.read_rope(fields, published)
