@@ -36,6 +36,8 @@ setuptools.setup(
   install_requires=[
     "absl-py>=2.1",  # Flags and logging of the experiment binaries.
     "flax>=0.12",  # Defines and initialises the models (Linen).
+    # GGUF files: the types of their tensors, in NumPy; 0.1 MB, so no extra.
+    "gguf>=0.17",
     "huggingface_hub>=1.3",  # Models by their id on the hub.
     "jax>=0.10",  # Auto mesh axes, jax_num_cpu_devices, jax.shard_map.
     "jinja2>=3.1",  # Chat templates, which transformers renders with it.

@@ -83,8 +83,14 @@ class Subject:
         "name": self.model.source,
         "revision": self.model.revision,
         "dtype": self.model.dtype.name,
+        **self._gguf_source(),
       },
     )
+
+  def _gguf_source(self) -> JsonObject:
+    """What a GGUF file's weights were dequantised from; {} for other models."""
+    found = self.model.gguf_file
+    return {} if found is None else {"gguf_file": dict(found)}
 
   @property
   def why_not_finite(self) -> str:

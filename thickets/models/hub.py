@@ -1,7 +1,7 @@
 """Models in and out: `load` a published one, `save` one that others can load.
 
-A directory and the id of a model on the Hugging Face hub are the same thing to
-`load`. The hub's libraries are imported where they are used, so that a model of
+A directory, a GGUF file and the id of a model on the Hugging Face hub are the same
+thing to `load` (`sources`). The hub's libraries are imported where they are used, so that a model of
 random weights (`make_model`) needs none of them.
 """
 
@@ -58,14 +58,17 @@ class Model:
     config: the architecture.
     params: the weights, layers stacked.
     tokenizer: a tokenizer of `transformers`, None where there is none.
-    identity: the hash over the weights as stored, see `naming.identify`.
+    identity: the hash over the weights as stored, see `naming.identify`; over
+      those of a GGUF file as float32, whatever `dtype` they are cast to.
     revision: the commit on the hub, None where it does not come from there.
-    source: the directory or id that was asked for.
+    source: the name that was asked for.
     dtype: the dtype in which the weights are held.
     fields: the contents of config.json.
     generation: the contents of generation_config.json, None where there is none.
     stop_tokens: ids of the tokens that end a text.
     published_tokenizer: the files of the tokenizer, None where it has none.
+    gguf_file: of a model that was loaded from a GGUF file, the file's SHA-256 and
+      how many tensors are stored in which type, as JSON values; otherwise None.
   """
 
   config: TransformerConfig
@@ -79,6 +82,7 @@ class Model:
   generation: Mapping[str, Any] | None
   stop_tokens: tuple[int, ...]
   published_tokenizer: tokenizer_export.PublishedTokenizer | None = None
+  gguf_file: Mapping[str, Any] | None = None
 
 
 def load(
@@ -88,16 +92,18 @@ def load(
   dtype: DTypeLike | None = jnp.float32,
   mesh: Mesh | None = None,
 ) -> Model:
-  """Loads a model from a directory or from the hub.
+  """Loads a model from a directory, a GGUF file, a package or the hub.
 
   All that can be known before weights are read is checked before. Weights are
   read tensor by tensor, cast and laid out on the way, and never held twice.
 
   Args:
-    name_or_dir: a directory, or the id of a model on the hub.
+    name_or_dir: a directory, a GGUF file, the id of a model on the hub,
+      shipped/... for a model that comes with this package, or package:... for
+      one that another package ships (`packages.PACKAGED`).
     revision: a branch, tag or commit on the hub, the main branch by default.
     dtype: the dtype in which the weights are held; None for that in which they
-      are stored.
+      are stored, which is float32 for a GGUF file.
     mesh: the devices, with an axis `model`, over which the weights are divided;
       None for the default device.
 
@@ -131,6 +137,7 @@ def load(
       source.fields, source.generation, tokenizer
     ),
     published_tokenizer=source.publish_tokenizer(tokenizer),
+    gguf_file=source.gguf_file,
   )
 
 

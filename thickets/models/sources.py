@@ -1,7 +1,8 @@
 """Where a model comes from: one record, whatever form it was published in.
 
-A directory, a model on the hub and one of the package hold the same files, which
-`hub_files` finds.
+A directory, a model on the hub and one that ships with this package hold the same
+files, which `hub_files` finds. A GGUF file says the same in its metadata, be it a
+user's own or one out of another package (`packages`).
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from thickets.errors import UserError
+from thickets.errors import UserError, shorten
 from thickets.models import (
   checkpoint,
   hub_files,
+  packages,
   tokenizer_export,
   tokenizer_files,
 )
 from thickets.models.config import TransformerConfig
 from thickets.models.streaming import Weights
 from thickets.models.tokenizer_export import PublishedTokenizer
+
+_GGUF = ".gguf"
+_NUM_SHOWN = 4  # Words of a list that a message shows.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +42,8 @@ class Source:
     open_weights: downloads its weights, if they are not there, and checks their
       headers against the architecture.
     revision: the commit on the hub, None where it does not come from there.
+    gguf_file: the hash of its GGUF file and the types in it, as JSON values; None
+      where it has none.
   """
 
   fields: Mapping[str, Any]
@@ -45,20 +52,34 @@ class Source:
   publish_tokenizer: Callable[[Any], PublishedTokenizer | None]
   open_weights: Callable[[TransformerConfig], Weights]
   revision: str | None = None
+  gguf_file: Mapping[str, Any] | None = None
 
 
 def find(name: str, revision: str | None = None) -> Source:
   """Finds a model, and reads what was published beside its weights.
 
   Args:
-    name: a directory, the id of a model on the hub, or shipped/... for one that
-      comes with the package.
+    name: a directory, a GGUF file, the id of a model on the hub, shipped/... for
+      a model that comes with this package, or package:... for one of
+      `packages.PACKAGED`.
     revision: branch, tag or commit on the hub, its main branch by default.
 
   Raises:
-    UserError: if the model cannot be found or reached, or has no config.json.
+    UserError: if the model cannot be found or reached, or its config or its file
+      cannot be read.
   """
-  files = hub_files.locate(name, revision)
+  if name.startswith(packages.PREFIX):
+    _refuse_revision(name, revision)
+    return _read_gguf(packages.locate(name))
+  path = pathlib.Path(name).expanduser()
+  if name.endswith(_GGUF) or (path.is_file() and _has_magic(path)):
+    _refuse_revision(name, revision)
+    return _read_gguf(path)
+  return _read_files(hub_files.locate(name, revision))
+
+
+def _read_files(files: hub_files.Files) -> Source:
+  """The files of a directory."""
 
   def open_weights(config: TransformerConfig) -> Weights:
     files.fetch_weights()
@@ -76,10 +97,50 @@ def find(name: str, revision: str | None = None) -> Source:
   )
 
 
+def _read_gguf(path: pathlib.Path) -> Source:
+  """A GGUF file."""
+  # Not above: other models need no package for it.
+  from thickets.models.gguf_files import model_file
+
+  if not path.is_file():
+    raise UserError(
+      f"A name that ends in {_GGUF} must be a file, got {path}, which is"
+      f" {'a directory' if path.is_dir() else 'not there'}. Correct the path."
+    )
+  file = model_file.open_file(path)
+  return Source(
+    fields=file.fields,
+    generation=None,
+    load_tokenizer=file.load_tokenizer,
+    publish_tokenizer=lambda tokenizer: None,  # Written from memory.
+    open_weights=file.open_weights,
+    gguf_file=file.describe(),
+  )
+
+
+def _refuse_revision(name: str, revision: str | None) -> None:
+  if revision is not None:
+    raise UserError(
+      f"revision must be given only with a model of the hub, got {revision!r}"
+      f" for {name}. Leave it out."
+    )
+
+
+def _has_magic(path: pathlib.Path) -> bool:
+  with path.open("rb") as file:
+    return file.read(4) == b"GGUF"
+
+
 def _read_config(directory: pathlib.Path) -> dict[str, Any]:
   """The contents of a model's config.json."""
   fields = hub_files.read_json(directory / "config.json")
   if fields is None:
+    ggufs = sorted(path.name for path in directory.glob(f"*{_GGUF}"))
+    if ggufs:
+      raise UserError(
+        f"A model in GGUF files must be named by its file, got {directory}."
+        f" Name one of {shorten(ggufs, _NUM_SHOWN)} in it."
+      )
     raise UserError(
       f"A model must have a config.json, got none in {directory}. Name the"
       " directory of a model; one whose saving was interrupted has none."
