@@ -207,6 +207,18 @@ class OracleTest(Comparison):
   def test_find_prefix(self, prompts, length):
     self.assertEqual(batching_lib.find_prefix(prompts), length)
 
+  @parameterized.parameters(
+    (5, None, 8),
+    (18, None, 24),
+    (18, 5, 20),
+    (18, 1, 18),
+    (17, 0, 17),
+    (70, None, 80),
+    (70, 4, 72),
+  )
+  def test_round_width(self, width, most_padding, rounded):
+    self.assertEqual(batching_lib.round_width(width, most_padding), rounded)
+
 
 class FinishingTest(Comparison):
   """One model whose rows stop at different times, and tokens that are not."""
@@ -309,6 +321,41 @@ class FinishingTest(Comparison):
       self.assertEqual(keys.shape[-2], 8 + begin + 4)
     self.assertLess(fitting, 8)
     self.assertLessEqual(regroups.call_count, segments.call_count)
+
+  def test_where_steps_take_long_rows_leave_as_soon_as_fewer_do(self):
+    with mock.patch.object(programs_lib, "_CPU_SPARE_FLOPS", 1.0):
+      generator = Generator(
+        self.config,
+        self.generator.decoding,
+        mesh=one_device(),
+        layout=Layout.APART,
+      )
+    prompts = [prompt[-7:] for prompt in self.prompts]  # Not of a round width.
+    apply = _model()[2]
+    expected = expect(apply, self.params, prompts, self.NUM_STEPS, 80)
+    with (
+      spy(generator, "prefill") as prefill,
+      spy(generator, "run_segment") as segments,
+    ):
+      responses = generator.generate(self.params, prompts)
+    self.assert_follows(responses, expected, is_end=self._is_end)
+    self.assertEqual(prefill.call_args.args[1].tokens.shape, (1, 8, 7))
+    lengths = np.array(
+      [cut(tokens, self._is_end)[0] for tokens in expected.tokens]
+    )
+    sizes = [int(np.ceil(fraction * 8)) for fraction in ROW_FRACTIONS]
+    for step, call in enumerate(segments.call_args_list, 1):
+      _, before, active = call.args
+      self.assertEqual(active.sum(), np.sum(lengths > step))
+      self.assertEqual(
+        active.size, min(size for size in sizes if size >= active.sum())
+      )
+      # Room for all steps from the first on, as with a prompt of eight.
+      keys = jax.tree.leaves(before.kv_cache)[0]
+      self.assertEqual(keys.shape[-2], 8 + self.NUM_STEPS - 1)
+    self.assertLen(segments.call_args_list, max(lengths) - 1)
+    sizes = {call.args[2].size for call in segments.call_args_list}
+    self.assertGreater(len(sizes), 1)
 
   def test_generation_ends_with_its_last_row(self):
     lengths = [cut(tokens, self._is_end) for tokens in self.expected.tokens]

@@ -31,8 +31,9 @@ class Batching:
     lanes: members that one group of devices rebuilds and runs at once.
     rows: prompts that each of them continues at once.
     block: prompt tokens that each of them reads at once.
-    segment: steps between two droppings of finished rows; where None, a quarter
-      of the tokens so far, and at least 32.
+    segment: steps between two growths of the KV cache, and between two
+      droppings of finished rows; where None, a quarter of the tokens so far, and
+      at least 32, and where steps take long, rows are dropped in between.
 
   Raises:
     UserError: if one is below 1.
@@ -88,20 +89,14 @@ def continue_prompts(
   for seats in _assign_seats(
     order, weights.num_members, programs.num_slots, batching.rows
   ):
-    padded = _pad(rests, sampling, seats)
+    padded = _pad(rests, sampling, seats, programs.most_padding)
     segments = _plan_segments(
-      prefix_length + padded.tokens.shape[2],
+      prefix_length + round_width(padded.tokens.shape[2]),
       decoding.max_new_tokens - 1,  # The first token needs no segment.
       batching.segment,
     )
     _continue_batch(
-      programs,
-      weights,
-      padded,
-      seats,
-      transcript,
-      segments=list(segments),
-      block=batching.block,
+      programs, weights, padded, seats, transcript, list(segments), batching
     )
   return transcript.read()
 
@@ -122,10 +117,20 @@ def find_prefix(prompts: Sequence[Sequence[int]]) -> int:
   return length if length >= _MIN_PREFIX else 0
 
 
-def round_width(width: int) -> int:
-  """The next of four prompt widths per octave, so that few programs differ."""
+def round_width(width: int, most_padding: int | None = None) -> int:
+  """The next of four prompt widths per octave, so that few programs differ.
+
+  Args:
+    width: tokens of the longest prompt.
+    most_padding: how many columns may be added; where that is not enough, the
+      next of so many more widths per octave that it is. None for any number.
+  """
   multiple = max(_MIN_WIDTH, 2 ** (width.bit_length() - 3))
-  return -(-width // multiple) * multiple
+  rounded = -(-width // multiple) * multiple
+  while most_padding is not None and rounded - width > most_padding:
+    multiple //= 2
+    rounded = -(-width // multiple) * multiple
+  return rounded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,11 +258,23 @@ def _assign_seats(
 
 
 def _pad(
-  prompts: Sequence[Sequence[int]], sampling: RowSampling, seats: _Seats
+  prompts: Sequence[Sequence[int]],
+  sampling: RowSampling,
+  seats: _Seats,
+  find_most: Callable[[int], int],
 ) -> Prompts:
-  """The prompts [G, B, T] of a batch, padded on the left."""
+  """The prompts [G, B, T] of a batch, padded on the left.
+
+  Args:
+    prompts: [Q] token ids of each prompt, behind the shared prefix.
+    sampling: [P, Q] how each response is sampled.
+    seats: [G, B] which response each row continues.
+    find_most: maps the number of rows of a group to how many columns they may
+      be padded with to save programs.
+  """
   seated: np.ndarray = seats.prompts
-  width = round_width(max(len(prompts[p]) for p in seated.flat if p >= 0))
+  longest = max(len(prompts[p]) for p in seated.flat if p >= 0)
+  width = round_width(longest, find_most(seated.shape[1]))
   tokens_GBT = np.zeros((*seated.shape, width), np.int32)
   starts_GB = np.full(seated.shape, width - 1, np.int32)
   for place in np.ndindex(*seated.shape):
@@ -298,35 +315,48 @@ def _continue_batch(
   prompts: Prompts,
   seats: _Seats,
   transcript: _Transcript,
-  *,
   segments: Sequence[int],
-  block: int | None,
+  batching: Batching,
 ) -> None:
   """Generates for a batch of rows, a segment at a time."""
   slot = prompts.tokens.shape[2]
+  # Widths that differ a little have the same segments' programs.
+  room = round_width(slot)
   rows = programs.prefill(
-    weights, prompts, num_slots=slot + sum(segments[:1]), block=block
+    weights, prompts, num_slots=room + sum(segments[:1]), block=batching.block
   )
   transcript.record(seats, 0, rows.tokens[..., None], rows.log_probs[..., None])
   index = 1
   for number, num_steps in enumerate(segments):
-    active_GB = transcript.find_active(seats)
-    if not active_GB.any():
-      break
-    kept_GC = _keep_rows(active_GB, seats.num_rows)
-    if number or kept_GC.shape != active_GB.shape:
-      rows = programs.regroup(rows, kept_GC, num_slots=slot + num_steps)
-      seats = seats.take(kept_GC)
-    rows, tokens_GBS, log_probs_GBS = programs.run_segment(
-      weights,
-      rows,
-      transcript.find_active(seats),
-      slot=slot,
-      index=index,
-      num_steps=num_steps,
-    )
-    transcript.record(seats, index, tokens_GBS, log_probs_GBS)
-    slot, index = slot + num_steps, index + num_steps
+    room, end = room + num_steps, index + num_steps
+    must_grow = number > 0
+    while index < end:
+      active_GB = transcript.find_active(seats)
+      if not active_GB.any():
+        return
+      kept_GC = _keep_rows(active_GB, seats.num_rows)
+      if must_grow or kept_GC.shape != active_GB.shape:
+        rows = programs.regroup(rows, kept_GC, num_slots=room)
+        seats, must_grow = seats.take(kept_GC), False
+      most_steps = end - index
+      if batching.segment is None:
+        most_steps = min(most_steps, programs.most_steps(kept_GC.shape[1]))
+      rows, tokens_GBS, log_probs_GBS = programs.run_segment(
+        weights,
+        rows,
+        transcript.find_active(seats),
+        slot=slot,
+        index=index,
+        num_steps=num_steps,
+        most_steps=most_steps,
+      )
+      transcript.record(
+        seats,
+        index,
+        tokens_GBS[..., :most_steps],
+        log_probs_GBS[..., :most_steps],
+      )
+      slot, index = slot + most_steps, index + most_steps
 
 
 def _fit_rows(needed: int, num_rows: int) -> int:

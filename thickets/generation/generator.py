@@ -2,8 +2,9 @@
 
 A call reads the prompts once (*prefill*), then generates in *segments* of some
 steps. Between two segments finished rows are dropped and the KV cache grows, so
-that neither finished rows nor slots that are not written yet cost time. Row
-counts come from a small fixed set, so compilations stay few; they are counted.
+that neither finished rows nor slots that are not written yet cost time. Where
+steps take long, rows are dropped within segments too. Row counts come from a
+small fixed set, so compilations stay few; they are counted.
 
 The response of a row depends on its prompt, its key and its member: not on the
 other rows, on padding, or on how rows are batched, except where the two best

@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from thickets.generation import decode_step
 from thickets.generation.decode_step import NO_TOKEN, DecodeSpec, Prompts, Rows
-from thickets.models import layout
+from thickets.models import flops, layout
 from thickets.models.attention import KVCache
 from thickets.models.layout import Layout
 from thickets.naming import Params
@@ -27,6 +27,11 @@ from thickets.search.compiled import Programs
 # Prompt tokens that a device reads at once: on CPU what a core's cache holds.
 CPU_BLOCK_TOKENS = 2048
 ACCELERATOR_BLOCK_TOKENS = 16384
+
+# FLOPs of a group of rows that may be spent on what is thrown away, finished
+# rows or padding, to save a look at them or a program: about a fifth of a second.
+_CPU_SPARE_FLOPS = 2e10
+_ACCELERATOR_SPARE_FLOPS = 2e13
 
 # Where the groups are in an argument: its axis, None where there is none, or one
 # of the two for each part of a dict.
@@ -76,6 +81,11 @@ class DecodePrograms:
     self._spec, self._mesh = spec, mesh
     self.num_slots: int = mesh.shape["population"]
     self.compiled = Programs()
+    self._is_cpu = mesh.devices.flat[0].platform == "cpu"
+    self._token_flops = flops.token_flops(spec.config, 1)
+    self._spare_flops = mesh.shape["model"] * (
+      _CPU_SPARE_FLOPS if self._is_cpu else _ACCELERATOR_SPARE_FLOPS
+    )
 
   def run_prefix(self, weights: Weights, tokens: Sequence[int]) -> KVCache:
     """Reads a prefix with the weights of each member, or of the one model."""
@@ -126,8 +136,9 @@ class DecodePrograms:
     slot: int,
     index: int,
     num_steps: int,
+    most_steps: int,
   ) -> tuple[Rows, Int[Array, "G B S"], Float[Array, "G B S"]]:
-    """Generates up to `num_steps` tokens, until no row is active.
+    """Generates up to `most_steps` tokens, until no row is active.
 
     Args:
       weights: the weights of the groups, with the KV cache of their prefix.
@@ -135,11 +146,12 @@ class DecodePrograms:
       active: [G, B] which rows go on.
       slot: the slot of the KV cache that the rows' last tokens are written to.
       index: position of the next token in the responses.
-      num_steps: S, how many tokens are generated at most.
+      num_steps: S, how many tokens the program has room for.
+      most_steps: how many tokens are generated now, at most S.
 
     Returns:
-      The rows, the tokens (`NO_TOKEN` for rows that had ended) and their
-      log-probabilities.
+      The rows, the tokens (`NO_TOKEN` for rows that had ended, and behind
+      `most_steps`) and their log-probabilities.
     """
     return self._call(
       ("segment", num_steps),
@@ -151,8 +163,9 @@ class DecodePrograms:
         self._put(active, "population"),
         self._put(np.int32(slot)),
         self._put(np.int32(index)),
+        self._put(np.int32(most_steps)),
       ),
-      (weights.params_axes, weights.prefix_axis, 0, 0, None, None),
+      (weights.params_axes, weights.prefix_axis, 0, 0, None, None, None),
       donate=(2,),
     )
 
@@ -167,11 +180,19 @@ class DecodePrograms:
       (0, 0),
     )
 
+  def most_steps(self, num_rows: int) -> int:
+    """Steps of a group of rows before it is worth a look which have ended."""
+    flops_per_row = self._token_flops + flops.head_flops(self._spec.config)
+    return max(1, int(self._spare_flops / (num_rows * flops_per_row)))
+
+  def most_padding(self, num_rows: int) -> int:
+    """Columns that a group of rows may be padded with to save a program."""
+    return int(self._spare_flops / (num_rows * self._token_flops))
+
   def _block_rows(self, num_rows: int, width: int, block: int | None) -> int:
     """Rows to read at once, in blocks of about equal size."""
     if block is None:
-      is_cpu = self._mesh.devices.flat[0].platform == "cpu"
-      block = CPU_BLOCK_TOKENS if is_cpu else ACCELERATOR_BLOCK_TOKENS
+      block = CPU_BLOCK_TOKENS if self._is_cpu else ACCELERATOR_BLOCK_TOKENS
     num_blocks = max(1, -(-num_rows * width // block))
     return -(-num_rows // min(num_blocks, num_rows))
 
@@ -238,16 +259,17 @@ def _run_segment(
 
   Args:
     spec: what the program is compiled for.
-    num_steps: S, how many tokens are generated at most.
+    num_steps: S, how many tokens there is room for.
     num_groups: G.
     axes: where the groups are in what follows.
     params: the weights of the groups.
     prefix: the KV cache of their prefix, or None.
     rows: [G, B] the rows.
     *state: [G, B] which rows are active, the slot of the KV cache to write to,
-      and the position of the next token in the responses.
+      the position of the next token in the responses, and how many tokens are
+      generated at most.
   """
-  active, slot, index = state
+  active, slot, index, most_steps = state
   step = functools.partial(decode_step.step, spec)
   # Layers are taken apart once for all steps.
   arrange = spec.layout.arrange
@@ -261,7 +283,7 @@ def _run_segment(
 
   def is_going(carry):
     count, _, active, _, _ = carry
-    return (count < num_steps) & jnp.any(active)
+    return (count < most_steps) & jnp.any(active)
 
   def advance(carry):
     count, rows, active, tokens, log_probs = carry
