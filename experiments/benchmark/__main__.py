@@ -10,10 +10,10 @@ hub library.
 """
 
 from experiments import launch
-from experiments.benchmark import language, signals
+from experiments.benchmark import chat, language, signals
 from thickets.runs import directory, environment, json_files
 
-_SUBJECTS = {"language": language, "signals": signals}
+_SUBJECTS = {"chat": chat, "language": language, "signals": signals}
 
 
 FLAGS = launch.BinaryFlags(

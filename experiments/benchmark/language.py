@@ -34,7 +34,7 @@ from thickets.perturbation import Gaussian
 from thickets.search import meshes, population
 
 _COMPARISONS = ("", "transformers")
-_LAYERS = {"auto": None, "apart": Layout.APART, "stacked": Layout.STACKED}
+LAYERS = {"auto": None, "apart": Layout.APART, "stacked": Layout.STACKED}
 
 
 def validate(config: ml_collections.ConfigDict) -> None:
@@ -64,7 +64,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
         {
           "dtype": ("bfloat16", "float16", "float32"),
           "compare": _COMPARISONS,
-          "layers": _LAYERS,
+          "layers": LAYERS,
         },
       ),
     ]
@@ -102,12 +102,12 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
   subject.warm_up()
   # Before the ceilings are measured and others' libraries loaded.
   peak = ceilings_lib.peak_memory_bytes()
-  ceilings = _measure_ceilings(dtype)
+  ceilings = measure_ceilings(dtype)
   theirs = _Transformers(config) if config.compare else None
   times = subject.time_phases(config.repeats, theirs)
   ceilings = {
     name: max(value, ceilings[name])
-    for name, value in _measure_ceilings(dtype).items()
+    for name, value in measure_ceilings(dtype).items()
   }
   figures = _describe(config, model, dtype, subject, times, ceilings)
   if theirs is not None:
@@ -159,7 +159,7 @@ class _Subject:
         Decoding(new_tokens),
         mesh=mesh,
         batching=self.plan,
-        layout=_LAYERS[config.layers],
+        layout=LAYERS[config.layers],
       )
       for new_tokens in (config.new_tokens, 1)
     )
@@ -246,7 +246,7 @@ class _Transformers:
     texts.cpu()
 
 
-def _measure_ceilings(dtype: np.dtype) -> dict[str, float]:
+def measure_ceilings(dtype: np.dtype) -> dict[str, float]:
   """Rates of all devices together."""
   is_cpu = jax.default_backend() == "cpu"
   gflops = ceilings_lib.measure_matmul_gflops(

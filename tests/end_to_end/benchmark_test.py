@@ -53,6 +53,20 @@ runpy.run_module("experiments.benchmark", None, "__main__")
 
 
 class BenchmarkTest(parameterized.TestCase):
+  @pytest.mark.slow
+  def test_phases_of_a_real_model_stand_over_their_rooflines(self):
+    workdir = self.enter_context(tempfile.TemporaryDirectory())
+    figures, printed = _run(workdir, "benchmark_chat.py:smoke", absent=())
+    phases = ("perturb", "prefill", "decode")
+    self.assertAlmostEqual(
+      sum(figures[f"{phase}_s"] for phase in phases), figures["member_s"]
+    )
+    self.assertAlmostEqual(
+      sum(figures[f"{phase}_least_s"] for phase in phases),
+      figures["member_least_s"],
+    )
+    self.assertIn("member_over_least", printed)
+
   @parameterized.parameters("benchmark_language.py", "benchmark_signals.py")
   @pytest.mark.slow
   def test_runs_without_data_grading_and_hub(self, config):
