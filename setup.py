@@ -43,7 +43,7 @@ setuptools.setup(
     "jinja2>=3.1",  # Chat templates, which transformers renders with it.
     "jaxtyping>=0.3",  # Shapes in the signatures of public functions.
     "matplotlib>=3.9",  # Every experiment ends in figures.
-    "ml-collections>=1.0",  # Config files.
+    "ml-collections>=1.1",  # Config files; the first to override sections.
     "numpy>=2.0",
     "optax>=0.2.4",  # Pretraining.
     "orbax-checkpoint>=0.11",  # The base model of a run.

@@ -111,6 +111,10 @@ def _list_keys() -> ml_collections.ConfigDict:
   config.task.num_judge = 0  # ... and that are looked at once; 0 is all others.
   # Prompts are plain text where the tokenizer has no chat template.
   config.task.use_chat_template = True
+  # What the chat template reads, as in {"enable_thinking": False}.
+  config.task.chat_arguments = ml_collections.ConfigDict()
+  # The day that some templates print, as 2026-01-31; that of its start if empty.
+  config.task.chat_date = ""
 
   config.population = ml_collections.ConfigDict()
   config.population.size = 5000  # N. A finished run continues with a larger N.

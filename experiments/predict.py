@@ -21,7 +21,7 @@ from experiments import launch
 from experiments.launch import questions, saved_experts
 from thickets.errors import UserError
 from thickets.generation import grading as grading_lib
-from thickets.generation import language_evaluator, prompts, task_grading
+from thickets.generation import language_evaluator, task_grading
 from thickets.generation.generator import Generator
 from thickets.generation.grading_workers import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
@@ -99,12 +99,7 @@ def _respond(
 ) -> list[list[str]]:
   """[K][Q] what the K best experts answer, by rank; `asked` has their places."""
   fields = experts.fields["task"]
-  tokens = [
-    prompts.render_prompt(
-      model.tokenizer, e.messages, use_chat=fields["chat_template"]
-    )
-    for e in examples
-  ]
+  tokens = saved_experts.render_examples(model, fields, examples)
   decoding = saved_experts.read_decoding(fields["decoding"])
   for prompt, question in zip(tokens, asked, strict=True):
     try:

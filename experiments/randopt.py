@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from experiments import launch
-from experiments.launch import checking, next_steps, specs
+from experiments.launch import chat_dates, checking, next_steps, specs
 from experiments.launch.specs import RandOptSpec
 from thickets.analysis import randopt_results
 from thickets.generation import subject as subject_lib
@@ -61,7 +61,9 @@ def run(spec: RandOptSpec, workdir: str) -> JsonObject:
   """Runs or resumes one experiment; returns the contents of results.json."""
   clock = Clock()
   directory.check_config(workdir, spec.config)  # Before anything is loaded.
-  subject = subject_lib.load_subject(spec.model, spec.task, spec.answering)
+  asked = (spec.model, spec.task, spec.answering)
+  today = chat_dates.find_today(workdir)
+  subject = subject_lib.load_subject(*asked, today=today)
   subject.check_kind(spec.population.kind)
   # All that can fail at once does so before the run directory begins.
   with subject_lib.start_task_grading(subject) as grading:

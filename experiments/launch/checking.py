@@ -10,6 +10,7 @@ import pathlib
 import time
 from collections.abc import Iterator
 
+from experiments.launch import chat_dates
 from experiments.launch.specs import RandOptSpec
 from thickets.errors import UserError
 from thickets.generation import subject as subject_lib
@@ -30,7 +31,12 @@ def check_randopt(spec: RandOptSpec, workdir: str) -> Iterator[str]:
   """
   directory.check_config(workdir, spec.config)
   yield _describe_workdir(pathlib.Path(workdir))
-  subject = subject_lib.load_subject(spec.model, spec.task, spec.answering)
+  subject = subject_lib.load_subject(
+    spec.model,
+    spec.task,
+    spec.answering,
+    today=chat_dates.find_today(workdir),
+  )
   sizes = {name: len(b["index"]) for name, b in subject.batches.items()}
   yield f"Prompts: {', '.join(f'{n} {size}' for n, size in sizes.items())}."
   base = subject.base

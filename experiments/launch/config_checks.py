@@ -19,6 +19,8 @@ def check_keys(
 ) -> list[str]:
   """Compares the keys and types of a config with those of its file.
 
+  A section that is empty in the file holds what users choose, by any name.
+
   Returns:
     One message for each unknown key, missing key and wrong type.
   """
@@ -32,10 +34,9 @@ def check_keys(
     value, model = config[key], reference[key]
     if isinstance(model, ml_collections.ConfigDict):
       if not isinstance(value, ml_collections.ConfigDict):
-        problems.append(
-          f"{name} must hold the keys {list(model)}, got {value!r}."
-        )
-      else:
+        keys = f"the keys {list(model)}" if model else "keys of your own"
+        problems.append(f"{name} must hold {keys}, got {value!r}.")
+      elif model:
         problems += check_keys(value, model, f"{name}.")
     elif not _same_type(value, model):
       problems.append(f"{name} must be {_describe_type(model)}, got {value!r}.")
@@ -140,14 +141,15 @@ def refuse(problems: Sequence[str]) -> None:
 
 def to_json(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """The config as nested dicts, lists and plain values."""
-  return {
-    key: to_json(value)
-    if isinstance(value, ml_collections.ConfigDict)
-    else list(value)
-    if isinstance(value, tuple)
-    else value
-    for key, value in config.items()
-  }
+  return {key: _to_plain(value) for key, value in config.items()}
+
+
+def _to_plain(value: Any) -> Any:
+  if isinstance(value, ml_collections.ConfigDict | Mapping):
+    return {key: _to_plain(item) for key, item in value.items()}
+  if isinstance(value, tuple | list):
+    return [_to_plain(item) for item in value]
+  return value
 
 
 def _get(config, name):

@@ -6,10 +6,13 @@ absl's own `flags.DEFINE_...(..., flag_values=FLAGS.values)`, and hands it to
 of another.
 """
 
+import ast
+import json
 import os
 import re
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import ml_collections
 from absl import flags
@@ -193,7 +196,7 @@ class BinaryFlags:
 
   def _parse(self, argv: list[str], behind: Sequence[str]) -> list[str]:
     if self._config is not None:
-      self._check_config(argv)
+      argv = self._check_config(argv)
     self._argv[:] = argv
     rest = self.values(argv, known_only=True)
     # absl's own, such as --verbosity.
@@ -233,36 +236,63 @@ class BinaryFlags:
     found = re.search(r"\bexperiments\.\w+", self.example)
     return found.group() if found else os.path.basename(sys.argv[0])
 
-  def _check_config(self, argv: list[str]) -> None:
-    """Refuses a config that does not load, and overrides of keys it lacks."""
-    names = [
-      found.group(1)
-      for argument in argv
-      if (found := _OVERRIDE.match(argument))
-    ]
+  def _check_config(self, argv: list[str]) -> list[str]:
+    """Refuses a config that does not load, and overrides of keys it lacks.
+
+    Returns:
+      The command line, with sections of the config written as Python's dicts.
+    """
     plain = [argument for argument in argv if not _OVERRIDE.match(argument)]
     only = flags.FlagValues()
     flags.DEFINE_string("config", None, "", flag_values=only)
     only(plain, known_only=True)
     if only["config"].value is None:
-      return
+      return argv
     config = _load_config(only["config"].value)
-    for name in names:
-      part, path = config, ""
-      for key in name.split("."):
-        if not isinstance(part, ml_collections.ConfigDict) or key not in part:
-          known = [
-            f"--config.{path}{known}"
-            for known in (
-              part if isinstance(part, ml_collections.ConfigDict) else ()
-            )
-          ]
-          near = errors.nearest(f"--config.{path}{key}", known, count=1)
-          raise UserError(
-            f"--config has no key {name!r}."
-            + (f" Nearest: {near}." if known else "")
-          )
-        part, path = part[key], f"{path}{key}."
+    written = []
+    for argument in argv:
+      if found := _OVERRIDE.match(argument):
+        value = _find_value(config, found.group(1))
+        if isinstance(value, ml_collections.ConfigDict):
+          argument = _write_section(argument)
+      written.append(argument)
+    return written
+
+
+def _find_value(config: ml_collections.ConfigDict, name: str) -> Any:
+  """The value of a dotted key; refuses one that the config lacks."""
+  part, path = config, ""
+  for key in name.split("."):
+    if not isinstance(part, ml_collections.ConfigDict) or key not in part:
+      keys = list(part) if isinstance(part, ml_collections.ConfigDict) else []
+      known = [f"--config.{path}{other}" for other in keys]
+      remedy = ""
+      if known:
+        near = errors.nearest(f"--config.{path}{key}", known, count=1)
+        remedy = f" Nearest: {near}."
+      elif isinstance(part, ml_collections.ConfigDict):
+        remedy = f" Write --config.{path[:-1]}=\"{{'{key}': VALUE}}\"."
+      raise UserError(f"--config has no key {name!r}.{remedy}")
+    part, path = part[key], f"{path}{key}."
+  return part
+
+
+def _write_section(argument: str) -> str:
+  """An override of a whole section as ml_collections reads it; JSON will do too."""
+  name, _, text = argument.partition("=")
+  try:
+    value = json.loads(text)
+  except ValueError:
+    try:
+      value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+      value = text
+  if not isinstance(value, dict):
+    raise UserError(
+      f"{name} must be a dict, as in {name}=\"{{'enable_thinking': False}}\", got"
+      f" {text!r}."
+    )
+  return f"{name}={value!r}"
 
 
 def _load_config(path: str) -> ml_collections.ConfigDict:

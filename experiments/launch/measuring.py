@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from experiments.launch import chat_dates
 from experiments.launch.specs import MeasureSpec
 from thickets.analysis import landscape, measurement, planes
 from thickets.generation import subject as subject_lib
@@ -27,7 +28,9 @@ def run(spec: MeasureSpec, workdir: str) -> JsonObject:
   clock = Clock()
   directory.check_config(workdir, spec.config)  # Before anything is loaded.
   model = subject_lib.load_model(spec.model, spec.answering.compute)
-  subjects = task_groups.load_subjects(model, spec.tasks, spec.answering)
+  subjects = task_groups.load_subjects(
+    model, spec.tasks, spec.answering, today=chat_dates.find_today(workdir)
+  )
   ratio = _relative_norm(spec, model)
   # All that can fail at once does so before the run directory begins.
   with task_groups.start_groups(subjects, spec.population.kind) as groups:

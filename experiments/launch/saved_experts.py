@@ -1,17 +1,20 @@
 """From an experts file back to the model and the members that it names."""
 
 import pathlib
+from collections.abc import Sequence
 
-from absl import flags
+from absl import flags, logging
 
 from experiments import launch
 from thickets.errors import UserError
+from thickets.generation import prompts
 from thickets.generation.decoding import Decoding
 from thickets.generation.sampling import Sampling
-from thickets.models import hub, transformer
-from thickets.runs import experts
+from thickets.models import chat_templates, hub, transformer
+from thickets.runs import clock, experts
 from thickets.runs.experts import Experts
 from thickets.runs.json_files import JsonObject
+from thickets.tasks.base import Example
 
 
 def define_experts_flags(binary: launch.BinaryFlags) -> None:
@@ -66,6 +69,42 @@ def read_decoding(fields: JsonObject) -> Decoding:
     stop_strings=tuple(fields["stop_strings"]),
     num_tokens=fields["num_tokens"],
   )
+
+
+def render_examples(
+  model: hub.Model, task: JsonObject, examples: Sequence[Example]
+) -> list[list[int]]:
+  """Renders prompts as those of a run were, on the day that they said.
+
+  Args:
+    model: the base of the run.
+    task: what its scores mean, from the experts file.
+    examples: [Q] what is asked.
+
+  Returns:
+    [Q] the token ids of each prompt.
+
+  Raises:
+    UserError: if the template does not render one; it names the example.
+  """
+  owner = f"{model.source}, task {task['name']}"
+  if task["chat_template"] and not chat_templates.has_template(model.tokenizer):
+    raise UserError(
+      f"{owner}: the tokenizer must have the chat template that rendered the"
+      " prompts of the run, got one without. Name the model as it was published"
+      " with --model."
+    )
+  recorded = prompts.read_chat(task)
+  chat = prompts.settle_chat(
+    model.tokenizer, examples, recorded, today=clock.today(), owner=owner
+  )
+  if chat.says_date and chat.date and recorded.date is None:
+    logging.warning(
+      "the experts file does not say the day that its prompts said, since an"
+      " earlier version wrote it; prompts say %s",
+      chat.date,
+    )
+  return prompts.render_examples(model.tokenizer, examples, chat, owner=owner)
 
 
 def _read_source(path: pathlib.Path) -> JsonObject:

@@ -1,6 +1,8 @@
 """The door: a config is checked, and becomes frozen specs, once."""
 
 import dataclasses
+import datetime
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +21,7 @@ from experiments.launch.config_checks import (
   to_json,
 )
 from thickets.errors import UserError
+from thickets.generation.prompts import Chat
 from thickets.generation.specs import (
   DTYPES,
   AnsweringSpec,
@@ -166,6 +169,7 @@ def read_randopt(config: ml_collections.ConfigDict) -> RandOptSpec:
       to_json(config),
       # The reported K is not among them: it is chosen before judging is seen.
       extendable=("population.size", "ensemble.also", *_LAYOUT),
+      later=_name_chat_keys("task"),
     ),
     seed=config.seed,
     model=_read_model(config),
@@ -177,7 +181,7 @@ def read_randopt(config: ml_collections.ConfigDict) -> RandOptSpec:
       test=config.task.test,
       revision=config.task.revision or None,
       seed=config.seed,
-      use_chat_template=config.task.use_chat_template,
+      chat=_read_chat(config.task),
     ),
     answering=_read_answering(config),
     population=read_population(config),
@@ -189,9 +193,9 @@ def read_randopt(config: ml_collections.ConfigDict) -> RandOptSpec:
 def read_stored_randopt(fields: Mapping[str, Any]) -> RandOptSpec:
   """Turns the stored config of a run of `experiments.randopt` into specs.
 
-  Keys of how the work is laid out, of which no record depends, may be newer than
-  the run: those it lacks have the values of the config file. The config of the
-  specs is the stored one.
+  Keys of how the work is laid out, on which no record depends, may be newer than
+  the run, and so may those of the chat: the keys that it lacks have the values of
+  the config file. The config of the specs is the stored one.
 
   Args:
     fields: the config as the run directory keeps it.
@@ -201,7 +205,7 @@ def read_stored_randopt(fields: Mapping[str, Any]) -> RandOptSpec:
   """
   config = ml_collections.ConfigDict(fields)
   reference = randopt_keys.get_config()
-  for name in _LAYOUT:
+  for name in (*_LAYOUT, *_name_chat_keys("task")):
     section, _, key = name.partition(".")
     stored = config.get(section)
     if isinstance(stored, ml_collections.ConfigDict) and key not in stored:
@@ -229,6 +233,7 @@ def read_measure(config: ml_collections.ConfigDict) -> MeasureSpec:
         "slice.extent",
         *_LAYOUT,
       ),
+      later=_name_chat_keys("tasks"),
     ),
     seed=config.seed,
     model=_read_model(config),
@@ -239,7 +244,7 @@ def read_measure(config: ml_collections.ConfigDict) -> MeasureSpec:
         Sizes(settings.num_select, settings.num_dev, 1),
         rules=settings.rules,
         seed=config.seed,
-        use_chat_template=settings.use_chat_template,
+        chat=_read_chat(settings),
       )
       for name in settings.names
     ),
@@ -278,6 +283,32 @@ def _read_model(config) -> ModelSpec:
   return ModelSpec(
     config.model.name, config.model.revision or None, config.model.dtype
   )
+
+
+def _read_chat(settings) -> Chat:
+  """How prompts become text, from the section of a task."""
+  date = None
+  if settings.chat_date:
+    try:
+      date = datetime.date.fromisoformat(settings.chat_date)
+    except ValueError as error:
+      raise UserError(
+        "task.chat_date must be a day as 2026-01-31, or empty for that on which"
+        f" the run begins, got {settings.chat_date!r}."
+      ) from error
+  arguments = to_json(settings.chat_arguments)
+  try:
+    json.dumps(arguments, allow_nan=False)
+  except (TypeError, ValueError) as error:
+    raise UserError(
+      f"task.chat_arguments must be values of JSON, got {arguments} ({error})."
+    ) from error
+  return Chat(settings.use_chat_template, arguments, date)
+
+
+def _name_chat_keys(section: str) -> dict[str, Any]:
+  """Keys that runs of earlier versions lack, with the values they had in effect."""
+  return {f"{section}.chat_arguments": {}, f"{section}.chat_date": ""}
 
 
 def _read_consistency(config) -> SelfConsistencySpec:
@@ -325,6 +356,7 @@ def _find_randopt_problems(config) -> list[str]:
     *check_not_empty(config, ("population.sigmas", "population.include")),
   ]
   problems += collect(_read_consistency, config)
+  problems += collect(_read_chat, config.task)
   temperatures = config.consistency.temperatures
   if len(temperatures) > 1 and not config.task.num_dev:
     problems.append(
@@ -360,4 +392,5 @@ def _find_measure_problems(config) -> list[str]:
   ]
   if len(set(config.tasks.names)) < len(config.tasks.names):
     problems.append(f"tasks.names must differ, got {config.tasks.names}.")
+  problems += collect(_read_chat, config.tasks)
   return problems + collect(_read_slice, config)

@@ -1,14 +1,16 @@
 """Tests of the configs of RandOpt on language models, and of their checks."""
 
+import datetime
 import pathlib
 import re
 
 from absl.testing import parameterized
 
-from configs import countdown_tiny, randopt
+from configs import countdown_tiny, measure, randopt
 from experiments import launch
 from experiments.launch import specs
 from thickets.errors import UserError
+from thickets.generation.prompts import Chat
 from thickets.tasks import registry
 
 VARIANTS = [
@@ -55,6 +57,20 @@ class ConfigsTest(parameterized.TestCase):
     self.assertEqual((small.population.size, small.ensemble.top_k), (100, 25))
     self.assertLess(max(small.ensemble.also), 25)
     self.assertEqual(small.model, config.model)
+
+  def test_what_a_chat_template_is_told_is_a_dict_of_the_config(self):
+    arguments = {"enable_thinking": False, "tools": [{"name": "a"}]}
+    for module, read in (
+      (randopt, lambda c: specs.read_randopt(c).task),
+      (measure, lambda c: specs.read_measure(c).tasks[0]),
+    ):
+      config = module.get_config()
+      section = "task" if module is randopt else "tasks"
+      self.assertEqual(read(config).chat, Chat())
+      config[section].chat_date = "2026-01-31"
+      config[section].chat_arguments = arguments
+      chat = Chat(True, arguments, datetime.date(2026, 1, 31))
+      self.assertEqual(read(config).chat, chat)
 
   def test_a_smoke_run_is_small_and_needs_no_download_of_a_model(self):
     for variant in (v for v in VARIANTS if v.endswith("smoke")):
@@ -138,6 +154,11 @@ class CheckConfigTest(parameterized.TestCase):
       {"consistency.temperatures": (0.5, 1.0), "task.num_dev": 0},
       r"task\.num_dev must be at least 1 to choose among 2 .*temperatures",
     ),
+    ({"task.chat_date": "31.1.2026"}, r"chat_date must be a day as 2026-01-31"),
+    (
+      {"task.chat_arguments.a": float("nan")},
+      r"chat_arguments must be values of JSON, got \{'a': nan\}",
+    ),
     (
       {"population.size": 0, "model.dtype": "float8", "seed": -1},
       r"(?s)config has 3 problems:.*seed.*population\.size.*model\.dtype",
@@ -145,7 +166,8 @@ class CheckConfigTest(parameterized.TestCase):
   )
   def test_a_bad_value_is_refused_by_its_key(self, changes, message):
     config = countdown_tiny.get_config("smoke")
-    config.update_from_flattened_dict(changes)
+    with config.unlocked():
+      config.update_from_flattened_dict(changes)
     with self.assertRaisesRegex(UserError, message):
       _check(config)
 
@@ -160,6 +182,7 @@ class CheckConfigTest(parameterized.TestCase):
       r"sise is not a config key\. Nearest: population\.size",
     ),
     ("ensemble", 3, r"ensemble must hold the keys"),
+    ("task.chat_arguments", "a", r"chat_arguments must hold keys of your own"),
   )
   def test_other_types_and_keys_are_refused(self, name, value, message):
     fields = countdown_tiny.get_config("smoke").to_dict()

@@ -18,9 +18,11 @@ CONFIG = """
 import ml_collections
 
 def get_config():
-  return ml_collections.ConfigDict(
-    {"seed": 0, "population": {"size": 64, "sigmas": (0.1, 0.2)}}
-  )
+  return ml_collections.ConfigDict({
+    "seed": 0,
+    "population": {"size": 64, "sigmas": (0.1, 0.2)},
+    "options": {},
+  })
 """
 BINARIES = [
   *sorted(
@@ -97,6 +99,12 @@ class ParseTest(parameterized.TestCase):
       "no key 'population.sise'. Nearest: --config.population.size.",
     ),
     ("--config.seed.x=1", "--config has no key 'seed.x'."),
+    (
+      "--config.options.think=False",
+      "no key 'options.think'. Write --config.options=\"{'think': VALUE}\".",
+    ),
+    ("--config.options=[1]", "--config.options must be a dict, as in --config"),
+    ("--config.options=think", "'enable_thinking': False}\", got 'think'."),
     ("runs/x", "takes flags only, got the argument 'runs/x'."),
     ("--num_processes=2", "--num_processes must be given with --distributed"),
     ("--process_id=0", "--process_id must be given with --distributed"),
@@ -106,6 +114,17 @@ class ParseTest(parameterized.TestCase):
     got = _parse(_make(), f"--config={self.config}", argument)
     self.assertIn(message, got)
     self.assertStartsWith(got, "error: ")
+
+  @parameterized.parameters(
+    "{'think': False, 'n': [1, None]}", '{"think": false, "n": [1, null]}'
+  )
+  def test_a_section_is_a_dict_of_python_or_of_json(self, text):
+    binary = _make()
+    flag = f"--config.options={text}"
+    self.assertEqual(_parse(binary, f"--config={self.config}", flag), [])
+    self.assertEqual(
+      binary.config.options.to_dict(), {"think": False, "n": [1, None]}
+    )
 
   def test_positional_arguments_where_they_mean_something(self):
     got = _parse(_make("RUN"), "runs/a", "runs/b", "--workdir=x")

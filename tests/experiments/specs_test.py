@@ -51,17 +51,20 @@ class SignalsTaskTest(parameterized.TestCase):
 
 
 class StoredConfigTest(absltest.TestCase):
-  """A run that was begun before compute.grade_limit_s was a key."""
+  """A run that was begun before these keys were there."""
 
   def setUp(self):
     super().setUp()
     self.config = countdown_tiny.get_config()
     self.stored = launch.to_json(self.config)
     del self.stored["compute"]["grade_limit_s"]
+    del self.stored["task"]["chat_arguments"]
+    del self.stored["task"]["chat_date"]
 
   def test_a_newer_key_of_the_layout_has_its_default(self):
     spec = specs.read_stored_randopt(self.stored)
     self.assertEqual(spec.answering, specs.read_randopt(self.config).answering)
+    self.assertEqual(spec.task, specs.read_randopt(self.config).task)
     self.assertEqual(spec.config.fields, self.stored)
 
   def test_the_run_can_be_continued_and_its_values_count(self):
@@ -74,6 +77,13 @@ class StoredConfigTest(absltest.TestCase):
     with self.config.unlocked():
       self.config.seed = 1
     with self.assertRaisesRegex(UserError, "seed was 0, now 1"):
+      specs.read_randopt(self.config).config.check(folder.name)
+    with self.config.unlocked():
+      self.config.seed = 0
+      self.config.task.chat_arguments = {"enable_thinking": False}
+    with self.assertRaisesRegex(
+      UserError, "chat_arguments was 'absent', now {'enable_thinking': False}"
+    ):
       specs.read_randopt(self.config).config.check(folder.name)
 
   def test_any_other_key_must_be_there(self):

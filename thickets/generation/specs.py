@@ -7,6 +7,7 @@ import dataclasses
 
 from thickets.errors import UserError
 from thickets.generation.grading_watch import GRADE_LIMIT_S
+from thickets.generation.prompts import Chat
 from thickets.generation.sampling import TEMPERATURE_RANGE, is_temperature
 from thickets.tasks.splits import Sizes
 
@@ -49,7 +50,7 @@ class TaskSpec:
     test: where the test examples come from, "" for the task's own source.
     revision: the revision of a data set on the hub; None for the newest.
     seed: decides which examples belong to which split.
-    use_chat_template: whether prompts are rendered by the chat template.
+    chat: how prompts become text.
   """
 
   name: str
@@ -59,7 +60,7 @@ class TaskSpec:
   test: str = ""
   revision: str | None = None
   seed: int = 0
-  use_chat_template: bool = True
+  chat: Chat = dataclasses.field(default_factory=Chat)
 
   @property
   def is_a_file(self) -> bool:

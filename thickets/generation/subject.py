@@ -6,6 +6,7 @@ grading started.
 
 import contextlib
 import dataclasses
+import datetime
 import hashlib
 import importlib.metadata
 import pathlib
@@ -24,6 +25,7 @@ from thickets.generation.decoding import Decoding
 from thickets.generation.generator import Generator
 from thickets.generation.grading_workers import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
+from thickets.generation.prompts import Chat
 from thickets.generation.sampling import GREEDY, Sampling
 from thickets.generation.specs import (
   AnsweringSpec,
@@ -58,7 +60,7 @@ class Subject:
     splits: its examples.
     batches: the prompts by split; `dev` may be missing.
     decoding: how responses are generated.
-    used_chat: whether prompts were rendered by a chat template.
+    chat: how the prompts became text.
   """
 
   model: hub.Model
@@ -68,7 +70,7 @@ class Subject:
   splits: splits.Splits
   batches: dict[str, dict[str, np.ndarray]]
   decoding: Decoding
-  used_chat: bool
+  chat: Chat
 
   @property
   def base(self) -> Base:
@@ -118,7 +120,7 @@ class Subject:
         name: packed_arrays.hash_arrays(batch)
         for name, batch in self.batches.items()
       },
-      "chat_template": self.used_chat,
+      **self.chat.describe(),
       "decoding": self.decoding.describe(),
     }
 
@@ -155,9 +157,19 @@ class Subject:
 
 
 def load_subject(
-  model: ModelSpec, task: TaskSpec, answering: AnsweringSpec
+  model: ModelSpec,
+  task: TaskSpec,
+  answering: AnsweringSpec,
+  *,
+  today: datetime.date | None,
 ) -> Subject:
   """Loads data and model, and renders the prompts.
+
+  Args:
+    model: the model that reads them.
+    task: what the model is asked.
+    answering: how it answers.
+    today: the day that prompts say, see `prompts.settle_chat`.
 
   Raises:
     UserError: if a part cannot be loaded, or a prompt cannot be continued.
@@ -165,7 +177,7 @@ def load_subject(
   # Data first: it is the quicker of the two to fail.
   loaded = load_examples(task)
   return make_subject(
-    load_model(model, answering.compute), task, answering, *loaded
+    load_model(model, answering.compute), task, answering, *loaded, today=today
   )
 
 
@@ -217,6 +229,7 @@ def make_subject(
   task: Task,
   examples: splits.Splits,
   *,
+  today: datetime.date | None,
   start: int = 0,
 ) -> Subject:
   """Renders the prompts of a task for a model.
@@ -227,16 +240,18 @@ def make_subject(
     answering: how it answers.
     task: the task that `spec` names.
     examples: its examples.
+    today: the day that prompts say, see `prompts.settle_chat`.
     start: index of the first example, where one grader serves several tasks.
 
   Raises:
     UserError: if a prompt cannot be continued.
   """
-  use_chat = spec.use_chat_template
-  tokens = [
-    prompts.render_prompt(model.tokenizer, e.messages, use_chat=use_chat)
-    for e in examples.examples
-  ]
+  owner = f"{model.source}, task {spec.name}"
+  asked = examples.examples
+  chat = prompts.settle_chat(
+    model.tokenizer, asked, spec.chat, today=today, owner=owner
+  )
+  tokens = prompts.render_examples(model.tokenizer, asked, chat, owner=owner)
   indices = {name: list(examples.indices(name)) for name in PROMPT_SPLITS}
   decoding = make_decoding(model, task, answering)
   for chosen in indices.values():
@@ -257,7 +272,7 @@ def make_subject(
       if chosen
     },
     decoding=decoding,
-    used_chat=use_chat and prompts.has_chat(model.tokenizer),
+    chat=chat,
   )
 
 

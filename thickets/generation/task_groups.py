@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import datetime
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -68,16 +69,27 @@ class TaskGroup:
 
 
 def load_subjects(
-  model: hub.Model, tasks: Sequence[TaskSpec], answering: AnsweringSpec
+  model: hub.Model,
+  tasks: Sequence[TaskSpec],
+  answering: AnsweringSpec,
+  *,
+  today: datetime.date | None,
 ) -> list[Subject]:
-  """One subject for each task; the indices of their examples do not overlap."""
+  """One subject for each task; the indices of their examples do not overlap.
+
+  Args:
+    model: the model that is asked.
+    tasks: what it is asked.
+    answering: how it answers.
+    today: the day that prompts say, see `prompts.settle_chat`.
+  """
   subjects: list[Subject] = []
   start = 0
   for spec in tasks:
     task, examples = subject_lib.load_examples(spec)
     subjects.append(
       subject_lib.make_subject(
-        model, spec, answering, task, examples, start=start
+        model, spec, answering, task, examples, today=today, start=start
       )
     )
     start += len(examples.examples)

@@ -1,5 +1,6 @@
-"""How long the parts of a run took."""
+"""How long the parts of a run took, and on which day it is made."""
 
+import datetime
 import time
 
 
@@ -19,3 +20,8 @@ class Clock:
     now = time.perf_counter()
     self.timing |= {name: now - self._last, "total_s": now - self._start}
     self._last = now
+
+
+def today() -> datetime.date:
+  """The day by the calendar of this machine."""
+  return datetime.date.today()

@@ -78,6 +78,12 @@ def is_new(workdir: str | os.PathLike[str]) -> bool:
   )
 
 
+def read_header(workdir: str | os.PathLike[str]) -> JsonObject | None:
+  """What the records of a directory mean; None where it holds none."""
+  logs = _logs_with_records(pathlib.Path(workdir))
+  return next(filter(None, map(record_log.read_header, logs)), None)
+
+
 class Run:
   """An open run directory, as `open_run` yields it.
 
@@ -95,8 +101,7 @@ class Run:
   @property
   def header(self) -> JsonObject | None:
     """What the records mean, as any process has written it; None at first."""
-    headers = map(record_log.read_header, self._logs_with_records())
-    return next((header for header in headers if header), None)
+    return read_header(self.workdir)
 
   def write_header(self, header: JsonObject) -> None:
     """States what the records mean; with this the run begins.
@@ -107,7 +112,7 @@ class Run:
       UserError: if there are records that mean something else; it says in what
         they differ.
     """
-    for path in self._logs_with_records():
+    for path in _logs_with_records(self.workdir):
       record_log.check_header(path, header)
     self._log.write_header(header)
     if jax.process_count() > 1:
@@ -129,7 +134,7 @@ class Run:
     Of several records of one member, the last of the first process that has one
     counts, however often and by whom the log is read.
     """
-    for path in reversed(self._log_paths()):
+    for path in reversed(_log_paths(self.workdir)):
       self._keep(record_log.read_log(path))
 
   def _keep(self, found: Iterable[Record]) -> None:
@@ -181,11 +186,13 @@ class Run:
     """Writes a JSON file of the run, whole or not at all."""
     return json_files.write_json(self.workdir / name, content)
 
-  def _log_paths(self) -> list[pathlib.Path]:
-    return sorted((self.workdir / _RECORDS).glob("*.jsonl"))
 
-  def _logs_with_records(self) -> list[pathlib.Path]:
-    return [p for p in self._log_paths() if record_log.has_records(p)]
+def _log_paths(workdir: pathlib.Path) -> list[pathlib.Path]:
+  return sorted((workdir / _RECORDS).glob("*.jsonl"))
+
+
+def _logs_with_records(workdir: pathlib.Path) -> list[pathlib.Path]:
+  return [p for p in _log_paths(workdir) if record_log.has_records(p)]
 
 
 def _name_log(process: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 # What a JSON object holds, where its keys are not known beforehand.
 JsonObject = dict[str, Any]
+ABSENT = "absent"  # In place of a value that is missing, where two differ.
 
 
 def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> pathlib.Path:
@@ -104,8 +105,8 @@ def find_differences(old: Any, new: Any, key: str = "") -> list[Difference]:
       difference
       for name in keys
       for difference in find_differences(
-        old.get(name, "absent"),
-        new.get(name, "absent"),
+        old.get(name, ABSENT),
+        new.get(name, ABSENT),
         f"{key}.{name}" if key else str(name),
       )
     ]

@@ -21,10 +21,13 @@ class RunConfig:
     fields: the configuration as JSON values, nested dicts at the outside.
     extendable: dotted keys that may differ when the run is continued, such as
       the size of the population.
+    later: dotted keys that runs of earlier versions lack, with the values by which
+      such runs were made.
   """
 
   fields: Mapping[str, Any]
   extendable: Collection[str] = ()
+  later: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
   def find_differences(
     self, workdir: str | os.PathLike[str]
@@ -46,7 +49,16 @@ class RunConfig:
         old, json_files.as_read(self.fields)
       )
       if difference.key not in self.extendable
+      and not self._is_later(difference)
     ]
+
+  def _is_later(self, difference: Difference) -> bool:
+    """Whether a run lacks a key that says what the run was made by anyway."""
+    return (
+      difference.old == json_files.ABSENT
+      and difference.key in self.later
+      and difference.new == self.later[difference.key]
+    )
 
   def check(self, workdir: str | os.PathLike[str]) -> None:
     """Refuses to continue a run that means something else.
