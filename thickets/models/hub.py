@@ -25,6 +25,7 @@ from thickets.errors import UserError
 from thickets.models import (
   checkpoint,
   families,
+  generation_defaults,
   memory,
   sources,
   streaming,
@@ -122,6 +123,7 @@ def load(
   if dtype is None:
     dtype = _stored_dtype(stored)
     memory.check_fits(config, dtype, mesh)
+  generation_defaults.report(str(name_or_dir), source.generation, source.fields)
   params, identity = streaming.read_params(config, stored, dtype, mesh)
   return Model(
     config=config,
