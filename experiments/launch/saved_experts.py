@@ -62,12 +62,19 @@ def load_named(binary: launch.BinaryFlags) -> tuple[hub.Model, Experts]:
 
 def read_decoding(fields: JsonObject) -> Decoding:
   """Reads back what `Decoding.describe` wrote."""
+  num_tokens = fields["num_tokens"]
   return Decoding(
     max_new_tokens=fields["max_new_tokens"],
     sampling=Sampling(**fields["sampling"]),
-    stop_tokens=tuple(fields["stop_tokens"]),
+    # Earlier versions wrote some that they never chose, and so never met.
+    stop_tokens=tuple(
+      token
+      for token in fields["stop_tokens"]
+      if num_tokens is None or token < num_tokens
+    ),
     stop_strings=tuple(fields["stop_strings"]),
-    num_tokens=fields["num_tokens"],
+    num_tokens=num_tokens,
+    missing_tokens=tuple(fields.get("missing_tokens", ())),
   )
 
 

@@ -29,11 +29,13 @@ LOGITS = hypothesis.extra.numpy.arrays(
 
 @functools.partial(
   jax.jit,
-  static_argnames=("how", "num_tokens"),
+  static_argnames=("how", "num_tokens", "missing_tokens"),
   # They run for milliseconds and compile for seconds.
   compiler_options=unoptimised.OPTIONS,
 )
-def _choose(logits, keys, step, *, how, num_tokens=NUM_TOKENS):
+def _choose(
+  logits, keys, step, *, how, num_tokens=NUM_TOKENS, missing_tokens=()
+):
   temperatures = jnp.full(logits.shape[:1], how.temperature)
   return sampling.choose_tokens(
     logits,
@@ -41,6 +43,7 @@ def _choose(logits, keys, step, *, how, num_tokens=NUM_TOKENS):
     step,
     how,
     num_tokens=num_tokens,
+    missing_tokens=missing_tokens,
   )
 
 
@@ -211,6 +214,22 @@ class ChooseTest(parameterized.TestCase):
       _choose(logits, keys, 3, how=how)[0],
     ):
       self.assertBetween(np.mean(changed != tokens), 0.3, 1)
+
+  @parameterized.parameters(sampling.GREEDY, Sampling(5.0, 8, 0.99))
+  def test_gaps_are_never_chosen(self, how):
+    logits = np.random.default_rng(0).normal(size=(500, NUM_TOKENS))
+    logits = logits.astype(np.float32) + np.arange(NUM_TOKENS, dtype=np.float32)
+    tokens, log_probs = _choose(
+      logits, _keys(0, 500), 0, how=how, num_tokens=9, missing_tokens=(0, 6, 7)
+    )
+    kept = np.array([1, 2, 3, 4, 5, 8])
+    self.assertContainsSubset(np.asarray(tokens).tolist(), kept)
+    existing = np.log(_softmax(logits[:, kept]))
+    np.testing.assert_allclose(
+      log_probs,
+      existing[np.arange(500), np.searchsorted(kept, tokens)],
+      atol=1e-5,
+    )
 
   @parameterized.parameters(sampling.GREEDY, Sampling(5.0, 8, 0.99))
   def test_tokens_that_do_not_exist_are_never_chosen(self, how):

@@ -13,6 +13,7 @@ from thickets.generation.decode_step import NO_TOKEN, Prompts
 from thickets.generation.decoding import Decoding, Responses
 from thickets.generation.programs import DecodePrograms, Weights
 from thickets.generation.sampling import RowSampling
+from thickets.models.tokenizer_files import Detokenizer
 
 # Maps token ids to their text.
 Detokenize = Callable[[Sequence[int]], str]
@@ -215,8 +216,14 @@ class _Transcript:
     length = int(np.sum(tokens != NO_TOKEN))
 
     def has_string(length: int) -> bool:
-      text = detokenize(tokens[:length].tolist())
-      return any(stop in text for stop in self._decoding.stop_strings)
+      ids = tokens[:length].tolist()
+      texts = [detokenize(ids)]
+      if isinstance(detokenize, Detokenizer):
+        # A stop string may be a special token, or go on behind one.
+        texts.append(detokenize.spell(ids))
+      return any(
+        stop in text for stop in self._decoding.stop_strings for text in texts
+      )
 
     if has_string(length):
       end = next(n for n in range(index + 1, length + 1) if has_string(n))

@@ -35,9 +35,11 @@ class DecodeSpec:
     config: the architecture of its models.
     sampling: how tokens are chosen.
     stop_tokens: ids of the tokens that end a row.
-    num_tokens: how many tokens exist; rows of the embedding beyond them are
-      never chosen.
+    num_tokens: one more than the highest id that a token has; rows of the
+      embedding beyond it are never chosen.
     layout: how layers lie in the weights and in the KV cache while decoding.
+    missing_tokens: ids below the highest that no token has, never chosen
+      either.
   """
 
   config: TransformerConfig
@@ -45,6 +47,7 @@ class DecodeSpec:
   stop_tokens: tuple[int, ...]
   num_tokens: int
   layout: Layout
+  missing_tokens: tuple[int, ...] = ()
 
 
 @jax.tree_util.register_dataclass
@@ -248,7 +251,12 @@ def _choose_tokens(
   """Chooses the tokens behind the outputs of the last layer."""
   logits = transformer.unembed(spec.config, params, x)
   return sampling.choose_tokens(
-    logits, rows, index, spec.sampling, num_tokens=spec.num_tokens
+    logits,
+    rows,
+    index,
+    spec.sampling,
+    num_tokens=spec.num_tokens,
+    missing_tokens=spec.missing_tokens,
   )
 
 

@@ -1,5 +1,7 @@
 """How responses are decoded, and what was generated."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +12,9 @@ from jaxtyping import Bool, Float, Int
 
 from thickets.errors import UserError
 from thickets.generation.sampling import GREEDY, Sampling
+from thickets.models import tokenizer_files
 from thickets.models.config import TransformerConfig
+from thickets.models.hub import Model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,9 +26,11 @@ class Decoding:
       did not stop is cut off there.
     sampling: how tokens are chosen.
     stop_tokens: ids that end a response, and belong to it.
-    stop_strings: texts that end a response with the token that completes them.
-    num_tokens: how many tokens the tokenizer knows; rows of the embedding
-      beyond them are never chosen. None where it knows every row.
+    stop_strings: texts that end a response with the token that completes them;
+      special tokens count by their names, such as <|im_end|>.
+    num_tokens: one more than the highest id that a token has; rows of the
+      embedding beyond it are never chosen. None where every row has a token.
+    missing_tokens: ids below it that no token has, which are never chosen.
 
   Raises:
     UserError: if a value is out of range.
@@ -35,6 +41,61 @@ class Decoding:
   stop_tokens: tuple[int, ...] = ()
   stop_strings: tuple[str, ...] = ()
   num_tokens: int | None = None
+  missing_tokens: tuple[int, ...] = ()
+
+  @classmethod
+  def for_model(
+    cls,
+    model: Model,
+    max_new_tokens: int,
+    *,
+    sampling: Sampling = GREEDY,
+    stop_strings: tuple[str, ...] = (),
+  ) -> Decoding:
+    """The decoding of a model as published, see `for_tokenizer`."""
+    return cls.for_tokenizer(
+      model.tokenizer,
+      model.config,
+      max_new_tokens,
+      sampling=sampling,
+      stop_tokens=model.stop_tokens,
+      stop_strings=stop_strings,
+    )
+
+  @classmethod
+  def for_tokenizer(
+    cls,
+    tokenizer: Any,
+    config: TransformerConfig,
+    max_new_tokens: int,
+    *,
+    sampling: Sampling = GREEDY,
+    stop_tokens: tuple[int, ...] = (),
+    stop_strings: tuple[str, ...] = (),
+  ) -> Decoding:
+    """The decoding in which only ids that have a token are chosen.
+
+    Args:
+      tokenizer: a tokenizer of `transformers`, None to allow every id.
+      config: the architecture of the models.
+      max_new_tokens: how many tokens a response has at most.
+      sampling: how tokens are chosen.
+      stop_tokens: ids that end a response. They can be chosen even if the
+        tokenizer has no token for them.
+      stop_strings: texts that end a response.
+    """
+    ids = set(range(config.vocab_size))
+    if tokenizer is not None:
+      ids = tokenizer_files.find_ids(tokenizer, config) | set(stop_tokens)
+    num_tokens = max(ids, default=0) + 1
+    return cls(
+      max_new_tokens,
+      sampling,
+      stop_tokens,
+      stop_strings,
+      num_tokens,
+      tuple(sorted(set(range(num_tokens)) - ids)),
+    )
 
   def __post_init__(self):
     if self.max_new_tokens < 1:
@@ -52,9 +113,31 @@ class Decoding:
         f"num_tokens must be at least 1, or None for all, got"
         f" {self.num_tokens}."
       )
+    self._check_missing()
     if not all(self.stop_strings):
       raise UserError(
         f"stop_strings must not be empty texts, got {self.stop_strings!r}."
+      )
+
+  def _check_missing(self) -> None:
+    """Refuses a stop token that could never be chosen, and missing ids."""
+    hidden = [
+      token
+      for token in self.stop_tokens
+      if token >= (self.num_tokens or token + 1) or token in self.missing_tokens
+    ]
+    if hidden:
+      raise UserError(
+        f"stop_tokens must be ids that can be chosen, got {hidden} with"
+        f" num_tokens={self.num_tokens}, which would never end a response. Make"
+        " the decoding with Decoding.for_model."
+      )
+    last = (self.num_tokens or 0) - 1
+    if not all(0 <= token < last for token in self.missing_tokens):
+      raise UserError(
+        "missing_tokens must be ids from 0 to below num_tokens - 1, the highest"
+        f" id, got {self.missing_tokens} with num_tokens={self.num_tokens}. Make"
+        " the decoding with Decoding.for_model."
       )
 
   def check_vocabulary(self, config: TransformerConfig) -> None:
@@ -106,12 +189,16 @@ class Decoding:
         raise UserError(
           f"Token ids must be within [0, {config.vocab_size}), got"
           f" {min(prompt)} to {max(prompt)} in prompt {position}. Is this the"
-          " model's own tokenizer?"
+          " model's own tokenizer? A token that was added to it without a row in"
+          " the embedding cannot be read."
         )
 
   def describe(self) -> dict[str, Any]:
     """The fields as JSON values, for the header of a run."""
-    return dataclasses.asdict(self)
+    fields = dataclasses.asdict(self)
+    if not self.missing_tokens:  # As in headers from before there were any.
+      del fields["missing_tokens"]
+    return fields
 
 
 @jax.tree_util.register_dataclass

@@ -54,7 +54,8 @@ class Generator:
       prompts by default. `lanes` is for the evaluator that rebuilds members.
     layout: how layers lie while decoding; by default stacked where there are
       more than 8, so that compilation takes the same time for any depth.
-    detokenize: maps token ids to their text; needed for stop strings.
+    detokenize: maps token ids to their text; needed for stop strings. One of
+      `tokenizer_files.make_detokenizer` finds special tokens among them.
 
   Attributes:
     config: the architecture of the models.
@@ -94,6 +95,7 @@ class Generator:
       tuple(decoding.stop_tokens),
       decoding.num_tokens or config.vocab_size,
       self.layout,
+      tuple(decoding.missing_tokens),
     )
     self.programs = DecodePrograms(spec, self.mesh)
 

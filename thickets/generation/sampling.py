@@ -98,6 +98,7 @@ def choose_tokens(
   sampling: Sampling,
   *,
   num_tokens: int,
+  missing_tokens: tuple[int, ...] = (),
 ) -> tuple[Int[Array, " B"], Float[Array, " B"]]:
   """Chooses a token per row.
 
@@ -107,15 +108,21 @@ def choose_tokens(
     step: position of the next token in its response; each step of a row has
       randomness of its own.
     sampling: how to choose, except for the temperature above 0.
-    num_tokens: how many tokens exist; rows of the embedding beyond them are
-      never chosen.
+    num_tokens: one more than the highest id that a token has; rows of the
+      embedding beyond it are never chosen.
+    missing_tokens: ids below the highest that no token has, never chosen
+      either.
 
   Returns:
     [B] tokens, and [B] their log-probabilities under the model: at temperature
     1, before top-k and top-p, among the tokens that exist.
   """
-  if num_tokens < logits.shape[1]:
+  if num_tokens < logits.shape[1] or missing_tokens:
     exists = jnp.arange(logits.shape[1]) < num_tokens
+    if missing_tokens:  # A constant of the program, one byte for each id.
+      is_missing = np.zeros(logits.shape[1], np.bool_)
+      is_missing[list(missing_tokens)] = True
+      exists &= ~is_missing
     logits = jnp.where(exists[None], logits, -jnp.inf)
   if sampling.is_greedy:
     tokens = _argmax(logits, num_tokens)

@@ -288,12 +288,11 @@ def make_decoding(
   sampling: Sampling = GREEDY,
 ) -> Decoding:
   """How responses are generated, with the task's limits by default."""
-  return Decoding(
-    max_new_tokens=answering.max_new_tokens or task.max_new_tokens,
+  return Decoding.for_model(
+    model,
+    answering.max_new_tokens or task.max_new_tokens,
     sampling=sampling,
-    stop_tokens=model.stop_tokens,
     stop_strings=task.stop_strings,
-    num_tokens=len(model.tokenizer),
   )
 
 

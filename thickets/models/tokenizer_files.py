@@ -242,3 +242,8 @@ def find_stop_tokens(
   if getattr(tokenizer, "eos_token_id", None) is not None:
     ids.add(tokenizer.eos_token_id)
   return tuple(sorted(id for id in ids if 0 <= id < fields["vocab_size"]))
+
+
+def find_ids(tokenizer: Any, config: TransformerConfig) -> set[int]:
+  """The ids that a model has an embedding for and its tokenizer a token."""
+  return {id for id in tokenizer.get_vocab().values() if id < config.vocab_size}

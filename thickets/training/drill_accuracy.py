@@ -64,10 +64,11 @@ def make_accuracy(
   longest = max(task.max_new_tokens for task in DRILL_TASKS.values())
   generator = Generator(
     config,
-    Decoding(
+    Decoding.for_tokenizer(
+      tokenizer,
+      config,
       min(longest, config.context - max(map(len, rendered))),
       stop_tokens=(tokenizer.eos_token_id,),
-      num_tokens=len(tokenizer),
     ),
   )
   detokenize = tokenizer_files.make_detokenizer(tokenizer)
