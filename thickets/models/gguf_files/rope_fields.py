@@ -83,16 +83,11 @@ def _read_factors(header: Header, fields: Mapping[str, Any]) -> dict[str, Any]:
   found = weights.read_flat(header.tensors[FREQUENCIES])
   scaling = {**_LLAMA3, "factor": float(str(found.max(initial=1.0)))}
 
-  def frequencies(scaled: Mapping[str, Any] | None) -> np.ndarray:
-    return np.array(
-      rope.parse_rope(
-        {**fields, "rope_scaling": scaled},
-        head_dim,
-        layer_type="full_attention",
-      ).frequencies
-    )
+  def frequencies(scaled: Mapping[str, Any]) -> np.ndarray:
+    parameters = {**scaled, "rope_theta": fields["rope_theta"]}
+    return np.array(rope.make_rope(parameters, head_dim).frequencies)
 
-  expected = frequencies(None) / frequencies(scaling)
+  expected = frequencies({"rope_type": "default"}) / frequencies(scaling)
   if found.shape != expected.shape or not np.allclose(
     found, expected, rtol=1e-5, atol=0
   ):
