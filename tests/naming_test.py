@@ -40,6 +40,15 @@ class TensorNamesTest(parameterized.TestCase):
     self.assertEqual(names["layers"], {"mlp": "layers.{}.mlp"})
     self.assertEqual(names["embed"], "embed")
 
+  def test_prefixes_within_each_other_take_an_index_each(self):
+    tree = {"layers": {"w": 0, "experts": {"up": 0}}}
+    for stacked in (["layers", "layers.experts"], ["layers.experts", "layers"]):
+      names = naming.tensor_names(tree, stacked=stacked)
+      self.assertEqual(
+        names["layers"],
+        {"w": "layers.{}.w", "experts": {"up": "layers.{}.experts.{}.up"}},
+      )
+
   @parameterized.parameters("layer", "layers.mlp", "embed")
   def test_a_prefix_with_nothing_below_it_is_refused(self, prefix):
     with self.assertRaisesRegex(

@@ -153,6 +153,25 @@ class GaussianTest(parameterized.TestCase):
     many = hashlib.sha256(_draw(name, (2**17,)).tobytes()).hexdigest()
     self.assertEqual(many[:16], "f67a3b3a756b34bb")
 
+  def test_no_two_experts_of_a_large_mixture_share_a_hash(self):
+    def hashes(template, num_layers):
+      return [
+        int(noise.hash_name(template.format(layer, expert)))
+        for layer in range(num_layers)
+        for expert in range(128)
+      ]
+
+    found = [
+      number
+      for matrix in ("gate", "up", "down")
+      for number in hashes(f"layers.{{}}.mlp.experts.{{}}.{matrix}_proj", 94)
+    ]
+    self.assertLen(set(found), 3 * 94 * 128)
+    # Two plain hashes of these names are equal, of layers 12 and 17.
+    plain = hashes("layers.{}.mlp_experts.{}.down_proj", 1)
+    self.assertNotEqual(plain[1] - plain[0], 1)
+    self.assertEqual(found[1] - found[0], 1)
+
   def test_an_element_is_addressed_by_its_row_major_position(self):
     flat = _draw("w", (120,))
     for shape in ((120,), (5, 24), (2, 3, 4, 5)):

@@ -37,7 +37,8 @@ def tensor_names(base: Params, *, stacked: Sequence[str] = ()) -> Names:
   Args:
     base: a nested dict of arrays.
     stacked: dotted prefixes, such as "layers", below which every leaf is a
-      stack along its first axis; the index goes behind the prefix.
+      stack along its first axis; the index goes behind the prefix. Below two
+      prefixes it is a stack along its first two axes, the shorter prefix first.
 
   Returns:
     A tree like `base` with a template at every leaf.
@@ -55,11 +56,13 @@ def tensor_names(base: Params, *, stacked: Sequence[str] = ()) -> Names:
         f"Keys of a parameter tree must not contain braces, got {dotted!r}:"
         " braces in a name stand for a stacking axis."
       )
-    for prefix in stacked:
+    template = dotted
+    # From the longest, behind which nothing moves the shorter ones.
+    for prefix in sorted(stacked, key=len, reverse=True):
       if dotted.startswith(prefix + "."):
         unused.discard(prefix)
-        return f"{prefix}.{{}}.{dotted[len(prefix) + 1 :]}"
-    return dotted
+        template = f"{prefix}.{{}}.{template[len(prefix) + 1 :]}"
+    return template
 
   names = jax.tree_util.tree_map_with_path(name, base)
   if unused:

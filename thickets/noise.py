@@ -20,6 +20,7 @@ References: Salmon et al. (2011), "Parallel random numbers: as easy as 1, 2, 3"
 
 import hashlib
 import math
+import re
 from typing import Any
 
 import jax
@@ -60,13 +61,21 @@ _PIECES = (  # Coefficients of (L - centre)**k, k = 0 ... 7.
   (-0.0011293531, -1.6953079e-06, -2.3800784e-09),
   (0.000488967, 2.3156447e-07, 1.034725e-10),
 )
+_EXPERT = re.compile(r"(.*\.mlp\.experts\.)(\d+)(\..*)")
 _SQRT_HALF_BITS = np.int32(0x3F3504F3)
 
 
 def hash_name(name: str) -> np.uint32:
-  """Returns the 32-bit hash that stands for a tensor's logical name."""
+  """Returns the 32-bit hash that stands for a tensor's logical name.
+
+  The experts of one layer of a mixture have consecutive hashes: of tens of
+  thousands of names, as large mixtures have, two would share theirs by chance.
+  """
+  index = 0
+  if match := _EXPERT.fullmatch(name):
+    name, index = f"{match[1]}{{}}{match[3]}", int(match[2])
   digest = hashlib.blake2b(name.encode("utf-8"), digest_size=4).digest()
-  return np.uint32(int.from_bytes(digest, "little"))
+  return np.uint32((int.from_bytes(digest, "little") + index) % 2**32)
 
 
 def round12(x: Float32[Any, "..."]) -> Float32[Array, "..."]:

@@ -268,8 +268,12 @@ def _shift_leaf(kind, leaf, hashes, mask, seeds_R, coefficients_R):
     return lax.bitcast_convert_type(moved, bits)
 
   # Slice by slice: a compiler may hold the noise of all that is mapped at once.
+  # A layer's experts are, since a loop over them could not be divided over
+  # devices; together they are as large as an embedding.
   shift_all = shift
-  for _ in range(hashes.ndim):
+  for _ in range(hashes.ndim - 1):
+    shift_all = jax.vmap(shift_all)
+  if hashes.ndim:
     shift_all = functools.partial(lax.map, shift_all)
   moved = shift_all((lax.bitcast_convert_type(leaf, bits), hashes, mask))
   return lax.bitcast_convert_type(moved, leaf.dtype)

@@ -154,6 +154,8 @@ class OracleTest(Comparison):
     ("gpt2", 18, Layout.APART, 8, 8, None),
     # Layers that turn queries and layers that do not, scanned.
     ("smollm3", 18, Layout.STACKED, 1, 8, None),
+    # A mixture of experts.
+    ("qwen3_moe", 18, Layout.STACKED, 1, 8, None),
     # Scaled embeddings, four norms, capped logits.
     ("gemma3", 18, Layout.APART, 1, 8, None),
   )

@@ -109,6 +109,18 @@ CASES = {
     "num_key_value_heads": 4,
     "rope_scaling": {"type": "linear", "factor": 4.0},
   },
+  "qwen3_moe": _ROTARY
+  | {
+    "model_type": "qwen3_moe",
+    "head_dim": 12,
+    "num_hidden_layers": 2,
+    "num_experts": 8,
+    "num_experts_per_tok": 3,
+    "moe_intermediate_size": 20,
+    "norm_topk_prob": True,
+    "decoder_sparse_step": 1,
+    "mlp_only_layers": [],
+  },
   "olmo2": _ROTARY | {"model_type": "olmo2", "rms_norm_eps": 1e-6},
   "olmo3": _OLMO3 | {"rope_theta": 500000.0, "rope_scaling": _YARN},
   "olmo3_parameters": {
@@ -209,22 +221,13 @@ def make_params(fields):
   """The tensors as a tree, layers stacked."""
   config = families.parse_config(fields)
   tensors = make_tensors(fields)
-  params = {"layers": {}}
-  for name, tensor in tensors.items():
-    if not name.startswith("layers."):
-      params[name] = tensor
-    elif name.startswith("layers.0."):
-      _, _, *path = name.split(".")
-      node = params["layers"]
-      for word in path[:-1]:
-        node = node.setdefault(word, {})
-      node[path[-1]] = np.stack(
-        [
-          tensors[".".join(("layers", str(layer), *path))]
-          for layer in range(config.num_layers)
-        ]
-      )
-  return params
+  template = transformer.abstract_params(config, np.float32)
+
+  def stack(pattern, leaf):
+    names = naming.slice_names(pattern, leaf).reshape(-1)
+    return np.stack([tensors[name] for name in names]).reshape(leaf.shape)
+
+  return jax.tree.map(stack, transformer.tensor_names(template), template)
 
 
 def make_prompt(fields):

@@ -60,7 +60,7 @@ class FlopsTest(parameterized.TestCase):
       max_window_layers=1,
     )
     kv_cache = flops.step_bytes(config, jnp.float32, 1, 5) - flops.weight_bytes(
-      config, jnp.float32
+      config, jnp.float32, 1
     )
     self.assertEqual(kv_cache, 4 * 2 * 2 * 2 * (5 + 3))
 
@@ -81,7 +81,7 @@ class FlopsTest(parameterized.TestCase):
   def test_a_step_reads_weights_once_and_every_rows_kv_cache(self, dtype, size):
     config = _config()
     weights = size * (_LAYER_WEIGHTS + 10 * 8)
-    self.assertEqual(flops.weight_bytes(config, dtype), weights)
+    self.assertEqual(flops.weight_bytes(config, dtype, 5), weights)
     # Keys and values of two heads of two channels.
     kv_cache = size * 2 * 2 * 2 * 6
     self.assertEqual(flops.kv_cache_bytes(config, dtype, 6), kv_cache)
@@ -89,11 +89,31 @@ class FlopsTest(parameterized.TestCase):
       flops.step_bytes(config, dtype, 5, 6), weights + 5 * kv_cache
     )
 
+  def test_of_a_mixture_what_is_chosen_counts(self):
+    config = _config(
+      model_type="qwen3_moe",
+      head_dim=2,
+      num_experts=6,
+      num_experts_per_tok=2,
+      moe_intermediate_size=5,
+    )
+    shared = 2 * 64 + 2 * 32 + 6 * 8  # Attention and the router.
+    expert = 3 * 5 * 8
+    self.assertEqual(flops.count_matmul_weights(config), shared + 2 * expert)
+
+    def read(num_rows):
+      return flops.weight_bytes(config, jnp.float32, num_rows) / 4 - 10 * 8
+
+    self.assertAlmostEqual(read(1), shared + 2 * expert)
+    # Of two rows each misses an expert in two of three cases.
+    self.assertAlmostEqual(read(2), shared + 6 * (1 - 4 / 9) * expert)
+    self.assertAlmostEqual(read(100), shared + 6 * expert)
+
   @parameterized.parameters(*cases.CASES)
   def test_every_family_has_finite_counts(self, name):
     config = families.parse_config(cases.CASES[name])
     self.assertGreater(flops.decode_flops(config, 2, 8, 8), 0)
     self.assertGreater(
       flops.prefill_bytes(config, jnp.bfloat16, 64, 8),
-      64 * 2 * config.mlp_width,
+      64 * 2 * config.width,
     )

@@ -83,8 +83,9 @@ class Generator:
     if decoding.stop_strings and detokenize is None:
       raise UserError("stop_strings need a tokenizer, to find them in text.")
     decoding.check_vocabulary(config)
-    self.config, self.decoding = config, decoding
     self.mesh = meshes.make_mesh() if mesh is None else mesh
+    config = transformer.group_experts(config, self.mesh)
+    self.config, self.decoding = config, decoding
     self.batching = Batching() if batching is None else batching
     self.layout = layout or Layout.for_depth(config.num_layers)
     self._detokenize = detokenize

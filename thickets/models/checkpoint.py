@@ -11,7 +11,7 @@ import math
 import os
 import pathlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -23,7 +23,12 @@ from thickets.errors import UserError, shorten
 from thickets.models import foreign_files, stored_tensors, transformer
 from thickets.models import weight_formats as formats
 from thickets.models.config import TransformerConfig
-from thickets.models.published_names import Place, find_place
+from thickets.models.published_names import (
+  Place,
+  find_fused_place,
+  find_place,
+  is_fused,
+)
 from thickets.models.stored_tensors import Stored
 from thickets.naming import Params
 
@@ -86,7 +91,7 @@ class Checkpoint:
     self._shapes = logical_shapes(config)
     stored = stored_tensors.read_headers(self._files)
     formats.check_names(stored, str(directory))
-    places = {name: find_place(config.family, name) for name in self._shapes}
+    places = _find_places(config, self._shapes, stored)
     found = stored_tensors.find_tensors(
       dict.fromkeys(place.key for place in places.values()),
       stored,
@@ -114,7 +119,10 @@ class Checkpoint:
   def read(self, name: str) -> np.ndarray:
     """Reads one logical tensor, as stored."""
     place, stored = self._places[name]
-    return place.take(self._files[stored.file].get_tensor(stored.key))
+    file = self._files[stored.file]
+    if place.expert is not None:
+      return place.take(file.get_slice(stored.key)[place.expert[0]])
+    return place.take(file.get_tensor(stored.key))
 
   def _check_unused(
     self,
@@ -156,6 +164,20 @@ class Checkpoint:
     num_rows = tensor.shape[0]
     for start in range(0, num_rows, _BLOCK):
       yield rows[start : min(start + _BLOCK, num_rows)]
+
+
+def _find_places(
+  config: TransformerConfig, names: Iterable[str], stored: Iterable[str]
+) -> dict[str, Place]:
+  """Where each logical tensor lies, in files that hold these tensors."""
+  places = {name: find_place(config.family, name) for name in names}
+  if config.mixture is None or not any(map(is_fused, stored)):
+    return places
+  num_experts = config.mixture.num_experts
+  return {
+    name: find_fused_place(name, num_experts) or place
+    for name, place in places.items()
+  }
 
 
 def write_weights(

@@ -25,6 +25,31 @@ class LayerKind:
 
 
 @dataclasses.dataclass(frozen=True)
+class Mixture:
+  """The experts of every layer's MLP, of which each token goes through a few.
+
+  Attributes:
+    num_experts: E, number of experts of a layer.
+    num_chosen: how many of them each token goes through.
+    is_normalised: whether the shares of a token's experts are made to sum to 1.
+    num_groups: how many experts run at once; where experts are divided over
+      devices, the number of these.
+  """
+
+  num_experts: int
+  num_chosen: int
+  is_normalised: bool = False
+  num_groups: int = 1
+
+  def __post_init__(self):
+    if not 1 <= self.num_chosen <= self.num_experts:
+      raise UserError(
+        f"num_experts_per_tok must be within [1, {self.num_experts}], the"
+        f" number of experts, got {self.num_chosen}."
+      )
+
+
+@dataclasses.dataclass(frozen=True)
 class TransformerConfig:
   """One decoder-only transformer.
 
@@ -32,7 +57,7 @@ class TransformerConfig:
     family: its `model_type`, a key of `FAMILIES`.
     vocab_size: V, rows of the embedding; a tokenizer may have fewer tokens.
     width: D, channels of the vectors between layers.
-    mlp_width: F, hidden channels of the MLP.
+    mlp_width: F, hidden channels of the MLP, or of each expert of a mixture.
     num_layers: L, number of layers.
     num_heads: H, number of heads of queries.
     num_kv_heads: h, number of heads of keys and values; divides `num_heads`.
@@ -49,6 +74,7 @@ class TransformerConfig:
       input, "after" their output, or "both".
     qk_norm: RMSNorm of queries and keys: "" for none, "head" within each head,
       "all" over all heads together.
+    mixture: the experts that stand for the MLP; None where there are none.
     has_gate: whether the MLP is gated.
     has_qkv_bias: whether queries, keys and values have biases.
     has_output_bias: whether the output of attention has a bias.
@@ -82,6 +108,7 @@ class TransformerConfig:
   has_offset_norm: bool = False
   norm_places: str = "before"
   qk_norm: str = ""
+  mixture: Mixture | None = None
   has_gate: bool = True
   has_qkv_bias: bool = False
   has_output_bias: bool = False

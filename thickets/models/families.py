@@ -18,7 +18,7 @@ from thickets.models import (
   rope_fields,
   weight_formats,
 )
-from thickets.models.config import LayerKind, TransformerConfig
+from thickets.models.config import LayerKind, Mixture, TransformerConfig
 
 
 def parse_config(fields: Mapping[str, Any]) -> TransformerConfig:
@@ -108,6 +108,32 @@ def _parse_qwen3(fields: Mapping[str, Any]) -> TransformerConfig:
     has_qkv_bias=fields["attention_bias"],
     has_output_bias=fields["attention_bias"],
   )
+
+
+def _parse_qwen3_moe(fields: Mapping[str, Any]) -> TransformerConfig:
+  num_layers, step = fields["num_hidden_layers"], fields["decoder_sparse_step"]
+  dense = set(fields["mlp_only_layers"] or ())
+  sparse = [
+    layer
+    for layer in range(num_layers)
+    if fields["num_experts"] and layer not in dense and (layer + 1) % step == 0
+  ]
+  if not sparse:
+    return _parse_qwen3(fields)
+  if len(sparse) < num_layers:
+    raise UserError(
+      "decoder_sparse_step and mlp_only_layers must give experts to all layers"
+      f" of a qwen3_moe model or to none, got {len(sparse)} layers with experts"
+      f" of {num_layers}. Layers that differ in their tensors are not supported."
+    )
+  mixture = Mixture(
+    fields["num_experts"],
+    fields["num_experts_per_tok"],
+    is_normalised=fields["norm_topk_prob"],
+  )
+  width = fields["moe_intermediate_size"]
+  config = _parse_qwen3({**fields, "intermediate_size": width})
+  return dataclasses.replace(config, mixture=mixture)
 
 
 def _parse_olmo(fields: Mapping[str, Any]) -> TransformerConfig:
@@ -209,5 +235,6 @@ FAMILIES = {
   "olmo3": Family(_parse_olmo, "Olmo3ForCausalLM"),
   "qwen2": Family(_parse_qwen2, "Qwen2ForCausalLM"),
   "qwen3": Family(_parse_qwen3, "Qwen3ForCausalLM"),
+  "qwen3_moe": Family(_parse_qwen3_moe, "Qwen3MoeForCausalLM"),
   "smollm3": Family(_parse_smollm3, "SmolLM3ForCausalLM"),
 }

@@ -14,9 +14,23 @@ from thickets.models.config import TransformerConfig
 
 
 def count_matmul_weights(config: TransformerConfig) -> int:
-  """Weights that every token is multiplied with, the output head excluded."""
+  """Weights that every token is multiplied with, the output head excluded.
+
+  Of a mixture these are the router and the experts that a token goes through.
+  """
+  matrices, experts = _count_matrices(config)
+  if config.mixture is not None:
+    experts *= config.mixture.num_chosen
+  return matrices + experts
+
+
+def _count_matrices(config: TransformerConfig) -> tuple[int, int]:
+  """Weights of all layers' matrices, and those of one expert of each layer."""
   layers = transformer.abstract_params(config, jnp.float32)["layers"]
-  return sum(leaf.size for leaf in jax.tree.leaves(layers) if leaf.ndim == 3)
+  leaves = jax.tree.leaves(layers)
+  matrices = sum(leaf.size for leaf in leaves if leaf.ndim == 3)
+  experts = sum(leaf.size // leaf.shape[1] for leaf in leaves if leaf.ndim == 4)
+  return matrices, experts
 
 
 def token_flops(config: TransformerConfig, num_seen: float) -> float:
@@ -57,9 +71,20 @@ def decode_flops(
   return num_rows * (per_row + num_steps * head_flops(config))
 
 
-def weight_bytes(config: TransformerConfig, dtype: DTypeLike) -> int:
-  """Bytes of the weights that a step reads: all but rows of the embedding."""
-  weights = count_matmul_weights(config) + config.vocab_size * config.width
+def weight_bytes(
+  config: TransformerConfig, dtype: DTypeLike, num_rows: int
+) -> float:
+  """Bytes of the weights that a step reads: all but rows of the embedding.
+
+  Of a mixture, the experts that its rows choose, if they choose independently
+  and all experts are as likely.
+  """
+  matrices, experts = _count_matrices(config)
+  weights = matrices + config.vocab_size * config.width
+  if config.mixture is not None:
+    mixture = config.mixture
+    missed = (1 - mixture.num_chosen / mixture.num_experts) ** num_rows
+    weights += experts * mixture.num_experts * (1 - missed)
   return np.dtype(dtype).itemsize * weights
 
 
@@ -79,7 +104,7 @@ def step_bytes(
   # A layer with a window reads no more than that, though all is kept.
   mean_read = sum(min(num_seen, w or num_seen) for w in windows) / len(windows)
   rows = num_rows * kv_cache_bytes(config, dtype, mean_read)
-  return weight_bytes(config, dtype) + rows
+  return weight_bytes(config, dtype, num_rows) + rows
 
 
 def prefill_bytes(
@@ -97,8 +122,12 @@ def prefill_bytes(
     dtype: the dtype of the activations.
     num_tokens: how many tokens are read, of all rows together.
     num_seen: how many tokens each of them attends to; attention scores and
-      their softmax are float32.
+      their softmax are float32, as are sums over experts.
   """
   channels = 6 * config.width + 3 * config.mlp_width
-  scores = 2 * 4 * config.num_heads * num_seen
-  return num_tokens * (np.dtype(dtype).itemsize * channels + scores)
+  wide = 2 * config.num_heads * num_seen
+  if config.mixture is not None:  # Few tokens at a time are in experts.
+    channels = 6 * config.width
+    wide += config.mixture.num_groups * config.width
+    wide += 4 * config.mixture.num_chosen + 2 * config.mixture.num_experts
+  return num_tokens * (np.dtype(dtype).itemsize * channels + 4 * wide)

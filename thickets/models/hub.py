@@ -277,6 +277,9 @@ def _published_fields(
     published["torch_dtype"] = dtype.name
   if "dtype" in published or "torch_dtype" not in published:
     published["dtype"] = dtype.name
+  if "num_local_experts" in published:
+    # As transformers 5 writes it; transformers 4 and vLLM read the older name.
+    published.setdefault("num_experts", published["num_local_experts"])
   return published
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from thickets.models import attention, rope
-from thickets.models.config import TransformerConfig
+from thickets.models import attention, mixtures, rope
+from thickets.models.config import Mixture, TransformerConfig
 
 _ACTIVATIONS = {
   "silu": nn.silu,
@@ -146,6 +146,44 @@ class Attention(_Module):
     return y
 
 
+class Experts(_Module):
+  """The matrices of a mixture's experts, stacked over them."""
+
+  @nn.compact
+  def __call__(
+    self, x: Array, mixture: Mixture, shares: Array, chosen: Array
+  ) -> Array:
+    """Maps x [T, D] to [T, D], by the experts chosen and their shares [T, C]."""
+    config = self.config
+    normal = nn.initializers.normal(config.init_std)
+    wide = (mixture.num_experts, config.mlp_width, config.width)
+    narrow = (mixture.num_experts, config.width, config.mlp_width)
+    up_axes = ("experts", "expert_mlp", None)
+    down_axes = ("experts", None, "expert_mlp")
+    experts = {
+      "gate_proj": self._weight("gate_proj", normal, wide, up_axes),
+      "up_proj": self._weight("up_proj", normal, wide, up_axes),
+      "down_proj": self._weight("down_proj", normal, narrow, down_axes),
+    }
+    activate = _ACTIVATIONS[config.activation]
+    return mixtures.run_experts(mixture, x, shares, chosen, experts, activate)
+
+
+class SparseFeedForward(_Module):
+  """A router, and the experts that it chooses for each token."""
+
+  @nn.compact
+  def __call__(self, x: Array, mixture: Mixture) -> Array:
+    """Maps x [B, S, D] to [B, S, D]."""
+    tokens = x.reshape(-1, x.shape[-1])
+    logits = self._linear(
+      "gate", tokens, mixture.num_experts, axes=(None, None), has_bias=False
+    )
+    shares, chosen = mixtures.choose_experts(mixture, logits)
+    experts = Experts(self.config, name="experts")
+    return experts(tokens, mixture, shares, chosen).reshape(x.shape)
+
+
 class FeedForward(_Module):
   """Two matrices with an activation between them, or three with a gate."""
 
@@ -200,7 +238,11 @@ class Layer(_Module):
     y, cache = Attention(self.config, name="self_attn")(y, context, attend)
     x = self._add(x, self._norm_if(after[0], y))
     y = self._norm_if(before[1], x)
-    y = FeedForward(self.config, name="mlp")(y)
+    if self.config.mixture is None:
+      y = FeedForward(self.config, name="mlp")(y)
+    else:
+      mlp = SparseFeedForward(self.config, name="mlp")
+      y = mlp(y, self.config.mixture)
     x = self._add(x, self._norm_if(after[1], y))
     return x, cache
 

@@ -100,7 +100,7 @@ _OLMO2 = _rotary(eps=1e-5, attention_bias=_BIAS)
 _ONE = Field("number", 1.0)
 _MOE = {
   "moe_intermediate_size": Field("size", 768),
-  "num_experts": Field("size", 128),
+  "num_experts": Field("count", 128),
   "num_experts_per_tok": Field("size", 8),
   "decoder_sparse_step": Field("size", 1),
   "norm_topk_prob": Field("flag", False),

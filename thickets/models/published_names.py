@@ -35,23 +35,51 @@ class Place:
     part: which of the tensors that are fused there along the outputs it is.
     num_parts: how many tensors are fused there.
     is_transposed: whether the matrix is published as [inputs, outputs].
+    expert: which of the experts that are stacked there it is, and of how many;
+      None where none are.
   """
 
   key: str
   part: int = 0
   num_parts: int = 1
   is_transposed: bool = False
+  expert: tuple[int, int] | None = None
 
   def published_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The published shape of a logical tensor of this shape."""
     whole = (shape[0] * self.num_parts, *shape[1:])
+    if self.expert is not None:
+      return (self.expert[1], *whole)
     return whole[::-1] if self.is_transposed else whole
 
   def take(self, published: np.ndarray) -> np.ndarray:
-    """The logical tensor, contiguous."""
+    """The logical tensor, contiguous, from a published one or an expert's."""
     whole = published.T if self.is_transposed else published
     rows = whole.shape[0] // self.num_parts
     return np.ascontiguousarray(whole[self.part * rows :][:rows])
+
+
+def is_fused(key: str) -> bool:
+  """Whether a published tensor stacks the experts of a layer."""
+  return key.endswith(".experts.gate_up_proj")
+
+
+def find_fused_place(name: str, num_experts: int) -> Place | None:
+  """Where an expert's tensor lies in a file that stacks all experts of a layer.
+
+  `transformers` 5 holds mixtures so in memory, and so do files that were written
+  past its `save_pretrained`; that writes each expert's matrices apart, as all
+  versions and other readers take them.
+  """
+  stem, found, rest = name.partition(".experts.")
+  if not found:
+    return None
+  index, matrix = rest.split(".")
+  expert = (int(index), num_experts)
+  if matrix == "down_proj":
+    return Place(f"model.{stem}.experts.down_proj", expert=expert)
+  part = ("gate_proj", "up_proj").index(matrix)
+  return Place(f"model.{stem}.experts.gate_up_proj", part, 2, expert=expert)
 
 
 def find_place(family: str, name: str) -> Place:

@@ -108,9 +108,11 @@ def _place(
     array = jnp.zeros(leaf.shape, leaf.dtype, device=sharding)
   part = sharding
   if sharding is not None:
-    part = NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[1:]))
+    part = NamedSharding(
+      sharding.mesh, PartitionSpec(*sharding.spec[len(at) :])
+    )
   return _make_update(sharding)(
-    array, jax.device_put(tensor, part), np.int32(at[0])
+    array, jax.device_put(tensor, part), np.array(at, np.int32)
   )
 
 
@@ -124,10 +126,11 @@ def _make_cast(
 @functools.lru_cache(maxsize=64)
 def _make_update(
   sharding: NamedSharding | None,
-) -> Callable[[jax.Array, jax.Array, np.int32], jax.Array]:
-  def update(stack, tensor, index):
-    return lax.dynamic_update_index_in_dim(
-      stack, tensor.astype(stack.dtype), index, 0
-    )
+) -> Callable[[jax.Array, jax.Array, np.ndarray], jax.Array]:
+  def update(stack, tensor, at):
+    part = tensor.astype(stack.dtype)
+    part = part.reshape((1,) * at.size + part.shape)
+    starts = [*at, *(np.int32(0) for _ in tensor.shape)]
+    return lax.dynamic_update_slice(stack, part, starts)
 
   return jax.jit(update, donate_argnums=0, out_shardings=sharding)

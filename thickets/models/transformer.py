@@ -34,6 +34,8 @@ MESH_AXES = {
   "heads": "model",
   "kv_heads": "model",
   "mlp": "model",
+  "experts": "model",
+  "expert_mlp": "model",
 }
 
 
@@ -213,7 +215,8 @@ def shardings(config: TransformerConfig, mesh: Mesh) -> Params:
   """How each leaf lies on a mesh, by its logical axes and `MESH_AXES`.
 
   An axis that the devices do not divide (an odd vocabulary, fewer heads of keys
-  than devices: heads are never cut) stays whole; the log says which.
+  than devices: heads are never cut) stays whole; the log says which. Experts are
+  divided, or, where the devices do not divide their number, each of them is.
   """
   size = mesh.shape["model"]
   sizes = {
@@ -222,6 +225,10 @@ def shardings(config: TransformerConfig, mesh: Mesh) -> Params:
     "kv_heads": config.num_kv_heads,
     "mlp": config.mlp_width,
   }
+  if config.mixture is not None:
+    del sizes["mlp"]
+    sizes["experts"] = config.mixture.num_experts
+    sizes["expert_mlp"] = config.mlp_width
   whole = sorted(axis for axis, count in sizes.items() if count % size)
   if whole:
     logging.info(
@@ -233,6 +240,8 @@ def shardings(config: TransformerConfig, mesh: Mesh) -> Params:
   mesh_axes = {
     axis: name for axis, name in MESH_AXES.items() if axis not in whole
   }
+  if "experts" in mesh_axes:
+    del mesh_axes["expert_mlp"]
 
   def place(path, box):
     axes = tuple(mesh_axes.get(axis) for axis in box.names)
@@ -246,9 +255,24 @@ def shardings(config: TransformerConfig, mesh: Mesh) -> Params:
   )
 
 
+def group_experts(config: TransformerConfig, mesh: Mesh) -> TransformerConfig:
+  """The config whose experts run where `shardings` puts them."""
+  mixture, size = config.mixture, mesh.shape["model"]
+  if mixture is None or mixture.num_experts % size:
+    return config
+  mixture = dataclasses.replace(mixture, num_groups=size)
+  return dataclasses.replace(config, mixture=mixture)
+
+
 def tensor_names(params: Params) -> Names:
-  """Logical names of the tensors: `layers.3.mlp.up_proj`, `embed_tokens`."""
-  return naming.tensor_names(params, stacked=("layers",))
+  """Logical names of the tensors: `layers.3.mlp.up_proj`, `embed_tokens`.
+
+  Each expert of a mixture has its own: `layers.3.mlp.experts.5.up_proj`.
+  """
+  stacked = ["layers"]
+  if "experts" in params["layers"]["mlp"]:
+    stacked.append("layers.mlp.experts")
+  return naming.tensor_names(params, stacked=stacked)
 
 
 def count_params(config: TransformerConfig) -> int:
