@@ -16,6 +16,7 @@ from thickets.models import (
   layer_types,
   rope,
   rope_fields,
+  unsupported,
   weight_formats,
 )
 from thickets.models.config import LayerKind, Mixture, TransformerConfig
@@ -39,10 +40,7 @@ def parse_config(fields: Mapping[str, Any]) -> TransformerConfig:
       " its own, and load that."
     )
   if family not in FAMILIES:
-    raise UserError(
-      f"model_type must be one of {sorted(FAMILIES)}, got {family!r}. Other"
-      " architectures are not supported."
-    )
+    raise unsupported.explain(family, FAMILIES)
   weight_formats.check_fields(fields)
   return FAMILIES[family].parse(config_fields.read_fields(fields))
 

@@ -1,9 +1,10 @@
 """Tokenizers in files, and what a model has to do with its tokenizer.
 
-Where a directory has a `tokenizer.json`, that file decides. Classes of `transformers` rebuild parts of a tokenizer by rules of their own, and
-the class that a directory names is often not the one that its file was made
-for. So the file is read as it is. The class only says which tokens are special
-where no file does.
+Where a directory has a `tokenizer.json`, that file decides. Classes of
+`transformers` rebuild parts of a tokenizer by rules of their own, and the class
+that a directory names is often not the one that its file was made for. So the
+file is read as it is. The class only says which tokens are special where no file
+does.
 """
 
 from __future__ import annotations
