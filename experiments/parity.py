@@ -4,8 +4,8 @@
 
 Ends with status 1 if logits differ by 1e-4 or more, if a refusal names no field,
 or if a config.json loads here that transformers refuses. What is drawn depends on
-`--seed` and `--count` alone. Needs the extra `torch`, and about two seconds for
-each config on one core.
+`--seed` and `--count` alone. Needs the extra `torch`, and about a second for each
+config on one core.
 """
 
 import collections

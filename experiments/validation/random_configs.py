@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from experiments.validation import random_rope
+from thickets.models.published_classes import PUBLISHED
 
 NUM_TOKENS = 48
 Fields = dict[str, Any]
@@ -170,9 +171,15 @@ _IGNORED: dict[str, tuple[Any, ...]] = {
 
 
 def _spoil(rng: random.Random, fields: Fields) -> None:
-  """Gives one field a value of another type, or leaves it out."""
+  """Gives a field that is read a value of another type, or leaves it out."""
+  published = PUBLISHED[fields["model_type"]]
+  read = published.fields.keys() | published.aliases.keys()
   name = rng.choice(
-    [name for name in sorted(fields) if isinstance(fields[name], int)]
+    [
+      name
+      for name in sorted(read & fields.keys())
+      if isinstance(fields[name], int)
+    ]
   )
   value = fields[name]
   wrong = [str(value), None, float(value), 0, -1]
@@ -184,7 +191,8 @@ def _spoil(rng: random.Random, fields: Fields) -> None:
 
 def _draw_granite(rng: random.Random, fields: Fields) -> None:
   maybe(rng, fields, "embedding_multiplier", 1, 6.0, 12)
-  maybe(rng, fields, "attention_multiplier", 0.125, 0.5, 1)
+  # Not the class's 1, with which attention is sharp and rounding grows to 3e-4.
+  fields["attention_multiplier"] = rng.choice((0.0625, 0.125, 0.25))
   maybe(rng, fields, "residual_multiplier", 0.25, 1.0)
   maybe(rng, fields, "logits_scaling", 1, 2.0, 8)
 
