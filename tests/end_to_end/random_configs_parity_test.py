@@ -6,7 +6,8 @@ from absl.testing import parameterized
 from experiments.validation import random_configs
 from thickets.models.families import FAMILIES
 
-NUM_EACH = 3  # Configs of each family.
+NUM_AGREED = 2  # Configs of each family whose logits are compared,
+MOST = 12  # among so many, of which the others are refused.
 
 
 class RandomConfigsTest(parameterized.TestCase):
@@ -26,11 +27,11 @@ class RandomConfigsTest(parameterized.TestCase):
   def test_logits_agree_or_a_field_is_named(self, family):
     from experiments.validation import transformers_parity as parity
 
-    found = [
-      parity.compare(random_configs.draw_fields(family, 0, number))
-      for number in range(NUM_EACH)
-    ]
-    for one in found:
-      self.assertNotEqual(one.outcome, parity.DIFFERENT, one.reason)
-    # Configs that are all refused would show little.
-    self.assertIn(parity.AGREED, [one.outcome for one in found])
+    num_agreed = 0
+    for number in range(MOST):
+      found = parity.compare(random_configs.draw_fields(family, 0, number))
+      self.assertNotEqual(found.outcome, parity.DIFFERENT, found.reason)
+      num_agreed += found.outcome == parity.AGREED
+      if num_agreed == NUM_AGREED:
+        return
+    self.fail(f"of {MOST} configs, {num_agreed} agreed")
