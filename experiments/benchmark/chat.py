@@ -119,7 +119,7 @@ class _Subject:
     self.generator, self._reader = (
       Generator(
         self.model.config,
-        Decoding(new_tokens, stop_tokens=self.model.stop_tokens),
+        Decoding.for_model(self.model, new_tokens),
         mesh=mesh,
         batching=plan,
         layout=language.LAYERS[config.layers],

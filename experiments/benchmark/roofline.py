@@ -82,7 +82,8 @@ class Workload:
       )
       num_tokens += length - self.prefix
     kv_bytes = flops.kv_cache_bytes(config, self.dtype, num_tokens)
-    return Work(operations, self._weight_bytes + kv_bytes)
+    weight_bytes = flops.weight_bytes(config, self.dtype, num_tokens)
+    return Work(operations, weight_bytes + kv_bytes)
 
   def steps(self) -> Iterator[Work]:
     """Each step of the rows that have not stopped, after the first token."""
@@ -94,13 +95,9 @@ class Workload:
       num_tokens = self.prefix + sum(n - self.prefix for n in seen)
       yield Work(
         operations + len(seen) * flops.head_flops(config),
-        self._weight_bytes
+        flops.weight_bytes(config, self.dtype, len(seen))
         + flops.kv_cache_bytes(config, self.dtype, num_tokens),
       )
-
-  @property
-  def _weight_bytes(self) -> int:
-    return flops.weight_bytes(self.config, self.dtype)
 
 
 def count_noise_operations() -> int:

@@ -29,7 +29,7 @@ class RooflineTest(absltest.TestCase):
     self.assertEqual(
       [step.num_bytes for step in steps],
       [
-        flops.weight_bytes(config, "float32")
+        flops.weight_bytes(config, "float32", 1)
         + flops.kv_cache_bytes(config, "float32", n)
         for n in (6, 7)
       ],
@@ -38,6 +38,18 @@ class RooflineTest(absltest.TestCase):
     self.assertEqual(
       workload.prefill().operations,
       sum(flops.token_flops(config, n) for n in seen) + 2 * head,
+    )
+
+  def test_steps_read_the_experts_that_their_rows_choose(self):
+    config = families.parse_config(cases.CASES["qwen3_moe"])
+    workload = Workload(config, "float32", 0, [5, 5], [3, 2])
+    self.assertEqual(
+      [step.num_bytes for step in workload.steps()],
+      [
+        flops.weight_bytes(config, "float32", rows)
+        + flops.kv_cache_bytes(config, "float32", tokens)
+        for rows, tokens in ((2, 12), (1, 7))
+      ],
     )
 
   def test_the_noise_takes_at_least_its_cipher(self):
