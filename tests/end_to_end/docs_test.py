@@ -4,6 +4,7 @@ import ast
 import importlib
 import os
 import pathlib
+import pkgutil
 import re
 import tempfile
 import textwrap
@@ -60,15 +61,15 @@ def _blocks(text):
 
 
 def _exists(name):
-  """Whether a dotted name is a module, or an attribute of one."""
+  """Whether a dotted name is a module, or an attribute in one or its classes."""
   folder = ROOT / name.replace(".", "/")
   if folder.is_dir() or folder.with_suffix(".py").exists():
     return True
-  parent, _, last = name.rpartition(".")
   try:
-    return hasattr(importlib.import_module(parent), last)
-  except ModuleNotFoundError:
+    pkgutil.resolve_name(name)
+  except (ModuleNotFoundError, AttributeError):
     return False
+  return True
 
 
 def _used_names(block):
@@ -86,6 +87,19 @@ def _used_names(block):
     and isinstance(node.value, ast.Name)
     and node.value.id in origins
   }
+
+
+class NamesTest(parameterized.TestCase):
+  @parameterized.parameters(
+    ("thickets.generation", True),
+    ("thickets.generation.decoding.Decoding", True),
+    ("thickets.generation.decoding.Decoding.for_model", True),
+    ("thickets.generation.decoding.Decoding.for_nothing", False),
+    ("thickets.generation.decoding.Nothing", False),
+    ("thickets.nothing.Decoding", False),
+  )
+  def test_exist_only_where_they_resolve(self, name, expected):
+    self.assertEqual(_exists(name), expected)
 
 
 class DocsTest(parameterized.TestCase):

@@ -103,6 +103,9 @@ class MisbehavingTest(parameterized.TestCase):
     def interrupt(index, text):
       raise KeyboardInterrupt
 
+    # In the background of a shell the signal is ignored.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    self.addCleanup(signal.signal, signal.SIGINT, handler)
     with self.assertRaises(KeyboardInterrupt):
       grading.grade_texts(interrupt, [0], ["a"])
     with self.assertRaisesRegex(UserError, "got KeyboardInterrupt for"):
