@@ -15,7 +15,12 @@ WIDE = {
   "tie_word_embeddings": True,
 }
 TOKENS = ["<pad>", "<s>", "</s>", "<|user|>", "<think>"]
-_ARCHITECTURES = {"gemma3_text": "gemma3", "olmo3": "olmo2"}
+_ARCHITECTURES = {
+  "gemma3_text": "gemma3",
+  "mistral": "llama",
+  "olmo3": "olmo2",
+  "qwen3_moe": "qwen3moe",
+}
 _NAMES = {
   "embed_tokens": "token_embd",
   "embed_positions": "position_embd",
@@ -32,6 +37,7 @@ _NAMES = {
   "gate_proj": "ffn_gate",
   "up_proj": "ffn_up",
   "down_proj": "ffn_down",
+  "gate": "ffn_gate_inp",
 }
 _FOUR_NORMS = {
   "post_attention_layernorm": "post_attention_norm",
@@ -40,7 +46,9 @@ _FOUR_NORMS = {
 }
 
 
-def write(path, fields, kind=KINDS.F32, *, edit=None, **tokenizer):
+def write(
+  path, fields, kind=KINDS.F32, *, edit=None, fuse_gates=False, **tokenizer
+):
   """Writes a model with the weights of `cases.make_tensors`.
 
   Args:
@@ -48,6 +56,7 @@ def write(path, fields, kind=KINDS.F32, *, edit=None, **tokenizer):
     fields: the contents of the config.json of the model.
     kind: how its matrices are stored.
     edit: is called with the writer before anything is written.
+    fuse_gates: whether the gates and ups of experts lie in one tensor.
     **tokenizer: replaces what `add_tokenizer` writes, by key.
 
   Returns:
@@ -66,6 +75,8 @@ def write(path, fields, kind=KINDS.F32, *, edit=None, **tokenizer):
     stored[_place(family, name)] = (blocks, used)
   if family == "gpt2":
     stored = _fuse(stored)
+  if family == "qwen3_moe":
+    stored = _stack(stored, fields["num_experts"], fuse_gates)
   for key, (blocks, used) in stored.items():
     writer.add_tensor(key, blocks, raw_dtype=used)
   if edit:
@@ -145,6 +156,10 @@ def _add_config(writer, fields):
       "logit_scale": fields.get("logits_scaling"),
       "final_logit_softcapping": fields.get("final_logit_softcapping"),
       "rope.freq_base_swa": fields.get("rope_local_base_freq"),
+      "expert_count": fields.get("num_experts"),
+      "expert_used_count": fields.get("num_experts_per_tok"),
+      "expert_feed_forward_length": fields.get("moe_intermediate_size"),
+      "expert_weights_norm": fields.get("norm_topk_prob"),
     }
     scaling = fields.get("rope_scaling") or {}
     kind = scaling.get("rope_type", scaling.get("type"))
@@ -154,6 +169,12 @@ def _add_config(writer, fields):
       values["rope.scaling.original_context_length"] = scaling.get(
         "original_max_position_embeddings"
       )
+      for name, key in (
+        ("attention_factor", "attn_factor"),
+        ("beta_fast", "beta_fast"),
+        ("beta_slow", "beta_slow"),
+      ):
+        values[f"rope.scaling.yarn_{key}"] = scaling.get(name)
   for key, value in values.items():
     _add(writer, f"{writer.arch}.{key}", value)
 
@@ -164,6 +185,9 @@ def _place(family, name):
     stem, suffix = name.removesuffix("_bias"), "bias"
   words = stem.split(".")
   prefix = f"blk.{words[1]}." if words[0] == "layers" else ""
+  if "experts" in words:
+    matrix = _NAMES[words[-1]]
+    return f"{prefix}{matrix}_exps.{words[-2]}"  # `_stack` stacks them.
   names = _NAMES
   if family == "gemma3_text" or family.startswith("olmo"):
     names = _NAMES | _FOUR_NORMS
@@ -172,7 +196,7 @@ def _place(family, name):
 
 def _convert(fields, name, tensor):
   """The values that llama.cpp stores."""
-  if fields["model_type"] in ("llama", "granite", "smollm3"):
+  if fields["model_type"] in ("llama", "mistral", "granite", "smollm3"):
     for end, heads in (
       ("q_proj", fields["num_attention_heads"]),
       ("k_proj", fields["num_key_value_heads"]),
@@ -213,6 +237,25 @@ def _fuse(stored):
     else:
       fused[key] = (blocks, used)
   return fused
+
+
+def _stack(stored, num_experts, fuse_gates):
+  """The matrices of all experts of a layer in one tensor, or in one of two."""
+  stacked = {}
+  for key, (blocks, used) in stored.items():
+    stem, _, expert = key.rpartition(".")
+    if not stem.endswith("_exps"):
+      stacked[key] = (blocks, used)
+    elif expert == "0":
+      every = [stored[f"{stem}.{i}"][0] for i in range(num_experts)]
+      stacked[f"{stem}.weight"] = (np.stack(every), used)
+  for key in [key for key in stacked if fuse_gates and "gate_exps" in key]:
+    (gate, used), (up, _) = (
+      stacked.pop(key.replace("gate", name)) for name in ("gate", "up")
+    )
+    whole = np.concatenate([gate, up], axis=1)
+    stacked[key.replace("gate", "gate_up")] = (whole, used)
+  return stacked
 
 
 def _alphabet():

@@ -73,9 +73,12 @@ class GgufTest(parameterized.TestCase):
     "qwen2_yarn",
     "qwen3",
     "olmo2",
+    "olmo3",
     "gpt2",
     "granite",
     "gemma3",
+    "mistral",
+    "qwen3_moe",
   )
   def test_every_family_is_the_model_of_its_directory(self, case):
     fields = cases.CASES[case]
@@ -98,6 +101,30 @@ class GgufTest(parameterized.TestCase):
     self.assertEqual(again.identity, model.identity)
     self.assertEqual(again.config, model.config)
     self.assertEqual(again.stop_tokens, model.stop_tokens)
+
+  def test_gates_and_ups_of_experts_may_lie_in_one_tensor(self):
+    fields = cases.CASES["qwen3_moe"]
+    kept = gguf_cases.write(self.path, fields, fuse_gates=True)
+    self.assertIn(
+      "blk.0.ffn_gate_up_exps.weight", header.read_header(self.path).tensors
+    )
+    self._assert_holds(hub.load(self.path), kept)
+
+  @parameterized.parameters(
+    ("qwen2moe", "needs a shared expert.*nearest family is qwen3_moe"),
+    ("gemma2", "needs a cap of attention scores"),
+    ("qwen3mo", "nearest name is qwen3moe"),
+  )
+  def test_other_architectures_are_refused_by_what_they_lack(self, name, text):
+    writer = gguf.GGUFWriter(self.path, name)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with self.assertRaisesRegex(
+      UserError, f"general.architecture must be one of .*{text}"
+    ):
+      hub.load(self.path)
 
   def test_digits_are_split_off_and_special_tokens_stay_whole(self):
     gguf_cases.write(self.path, LLAMA)

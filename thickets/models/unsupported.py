@@ -36,19 +36,40 @@ _MISSING = {
   ),
   "starcoder2": ("gpt2", "rotary positions with LayerNorm"),
 }
+# The `model_type` of a `general.architecture` of GGUF files, where they differ.
+_GGUF_NAMES = {
+  "command-r": "cohere",
+  "deepseek2": "deepseek_v3",
+  "gpt-oss": "gpt_oss",
+  "gptneox": "gpt_neox",
+  "llama4": "llama4_text",
+  "phi2": "phi",
+  "qwen2moe": "qwen2_moe",
+  "qwen35": "qwen3_5_text",
+  "qwen3next": "qwen3_next",
+}
 
 
 def explain(model_type: object, known: Collection[str]) -> UserError:
   """The error for a `model_type` that is not among the known families."""
-  name = str(model_type)
+  return UserError(
+    f"model_type must be one of {sorted(known)}, got {model_type!r}."
+    f" {name_missing(str(model_type), known)}"
+  )
+
+
+def name_missing(name: str, known: Collection[str]) -> str:
+  """A sentence on the nearest family, and on what it lacks.
+
+  Args:
+    name: a `model_type`, or the name that the same models have in GGUF files.
+    known: the names that load.
+  """
+  name = _GGUF_NAMES.get(name, name)
   if name in _MISSING:
     nearest, missing = _MISSING[name]
-    hint = f" It needs {missing}, which the package does not have"
-    hint += f"; the nearest family is {nearest}." if nearest else "."
-  else:
-    near = difflib.get_close_matches(name, sorted(known), n=1)
-    hint = f" The nearest name is {near[0]}." if near else ""
-    hint += " Other architectures are not supported."
-  return UserError(
-    f"model_type must be one of {sorted(known)}, got {model_type!r}.{hint}"
-  )
+    hint = f"It needs {missing}, which the package does not have"
+    return hint + (f"; the nearest family is {nearest}." if nearest else ".")
+  near = difflib.get_close_matches(name, sorted(known), n=1)
+  hint = f"The nearest name is {near[0]}. " if near else ""
+  return hint + "Other architectures are not supported."

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from thickets.errors import UserError, nearest
-from thickets.models import families
+from thickets.errors import UserError
+from thickets.models import unsupported
 
 # By the name of a logical tensor, without its layer.
 _NAMES = {
@@ -31,7 +31,9 @@ _NAMES = {
   "mlp.gate_proj": "ffn_gate",
   "mlp.up_proj": "ffn_up",
   "mlp.down_proj": "ffn_down",
+  "mlp.gate": "ffn_gate_inp",
 }
+_EXPERT = re.compile(r"mlp\.experts\.(\d+)\.(gate|up|down)_proj")
 _POST_NORMS = {
   "post_attention_layernorm": "post_attention_norm",
   "post_feedforward_layernorm": "post_ffw_norm",
@@ -58,6 +60,7 @@ class Architecture:
   has_fused_qkv: bool = False
 
 
+# Mistral's models have llama's architecture.
 ARCHITECTURES = {
   "gemma3": Architecture(
     "gemma3_text",
@@ -70,6 +73,7 @@ ARCHITECTURES = {
   "olmo2": Architecture("olmo2", _POST_NORMS),
   "qwen2": Architecture("qwen2"),
   "qwen3": Architecture("qwen3"),
+  "qwen3moe": Architecture("qwen3_moe"),
   "smollm3": Architecture("smollm3", turns_heads=True),
 }
 
@@ -80,8 +84,9 @@ class Place:
 
   Attributes:
     key: the name of the tensor there.
-    part: which of the tensors that are fused there along the rows it is.
-    num_parts: how many tensors are fused there.
+    part: which of the tensors that are fused there it is.
+    num_parts: how many tensors are fused there, along the rows within an expert.
+    num_experts: how many experts are stacked there, 0 where none are.
     is_turned: whether its rows are those of turned heads.
     offset: what was added to its values.
   """
@@ -89,8 +94,16 @@ class Place:
   key: str
   part: int = 0
   num_parts: int = 1
+  num_experts: int = 0
   is_turned: bool = False
   offset: float = 0.0
+
+  def whole_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of the stored tensor, of which a part has this one."""
+    if self.num_experts:
+      rows = self.num_parts // self.num_experts * shape[0]
+      return (self.num_experts, rows, *shape[1:])
+    return (shape[0] * self.num_parts, *shape[1:])
 
 
 def find_architecture(name: str, where: str) -> Architecture:
@@ -99,26 +112,34 @@ def find_architecture(name: str, where: str) -> Architecture:
   Raises:
     UserError: if models of that architecture do not load.
   """
-  known = sorted(
-    key
-    for key, value in ARCHITECTURES.items()
-    if value.family in families.FAMILIES
-  )
-  if name not in known:
+  if name not in ARCHITECTURES:
     raise UserError(
-      f"general.architecture must be one of {', '.join(known)}, got {name!r}"
-      f" ({where}). Its layers are not built here; nearest are"
-      f" {nearest(name, known, count=2)}."
+      f"general.architecture must be one of {', '.join(ARCHITECTURES)}, got"
+      f" {name!r} ({where}). {unsupported.name_missing(name, ARCHITECTURES)}"
     )
   return ARCHITECTURES[name]
 
 
-def find_place(architecture: Architecture, name: str) -> Place:
-  """Where the logical tensor `name` lies in a file."""
+def find_place(
+  architecture: Architecture,
+  name: str,
+  stored: Collection[str] = (),
+  num_experts: int = 0,
+) -> Place:
+  """Where a logical tensor lies in a file.
+
+  Args:
+    architecture: what llama.cpp made of the model.
+    name: the name of the logical tensor.
+    stored: the names of the tensors of the file.
+    num_experts: how many experts a layer has.
+  """
   stem, is_bias = name.removesuffix("_bias"), name.endswith("_bias")
   prefix = ""
   if layered := re.match(r"layers\.(\d+)\.", stem):
     prefix, stem = f"blk.{layered[1]}.", stem[layered.end() :]
+  if expert := _EXPERT.fullmatch(stem):
+    return _find_expert(prefix, int(expert[1]), expert[2], stored, num_experts)
   suffix = "bias" if is_bias else "weight"
   if architecture.has_fused_qkv and stem in _FUSED:
     return Place(f"{prefix}attn_qkv.{suffix}", _FUSED.index(stem), len(_FUSED))
@@ -128,6 +149,22 @@ def find_place(architecture: Architecture, name: str) -> Place:
     is_turned=architecture.turns_heads and stem in _FUSED[:2],
     offset=architecture.norm_offset if stem.endswith("norm") else 0.0,
   )
+
+
+def _find_expert(
+  prefix: str,
+  expert: int,
+  matrix: str,
+  stored: Collection[str],
+  num_experts: int,
+) -> Place:
+  """The place of one expert's matrix; gates and ups may lie in one tensor."""
+  fused = f"{prefix}ffn_gate_up_exps.weight"
+  if matrix != "down" and fused in stored:
+    part = 2 * expert + ("gate", "up").index(matrix)
+    return Place(fused, part, 2 * num_experts, num_experts)
+  key = f"{prefix}ffn_{matrix}_exps.weight"
+  return Place(key, expert, num_experts, num_experts)
 
 
 _FUSED = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")

@@ -15,6 +15,7 @@ from thickets.models.gguf_files import architectures, rope_fields
 from thickets.models.gguf_files.header import Header
 from thickets.models.gguf_files.values import Values
 
+_SOFTMAX = 1  # Of expert_gating_func.
 _GEMMA_27B_LAYERS = 62  # The only Gemma 3 whose queries have another scale.
 
 
@@ -47,7 +48,7 @@ def read_fields(header: Header) -> dict[str, Any]:
   }
   if not values.take("attention.causal", bool, True):
     raise values.refuse("attention.causal", "be true", False)
-  values.check_all_taken(_UNUSED)
+  values.check_all_taken(_UNUSED, _UNUSED_PARTS)
   return fields | _read_tokens(header)
 
 
@@ -140,6 +141,35 @@ def _read_granite(values: Values, fields: Mapping[str, Any]) -> dict[str, Any]:
   }
 
 
+def _read_mixture(values: Values, fields: Mapping[str, Any]) -> dict[str, Any]:
+  """The experts; llama.cpp normalises their shares unless a file says no."""
+  del fields
+  for key, kind, usual in (
+    ("expert_gating_func", int, _SOFTMAX),
+    ("expert_weights_scale", float, 1.0),
+  ):
+    found = values.take(key, kind, 0) or usual
+    if found != usual:
+      raise values.refuse(key, f"be {usual}", found)
+  return {
+    "num_experts": values.take("expert_count", int),
+    "num_experts_per_tok": values.take("expert_used_count", int),
+    "moe_intermediate_size": values.take("expert_feed_forward_length", int),
+    "norm_topk_prob": values.take("expert_weights_norm", bool, True),
+    "decoder_sparse_step": 1,
+    "mlp_only_layers": [],
+  }
+
+
+def _read_llama(values: Values, fields: Mapping[str, Any]) -> dict[str, Any]:
+  """Mistral's models have the same architecture, with windows."""
+  del fields
+  window = values.take("attention.sliding_window", int, 0)
+  if not window:
+    return {}
+  return {"model_type": "mistral", "sliding_window": window}
+
+
 def _read_olmo(values: Values, fields: Mapping[str, Any]) -> dict[str, Any]:
   """OLMo-3 has the same architecture, with windows."""
   found = _read_windows(values, fields, 4)
@@ -220,8 +250,11 @@ _GPT2 = {
 _OWN: dict[str, Callable[[Values, Mapping[str, Any]], dict[str, Any]]] = {
   "gemma3_text": _read_gemma3,
   "granite": _read_granite,
+  "llama": _read_llama,
   "olmo2": _read_olmo,
+  "qwen3_moe": _read_mixture,
   "smollm3": _read_smollm3,
 }
-# What says nothing about the computation.
+# What says nothing about the computation of texts.
 _UNUSED = ("vocab_size", "tensor_data_layout")
+_UNUSED_PARTS = ("mm.", "vision.")  # Of models that also read images.

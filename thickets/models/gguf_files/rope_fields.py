@@ -25,6 +25,7 @@ _LLAMA3 = {
   "original_max_position_embeddings": 8192,
 }
 _YARN = {
+  "yarn_attn_factor": "attention_factor",
   "yarn_beta_fast": "beta_fast",
   "yarn_beta_slow": "beta_slow",
 }
@@ -74,6 +75,10 @@ def _read_scaling(values: Values) -> dict[str, Any] | None:
   for key, name in _YARN.items():
     if value := values.take(f"rope.scaling.{key}", float, 0.0):
       scaling[name] = value
+  # How far frequencies are extrapolated; -1 stands for what YaRN does.
+  extent = values.take("rope.scaling.yarn_ext_factor", float, 1.0)
+  if extent not in (1.0, -1.0):
+    raise values.refuse("rope.scaling.yarn_ext_factor", "be 1", extent)
   return scaling
 
 

@@ -62,11 +62,14 @@ class Values:
     # The shortest number of that float32: 1e-06 and not 9.999999974752427e-07.
     return float(str(np.float32(value))) if kind is float else value
 
-  def check_all_taken(self, unused: Collection[str]) -> None:
+  def check_all_taken(
+    self, unused: Collection[str], unused_parts: tuple[str, ...]
+  ) -> None:
     """Refuses values that nobody asked for, and that ask for something.
 
     Args:
       unused: keys that may have any value.
+      unused_parts: beginnings of keys that may have any value.
 
     Raises:
       UserError: that names the keys.
@@ -74,7 +77,7 @@ class Values:
     left = sorted(
       f"{self._prefix}.{key}={value!r}"
       for key, value in self._left.items()
-      if value and key not in unused
+      if value and key not in unused and not key.startswith(unused_parts)
     )
     if left:
       raise UserError(

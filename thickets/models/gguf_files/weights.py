@@ -58,7 +58,11 @@ class GgufWeights:
     """
     self._config = config
     self._shapes = checkpoint.logical_shapes(config)
-    self._places = {n: find_place(architecture, n) for n in self._shapes}
+    num_experts = config.mixture.num_experts if config.mixture else 0
+    self._places = {
+      name: find_place(architecture, name, tensors, num_experts)
+      for name in self._shapes
+    }
     self._tensors = tensors
     self._check_names(unused)
     for name, place in self._places.items():
@@ -107,7 +111,7 @@ def read_flat(stored: StoredTensor) -> np.ndarray:
 def _check_shape(
   stored: StoredTensor, place: Place, shape: tuple[int, ...]
 ) -> None:
-  expected = (shape[0] * place.num_parts, *shape[1:])
+  expected = place.whole_shape(shape)
   if stored.shape != expected:
     raise UserError(
       f"{stored.name} ({stored.path}) must have shape {list(expected)} by the"
