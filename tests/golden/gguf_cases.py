@@ -47,7 +47,14 @@ _FOUR_NORMS = {
 
 
 def write(
-  path, fields, kind=KINDS.F32, *, edit=None, fuse_gates=False, **tokenizer
+  path,
+  fields,
+  kind=KINDS.F32,
+  *,
+  edit=None,
+  metadata=(),
+  fuse_gates=False,
+  **tokenizer,
 ):
   """Writes a model with the weights of `cases.make_tensors`.
 
@@ -56,6 +63,7 @@ def write(
     fields: the contents of the config.json of the model.
     kind: how its matrices are stored.
     edit: is called with the writer before anything is written.
+    metadata: replaces the architecture's values by key, with None by nothing.
     fuse_gates: whether the gates and ups of experts lie in one tensor.
     **tokenizer: replaces what `add_tokenizer` writes, by key.
 
@@ -64,7 +72,7 @@ def write(
   """
   family = fields["model_type"]
   writer = gguf.GGUFWriter(path, _ARCHITECTURES.get(family, family))
-  _add_config(writer, fields)
+  _add_config(writer, fields, dict(metadata))
   add_tokenizer(writer, fields["vocab_size"], **tokenizer)
   stored, kept = {}, {}
   for name, tensor in cases.make_tensors(fields).items():
@@ -126,7 +134,7 @@ def _add(writer, key, value):
     writer.add_array(key, value)
 
 
-def _add_config(writer, fields):
+def _add_config(writer, fields, changes):
   if fields["model_type"] == "gpt2":
     values = {
       "context_length": fields["n_positions"],
@@ -175,7 +183,7 @@ def _add_config(writer, fields):
         ("beta_slow", "beta_slow"),
       ):
         values[f"rope.scaling.yarn_{key}"] = scaling.get(name)
-  for key, value in values.items():
+  for key, value in (values | changes).items():
     _add(writer, f"{writer.arch}.{key}", value)
 
 

@@ -37,12 +37,17 @@ def read_fields(header: Header) -> dict[str, Any]:
     "tie_word_embeddings": "output.weight" not in header.tensors,
     **{field: values.take(key, kind) for field, (key, kind) in reader.items()},
   }
+  _check_sizes(
+    values, header, {key: fields[f] for f, (key, _) in reader.items()}
+  )
   if family != "gpt2":
-    fields |= _read_heads(values, fields)
+    fields |= _read_heads(values, header, fields)
     fields |= rope_fields.read_rope(values, header, fields)
     fields |= _read_biases(header, family)
   if family in _OWN:
     fields |= _OWN[family](values, fields)
+  if "num_experts" in fields:
+    _check_sizes(values, header, {"expert_count": fields["num_experts"]})
   fields |= {
     "architectures": [families.FAMILIES[fields["model_type"]].architecture]
   }
@@ -55,18 +60,19 @@ def read_fields(header: Header) -> dict[str, Any]:
 def _check_type(header: Header) -> str:
   """The architecture of a file that holds a model."""
   name = header.metadata.get("general.architecture")
+  # Such files need not say their type, or have another way to say it.
+  by_name = {"clip": "mmproj", "controlvector": "control vector"}
+  kind = by_name.get(str(name), header.metadata.get("general.type", "model"))
+  if kind != "model":
+    raise UserError(
+      f"{header.path} must hold a model, got general.type {kind!r}"
+      f"{_KINDS.get(str(kind), '')}: such a file is only a part or an addition."
+      " Name the model's own file."
+    )
   if not isinstance(name, str):
     raise UserError(
       f"{header.path} must say its general.architecture, got {name!r}. Convert"
       " the model again with a current llama.cpp."
-    )
-  kind = header.metadata.get("general.type", "model")
-  if name == "clip":
-    kind = "mmproj"  # The type of older files that hold an encoder of images.
-  if kind != "model":
-    raise UserError(
-      f"{header.path} must hold a model, got general.type {kind!r}: such a file"
-      " is only a part or an addition. Name the model's own file."
     )
   return name
 
@@ -83,7 +89,30 @@ def _count_rows(header: Header) -> int:
   return embedding.shape[0]
 
 
-def _read_heads(values: Values, fields: Mapping[str, Any]) -> dict[str, Any]:
+def _check_sizes(
+  values: Values, header: Header, sizes: Mapping[str, Any]
+) -> None:
+  """Refuses sizes that are not those of the tensors.
+
+  All other shapes are compared when the weights are opened. These sizes are
+  compared before, since lists of so many entries are made of them.
+  """
+  layers = {name.split(".")[1] for name in header.tensors if name[:4] == "blk."}
+  found = {"block_count": len(layers)}
+  for key, name, axis in (
+    ("embedding_length", "token_embd.weight", 1),
+    ("expert_count", "blk.0.ffn_gate_inp.weight", 0),
+  ):
+    if name in header.tensors:
+      found[key] = header.tensors[name].shape[axis]
+  for key, size in sizes.items():
+    if found.get(key, size) != size:
+      raise values.refuse(key, f"be {found[key]}, as its tensors are", size)
+
+
+def _read_heads(
+  values: Values, header: Header, fields: Mapping[str, Any]
+) -> dict[str, Any]:
   """How many heads there are, and how wide they are."""
   num_heads = fields["num_attention_heads"]
   if num_heads < 1:
@@ -95,6 +124,13 @@ def _read_heads(values: Values, fields: Mapping[str, Any]) -> dict[str, Any]:
     other = values.take(key, int, head_dim)
     if other != head_dim:
       raise values.refuse(key, f"be the {head_dim} of a head", other)
+  queries = header.tensors.get("blk.0.attn_q.weight")
+  if queries and queries.shape[0] != num_heads * head_dim:
+    raise values.refuse(
+      "attention.head_count",
+      f"be so many that heads of {head_dim} have {queries.shape[0]} queries",
+      num_heads,
+    )
   return {
     "num_key_value_heads": values.take(
       "attention.head_count_kv", int, num_heads
@@ -224,6 +260,11 @@ def _read_tokens(header: Header) -> dict[str, Any]:
   return ids
 
 
+_KINDS = {
+  "adapter": " (LoRA)",
+  "imatrix": " (statistics for quantising)",
+  "mmproj": " (an encoder of images or sounds)",
+}
 _SIZES = {
   "context": ("context_length", int),
   "width": ("embedding_length", int),

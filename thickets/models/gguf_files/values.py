@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -57,7 +58,7 @@ class Values:
     value = _unite(found)
     if kind is float and type(value) is int:
       value = float(value)
-    if type(value) is not kind:
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
       raise self.refuse(key, f"be {_WORDS[kind]}", found)
     # The shortest number of that float32: 1e-06 and not 9.999999974752427e-07.
     return float(str(np.float32(value))) if kind is float else value

@@ -16,6 +16,7 @@ from thickets import huggingface
 from thickets.errors import UserError, nearest
 from thickets.models.gguf_files.header import Header
 
+_TEMPLATE = "tokenizer.chat_template"
 _CONTROL, _USER_DEFINED, _UNUSED = 3, 4, 5  # Of tokenizer.ggml.token_type.
 
 _LLAMA3_SPLIT = (
@@ -135,34 +136,49 @@ def build_tokenizer(header: Header, context: int) -> Any:
     eos_token=vocabulary.special("eos"),
     unk_token=vocabulary.special("unknown"),
     pad_token=vocabulary.special("padding"),
-    chat_template=header.metadata.get("tokenizer.chat_template"),
+    chat_template=header.metadata.get(_TEMPLATE),
     clean_up_tokenization_spaces=False,
     model_max_length=context,
   )
 
 
 def _read_vocabulary(header: Header) -> _Vocabulary:
-  tokens = header.metadata.get("tokenizer.ggml.tokens")
-  kinds = header.metadata.get("tokenizer.ggml.token_type")
-  vocabulary = _Vocabulary(
-    str(header.path), header.metadata, tokens or [], kinds or []
+  vocabulary = _Vocabulary(str(header.path), header.metadata, (), ())
+  template = header.metadata.get(_TEMPLATE)
+  if not isinstance(template, str | None):
+    raise UserError(
+      f"{_TEMPLATE} must be a text, got a {type(template).__name__}"
+      f" ({header.path}). Take another conversion of the model."
+    )
+  model = vocabulary.get("model")
+  if model not in ("gpt2", "llama"):
+    raise vocabulary.refuse("model", "be gpt2 (pairs of bytes) or llama", model)
+  tokens = _take_list(vocabulary, "tokens", str)
+  lists = {"token_type": _take_list(vocabulary, "token_type", int)}
+  if model == "gpt2":
+    _take_list(vocabulary, "merges", str)
+  else:
+    lists["scores"] = _take_list(vocabulary, "scores", float)
+  for key, values in lists.items():
+    if len(values) != len(tokens):
+      raise vocabulary.refuse(
+        key, f"have a value for each of the {len(tokens)} tokens", len(values)
+      )
+  return dataclasses.replace(
+    vocabulary, tokens=tokens, kinds=lists["token_type"]
   )
-  if not tokens:
-    raise vocabulary.refuse("tokens", "list the tokens", "none")
-  if vocabulary.get("model") not in ("gpt2", "llama"):
-    raise vocabulary.refuse(
-      "model", "be gpt2 (pairs of bytes) or llama", vocabulary.get("model")
-    )
-  if len(vocabulary.kinds) != len(tokens):
-    raise vocabulary.refuse(
-      "token_type",
-      f"list a type for each of the {len(tokens)} tokens",
-      f"{len(vocabulary.kinds)} types",
-    )
-  needed = "merges" if vocabulary.get("model") == "gpt2" else "scores"
-  if vocabulary.get(needed) is None:
-    raise vocabulary.refuse(needed, "be there", "none")
-  return vocabulary
+
+
+def _take_list(vocabulary: _Vocabulary, key: str, kind: type) -> list[Any]:
+  """A list of texts, or of numbers; refuses what is another."""
+  found = vocabulary.get(key)
+  what = "texts" if kind is str else "numbers"
+  if not isinstance(found, list) or not found:
+    raise vocabulary.refuse(key, f"be a list of {what}", found or "none")
+  for value in found:
+    if type(value) is not kind or value != value:  # NaN has no order.
+      raise vocabulary.refuse(key, f"be a list of {what}", value)
+  return found
 
 
 def _find_splitting(vocabulary: _Vocabulary) -> Splitting:
