@@ -93,7 +93,8 @@ def _list_keys() -> ml_collections.ConfigDict:
   config.seed = 0
 
   config.model = ml_collections.ConfigDict()
-  # A directory, an id on the hub, or shipped/... for one of the package.
+  # A directory, a GGUF file, an id on the hub, package:... for one that another
+  # package ships (docs/language_models.md), or shipped/... for one of this package.
   config.model.name = "shipped/drills"
   config.model.revision = ""  # Branch, tag or commit on the hub.
   config.model.dtype = "float32"  # That weights are held in, or bfloat16.

@@ -54,7 +54,10 @@ def validate(config: ml_collections.ConfigDict) -> None:
       *launch.check_choices(config, choices),
     ]
   )
-  if config.compare and config.model.startswith(("shipped/", "package:")):
+  if config.compare and (
+    config.model.startswith(("shipped/", "package:"))
+    or config.model.endswith(".gguf")
+  ):
     launch.refuse(
       [
         "compare=transformers needs a model that transformers opens, a directory"

@@ -28,7 +28,8 @@ def define_experts_flags(binary: launch.BinaryFlags) -> None:
   flags.DEFINE_string(
     "model",
     None,
-    "Directory or hub id of the base, if it is not where the run had it.",
+    "Directory, GGUF file, hub id or package:... of the base, if it is not where"
+    " the run had it.",
     flag_values=binary.values,
   )
 

@@ -103,6 +103,15 @@ class PackagesTest(parameterized.TestCase):
       packages.locate("package:made")
     self.assertEmpty(list(self.cache.iterdir()))
 
+  def test_without_pip_both_remedies_are_named(self):
+    message = "pip must be installed.*ensurepip.*made-1.0.gguf"
+    with (
+      mock.patch("importlib.util.find_spec", return_value=None),
+      self.assertRaisesRegex(UserError, message),
+    ):
+      packages.locate("package:made")
+    self.assertEmpty(list(self.cache.iterdir()))
+
   def test_the_file_of_an_installed_package_is_used_where_it_is(self):
     site = pathlib.Path(self.enter_context(tempfile.TemporaryDirectory()))
     (site / "made").mkdir()

@@ -19,7 +19,8 @@ class ModelSpec:
   """Which model is the base.
 
   Attributes:
-    name: a directory, an id on the hub, or a model that ships with the package.
+    name: a directory, a GGUF file, an id on the hub, package:... for a model that
+      another package ships, or shipped/... for one of this package.
     revision: branch, tag or commit on the hub; None for the newest.
     dtype: the dtype of the weights, one of `DTYPES`.
 
