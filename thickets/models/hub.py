@@ -24,6 +24,7 @@ from thickets import naming
 from thickets.errors import UserError
 from thickets.models import (
   checkpoint,
+  config_export,
   families,
   generation_defaults,
   memory,
@@ -35,20 +36,6 @@ from thickets.models import (
 )
 from thickets.models.config import TransformerConfig
 from thickets.naming import Params
-
-# Fields of a config.json that are true of its source, not of what is saved:
-# code of others, which would be run; how weights are stored; and how to run.
-_NOT_EXPORTED = (
-  "_attn_implementation",
-  "_name_or_path",
-  "attn_implementation",
-  "auto_map",
-  "compression_config",
-  "custom_pipelines",
-  "quantization",
-  "quantization_config",
-  "transformers_weights",
-)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -183,7 +170,9 @@ def save(
   tokenizer_export.write(path, model.tokenizer, model.published_tokenizer)
   if model.generation is not None:
     _write_json(path / "generation_config.json", model.generation)
-  _write_json(path / "config.json", _published_fields(model.fields, dtype))
+  _write_json(
+    path / "config.json", config_export.export_fields(model.fields, dtype)
+  )
 
 
 def make_model(
@@ -261,26 +250,6 @@ def _check_params(config: TransformerConfig, params: Params) -> np.dtype:
 def _by_path(tree: Params) -> Iterator[tuple[str, Any]]:
   for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
     yield jax.tree_util.keystr(path, simple=True, separator="."), leaf
-
-
-def _published_fields(
-  fields: Mapping[str, Any], dtype: np.dtype
-) -> dict[str, Any]:
-  """The contents of the config.json that goes with weights of a dtype."""
-  published = {
-    key: value for key, value in fields.items() if key not in _NOT_EXPORTED
-  }
-  family = families.FAMILIES[fields["model_type"]]
-  # Not a class of the source's own, nor one without the head.
-  published["architectures"] = [family.architecture]
-  if "torch_dtype" in published:  # As versions before 4.56 spell it.
-    published["torch_dtype"] = dtype.name
-  if "dtype" in published or "torch_dtype" not in published:
-    published["dtype"] = dtype.name
-  if "num_local_experts" in published:
-    # As transformers 5 writes it; transformers 4 and vLLM read the older name.
-    published.setdefault("num_experts", published["num_local_experts"])
-  return published
 
 
 def _write_json(path: pathlib.Path, contents: Mapping[str, Any]) -> None:
