@@ -4,6 +4,7 @@ import json
 import pathlib
 import tempfile
 
+import transformers
 from absl.testing import parameterized
 from golden import transformer_cases as cases
 
@@ -32,12 +33,25 @@ class FindTest(parameterized.TestCase):
     {"repetition_penalty": 1.0, "num_beams": 1, "min_length": 0},
     {"no_repeat_ngram_size": 0, "bad_words_ids": None, "suppress_tokens": []},
     {"sequence_bias": {}, "guidance_scale": 1, "penalty_alpha": 0.0},
+    {"cache_implementation": "static", "cache_config": {"a": 1}},
     {"max_length": 20, "use_cache": True, "pad_token_id": 0, "temperature": 9},
   )
   def test_what_changes_no_greedy_response_is_not_named(self, **generation):
     self.assertEmpty(generation_defaults.find_not_applied(generation, {}))
 
+  @parameterized.parameters(*vars(transformers.GenerationConfig()))
+  def test_what_transformers_reads_is_known(self, name):
+    if not name.startswith("_"):  # Where else the values come from.
+      self.assertEmpty(generation_defaults.find_unknown({name: 7}))
+
+  def test_what_is_not_known_is_found(self):
+    generation = {"max_length": 9, "dry_multiplier": 0.8, "chat_format": None}
+    found = generation_defaults.find_unknown(generation)
+    self.assertEqual(found, {"dry_multiplier": 0.8})
+    self.assertEmpty(generation_defaults.find_unknown(None))
+
   @parameterized.parameters(
+    ("cache_implementation", "quantized"),
     ("no_repeat_ngram_size", 3),
     ("bad_words_ids", [[5]]),
     ("suppress_tokens", [0]),
@@ -75,7 +89,7 @@ class LoadTest(parameterized.TestCase):
     with self.assertLogs("absl", "INFO") as logged:
       generation_defaults.logging.info("begin")
       hub.load(path)
-    return [line for line in logged.output if "asks for" in line]
+    return [line for line in logged.output if "config.json" in line]
 
   def test_a_warning_and_a_line_on_sampling(self):
     warning, line = self.load({"repetition_penalty": 1.1, "do_sample": True})
@@ -85,6 +99,10 @@ class LoadTest(parameterized.TestCase):
       " repetition_penalty=1.1, which is not applied",
     )
     self.assertRegex(line, "^INFO:.*asks for sampling with its defaults")
+
+  def test_a_warning_names_what_is_not_known(self):
+    (warning,) = self.load({"dry_multiplier": 0.8})
+    self.assertRegex(warning, "^WARNING:.*has dry_multiplier=0.8, under names")
 
   def test_nothing_is_said_of_what_changes_nothing(self):
     self.assertEmpty(self.load(None))

@@ -51,6 +51,56 @@ _SAMPLING: dict[str, Any] = {
   "epsilon_cutoff": None,
   "eta_cutoff": None,
 }
+# What leaves greedy responses as they are, up to the length that the task allows:
+# tokens that are read elsewhere or not at all; lengths; details of beams, of
+# contrastive search and of drafts by another model; and how and where
+# transformers computes.
+_WITHOUT_EFFECT = frozenset(
+  (
+    "bos_token_id",
+    "decoder_start_token_id",
+    "do_sample",
+    "eos_token_id",
+    "pad_token_id",
+    "max_length",
+    "max_new_tokens",
+    "diversity_penalty",
+    "early_stopping",
+    "length_penalty",
+    "low_memory",
+    "num_return_sequences",
+    "remove_invalid_values",
+    "renormalize_logits",
+    "assistant_confidence_threshold",
+    "assistant_early_exit",
+    "assistant_ensemble_weight",
+    "assistant_lookbehind",
+    "is_assistant",
+    "max_matching_ngram_size",
+    "num_assistant_tokens",
+    "num_assistant_tokens_schedule",
+    "prompt_lookup_num_tokens",
+    "speculation_type",
+    "target_lookbehind",
+    "use_mtp",
+    "cache_config",
+    "compile_config",
+    "continuous_batching_config",
+    "disable_compile",
+    "max_cache_len",
+    "prefill_chunk_size",
+    "return_legacy_cache",
+    "use_cache",
+    "output_attentions",
+    "output_hidden_states",
+    "output_logits",
+    "output_scores",
+    "return_dict_in_generate",
+    "transformers_version",
+  )
+)
+_CACHE = "cache_implementation"
+_ROUNDING_CACHE = "quantized"  # Others hold keys and values as they are.
 
 
 def find_not_applied(
@@ -62,7 +112,26 @@ def find_not_applied(
     generation: the contents of generation_config.json; None if there is none.
     fields: the contents of config.json, which says it where that is missing.
   """
-  return _pick(fields if generation is None else generation, _NEUTRAL)
+  said = fields if generation is None else generation
+  found = _pick(said, _NEUTRAL)
+  if said.get(_CACHE) == _ROUNDING_CACHE:
+    found[_CACHE] = _ROUNDING_CACHE
+  return found
+
+
+def find_unknown(generation: Mapping[str, Any] | None) -> dict[str, Any]:
+  """What a generation_config.json says, by name, under names not known here.
+
+  They may be those of a newer version of `transformers`, or of another program.
+  """
+  known = {*_NEUTRAL, *_SAMPLING, *_WITHOUT_EFFECT, _CACHE}
+  return {
+    name: value
+    for name, value in (generation or {}).items()
+    if name not in known
+    and not name.startswith("_")
+    and value not in (None, [], {}, "", False)
+  }
 
 
 def report(
@@ -70,7 +139,7 @@ def report(
   generation: Mapping[str, Any] | None,
   fields: Mapping[str, Any],
 ) -> None:
-  """Logs, in a line each, what is not applied and that nothing is drawn.
+  """Logs, in a line each, what is not applied, and that nothing is drawn.
 
   Args:
     name: the name of the model.
@@ -86,6 +155,14 @@ def report(
       name,
       file,
       _list_values(left_out),
+    )
+  if unknown := find_unknown(generation):
+    logging.warning(
+      "%s: its %s has %s, under names that are not known here; they are not"
+      " applied",
+      name,
+      file,
+      _list_values(unknown),
     )
   said = fields if generation is None else generation
   if said.get("do_sample"):
