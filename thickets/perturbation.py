@@ -13,13 +13,13 @@ Reference: Gan and Isola (2026), arXiv:2603.12228, eq. 3.
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float32, UInt32
+from jaxtyping import Array, Bool, Float32, UInt32
 
 from thickets import errors, naming, noise
 from thickets.errors import UserError
@@ -161,26 +161,76 @@ def perturb(
     TypeError: if a leaf is complex.
   """
   kind = Gaussian() if kind is None else kind
-  arrays = member.arrays if isinstance(member, Member) else member
-  seeds_R, coefficients_R = arrays
-  if seeds_R.shape[0] == 0:
-    return base
+  return shift(base, find_targets(base, kind, names), member, kind)
+
+
+class Target(NamedTuple):
+  """Where a leaf gets its noise from; both arrays are shaped like its stack.
+
+  Attributes:
+    hashes: the hash of each slice's logical name.
+    takes_part: whether the slice takes part.
+  """
+
+  hashes: UInt32[Any, "..."]
+  takes_part: Bool[Any, "..."]
+
+
+def find_targets(base: Params, kind: Kind, names: Names | None = None) -> Any:
+  """What `shift` needs to know of each leaf of a base.
+
+  Args:
+    base: nested dict of arrays; only their shapes and dtypes count.
+    kind: which tensors take part.
+    names: the tree of logical names, `naming.tensor_names(base)` by default.
+
+  Returns:
+    A tree like `base` with a `Target` of NumPy arrays at every leaf, None where
+    no slice takes part.
+
+  Raises:
+    ValueError: as `perturb`.
+    TypeError: if a leaf is complex.
+  """
   pairs = naming.named_leaves(base, names)
-  taking_part = find_participants(kind, pairs)
-  leaves = []
-  for (template, leaf), mask in zip(pairs, taking_part, strict=True):
-    if not mask.any():
-      leaves.append(leaf)
-      continue
-    hashes = np.vectorize(noise.hash_name, otypes=[np.uint32])(
-      naming.slice_names(template, leaf)
+  hash_names = np.vectorize(noise.hash_name, otypes=[np.uint32])
+  targets = [
+    Target(hash_names(naming.slice_names(template, leaf)), mask)
+    if mask.any()
+    else None
+    for (template, leaf), mask in zip(
+      pairs, find_participants(kind, pairs), strict=True
     )
-    leaves.append(
-      _shift_leaf(
-        kind, jnp.asarray(leaf), hashes, mask, seeds_R, coefficients_R
-      )
-    )
-  return jax.tree.unflatten(jax.tree.structure(base), leaves)
+  ]
+  return jax.tree.unflatten(jax.tree.structure(base), targets)
+
+
+def shift(
+  weights: Params, targets: Any, member: Member | MemberArrays, kind: Kind
+) -> Params:
+  """Adds a member's terms to weights, or to a part of them.
+
+  Args:
+    weights: nested dict of arrays.
+    targets: the tree from `find_targets`, or the part of it that belongs to
+      these weights; where leaves are sliced along their first stacking axis, so
+      are the arrays of their targets.
+    member: the terms to add, or their arrays [R].
+    kind: how noise is drawn.
+
+  Returns:
+    A tree like `weights`, with the bits that `perturb` gives the whole.
+  """
+  arrays = member.arrays if isinstance(member, Member) else member
+  if arrays[0].shape[0] == 0:
+    return weights
+
+  def shift_leaf(leaf, target):
+    if target is None:
+      return leaf
+    return _shift_leaf(kind, jnp.asarray(leaf), *target, *arrays)
+
+  return jax.tree.map(shift_leaf, weights, targets)
 
 
 def describe_kind(

@@ -73,9 +73,10 @@ class RebuilderTest(parameterized.TestCase):
   def _places(self, params):
     return [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(params)]
 
-  def test_takes_the_buffers_of_the_members_before(self):
+  @parameterized.parameters(*Layout)
+  def test_takes_the_buffers_of_the_members_before(self, layout):
     mesh = meshes.make_mesh(jax.devices()[:1])
-    base, rebuilder = self._rebuilder(mesh)
+    base, rebuilder = self._rebuilder(mesh, layout)
     bases = self._places(base)
     first = rebuilder.rebuild_many(base, stack_members(_members(1)))
     places = self._places(first)

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, Sharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from thickets.errors import UserError
 from thickets.generation.batching import (
@@ -36,7 +36,7 @@ from thickets.generation.sampling import (
 )
 from thickets.models import transformer
 from thickets.models.config import TransformerConfig
-from thickets.models.layout import Layout, is_apart
+from thickets.models.layout import Layout, is_apart, take_layer
 from thickets.naming import Params
 from thickets.search import meshes
 
@@ -52,8 +52,7 @@ class Generator:
       `population`.
     batching: how much is computed at once, unless a call says otherwise; all
       prompts by default. `lanes` is for the evaluator that rebuilds members.
-    layout: how layers lie while decoding; by default stacked where there are
-      more than 8, so that compilation takes the same time for any depth.
+    layout: how layers lie while decoding, `Layout.for_layers` by default.
     detokenize: maps token ids to their text; needed for stop strings. One of
       `tokenizer_files.make_detokenizer` finds special tokens among them.
 
@@ -87,7 +86,11 @@ class Generator:
     config = transformer.group_experts(config, self.mesh)
     self.config, self.decoding = config, decoding
     self.batching = Batching() if batching is None else batching
-    self.layout = layout or Layout.for_depth(config.num_layers)
+    self.layout = layout or Layout.for_layers(
+      config.num_layers,
+      transformer.count_layer_params(config),
+      self.mesh.devices.flat[0].platform,
+    )
     self._detokenize = detokenize
     self._shardings = transformer.shardings(config, self.mesh)
     spec = DecodeSpec(
@@ -189,7 +192,7 @@ class Generator:
       self._check_temperatures(temperatures, shape),
     )
     if is_single and not is_apart(weights.params):
-      weights = Weights(self.place(weights.params))
+      weights = Weights(self._take_apart(self.place(weights.params)))
     return continue_prompts(
       self.programs,
       weights,
@@ -199,6 +202,24 @@ class Generator:
       self.batching if batching is None else batching,
       self._detokenize,
     )
+
+  def _take_apart(self, params: Params) -> Params:
+    """Lays out stacked weights once for all programs, layer by layer."""
+    if self.layout is Layout.STACKED:
+      return params
+    layers = self.layout.arrange_shardings(
+      self._shardings, self.config.num_layers
+    )["layers"]
+    everywhere = NamedSharding(self.mesh, PartitionSpec())
+    taken = []
+    for layer, shardings in enumerate(layers):
+      index = jax.device_put(np.int32(layer), everywhere)
+      arguments = (params["layers"], index)
+      program = self.programs.compiled.get(
+        "layer", take_layer, arguments, out_shardings=shardings
+      )
+      taken.append(program(*arguments))
+    return {**params, "layers": tuple(taken)}
 
   def _check_keys(
     self, keys: jax.Array | None, shape: tuple[int, ...]

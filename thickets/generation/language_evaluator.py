@@ -23,6 +23,7 @@ from thickets.generation.grading_workers import Grading
 from thickets.generation.member_weights import Rebuilder
 from thickets.generation.memory_plan import Workload
 from thickets.members import Member, MemberArrays, stack_members
+from thickets.models.layout import Layout
 from thickets.naming import Params
 from thickets.perturbation import Gaussian, Kind
 from thickets.search import staged
@@ -194,7 +195,8 @@ class LanguageEvaluator:
     parts = []
     for row in range(num_members):
       params = base
-      if num_terms:
+      # Where layers lie apart, the base is copied in place of a member.
+      if num_terms or self.generator.layout is Layout.APART:
         member = jax.tree.map(lambda field, row=row: field[row], members)
         params = self._rebuilder.rebuild_one(base, member)
       responses = self.generator.generate(

@@ -1,11 +1,14 @@
 """Members' weights on a mesh, rebuilt in the buffers of those before them."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Int
 
 from thickets.members import Member, MemberArrays
 from thickets.models import layout as layout_lib
@@ -13,7 +16,7 @@ from thickets.models import transformer
 from thickets.models.config import TransformerConfig
 from thickets.models.layout import Layout
 from thickets.naming import Params
-from thickets.perturbation import Kind, perturb
+from thickets.perturbation import Kind, find_targets, perturb, shift
 from thickets.search.compiled import Programs
 
 
@@ -81,47 +84,130 @@ class Rebuilder:
     self, base: Params, members: MemberArrays, width: int, shardings: Params
   ) -> Params:
     """Weights of `width` members, or of one without an axis where it is 0."""
-
-    def rebuild_member(base, member):
-      params = perturb(base, member, kind=self._kind, names=self._names)
-      # Behind the noise: a program for each layer's would compile for long.
-      return self._layout.arrange(params)
-
-    rebuild_all = rebuild_member
-    if width:
-      axes = layout_lib.member_axes(self._shardings)
-      rebuild_all = jax.vmap(rebuild_member, (None, 0), axes)
-
-    def rebuild(base, members, old):
-      del old  # Only its buffers count.
-      return rebuild_all(base, members)
-
-    if self._copies is None or self._width != width:
+    copies, self._copies = self._copies, None
+    if copies is None or self._width != width:
       # This makes room first, even if the caller still holds the old copies.
-      jax.tree.map(lambda leaf: leaf.delete(), self._copies)
-      self._copies = _make_room(rebuild_all, base, members, shardings)
-      self._width = width
-    arguments = (base, members, self._copies)
+      jax.tree.map(lambda leaf: leaf.delete(), copies)
+      copies = _make_room(self._layout, base, width, shardings)
+    if self._layout is Layout.STACKED:
+      rebuilt = self._run(
+        "all", self._rebuild_all, (base, members), width, copies, shardings
+      )
+    else:
+      rebuilt = self._rebuild_apart(base, members, width, copies, shardings)
+    self._copies, self._width = rebuilt, width
+    return rebuilt
+
+  def _rebuild_apart(
+    self,
+    base: Params,
+    members: MemberArrays,
+    width: int,
+    copies: Params,
+    shardings: Params,
+  ) -> Params:
+    """One layer after the other, all by one program: none is held twice."""
+    rebuilt = self._run(
+      "ends",
+      self._rebuild_ends,
+      (base, members),
+      width,
+      _ends(copies),
+      _ends(shardings),
+    )
+    place = NamedSharding(self._mesh, PartitionSpec())
+    layers = []
+    for layer, old in enumerate(copies["layers"]):
+      index = jax.device_put(np.int32(layer), place)
+      arguments = (base, members, index)
+      layers.append(
+        self._run(
+          "layer",
+          self._rebuild_layer,
+          arguments,
+          width,
+          old,
+          shardings["layers"][layer],
+        )
+      )
+    return {**rebuilt, "layers": tuple(layers)}
+
+  def _run(
+    self,
+    part: str,
+    rebuild_part: Callable[..., Params],
+    arguments: tuple[Any, ...],
+    width: int,
+    old: Params,
+    shardings: Params,
+  ) -> Params:
+    """Rebuilds a part of the weights in the buffers of `old`.
+
+    Args:
+      part: names the part.
+      rebuild_part: rebuilds it for one member.
+      arguments: those of `rebuild_part`, of which the second are the members.
+      width: how many members there are, 0 for one without an axis.
+      old: what is overwritten.
+      shardings: how the result lies.
+    """
+    if width:
+      in_axes = (None, 0, None)[: len(arguments)]
+      out_axes = 0
+      if part == "all":
+        out_axes = layout_lib.member_axes(self._shardings)
+      rebuild_part = jax.vmap(rebuild_part, in_axes, out_axes)
+
+    def rebuild(arguments, old):
+      del old  # Only its buffers count.
+      return rebuild_part(*arguments)
+
     program = self._programs.get(
-      ("rebuild", width),
+      ("rebuild", part, self._kind, width),
       rebuild,
-      arguments,
-      donate=(2,),
+      (arguments, old),
+      donate=(1,),
       keep_unused=True,
       out_shardings=shardings,
     )
-    self._copies = program(*arguments)
-    return self._copies
+    return program(arguments, old)
+
+  def _rebuild_all(self, base: Params, member: MemberArrays) -> Params:
+    return perturb(base, member, kind=self._kind, names=self._names)
+
+  def _rebuild_ends(self, base: Params, member: MemberArrays) -> Params:
+    """All but the layers."""
+    targets = find_targets(base, self._kind, self._names)
+    return shift(_ends(base), _ends(targets), member, self._kind)
+
+  def _rebuild_layer(
+    self, base: Params, member: MemberArrays, layer: Int[Array, ""]
+  ) -> Params:
+    """A layer, which is shifted as a stack of one."""
+    targets = find_targets(base, self._kind, self._names)
+    stack, targets = jax.tree.map(
+      lambda leaf: lax.dynamic_slice_in_dim(leaf, layer, 1),
+      (base["layers"], targets["layers"]),
+    )
+    rebuilt = shift(stack, targets, member, self._kind)
+    return jax.tree.map(lambda leaf: leaf[0], rebuilt)
+
+
+def _ends(params: Params) -> Params:
+  """A tree without its layers."""
+  return {name: part for name, part in params.items() if name != "layers"}
 
 
 def _make_room(
-  rebuild_all: Callable[[Params, MemberArrays], Params],
-  base: Params,
-  members: MemberArrays,
-  shardings: Params,
+  layout: Layout, base: Params, width: int, shardings: Params
 ) -> Params:
   """Zeros in the shape of the weights that will be rebuilt."""
-  shapes = jax.eval_shape(rebuild_all, base, members)
+
+  def arrange(base):
+    params = layout.arrange(base)
+    return layout_lib.stack_weights([params] * width) if width else params
+
+  shapes = jax.eval_shape(arrange, base)
 
   def make():
     return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)

@@ -12,12 +12,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Array
 
 from thickets.naming import Params
 
 # Up to so many layers are compiled one by one while decoding: each reads its
 # weights and KV cache in place, where a scan copies them out of their stacks.
 _MAX_APART = 8
+# On CPU so are any number of layers that have so many weights, about what a
+# core's cache holds: every step would copy them through memory.
+_LARGE_LAYER = 2**20
 
 
 class Layout(enum.Enum):
@@ -33,9 +37,18 @@ class Layout(enum.Enum):
   APART = "apart"
 
   @classmethod
-  def for_depth(cls, num_layers: int) -> "Layout":
-    """The layout that decodes fastest without compiling for long."""
-    return cls.STACKED if num_layers > _MAX_APART else cls.APART
+  def for_layers(
+    cls, num_layers: int, layer_weights: int, platform: str
+  ) -> "Layout":
+    """The layout that decodes fastest for what its compilation takes.
+
+    Args:
+      num_layers: layers of the model.
+      layer_weights: weights of each.
+      platform: that of the devices, such as `cpu`.
+    """
+    is_large = platform == "cpu" and layer_weights >= _LARGE_LAYER
+    return cls.APART if num_layers <= _MAX_APART or is_large else cls.STACKED
 
   def arrange(self, params: Params) -> Params:
     """Lays out weights whose layers are stacked, or lie like this already."""
@@ -62,11 +75,13 @@ def take_apart(params: Params) -> Params:
   if is_apart(params):
     return params
   num_layers = len(jax.tree.leaves(params["layers"])[0])
-  layers = tuple(
-    jax.tree.map(lambda leaf, layer=layer: leaf[layer], params["layers"])
-    for layer in range(num_layers)
-  )
-  return {**params, "layers": layers}
+  layers = (take_layer(params["layers"], layer) for layer in range(num_layers))
+  return {**params, "layers": tuple(layers)}
+
+
+def take_layer(layers: Params, layer: int | Array) -> Params:
+  """One layer of stacked ones."""
+  return jax.tree.map(lambda leaf: leaf[layer], layers)
 
 
 def member_axes(params: Params) -> dict[str, int]:

@@ -281,6 +281,12 @@ def count_params(config: TransformerConfig) -> int:
   return sum(math.prod(leaf.shape) for leaf in shapes)
 
 
+def count_layer_params(config: TransformerConfig) -> int:
+  """Number of weights of one layer; all layers have as many."""
+  layers = jax.tree.leaves(abstract_params(config, jnp.float32)["layers"])
+  return sum(math.prod(leaf.shape[1:]) for leaf in layers)
+
+
 @functools.lru_cache(maxsize=64)
 def _boxed_shapes(config: TransformerConfig) -> Params:
   """Shapes and logical axes of the weights, kept since tracing them is slow."""
