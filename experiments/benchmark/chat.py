@@ -4,11 +4,10 @@ Rows stop when their answers end. Times are seconds per member, the shortest of
 several, and stand over the roofline of what these very answers need.
 """
 
-import importlib.util
-import math
+import functools
 import random
-import time
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,18 +17,14 @@ import numpy as np
 
 from configs import benchmark_chat
 from experiments import launch
+from experiments.benchmark import answering, comparison
 from experiments.benchmark import ceilings as ceilings_lib
-from experiments.benchmark import language
 from experiments.benchmark.roofline import Work, Workload
-from thickets.generation import batching, memory_plan
+from thickets.generation import batching
 from thickets.generation.decoding import Decoding
-from thickets.generation.generator import Generator
-from thickets.generation.member_weights import Rebuilder
 from thickets.generation.prompts import render_prompt
-from thickets.members import stack_members
 from thickets.models import hub
-from thickets.perturbation import Gaussian
-from thickets.search import meshes, population
+from thickets.search import meshes
 from thickets.tasks.base import Message
 
 
@@ -45,8 +40,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
   }
   choices = {
     "dtype": ("bfloat16", "float16", "float32"),
-    "compare": ("", "transformers"),
-    "layers": language.LAYERS,
+    "compare": comparison.NAMES,
+    "layers": answering.LAYERS,
   }
   launch.refuse(
     [
@@ -54,23 +49,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
       *launch.check_choices(config, choices),
     ]
   )
-  if config.compare and (
-    config.model.startswith(("shipped/", "package:"))
-    or config.model.endswith(".gguf")
-  ):
-    launch.refuse(
-      [
-        "compare=transformers needs a model that transformers opens, a directory"
-        f" or an id of the hub, got model={config.model}."
-      ]
-    )
-  if config.compare and importlib.util.find_spec("torch") is None:
-    launch.refuse(
-      [
-        f"compare={config.compare} needs PyTorch, got none. Install it with"
-        " pip install -e '.[torch]'."
-      ]
-    )
+  comparison.check(config)
 
 
 def check_fits(config: ml_collections.ConfigDict) -> None:
@@ -79,17 +58,49 @@ def check_fits(config: ml_collections.ConfigDict) -> None:
 
 
 def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """Measures phases, and the ceilings before and after: the better ones count."""
-  subject = _Subject(config)
+  """Measures phases and ceilings in turns; of each the best counts."""
+  mesh = meshes.make_mesh()
+  dtype = jnp.dtype(config.dtype)
+  model = hub.load(config.model, dtype=dtype, mesh=mesh)
+  prompts = _make_prompts(model.tokenizer, config.num_prompts, config.seed)
+  subject = answering.Answering(
+    model.config,
+    model.params,
+    mesh,
+    prompts,
+    functools.partial(Decoding.for_model, model),
+    new_tokens=config.new_tokens,
+    asked=batching.Batching(),
+    layers=config.layers,
+    seed=config.seed,
+    sigma=config.sigma,
+  )
   responses = subject.answer()
   subject.read()
   peak = ceilings_lib.peak_memory_bytes()
-  ceilings = language.measure_ceilings(subject.dtype)
-  theirs = _Transformers(config, subject) if config.compare else None
-  times = _time_phases(subject, theirs, config.repeats)
-  again = language.measure_ceilings(subject.dtype)
-  ceilings = {name: max(value, again[name]) for name, value in ceilings.items()}
-  figures = _describe(subject, responses, times, ceilings)
+  theirs = None
+  if config.compare:
+    theirs = _make_theirs(config, model, prompts).generate
+  times, ceilings = subject.time_phases(theirs, config.repeats, dtype)
+  workloads = [
+    Workload(
+      model.config,
+      dtype,
+      batching.find_prefix(prompts),
+      [len(prompt) for prompt in prompts],
+      [int(length) for length in lengths],
+    )
+    for lengths in responses.lengths
+  ]
+  figures = _describe(workloads, times, ceilings)
+  compiled = subject.generator.programs.compiled
+  figures |= {
+    "num_devices": jax.local_device_count(),
+    "members_at_once": subject.num_members,
+    "mean_response_tokens": float(np.mean(responses.lengths)),
+    "compile_s": compiled.compile_s,
+    "num_compilations": compiled.num_compilations,
+  }
   if theirs is not None:
     figures["transformers_s"] = times["theirs"]
     figures["speedup"] = times["theirs"] / times["member"]
@@ -97,99 +108,26 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
   return figures
 
 
-class _Subject:
-  """A model, its prompts and the programs that are timed."""
+def _make_theirs(
+  config: ml_collections.ConfigDict,
+  model: hub.Model,
+  prompts: Sequence[Sequence[int]],
+) -> comparison.Transformers:
+  """The model itself in transformers, unperturbed.
 
-  def __init__(self, config: ml_collections.ConfigDict):
-    mesh = meshes.make_mesh()
-    self.dtype = jnp.dtype(config.dtype)
-    self.model = hub.load(config.model, dtype=self.dtype, mesh=mesh)
-    self.prompts = _make_prompts(
-      self.model.tokenizer, config.num_prompts, config.seed
+  It is saved first, for they open no package and not every file.
+  """
+  import torch
+  import transformers
+
+  with tempfile.TemporaryDirectory() as directory:
+    hub.save(directory, model)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(
+      directory, dtype=getattr(torch, config.dtype)
     )
-    workload = memory_plan.Workload(
-      config.num_prompts, max(map(len, self.prompts)), config.new_tokens
-    )
-    plan = memory_plan.plan_memory(
-      self.model.config, self.dtype, mesh, workload, batching.Batching()
-    )
-    assert plan.lanes is not None  # A plan leaves nothing open.
-    self.num_members = plan.lanes * mesh.shape["population"]
-    self._members = stack_members(
-      population.sample_members(config.seed, self.num_members, (config.sigma,))
-    )
-    # One generator for the whole, one that stops after the first token.
-    self.generator, self._reader = (
-      Generator(
-        self.model.config,
-        Decoding.for_model(self.model, new_tokens),
-        mesh=mesh,
-        batching=plan,
-        layout=language.LAYERS[config.layers],
-      )
-      for new_tokens in (config.new_tokens, 1)
-    )
-    self._rebuilder = Rebuilder(
-      self.model.config,
-      Gaussian(),
-      mesh,
-      self.generator.programs.compiled,
-      self.generator.layout,
-    )
-
-  def perturb(self) -> None:
-    """Rebuilds the members."""
-    params = self._rebuilder.rebuild_many(self.model.params, self._members)
-    self._params = jax.block_until_ready(params)
-
-  def read(self) -> None:
-    """The members that were rebuilt last read the prompts."""
-    self._reader.generate_members(self._params, self.prompts)
-
-  def answer(self) -> Any:
-    """Rebuilds the members and lets them answer: [P, Q, T]."""
-    self.perturb()
-    return self.generator.generate_members(self._params, self.prompts)
-
-
-class _Transformers:
-  """The model itself through transformers' own generate, unperturbed."""
-
-  def __init__(self, config: ml_collections.ConfigDict, subject: _Subject):
-    import torch
-    import transformers
-
-    self._torch = torch
-    self._new_tokens = config.new_tokens
-    self._stop_tokens = list(subject.model.stop_tokens)
-    # Padded on the left, as their documentation asks for.
-    width = max(map(len, subject.prompts))
-    ids = np.zeros((len(subject.prompts), width), np.int64)
-    mask = np.zeros_like(ids)
-    for row, prompt in enumerate(subject.prompts):
-      ids[row, width - len(prompt) :] = prompt
-      mask[row, width - len(prompt) :] = 1
-    self._model = transformers.AutoModelForCausalLM.from_pretrained(
-      config.model, dtype=getattr(torch, config.dtype)
-    ).eval()
-    if torch.cuda.is_available():
-      self._model = self._model.cuda()
-    self._ids, self._mask = (
-      torch.tensor(part, device=self._model.device) for part in (ids, mask)
-    )
-
-  def generate(self) -> None:
-    """Generates greedily for all prompts at once, and waits for the tokens."""
-    with self._torch.inference_mode():
-      texts = self._model.generate(
-        self._ids,
-        attention_mask=self._mask,
-        max_new_tokens=self._new_tokens,
-        do_sample=False,
-        eos_token_id=self._stop_tokens or None,
-        pad_token_id=0,
-      )
-    texts.cpu()
+  return comparison.Transformers(
+    theirs, prompts, config.new_tokens, model.stop_tokens
+  )
 
 
 def _make_prompts(tokenizer: Any, count: int, seed: int) -> list[list[int]]:
@@ -209,47 +147,18 @@ def _make_prompts(tokenizer: Any, count: int, seed: int) -> list[list[int]]:
   ]
 
 
-def _time_phases(
-  subject: _Subject, theirs: _Transformers | None, repeats: int
-) -> dict[str, float]:
-  """Least seconds per member of each phase, in turns within one loop."""
-  phases: dict[str, Callable[[], object]] = {
-    "perturb": subject.perturb,
-    "prefill": subject.read,
-    "member": subject.answer,
-  }
-  if theirs is not None:
-    phases["theirs"] = theirs.generate
-    theirs.generate()
-  best = dict.fromkeys(phases, math.inf)
-  for _ in range(repeats):
-    for name, run in phases.items():
-      start = time.perf_counter()
-      run()
-      best[name] = min(best[name], time.perf_counter() - start)
-  return {
-    name: seconds / (1 if name == "theirs" else subject.num_members)
-    for name, seconds in best.items()
-  }
-
-
 def _describe(
-  subject: _Subject,
-  responses: Any,
+  workloads: Sequence[Workload],
   times: Mapping[str, float],
   ceilings: Mapping[str, float],
 ) -> dict[str, Any]:
-  """The figures: of each phase its work, its least seconds, and their ratio."""
-  workloads = [
-    Workload(
-      subject.model.config,
-      subject.dtype,
-      batching.find_prefix(subject.prompts),
-      [len(prompt) for prompt in subject.prompts],
-      [int(length) for length in lengths],
-    )
-    for lengths in responses.lengths
-  ]
+  """Of each phase its work, its least seconds, and their ratio.
+
+  Args:
+    workloads: what each member did.
+    times: seconds of the phases per member.
+    ceilings: the rates of the machine.
+  """
   phases: dict[str, tuple[float, Sequence[Work]]] = {
     "perturb": (times["perturb"], [w.perturb() for w in workloads]),
     "prefill": (times["prefill"], [w.prefill() for w in workloads]),
@@ -259,12 +168,7 @@ def _describe(
     ),
   }
   rates = (ceilings["matmul_gflops"] * 1e9, ceilings["copy_gbytes_per_s"] * 1e9)
-  figures: dict[str, Any] = {
-    "num_devices": jax.local_device_count(),
-    "members_at_once": subject.num_members,
-    "mean_response_tokens": float(np.mean(responses.lengths)),
-    **ceilings,
-  }
+  figures: dict[str, Any] = dict(ceilings)
   whole = 0.0
   for name, (seconds, works) in phases.items():
     least = sum(work.least_s(*rates) for work in works) / len(workloads)
@@ -276,11 +180,8 @@ def _describe(
       f"{name}_s": seconds,
       f"{name}_over_least": seconds / least,
     }
-  compiled = subject.generator.programs.compiled
   return figures | {
     "member_least_s": whole,
     "member_s": times["member"],
     "member_over_least": times["member"] / whole,
-    "compile_s": compiled.compile_s,
-    "num_compilations": compiled.num_compilations,
   }

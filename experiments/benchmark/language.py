@@ -5,36 +5,23 @@ shortest of several; prefill is timed alone, and decoding is the rest.
 """
 
 import functools
-import importlib.util
-import math
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from jax.sharding import Mesh
 
 from configs import benchmark_language
 from experiments import launch
+from experiments.benchmark import answering, comparison
 from experiments.benchmark import ceilings as ceilings_lib
-from thickets.generation import memory_plan
 from thickets.generation.batching import Batching
 from thickets.generation.decoding import Decoding
-from thickets.generation.generator import Generator
-from thickets.generation.member_weights import Rebuilder
-from thickets.generation.memory_plan import Workload
-from thickets.members import stack_members
 from thickets.models import families, flops, memory, transformer
 from thickets.models.config import TransformerConfig
-from thickets.models.layout import Layout
-from thickets.perturbation import Gaussian
-from thickets.search import meshes, population
-
-_COMPARISONS = ("", "transformers")
-LAYERS = {"auto": None, "apart": Layout.APART, "stacked": Layout.STACKED}
+from thickets.search import meshes
 
 
 def validate(config: ml_collections.ConfigDict) -> None:
@@ -63,19 +50,13 @@ def validate(config: ml_collections.ConfigDict) -> None:
         config,
         {
           "dtype": ("bfloat16", "float16", "float32"),
-          "compare": _COMPARISONS,
-          "layers": LAYERS,
+          "compare": comparison.NAMES,
+          "layers": answering.LAYERS,
         },
       ),
     ]
   )
-  if config.compare and importlib.util.find_spec("torch") is None:
-    launch.refuse(
-      [
-        f"compare={config.compare} needs PyTorch, got none. Install it with"
-        " pip install -e '.[torch]'."
-      ]
-    )
+  comparison.check(config)
   model = families.parse_config(launch.to_json(config.model))
   if config.prompt_tokens + config.new_tokens > model.context:
     launch.refuse(
@@ -94,22 +75,38 @@ def check_fits(config: ml_collections.ConfigDict) -> None:
 
 
 def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """Measures rates, and the ceilings before and after: the better ones count."""
+  """Measures phases and ceilings in turns; of each the best counts."""
   model = families.parse_config(launch.to_json(config.model))
   dtype = jnp.dtype(config.dtype)
   mesh = meshes.make_mesh(model=config.model_devices)
-  subject = _Subject(config, model, dtype, mesh)
-  subject.warm_up()
+  weights_key, prompts_key = jax.random.split(jax.random.key(config.seed))
+  make = functools.partial(transformer.init, model, dtype=dtype)
+  shardings = transformer.shardings(model, mesh)
+  shape = (config.num_prompts, config.prompt_tokens)
+  prompts = np.asarray(
+    jax.random.randint(prompts_key, shape, 0, model.vocab_size)
+  ).tolist()
+  subject = answering.Answering(
+    model,
+    jax.jit(make, out_shardings=shardings)(weights_key),
+    mesh,
+    prompts,
+    Decoding,
+    new_tokens=config.new_tokens,
+    asked=Batching(lanes=config.lanes or None, rows=config.rows or None),
+    layers=config.layers,
+    seed=config.seed,
+    sigma=config.sigma,
+  )
+  subject.answer()
+  subject.read()
   # Before the ceilings are measured and others' libraries loaded.
   peak = ceilings_lib.peak_memory_bytes()
-  ceilings = measure_ceilings(dtype)
-  theirs = _Transformers(config) if config.compare else None
-  times = subject.time_phases(config.repeats, theirs)
-  ceilings = {
-    name: max(value, ceilings[name])
-    for name, value in measure_ceilings(dtype).items()
-  }
-  figures = _describe(config, model, dtype, subject, times, ceilings)
+  theirs = _make_theirs(config, prompts).generate if config.compare else None
+  times, ceilings = subject.time_phases(theirs, config.repeats, dtype)
+  figures: dict[str, Any] = _describe(
+    config, model, dtype, subject, times, ceilings
+  )
   if theirs is not None:
     figures["transformers_s"] = times["theirs"]
     figures["speedup"] = times["theirs"] / times["member"]
@@ -117,153 +114,26 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
   return figures
 
 
-class _Subject:
-  """Weights, prompts and the programs that are timed."""
+def _make_theirs(
+  config: ml_collections.ConfigDict, prompts: Sequence[Sequence[int]]
+) -> comparison.Transformers:
+  """The same architecture in transformers."""
+  import torch
+  import transformers
 
-  def __init__(
-    self,
-    config: ml_collections.ConfigDict,
-    model: TransformerConfig,
-    dtype: np.dtype,
-    mesh: Mesh,
-  ):
-    weights_key, prompts_key = jax.random.split(jax.random.key(config.seed))
-    self.plan = memory_plan.plan_memory(
-      model,
-      dtype,
-      mesh,
-      Workload(config.num_prompts, config.prompt_tokens, config.new_tokens),
-      Batching(lanes=config.lanes or None, rows=config.rows or None),
-    )
-    assert self.plan.lanes is not None  # A plan leaves nothing open.
-    self.num_members = self.plan.lanes * mesh.shape["population"]
-    shardings = transformer.shardings(model, mesh)
-    make = functools.partial(transformer.init, model, dtype=dtype)
-    self.base = jax.jit(make, out_shardings=shardings)(weights_key)
-    self.prompts = np.asarray(
-      jax.random.randint(
-        prompts_key,
-        (config.num_prompts, config.prompt_tokens),
-        0,
-        model.vocab_size,
-      )
-    ).tolist()
-    members = population.sample_members(
-      config.seed, self.num_members, (config.sigma,)
-    )
-    self._members = stack_members(members)
-    # One generator for the whole, one that stops after the first token.
-    self.generator, self._reader = (
-      Generator(
-        model,
-        Decoding(new_tokens),
-        mesh=mesh,
-        batching=self.plan,
-        layout=LAYERS[config.layers],
-      )
-      for new_tokens in (config.new_tokens, 1)
-    )
-    self._rebuilder = Rebuilder(
-      model,
-      Gaussian(),
-      mesh,
-      self.generator.programs.compiled,
-      self.generator.layout,
-    )
-
-  def time_phases(
-    self, repeats: int, theirs: "_Transformers | None"
-  ) -> dict[str, float]:
-    """Least seconds per member of each phase, in turns within one loop."""
-    phases: dict[str, Callable[[], object]] = {
-      "perturb": self._perturb,
-      "prefill": lambda: self._answer(self._reader),
-      "member": self._score,
-    }
-    best = dict.fromkeys(phases, math.inf)
-    if theirs is not None:
-      phases["theirs"] = lambda: theirs.generate(self.prompts)
-      best["theirs"] = math.inf
-      phases["theirs"]()
-    for _ in range(repeats):
-      for name, run in phases.items():
-        start = time.perf_counter()
-        run()
-        best[name] = min(best[name], time.perf_counter() - start)
-    return {
-      name: seconds / (1 if name == "theirs" else self.num_members)
-      for name, seconds in best.items()
-    }
-
-  def warm_up(self) -> None:
-    """Compiles and runs all that is timed."""
-    self._score()
-    self._answer(self._reader)
-
-  def _perturb(self) -> None:
-    params = self._rebuilder.rebuild_many(self.base, self._members)
-    self._params = jax.block_until_ready(params)
-
-  def _answer(self, generator: Generator) -> None:
-    generator.generate_members(self._params, self.prompts)
-
-  def _score(self) -> None:
-    self._perturb()
-    self._answer(self.generator)
-
-
-class _Transformers:
-  """The same architecture in PyTorch, through transformers' own generate."""
-
-  def __init__(self, config: ml_collections.ConfigDict):
-    import torch
-    import transformers
-
-    self._torch = torch
-    fields = launch.to_json(config.model)
-    self._new_tokens = config.new_tokens
-    hf_config = transformers.AutoConfig.for_model(**fields)
-    hf_config.eos_token_id = None  # As in our runs, no row stops early.
-    self._model = transformers.AutoModelForCausalLM.from_config(
-      hf_config, dtype=getattr(torch, config.dtype)
-    ).eval()
-    if torch.cuda.is_available():
-      self._model = self._model.cuda()
-
-  def generate(self, prompts: Sequence[Sequence[int]]) -> None:
-    """Generates greedily for all prompts at once, and waits for the tokens."""
-    ids = self._torch.tensor(prompts, device=self._model.device)
-    with self._torch.inference_mode():
-      texts = self._model.generate(
-        ids,
-        attention_mask=self._torch.ones_like(ids),
-        max_new_tokens=self._new_tokens,
-        do_sample=False,
-        pad_token_id=0,
-      )
-    new_tokens = texts.shape[1] - ids.shape[1]
-    assert new_tokens == self._new_tokens, new_tokens
-    texts.cpu()
-
-
-def measure_ceilings(dtype: np.dtype) -> dict[str, float]:
-  """Rates of all devices together."""
-  is_cpu = jax.default_backend() == "cpu"
-  gflops = ceilings_lib.measure_matmul_gflops(
-    size=2048 if is_cpu else 8192, dtype=dtype
+  hf_config = transformers.AutoConfig.for_model(**launch.to_json(config.model))
+  hf_config.eos_token_id = None  # As in our runs, no row stops early.
+  model = transformers.AutoModelForCausalLM.from_config(
+    hf_config, dtype=getattr(torch, config.dtype)
   )
-  return {
-    # On CPU one product uses all cores, whatever the number of devices.
-    "matmul_gflops": gflops * (1 if is_cpu else jax.local_device_count()),
-    "copy_gbytes_per_s": ceilings_lib.measure_copy_gbytes_per_s(),
-  }
+  return comparison.Transformers(model, prompts, config.new_tokens)
 
 
 def _describe(
   config: ml_collections.ConfigDict,
   model: TransformerConfig,
   dtype: np.dtype,
-  subject: _Subject,
+  subject: answering.Answering,
   times: Mapping[str, float],
   ceilings: Mapping[str, float],
 ) -> dict[str, float | None]:

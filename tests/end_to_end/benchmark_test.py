@@ -56,7 +56,10 @@ class BenchmarkTest(parameterized.TestCase):
   @pytest.mark.slow
   def test_phases_of_a_real_model_stand_over_their_rooflines(self):
     workdir = self.enter_context(tempfile.TemporaryDirectory())
-    figures, printed = _run(workdir, "benchmark_chat.py:smoke", absent=())
+    # No directory of transformers': it is compared through one that is saved.
+    figures, printed = _run(
+      workdir, "benchmark_chat.py:smoke", "compare=transformers", absent=()
+    )
     phases = ("perturb", "prefill", "decode")
     self.assertAlmostEqual(
       sum(figures[f"{phase}_s"] for phase in phases), figures["member_s"]
@@ -66,6 +69,9 @@ class BenchmarkTest(parameterized.TestCase):
       figures["member_least_s"],
     )
     self.assertIn("member_over_least", printed)
+    self.assertAlmostEqual(
+      figures["speedup"], figures["transformers_s"] / figures["member_s"]
+    )
 
   @parameterized.parameters("benchmark_language.py", "benchmark_signals.py")
   @pytest.mark.slow
