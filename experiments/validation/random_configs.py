@@ -13,6 +13,7 @@ from experiments.validation import random_rope
 from thickets.models.published_classes import PUBLISHED
 
 NUM_TOKENS = 48
+_PADS_BEYOND = ("smollm3",)  # Its pad token lies beyond a small vocabulary.
 Fields = dict[str, Any]
 Rule = Callable[[random.Random, Fields], None]
 
@@ -26,16 +27,13 @@ def draw_fields(family: str, seed: int, number: int) -> Fields:
     number: which of the configs of the seed.
   """
   rng = random.Random(f"{family}/{seed}/{number}")
-  # Some classes have a pad token beyond a small vocabulary.
-  fields: Fields = {
-    "model_type": family,
-    "vocab_size": 61,
-    "pad_token_id": None,
-  }
+  fields: Fields = {"model_type": family, "vocab_size": 61}
+  if rng.random() < (0.95 if family in _PADS_BEYOND else 0.3):
+    fields["pad_token_id"] = None
   for rule in RULES[family]:
     rule(rng, fields)
   _draw_ignored(rng, fields)
-  if rng.random() < 0.05:
+  if rng.random() < 0.07:
     _spoil(rng, fields)
   items = list(fields.items())
   rng.shuffle(items)  # The order of fields must not matter.
@@ -78,8 +76,8 @@ def _draw_rotary(rng: random.Random, fields: Fields) -> None:
 
 _ACTIVATIONS = (
   *("silu", "swish", "relu", "gelu", "gelu_new", "gelu_pytorch_tanh") * 3,
-  *("gelu_fast", "gelu_python", "gelu_accurate") * 2,
-  "quick_gelu",
+  *("gelu_fast", "gelu_python", "gelu_accurate", "quick_gelu") * 2,
+  "relu2",
 )
 
 
@@ -159,8 +157,9 @@ _IGNORED: dict[str, tuple[Any, ...]] = {
   "rope_interleaved": (False, True),
   "max_sequence_length": (2048,),
   "logit_scale": (0.5,),
-  "pad_token_id": (0, 7, -1),
-  "eos_token_id": (2, [1, 2]),
+  "pad_token_id": (0, 7, -1, 60, 61),
+  "eos_token_id": (2, [1, 2], 99, None),
+  "bos_token_id": (1, None),
   "transformers_version": ("4.37.0", "5.0.0"),
   "auto_map": ({"AutoConfig": "configuration_x.XConfig"},),
   "_attn_implementation": ("eager",),
@@ -171,30 +170,33 @@ _IGNORED: dict[str, tuple[Any, ...]] = {
 
 
 def _spoil(rng: random.Random, fields: Fields) -> None:
-  """Gives a field that is read a value of another type, or leaves it out."""
+  """Gives a field another type or an odd value, or leaves it out."""
   published = PUBLISHED[fields["model_type"]]
-  read = published.fields.keys() | published.aliases.keys()
-  name = rng.choice(
-    [
-      name
-      for name in sorted(read & fields.keys())
-      if isinstance(fields[name], int)
-    ]
-  )
-  value = fields[name]
-  wrong = [str(value), None, float(value), 0, -1]
+  known = {**published.fields, **published.aliases, **published.unread}
+  name = rng.choice(sorted(known.keys() - _TOO_LARGE_WITHOUT))
   if rng.random() < 0.3:
-    del fields[name]
-  else:
-    fields[name] = rng.choice(wrong)
+    fields.pop(name, None)
+    return
+  name = rng.choice(sorted(known.keys() & fields.keys()))
+  value = fields[name]
+  odd = [str(value), None, [value], True, 0, -1, {}]
+  if isinstance(value, int):
+    odd += [float(value), value + 0.5, -value]
+  elif isinstance(value, float):
+    odd += [int(value), -value, 1e3]
+  fields[name] = rng.choice(odd)
+
+
+# Fields whose default makes a model that is too large for a test.
+_TOO_LARGE_WITHOUT = {"hidden_size", "num_hidden_layers", "n_embd"}
 
 
 def _draw_granite(rng: random.Random, fields: Fields) -> None:
   maybe(rng, fields, "embedding_multiplier", 1, 6.0, 12)
-  # Not the class's 1, with which attention is sharp and rounding grows to 3e-4.
-  fields["attention_multiplier"] = rng.choice((0.0625, 0.125, 0.25))
+  # With the class's 1, attention is sharp and rounding grows to 3e-4.
+  maybe(rng, fields, "attention_multiplier", 0.0625, 0.125, 0.25, 1)
   maybe(rng, fields, "residual_multiplier", 0.25, 1.0)
-  maybe(rng, fields, "logits_scaling", 1, 2.0, 8)
+  maybe(rng, fields, "logits_scaling", 1, 2.0, 8, 0.5, 0.125)
 
 
 def _draw_smollm3(rng: random.Random, fields: Fields) -> None:

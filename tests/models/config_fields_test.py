@@ -338,7 +338,7 @@ class FieldsTest(_FieldsTest):
     (LLAMA, {"hidden_size": 32.0}, "hidden_size of a llama .*got 32.0"),
     (LLAMA, {"vocab_size": True}, "vocab_size .* an integer.*got True"),
     (LLAMA, {"tie_word_embeddings": "false"}, "true or false, got 'false'"),
-    (LLAMA, {"rms_norm_eps": "1e-5"}, "rms_norm_eps .* a number, got '1e-5'"),
+    (LLAMA, {"rms_norm_eps": "1e-5"}, "rms_norm_eps .* a number .*got '1e-5'"),
     (LLAMA, {"num_key_value_heads": 0}, "num_key_value_heads .*got 0"),
     (QWEN2, {"head_dim": None}, "head_dim of a qwen2 .*got None"),
     (GPT2, {"n_inner": 0}, "n_inner of a gpt2 .*got 0"),

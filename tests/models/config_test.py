@@ -120,13 +120,25 @@ class ParseConfigTest(parameterized.TestCase):
     with self.assertRaisesRegex(UserError, message):
       _parse(fields, **changes)
 
-  @parameterized.parameters(
-    *((LLAMA, name) for name in ("hidden_size", "vocab_size")),
-    *((GPT2, name) for name in ("n_embd", "n_layer", "n_positions")),
-  )
-  def test_a_missing_field_is_named(self, fields, name):
-    with self.assertRaisesRegex(UserError, f"must have '{name}'"):
-      families.parse_config(_without(fields, name))
+  def test_a_missing_size_is_that_of_the_class(self):
+    # As in the text_config of Gemma 3's larger models, saved on its own.
+    config = families.parse_config(
+      {
+        "model_type": "gemma3_text",
+        "hidden_size": 2560,
+        "intermediate_size": 10240,
+        "num_hidden_layers": 34,
+        "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+        "sliding_window": 1024,
+      }
+    )
+    self.assertEqual(config.vocab_size, 262_208)
+    self.assertEqual((config.num_heads, config.num_kv_heads), (8, 4))
+    self.assertEqual((config.head_dim, config.width), (256, 2560))
+    self.assertEqual(config.layer_kinds.count(config.layer_kinds[5]), 5)
+    llama = families.parse_config({"model_type": "llama"})
+    self.assertEqual((llama.width, llama.num_layers), (4096, 32))
+    self.assertEqual(families.parse_config({"model_type": "gpt2"}).width, 768)
 
 
 class RopeTest(parameterized.TestCase):

@@ -8,7 +8,14 @@ import dataclasses
 from thickets.errors import UserError
 from thickets.models.rope import Rope
 
-ACTIVATIONS = ("silu", "gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
+ACTIVATIONS = (
+  "silu",
+  "gelu",
+  "gelu_new",
+  "gelu_pytorch_tanh",
+  "quick_gelu",
+  "relu",
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ say different things, the file is refused: which of them decides has changed
 between versions, and the numbers would be those of another model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
 from thickets.errors import UserError
@@ -15,7 +15,6 @@ from thickets.models.config import ACTIVATIONS
 from thickets.models.published_classes import (
   NEUTRAL,
   PUBLISHED,
-  REQUIRED,
   Field,
   PublishedClass,
 )
@@ -49,8 +48,8 @@ def read_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     `rope_fields.read_rope`) are always there. Other fields stay as they are.
 
   Raises:
-    UserError: if a field is missing, has another type, is not supported, or is
-      spelled in two ways that disagree.
+    UserError: if a field has another type, is not supported, or is spelled in two
+      ways that disagree.
   """
   published = PUBLISHED[fields["model_type"]]
   _refuse_features(fields, published)
@@ -60,6 +59,7 @@ def read_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
   for name in _ACTIVATION_FIELDS:
     if name in published.fields:
       read[name] = _read_activation(name, read[name])
+  _check_unread(fields, published, read["vocab_size"])
   if published.divides_width:
     _check_heads(read, published)
   if published.thetas:
@@ -100,34 +100,72 @@ def _merge_aliases(
   return merged
 
 
+def _is_integer(value: Any) -> TypeGuard[int]:
+  return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_ids(value: Any) -> bool:
+  ids = value if isinstance(value, list) else [value]
+  return all(map(_is_integer, ids))
+
+
+_is_number = rope_fields.is_number
+
+# What values of a field may be, and the words for it.
+KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+  "size": (lambda x: _is_integer(x) and x >= 1, "an integer from 1 on"),
+  "count": (lambda x: _is_integer(x) and x >= 0, "an integer from 0 on"),
+  "integer": (_is_integer, "an integer"),
+  "ids": (_is_ids, "an integer or a list of integers"),
+  "number": (_is_number, "a number"),
+  "amount": (lambda x: _is_number(x) and x >= 0, "a number from 0 on"),
+  "share": (lambda x: _is_number(x) and 0 <= x <= 1, "a number from 0 to 1"),
+  "divisor": (lambda x: _is_number(x) and x != 0, "a number other than 0"),
+  "flag": (lambda x: isinstance(x, bool), "true or false"),
+  "text": (lambda x: isinstance(x, str), "text"),
+  "list": (lambda x: isinstance(x, list), "a list"),
+}
+
+
 def _read_field(
   name: str, field: Field, fields: Mapping[str, Any], family: str
 ) -> Any:
   """A field's value or default, of the type that the class accepts."""
   if name not in fields:
-    if field.default is REQUIRED:
-      raise UserError(
-        f"config.json of a {family} model must have {name!r}. Use the"
-        " config.json that was published with the weights."
-      )
     return field.default
   value = fields[name]
   if value is None and field.may_be_null:
     return None
-  is_right, what = {
-    "size": (_is_integer(value) and value >= 1, "an integer from 1 on"),
-    "count": (_is_integer(value) and value >= 0, "an integer from 0 on"),
-    "number": (rope_fields.is_number(value), "a number"),
-    "flag": (isinstance(value, bool), "true or false"),
-    "text": (isinstance(value, str), "text"),
-    "list": (isinstance(value, list), "a list"),
-  }[field.kind]
-  if not is_right:
+  is_right, what = KINDS[field.kind]
+  if not is_right(value):
     raise UserError(
       f"{name} of a {family} model must be {what}, got {value!r}. Correct"
       " config.json."
     )
   return value
+
+
+def _check_unread(
+  fields: Mapping[str, Any], published: PublishedClass, vocab_size: int
+) -> None:
+  """Refuses values of other fields that the class refuses.
+
+  Such a file does not load in transformers, nor would a model that is exported
+  with it.
+  """
+  family = fields["model_type"]
+  read = {
+    name: _read_field(name, field, fields, family)
+    for name, field in published.unread.items()
+  }
+  pad = read["pad_token_id"]
+  if pad is not None and not -vocab_size <= pad < vocab_size:
+    raise UserError(
+      f"pad_token_id of a {family} model must lie within the vocabulary of"
+      f" {vocab_size} tokens, got {pad}"
+      f"{'' if 'pad_token_id' in fields else ', the default of its class'}."
+      " Write null where there is none."
+    )
 
 
 def _read_activation(name: str, activation: str) -> str:
@@ -139,10 +177,6 @@ def _read_activation(name: str, activation: str) -> str:
       " functions are not supported."
     )
   return activation
-
-
-def _is_integer(value: Any) -> TypeGuard[int]:
-  return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _check_heads(fields: Mapping[str, Any], published: PublishedClass) -> None:

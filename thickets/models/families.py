@@ -30,7 +30,7 @@ def parse_config(fields: Mapping[str, Any]) -> TransformerConfig:
 
   Raises:
     UserError: if the architecture, or a feature that the config asks for, is
-      not supported, a field is missing, or two spellings of one disagree.
+      not supported, a field has another type, or two spellings disagree.
   """
   family = fields.get("model_type")
   if fields.get("text_config") is not None:

@@ -17,11 +17,17 @@ from jaxtyping import Array
 from thickets.models import attention, mixtures, rope
 from thickets.models.config import Mixture, TransformerConfig
 
+
+def _quick_gelu(x: Array) -> Array:
+  return x * nn.sigmoid(1.702 * x)
+
+
 _ACTIVATIONS = {
   "silu": nn.silu,
   "gelu": functools.partial(nn.gelu, approximate=False),
   "gelu_new": functools.partial(nn.gelu, approximate=True),
   "gelu_pytorch_tanh": functools.partial(nn.gelu, approximate=True),
+  "quick_gelu": _quick_gelu,
   "relu": nn.relu,
 }
 

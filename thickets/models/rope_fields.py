@@ -14,26 +14,29 @@ layers or by type of layer. Files mix them. What transformers 5 reads:
 The same is read here, except that values which disagree are refused.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 from thickets.errors import UserError
 from thickets.models.layer_types import FULL, SLIDING
-from thickets.models.published_classes import REQUIRED, PublishedClass
+from thickets.models.published_classes import PublishedClass
 
 _SPELLINGS = ("rope_scaling", "rope_parameters")
 _LENGTH = "original_max_position_embeddings"
 _KINDS = ("type", "rope_type")
 
+_REQUIRED = object()
+
 # What each kind of scaling reads, and what it is where the file does not say.
-_STRETCHED: dict[str, Any] = {"factor": REQUIRED, _LENGTH: None}
+_STRETCHED: dict[str, Any] = {"factor": _REQUIRED, _LENGTH: None}
 _PARAMETERS: dict[str, dict[str, Any]] = {
   "default": {},
-  "linear": {"factor": REQUIRED},
+  "linear": {"factor": _REQUIRED},
   "llama3": {
     **_STRETCHED,
-    "low_freq_factor": REQUIRED,
-    "high_freq_factor": REQUIRED,
+    "low_freq_factor": _REQUIRED,
+    "high_freq_factor": _REQUIRED,
   },
   "yarn": {
     **_STRETCHED,
@@ -45,11 +48,14 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "truncate": True,
   },
 }
+# Which say the same by 0 as by being absent.
+_MAY_BE_ZERO = ("mscale", "mscale_all_dim")
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-  """Whether a value of a config.json is a number, true and false being none."""
-  return isinstance(value, int | float) and not isinstance(value, bool)
+  """Whether a value of a config.json is a finite number, true being none."""
+  is_number = isinstance(value, int | float) and not isinstance(value, bool)
+  return is_number and math.isfinite(value)
 
 
 def read_rope(
@@ -236,7 +242,7 @@ def _complete(
   read = {"rope_type": kind, "rope_theta": parameters["rope_theta"]}
   for key, default in _PARAMETERS[kind].items():
     read[key] = parameters.get(key, default)
-    if read[key] is REQUIRED:
+    if read[key] is _REQUIRED:
       raise UserError(
         f"{key} must be a number for rope_type {kind!r}, got none. Use the"
         " config.json that was published with the weights."
@@ -278,8 +284,10 @@ def _check_numbers(read: Mapping[str, Any], *, is_shared: bool) -> None:
   for key, value in read.items():
     if key in ("rope_type", "truncate"):
       continue
-    may_be_null = _PARAMETERS[kind].get(key, REQUIRED) is None
+    may_be_null = _PARAMETERS[kind].get(key, _REQUIRED) is None
     if value is None and may_be_null:
+      continue
+    if key in _MAY_BE_ZERO and value == 0 and is_number(value):
       continue
     if not is_number(value) or value <= 0:
       raise UserError(
