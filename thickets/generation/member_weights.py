@@ -46,6 +46,11 @@ class Rebuilder:
     shardings = transformer.shardings(config, mesh)
     self._names = transformer.tensor_names(shardings)
     self._shardings = layout.arrange_shardings(shardings, config.num_layers)
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    self._indices = [
+      jax.device_put(np.int32(layer), everywhere)
+      for layer in range(config.num_layers)
+    ]
     self._width: int | None = None
     self._copies: Params | None = None
 
@@ -90,9 +95,11 @@ class Rebuilder:
       jax.tree.map(lambda leaf: leaf.delete(), copies)
       copies = _make_room(self._layout, base, width, shardings)
     if self._layout is Layout.STACKED:
-      rebuilt = self._run(
-        "all", self._rebuild_all, (base, members), width, copies, shardings
+      arguments = (base, members)
+      program = self._compile(
+        "all", self._rebuild_all, arguments, width, copies, shardings
       )
+      rebuilt = program(arguments, copies)
     else:
       rebuilt = self._rebuild_apart(base, members, width, copies, shardings)
     self._copies, self._width = rebuilt, width
@@ -107,32 +114,26 @@ class Rebuilder:
     shardings: Params,
   ) -> Params:
     """One layer after the other, all by one program: none is held twice."""
-    rebuilt = self._run(
-      "ends",
-      self._rebuild_ends,
-      (base, members),
-      width,
-      _ends(copies),
-      _ends(shardings),
+    arguments, old = (base, members), _ends(copies)
+    program = self._compile(
+      "ends", self._rebuild_ends, arguments, width, old, _ends(shardings)
     )
-    place = NamedSharding(self._mesh, PartitionSpec())
-    layers = []
-    for layer, old in enumerate(copies["layers"]):
-      index = jax.device_put(np.int32(layer), place)
-      arguments = (base, members, index)
-      layers.append(
-        self._run(
-          "layer",
-          self._rebuild_layer,
-          arguments,
-          width,
-          old,
-          shardings["layers"][layer],
-        )
-      )
-    return {**rebuilt, "layers": tuple(layers)}
+    ends = program(arguments, old)
+    program = self._compile(
+      "layer",
+      self._rebuild_layer,
+      (base, members, self._indices[0]),
+      width,
+      copies["layers"][0],
+      shardings["layers"][0],
+    )
+    layers = (
+      program((base, members, index), old)
+      for index, old in zip(self._indices, copies["layers"], strict=True)
+    )
+    return {**ends, "layers": tuple(layers)}
 
-  def _run(
+  def _compile(
     self,
     part: str,
     rebuild_part: Callable[..., Params],
@@ -140,8 +141,8 @@ class Rebuilder:
     width: int,
     old: Params,
     shardings: Params,
-  ) -> Params:
-    """Rebuilds a part of the weights in the buffers of `old`.
+  ) -> Callable[..., Params]:
+    """The program that rebuilds a part of the weights in the buffers of `old`.
 
     Args:
       part: names the part.
@@ -162,7 +163,7 @@ class Rebuilder:
       del old  # Only its buffers count.
       return rebuild_part(*arguments)
 
-    program = self._programs.get(
+    return self._programs.get(
       ("rebuild", part, self._kind, width),
       rebuild,
       (arguments, old),
@@ -170,7 +171,6 @@ class Rebuilder:
       keep_unused=True,
       out_shardings=shardings,
     )
-    return program(arguments, old)
 
   def _rebuild_all(self, base: Params, member: MemberArrays) -> Params:
     return perturb(base, member, kind=self._kind, names=self._names)
