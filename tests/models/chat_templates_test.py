@@ -142,6 +142,33 @@ class RenderTest(parameterized.TestCase):
       chat_templates.render_chat(_tokenizer(several), [USER])
 
 
+class TurnEndTest(parameterized.TestCase):
+  @parameterized.parameters(
+    # ChatML, which goes on with a line's end.
+    ("{% for m in messages %}w4{{ m.content }}w5\n{% endfor %}", 5),
+    # Llama 2: spaces around the answer, and the tokenizer's own token.
+    ("{% for m in messages %} {{ m.content }} {{ eos_token }}{% endfor %}", 1),
+    # gpt-oss: one token where the conversation ends, another where it goes on.
+    (
+      "{{ messages[-1].content }}{{ 'w5' if add_generation_prompt else 'w4' }}",
+      4,
+    ),
+    ("{{ strftime_now('%d') }}{{ messages[1].content }}w4w5", 4),
+    ("{{ messages[1].content }}w44", 44),  # The longest token of several.
+    ("{{ messages[1].content }}", None),
+    ("{{ messages[1].content }}w6", None),  # A token as others.
+    ("{{ messages[0].content }}w5", None),  # It leaves out what was said.
+    ("{{ raise_exception('No answers') }}", None),
+    ("{% if %}", None),
+    (None, None),
+  )
+  def test_it_is_the_special_token_behind_an_answer(self, template, expected):
+    tokenizer = _tokenizer(
+      template, num_tokens=50, extra_special_tokens=["w4", "w5", "w44"]
+    )
+    self.assertEqual(chat_templates.find_turn_end(tokenizer), expected)
+
+
 class RefuseTest(parameterized.TestCase):
   @parameterized.parameters(
     # In the template's own words.
@@ -187,6 +214,10 @@ class RefuseTest(parameterized.TestCase):
       chat_templates.render_chat(
         _tokenizer(PLAIN[name]), [USER], arguments={key: True}
       )
+
+  def test_a_template_must_be_a_text(self):
+    with self.assertRaisesRegex(UserError, "must be a text, got 5"):
+      chat_templates.render_chat(_tokenizer(5), [USER])
 
   def test_a_template_that_reads_nothing_is_told_nothing(self):
     with self.assertRaisesRegex(UserError, "must be told nothing, got 'a'"):

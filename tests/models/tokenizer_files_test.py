@@ -11,6 +11,7 @@ from unittest import mock
 import tokenizers
 from absl.testing import parameterized
 from golden import tokenizer_cases as shapes
+from golden import transformer_cases as cases
 
 from thickets.errors import UserError
 from thickets.models import tokenizer_files
@@ -220,6 +221,47 @@ class ReadingTest(_Test):
     self.assertIsNone(self._load().chat_template)
     self._write_json("chat_template.json", {"chat_template": TEMPLATE})
     self.assertEqual(self._load().chat_template, TEMPLATE)
+
+
+class StopTokensTest(parameterized.TestCase):
+  def find(self, generation=None, **fields):
+    tokenizer = cases.make_tokenizer(
+      chat_template="{{ messages[-1].content }}w4",
+      extra_special_tokens=["w4"],
+    )
+    return tokenizer_files.find_stop_tokens(
+      {"vocab_size": 12, **fields}, generation, tokenizer
+    )
+
+  @parameterized.parameters(
+    ({"eos_token_id": [5, 6]}, 7, (1, 4, 5, 6)),
+    ({"eos_token_id": 4}, 7, (1, 4)),
+    ({"eos_token_id": []}, 7, (1, 4)),
+    ({"eos_token_id": None}, 7, (1, 4, 7)),
+    ({}, [7, 8], (1, 4, 7, 8)),
+    (None, 7, (1, 4, 7)),
+    (None, None, (1, 4)),
+    ({"eos_token_id": [5, 12, -1]}, 7, (1, 4, 5)),  # Without a row.
+  )
+  def test_every_file_may_say_which_they_are(self, generation, named, expected):
+    self.assertEqual(self.find(generation, eos_token_id=named), expected)
+
+  def test_it_is_said_where_the_chat_template_alone_has_one(self):
+    with self.assertLogs("absl", "INFO") as logged:
+      self.find(eos_token_id=7)
+    self.assertIn("ends answers with 'w4' (4)", logged.output[0])
+    with self.assertNoLogs("absl", "INFO"):
+      self.find(eos_token_id=[7, 4])
+
+  @parameterized.parameters(
+    ("5",), (5.0,), (True,), ([[5]],), ([5, None],), ({"a": 5},)
+  )
+  def test_what_is_no_id_is_refused(self, said):
+    message = "eos_token_id must be an id or a list of ids, got .*"
+    with self.assertRaisesRegex(UserError, message + "generation_config.json"):
+      self.find({"eos_token_id": said})
+    with self.assertRaisesRegex(UserError, message + r"\(config.json\)"):
+      self.find(eos_token_id=said)
 
 
 class DetokenizerTest(_Test):

@@ -45,6 +45,13 @@ _NOT_PASSED = frozenset(
   )
 )
 _RANDOM = ("random", "lipsum")  # A filter and a function of Jinja.
+# A conversation that ends with what the model said, and a day on which it is held.
+_SAID = "It is five."
+_ANSWERED = (
+  {"role": "user", "content": "What is 2 + 3?"},
+  {"role": "assistant", "content": _SAID},
+)
+_SOME_DAY = datetime.date(2000, 1, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +107,12 @@ def read_template(
       f" {sorted(templates)}. Leave the one that is meant in the tokenizer's"
       " files, or turn the chat off with task.use_chat_template=False."
     ) from error
+  if not isinstance(text, str):
+    raise UserError(
+      f"A chat template must be a text, got {text!r}. Correct it in the"
+      " tokenizer's files, or turn the chat off with"
+      " task.use_chat_template=False."
+    )
   template = _analyse(text)
   for name in arguments:
     if name not in template.arguments:
@@ -113,8 +126,9 @@ def render_chat(
   *,
   date: datetime.date | None = None,
   arguments: Mapping[str, Any] | None = None,
+  is_answered: bool = False,
 ) -> str:
-  """The text of a conversation up to where the model answers.
+  """The text of a conversation, by default up to where the model answers.
 
   Args:
     tokenizer: a tokenizer of `transformers` with a chat template.
@@ -122,6 +136,8 @@ def render_chat(
     date: the day that the template prints, if it prints one; the time of day is
       midnight.
     arguments: what else the template reads, by name, such as `enable_thinking`.
+    is_answered: whether the last message is the model's, so that no other is
+      begun.
 
   Raises:
     UserError: if there is no template, it does not read one of the arguments,
@@ -143,7 +159,7 @@ def render_chat(
       list(messages),
       chat_template=text,
       tokenize=False,
-      add_generation_prompt=True,
+      add_generation_prompt=not is_answered,
       **arguments,
     )
   except Exception as error:  # Jinja's, and whatever an expression raises.
@@ -154,6 +170,28 @@ def render_chat(
       " task.chat_arguments, or turn the chat off with"
       " task.use_chat_template=False."
     ) from error
+
+
+def find_turn_end(tokenizer: Any) -> int | None:
+  """The special token that a chat template writes behind what a model said.
+
+  Returns:
+    Its id; None if there is no template, it writes none, or it does not render
+    a plain conversation.
+  """
+  if not has_template(tokenizer):
+    return None
+  try:
+    text = render_chat(tokenizer, _ANSWERED, date=_SOME_DAY, is_answered=True)
+  except UserError:  # It is said where a conversation is rendered.
+    return None
+  _, said, rest = text.rpartition(_SAID)
+  ends = {
+    token.content: number
+    for number, token in tokenizer.added_tokens_decoder.items()
+    if said and token.special and rest.lstrip().startswith(token.content)
+  }
+  return ends[max(ends, key=len)] if ends else None
 
 
 @functools.cache

@@ -104,6 +104,9 @@ def load(
   config = families.parse_config(source.fields)
   tokenizer = source.load_tokenizer()
   tokenizer_files.check_vocabulary(tokenizer, config)
+  stop_tokens = tokenizer_files.find_stop_tokens(
+    source.fields, source.generation, tokenizer
+  )
   if dtype is not None:
     memory.check_fits(config, dtype, mesh)
   stored = source.open_weights(config)
@@ -122,9 +125,7 @@ def load(
     dtype=dtype,
     fields=source.fields,
     generation=source.generation,
-    stop_tokens=tokenizer_files.find_stop_tokens(
-      source.fields, source.generation, tokenizer
-    ),
+    stop_tokens=stop_tokens,
     published_tokenizer=source.publish_tokenizer(tokenizer),
     gguf_file=source.gguf_file,
   )

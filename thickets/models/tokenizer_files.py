@@ -16,9 +16,11 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from absl import logging
+
 from thickets import huggingface
 from thickets.errors import UserError
-from thickets.models import hub_files
+from thickets.models import chat_templates, hub_files
 from thickets.models.config import TransformerConfig
 
 _MAIN_FILE = "tokenizer.json"
@@ -233,16 +235,42 @@ def find_stop_tokens(
 ) -> tuple[int, ...]:
   """The tokens that end a text by any of the files that say so.
 
-  Ids without a row in the embedding are left out, since no model can generate
-  them.
+  They are those of generation_config.json, or else of config.json; that of the
+  tokenizer; and the one that its chat template writes behind an answer, which
+  models are published without naming. Ids without a row in the embedding are left
+  out, since no model can generate them.
+
+  Raises:
+    UserError: if a file names what is no id.
   """
-  stop = (generation or {}).get("eos_token_id")
-  stop = fields.get("eos_token_id") if stop is None else stop
-  stop = [] if stop is None else stop
-  ids = {stop} if isinstance(stop, int) else set(stop)
+  file, said = "generation_config.json", (generation or {}).get("eos_token_id")
+  if said is None:
+    file, said = "config.json", fields.get("eos_token_id")
+  ids = set(_read_ids(said, file))
   if getattr(tokenizer, "eos_token_id", None) is not None:
     ids.add(tokenizer.eos_token_id)
+  end = chat_templates.find_turn_end(tokenizer)
+  if end is not None and end not in ids:
+    logging.info(
+      "the chat template ends answers with %r (%d), which no file names as the"
+      " end of a text; it ends responses, too",
+      tokenizer.convert_ids_to_tokens(end),
+      end,
+    )
+    ids.add(end)
   return tuple(sorted(id for id in ids if 0 <= id < fields["vocab_size"]))
+
+
+def _read_ids(said: Any, file: str) -> list[int]:
+  """The ids of an `eos_token_id`: none, one or several."""
+  ids = [] if said is None else said
+  ids = list(ids) if isinstance(ids, list | tuple) else [ids]
+  if not all(isinstance(id, int) and not isinstance(id, bool) for id in ids):
+    raise UserError(
+      f"eos_token_id must be an id or a list of ids, got {said!r} ({file})."
+      " Correct it."
+    )
+  return ids
 
 
 def find_ids(tokenizer: Any, config: TransformerConfig) -> set[int]:
