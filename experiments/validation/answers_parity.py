@@ -20,7 +20,7 @@ from thickets.search import meshes
 from thickets.tasks.base import Message
 
 TIE = 1e-4  # Two logits as near as this are equal but for rounding.
-# Of logits behind 30 layers whose standard deviation is 5 to 6: up to
+# Of logits behind 30 layers whose standard deviation is 4 to 6: up to
 # 1.1e-4 was seen.
 LOGITS_TOLERANCE = 1.5e-4
 MOST_PROMPTS = 100
