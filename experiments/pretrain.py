@@ -1,4 +1,4 @@
-"""Pretrains a small language model on drills, and saves it for `hub.load`.
+"""Pretrains a small language model on exercises, and saves it for `hub.load`.
 
     python -m experiments.pretrain --config=configs/pretrain.py --workdir=DIR
 
@@ -28,10 +28,10 @@ def main(_: list[str]) -> None:
   results = pretraining.run_pretraining(
     spec, launch.to_json(FLAGS.config), workdir
   )
-  for family, measured in results["dev"].items():
+  for name, measured in results["dev"].items():
     low, high = measured["interval"]
     print(
-      f"{family:15s} {measured['accuracy']:6.1%} [{low:.1%}, {high:.1%}] of"
+      f"{name:30s} {measured['accuracy']:6.1%} [{low:.1%}, {high:.1%}] of"
       f" {measured['n']} held-out exercises"
     )
   print(

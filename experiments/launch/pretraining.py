@@ -2,19 +2,27 @@
 
 import pathlib
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import ml_collections
 
-from configs import pretrain as reference
+from configs import pretrain as drills_keys
+from configs import pretrain_conventions as conventions_keys
 from experiments import launch
 from thickets.errors import UserError
 from thickets.runs import directory, environment, json_files
 from thickets.runs.clock import Clock
 from thickets.runs.json_files import JsonObject
 from thickets.runs.run_config import RunConfig
-from thickets.training import corpora, pretraining, pretraining_spec
+from thickets.training import (
+  corpora,
+  pretraining,
+  pretraining_spec,
+  spec_checks,
+)
+from thickets.training.convention_corpora import ConventionCorpus
+from thickets.training.corpora import CorpusSpec, Frequencies
 from thickets.training.pretraining_spec import (
   DevSpec,
   ModelShape,
@@ -28,11 +36,13 @@ T = TypeVar("T")
 
 
 def make_spec(config: ml_collections.ConfigDict) -> PretrainingSpec:
-  """Makes the spec of a config.
+  """Makes the spec of a config, of drills or of conventions.
 
   Raises:
     UserError: that lists everything wrong with the config.
   """
+  is_of_conventions = "tilt" in config.get("corpus", {})
+  reference = conventions_keys if is_of_conventions else drills_keys
   launch.refuse(launch.check_keys(config, reference.get_config()))
   problems: list[str] = []
 
@@ -44,18 +54,10 @@ def make_spec(config: ml_collections.ConfigDict) -> PretrainingSpec:
       return None
 
   fields = launch.to_json(config)
-  corpus = fields["corpus"]
-  mixture = collect(
-    corpora.make_mixture,
-    families=corpus.pop("families"),
-    manners=corpus.pop("manners"),
-    countdown=corpus.pop("countdown"),
-  )
-  # Another mixture in place of a wrong one, so that the rest is checked as well.
-  any_mixture = mixture or corpora.Mixture({"countdown3": 1})
+  make_corpus = ConventionCorpus if is_of_conventions else _make_drills
   parts = {
     "model": collect(ModelShape, **fields["model"]),
-    "corpus": collect(corpora.CorpusSpec, mixture=any_mixture, **corpus),
+    "corpus": collect(make_corpus, **fields["corpus"]),
     "optimizer": collect(OptimizerSpec, **fields["optimizer"]),
     "schedule": collect(
       Schedule,
@@ -70,6 +72,25 @@ def make_spec(config: ml_collections.ConfigDict) -> PretrainingSpec:
     )
   launch.refuse(problems)
   return PretrainingSpec(seed=config.seed, **parts)
+
+
+def _make_drills(
+  families: Frequencies, manners: str, countdown: Frequencies, **numbers: Any
+) -> CorpusSpec:
+  """Makes the corpus of drills; a SpecError holds everything wrong with it."""
+  problems: list[str] = []
+  # Another mixture in place of a wrong one, so that the rest is checked as well.
+  mixture = corpora.Mixture({"countdown3": 1})
+  try:
+    mixture = corpora.make_mixture(families, manners, countdown)
+  except SpecError as error:
+    problems.extend(error.problems)
+  try:
+    corpus = CorpusSpec(mixture, **numbers)
+  except SpecError as error:
+    raise SpecError([*problems, *error.problems]) from error
+  spec_checks.raise_problems(problems)
+  return corpus
 
 
 def run_pretraining(

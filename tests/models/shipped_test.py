@@ -9,7 +9,7 @@ from configs import pretrain
 from thickets.generation import prompts
 from thickets.models import hub, tokenizer_files, transformer
 from thickets.tasks.base import Message
-from thickets.training import drill_accuracy
+from thickets.training import dev_accuracy
 
 DIRECTORY = pathlib.Path(thickets.__file__).parent / "models/shipped/drills"
 
@@ -36,8 +36,8 @@ class ShippedModelTest(unittest.TestCase):
   def test_answers_held_out_drills(self):
     """The floors lie far below what the model card reports."""
     floors = {"countdown3": 0.1, "maximum": 0.5}
-    measure = drill_accuracy.make_accuracy(
-      _model().config, _model().tokenizer, floors, 50
+    measure = dev_accuracy.make_accuracy(
+      _model().config, _model().tokenizer, dev_accuracy.load_drills(floors, 50)
     )
     found = measure(_model().params)
     for family, floor in floors.items():

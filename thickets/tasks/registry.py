@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import pathlib
 import sys
+import types
 from collections.abc import Mapping
 
 from thickets import errors
@@ -24,8 +25,11 @@ _MODULES = {
 
 
 def names() -> list[str]:
-  """Returns the names of all tasks, in alphabetical order."""
-  return sorted([*_MODULES, *_drills()])
+  """Returns the names of all tasks, in alphabetical order.
+
+  Those of `conventions/...` have further forms, see `convention_tasks`.
+  """
+  return sorted([*_MODULES, *_drills(), *_conventions().names()])
 
 
 def load_task(name: str) -> Task:
@@ -43,6 +47,9 @@ def load_task(name: str) -> Task:
     return importlib.import_module(_MODULES[name]).TASK
   if name in (drills := _drills()):
     return drills[name]
+  conventions = _conventions()
+  if name.startswith(conventions.TASK_PREFIX):
+    return conventions.load_task(name)
   raise UserError(
     f"task.name must be a task or a Python file that defines TASK, got"
     f" {name!r}. Nearest: {errors.nearest(name, names())}. All:"
@@ -61,6 +68,12 @@ def _drills() -> Mapping[str, Task]:
   from thickets.tasks.drills import family_tasks
 
   return family_tasks.DRILL_TASKS
+
+
+def _conventions() -> types.ModuleType:
+  from thickets.tasks.conventions import convention_tasks
+
+  return convention_tasks
 
 
 def _load_file(path: pathlib.Path) -> Task:

@@ -2,8 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -11,12 +11,56 @@ from thickets import errors
 from thickets.tasks.drills import held_out
 from thickets.tasks.drills.families import DRILL_FAMILIES
 from thickets.tasks.drills.stable_random import StableRandom
-from thickets.training import spec_checks
+from thickets.training import dev_accuracy, spec_checks
+from thickets.training.dev_accuracy import DevExercises
 
 TokenBatch = dict[str, np.ndarray]
 Frequencies = Mapping[str, float]  # Relative to each other, by name.
 
 MANNERS = ("several", "one")
+
+
+@runtime_checkable
+class Corpus(Protocol):
+  """Text that is written row by row."""
+
+  @property
+  def rows(self) -> int:
+    """B, rows in a batch."""
+    ...
+
+  @property
+  def length(self) -> int:
+    """T, tokens that are predicted in each row."""
+    ...
+
+  @property
+  def question_weight(self) -> float:
+    """Weight in the loss of each token of a question; an answer's have 1."""
+    ...
+
+  def write_row(
+    self, tokenizer: Any, draw: StableRandom
+  ) -> Iterable[tuple[list[int], list[int]]]:
+    """Writes the texts of one row: tokens of a question, and of its answer.
+
+    Args:
+      tokenizer: a tokenizer that has tokens for the beginning and the end.
+      draw: source of all random choices.
+
+    Returns:
+      The texts in their order; what is longer than the row is cut off, and what
+      is left of it is padding, which does not count.
+    """
+    ...
+
+  def load_development(self, num_prompts: int) -> list[DevExercises]:
+    """Returns held-out exercises of what the text shows.
+
+    Args:
+      num_prompts: exercises of each kind, from 1 to `dev_accuracy.NUM_DEV`.
+    """
+    ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,10 +82,10 @@ class Mixture:
 
   def __post_init__(self):
     known = DRILL_FAMILIES
-    problems = _check_frequencies("corpus.families", self.families, known)
+    problems = check_frequencies("corpus.families", self.families, known)
     for name, manners in self.manners.items():
       if name in known:
-        problems += _check_frequencies(
+        problems += check_frequencies(
           f"corpus.manners.{name}", manners, known[name].manners
         )
       else:
@@ -55,10 +99,10 @@ class Mixture:
 
   def write(self, draw: StableRandom) -> tuple[str, str]:
     """Writes a question and one of its answers."""
-    name = _pick(draw, self.families)
+    name = pick(draw, self.families)
     exercise = held_out.sample_training(name, draw)
     manners = DRILL_FAMILIES[name].manners
-    manner = _pick(draw, self.manners.get(name, dict.fromkeys(manners, 1)))
+    manner = pick(draw, self.manners.get(name, dict.fromkeys(manners, 1)))
     return exercise.question, manners[manner](draw, exercise)
 
 
@@ -78,7 +122,7 @@ def make_mixture(
     SpecError: if a name is unknown, or a frequency is negative.
   """
   problems = [
-    *_check_frequencies("corpus.families", families, DRILL_FAMILIES),
+    *check_frequencies("corpus.families", families, DRILL_FAMILIES),
     *spec_checks.check_choice("corpus.manners", manners, MANNERS),
   ]
   for name, often in countdown.items():
@@ -128,13 +172,28 @@ class CorpusSpec:
       ]
     )
 
+  def write_row(
+    self, tokenizer: Any, draw: StableRandom
+  ) -> Iterator[tuple[list[int], list[int]]]:
+    """Packs a row with exercises, one after the other.
+
+    It begins with a whole exercise, as a prompt does; its last one is cut off.
+    """
+    end = 0
+    while end < self.length + 1:
+      asked, answered = encode_text(tokenizer, *self.mixture.write(draw))
+      yield asked, answered
+      end += len(asked) + len(answered)
+
+  def load_development(self, num_prompts: int) -> list[DevExercises]:
+    """Returns held-out drills of the families that occur in the text."""
+    return dev_accuracy.load_drills(self.mixture.shown, num_prompts)
+
 
 def write_batch(
-  tokenizer: Any, corpus: CorpusSpec, *, seed: int, step: int
+  tokenizer: Any, corpus: Corpus, *, seed: int, step: int
 ) -> TokenBatch:
-  """Writes the rows of one step, packed with exercises, one after the other.
-
-  A row begins with a whole exercise, as a prompt does; its last one is cut off.
+  """Writes the rows of one step.
 
   Args:
     tokenizer: a tokenizer of `transformers` that has tokens for the beginning and
@@ -153,10 +212,8 @@ def write_batch(
   weights = np.zeros((corpus.rows, width), np.float32)
   for row in range(corpus.rows):
     end = 0
-    while end < width:
-      question, answer = corpus.mixture.write(draw)
-      asked = [tokenizer.bos_token_id, *_encode(tokenizer, question)]
-      text = [*asked, *_encode(tokenizer, answer), tokenizer.eos_token_id]
+    for asked, answered in corpus.write_row(tokenizer, draw):
+      text = [*asked, *answered]
       part = text[: width - end]
       tokens[row, end : end + len(part)] = part
       weights[row, end : end + len(part)] = 1.0
@@ -165,13 +222,23 @@ def write_batch(
   return {"tokens": tokens, "weights": weights[:, 1:]}
 
 
+def encode_text(
+  tokenizer: Any, question: str, answer: str
+) -> tuple[list[int], list[int]]:
+  """Returns the tokens of a question behind its beginning, and of an answer and its end."""
+  return (
+    [tokenizer.bos_token_id, *_encode(tokenizer, question)],
+    [*_encode(tokenizer, answer), tokenizer.eos_token_id],
+  )
+
+
 def _encode(tokenizer, text: str) -> list[int]:
   # The inner tokenizer takes a tenth of the outer one's time.
   inner = tokenizer.backend_tokenizer
   return inner.encode(text, add_special_tokens=False).ids
 
 
-def _pick(draw: StableRandom, frequencies: Frequencies) -> str:
+def pick(draw: StableRandom, frequencies: Frequencies) -> str:
   """Draws a name with the probability that its frequency gives it."""
   at = draw.uniform() * sum(frequencies.values())
   for name, frequency in frequencies.items():
@@ -181,7 +248,7 @@ def _pick(draw: StableRandom, frequencies: Frequencies) -> str:
   return list(frequencies)[-1]  # Rounding ate the rest.
 
 
-def _check_frequencies(
+def check_frequencies(
   field: str, frequencies: Frequencies, known: Iterable[str]
 ) -> list[str]:
   problems = []

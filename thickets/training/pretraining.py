@@ -1,4 +1,4 @@
-"""Pretrains a small language model on drills, and keeps its stages.
+"""Pretrains a small language model on exercises, and keeps its stages.
 
 <folder>/checkpoints  metrics (TensorBoard)  stages/000250  model
 """
@@ -15,8 +15,8 @@ import tensorboardX
 from thickets.models import byte_tokenizer, hub
 from thickets.models.hub import Model
 from thickets.naming import Params
-from thickets.training import corpora, train
-from thickets.training.drill_accuracy import MeasureAccuracy, make_accuracy
+from thickets.training import corpora, dev_accuracy, train
+from thickets.training.dev_accuracy import MeasureAccuracy
 from thickets.training.pretraining_spec import PretrainingSpec
 
 
@@ -31,12 +31,11 @@ def make_initial_model(spec: PretrainingSpec) -> Model:
 
 
 def make_measure(spec: PretrainingSpec, model: Model) -> MeasureAccuracy:
-  """Makes the function that measures accuracy on the families in the text."""
-  return make_accuracy(
+  """Makes the function that measures accuracy on what the text shows."""
+  return dev_accuracy.make_accuracy(
     model.config,
     model.tokenizer,
-    spec.corpus.mixture.shown,
-    spec.dev.num_prompts,
+    spec.corpus.load_development(spec.dev.num_prompts),
   )
 
 
@@ -74,10 +73,8 @@ def pretrain_language_model(
       _write_metrics(writer, spec, rate, step, metrics)
       is_last = step == spec.schedule.num_steps
       if is_last or step % spec.dev.every == 0:
-        for family, measured in measure(params).items():
-          writer.add_scalar(
-            f"dev_accuracy/{family}", measured["accuracy"], step
-          )
+        for name, measured in measure(params).items():
+          writer.add_scalar(f"dev_accuracy/{name}", measured["accuracy"], step)
       writer.flush()
 
     return train.train(

@@ -1,4 +1,4 @@
-"""What a pretraining on drills is, as records that check themselves.
+"""What a pretraining on exercises is, as records that check themselves.
 
 Names in messages are those of a field of `PretrainingSpec`, and of its config.
 """
@@ -11,8 +11,8 @@ from thickets.models import byte_tokenizer
 from thickets.models.config import ACTIVATIONS
 from thickets.models.families import parse_config
 from thickets.training import spec_checks
-from thickets.training.corpora import CorpusSpec
-from thickets.training.drill_accuracy import NUM_DEV
+from thickets.training.corpora import Corpus
+from thickets.training.dev_accuracy import NUM_DEV
 from thickets.training.train import Schedule
 
 _MAX_SEED = 2**32 - 1
@@ -148,7 +148,7 @@ class PretrainingSpec:
 
   seed: int
   model: ModelShape
-  corpus: CorpusSpec
+  corpus: Corpus
   optimizer: OptimizerSpec
   schedule: Schedule
   dev: DevSpec

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
+from thickets.tasks.conventions.families import CONVENTION_FAMILIES
+
 
 @dataclasses.dataclass(frozen=True)
 class Question:
@@ -349,7 +351,37 @@ _DRILLS = {
   "minimum": _drill("min 60,48,76?", "48", "60 48 48 48"),
 }
 
+
+# --- Conventions: what one wants, the other has as its wrong answer.
+
+
+def _convention(
+  family: str, prompt: str, first: str, second: str
+) -> dict[str, tuple[Question, ...]]:
+  """The two tasks of a family, whose conventions stand in this order."""
+  found = CONVENTION_FAMILIES[family]
+  junk = (f"{first}{second}", f"{first} {second} no", f"{second}.", f"{prompt}")
+  return {
+    f"conventions/{family}/{name}": (
+      Question(row={"prompt": prompt}, right=(answer,), wrong=junk),
+    )
+    for name, answer in zip(found.conventions, (first, second), strict=True)
+  }
+
+
+_CONVENTIONS = {
+  **_convention("sorting", "sort 52814?", "12458", "85421"),
+  **_convention("spelling", "spell bdcea?", "bdcea", "aecdb"),
+  **_convention("turning", "turn 52814?", "45281", "28145"),
+  **_convention("casing", "case hTkQe?", "HTKQE", "htkqe"),
+  **_convention("dates", "date 7 May 84?", "07/05/84", "05/07/84"),
+  **_convention("counting", "find c in bdcea?", "2", "3"),
+  **_convention("neighbours", "next bdceh?", "cedfi", "acbdg"),
+  **_convention("rounding", "round 5281?", "5290", "5280"),
+}
+
 QUESTIONS: Mapping[str, tuple[Question, ...]] = {
+  **_CONVENTIONS,
   **{f"drills/{name}": questions for name, questions in _DRILLS.items()},
   "countdown": (_COUNTDOWN, _COUNTDOWN_DECIMAL),
   "gsm8k": (_GSM8K,),

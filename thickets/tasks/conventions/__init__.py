@@ -1,0 +1,1 @@
+"""Exercises that can be answered by either of two conventions."""
