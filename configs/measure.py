@@ -54,6 +54,10 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   # Projects all members' noise on a random plane, for the paper's Fig. 2. Draws
   # every member's noise once more, in tens of seconds for small models.
   config.project = True
+  # How often the base is sampled on each prompt to vote with itself; 0 for not at
+  # all. Of several temperatures, the prompts of select choose one.
+  config.consistency = ml_collections.ConfigDict(reference.consistency).unlock()
+  config.consistency.samples = 0
   config.decoding = ml_collections.ConfigDict(reference.decoding)
   config.compute = ml_collections.ConfigDict(reference.compute)
   config.log_responses = False

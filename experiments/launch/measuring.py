@@ -11,6 +11,7 @@ from experiments.launch.specs import MeasureSpec
 from thickets.analysis import landscape, measurement, planes
 from thickets.generation import subject as subject_lib
 from thickets.generation import task_groups
+from thickets.generation.self_consistency import SelfConsistency
 from thickets.generation.task_groups import TaskGroup
 from thickets.models import hub, transformer
 from thickets.runs import directory
@@ -50,6 +51,10 @@ def run(spec: MeasureSpec, workdir: str) -> JsonObject:
         for split in group.batches:
           randopt.score_members(search, _evaluation(group, split))
       clock.lap("population_s")
+      if spec.samples:
+        for group in groups:
+          _sample_base(spec, run, group)
+        clock.lap("consistency_s")
       if spec.slice.resolution:
         _evaluate_slice(spec, search, groups)
         clock.lap("slice_s")
@@ -167,6 +172,26 @@ def _project(spec: MeasureSpec, search: Search) -> None:
       "norms": found.norms.tolist(),
     },
   )
+
+
+def _sample_base(spec: MeasureSpec, run: Run, group: TaskGroup) -> None:
+  """Samples the base on dev, at a temperature that select chooses."""
+  subject = group.subjects[0]
+  consistency = SelfConsistency(
+    subject_lib.make_sampler(
+      subject, group.grading, spec.consistency, spec.seed
+    ),
+    run,
+    subject.model.params,
+    group.batches,
+    group.number,
+  )
+  temperature, _ = consistency.choose_temperature(
+    spec.consistency.temperatures, spec.samples, split="select"
+  )
+  assert temperature is not None  # The spec has one at least.
+  if "dev" in group.batches:
+    consistency.sample("dev", temperature, spec.samples)
 
 
 def _evaluate_slice(

@@ -128,10 +128,13 @@ class MeasureSpec:
       "relative", the root mean square of the perturbed weights.
     slice: the grid that is measured as well.
     project: whether members are projected on a random plane.
+    samples: how often the base is sampled on each prompt of select and dev; 0
+      for not at all.
+    consistency: how it is sampled; select chooses among several temperatures.
 
   Raises:
-    UserError: if there is no task, one stands there twice, or the unit is not
-      known.
+    UserError: if there is no task, one stands there twice, the unit is not
+      known, or there are samples without a temperature.
   """
 
   config: RunConfig
@@ -143,8 +146,15 @@ class MeasureSpec:
   unit: str
   slice: SliceSpec
   project: bool
+  samples: int
+  consistency: SelfConsistencySpec
 
   def __post_init__(self):
+    if self.samples and not self.consistency.temperatures:
+      raise UserError(
+        "consistency.temperatures must hold at least one item where there are"
+        f" {self.samples} consistency.samples, got none."
+      )
     names = [task.name for task in self.tasks]
     if not names:
       raise UserError("tasks.names must hold at least one item, got none.")
@@ -233,7 +243,13 @@ def read_measure(config: ml_collections.ConfigDict) -> MeasureSpec:
         "slice.extent",
         *_LAYOUT,
       ),
-      later=_name_chat_keys("tasks"),
+      later=_name_chat_keys("tasks")
+      | {
+        f"consistency.{name}": value
+        for name, value in to_json(
+          measure_keys.get_config().consistency
+        ).items()
+      },
     ),
     seed=config.seed,
     model=_read_model(config),
@@ -253,6 +269,8 @@ def read_measure(config: ml_collections.ConfigDict) -> MeasureSpec:
     unit=config.population.unit,
     slice=_read_slice(config),
     project=config.project,
+    samples=config.consistency.samples,
+    consistency=_read_consistency(config),
   )
 
 
@@ -376,6 +394,7 @@ def _find_measure_problems(config) -> list[str]:
         "tasks.num_select": Range(1),
         "tasks.num_dev": Range(0),
         "population.size": Range(2, 2**32),
+        "consistency.samples": Range(0),
       },
     ),
     *check_choices(
@@ -393,4 +412,5 @@ def _find_measure_problems(config) -> list[str]:
   if len(set(config.tasks.names)) < len(config.tasks.names):
     problems.append(f"tasks.names must differ, got {config.tasks.names}.")
   problems += collect(_read_chat, config.tasks)
+  problems += collect(_read_consistency, config)
   return problems + collect(_read_slice, config)

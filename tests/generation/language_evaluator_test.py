@@ -162,6 +162,30 @@ class LanguageEvaluatorTest(parameterized.TestCase):
     said = evaluator.respond(base, _members(3), batch)
     np.testing.assert_array_equal(said.tokens, _expected(_members(3)))
 
+  def test_a_prompt_that_several_tasks_share_is_answered_once(self):
+    evaluator = _evaluator(meshes.make_mesh(jax.devices()[:1]))
+    prompts = _prompts()
+
+    def answer(params, asked, keys, **_):
+      del params, keys
+      tokens = np.array([[len(prompt)] for prompt in asked], np.int32)
+      ones = np.ones(len(asked))
+      return Responses(
+        tokens, ones.astype(int), tokens.astype(np.float32), ones.astype(bool)
+      )
+
+    shared = [prompts[i] for i in (2, 0, 2, 1, 0, 2)]
+    with mock.patch.object(
+      evaluator.generator, "generate", side_effect=answer
+    ) as generate:
+      said = evaluator.respond(
+        _model().params, [BASE], language_evaluator.make_batch(shared)
+      )
+    asked = generate.call_args.args[1]
+    self.assertEqual(asked, [prompts[i] for i in (2, 0, 1)])
+    lengths = [len(prompt) for prompt in shared]
+    np.testing.assert_array_equal(said.tokens[0, :, 0], lengths)
+
   @pytest.mark.slow
   def test_selects_the_same_on_any_mesh(self):
     batch = language_evaluator.make_batch(_prompts())

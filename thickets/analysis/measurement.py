@@ -175,6 +175,32 @@ def read_slice(
   return members, tasks
 
 
+def read_samples(
+  workdir: str | os.PathLike[str],
+) -> dict[str, tuple[float, Answers]]:
+  """Reads what was sampled from the base on the prompts of `dev`.
+
+  Args:
+    workdir: directory of a run of `experiments.measure`.
+
+  Returns:
+    By task, the temperature and the answers [K, Q]; no tasks where the base was
+    not sampled.
+  """
+  header, found = _read_records(pathlib.Path(workdir))
+  samples = {}
+  for label in found:
+    split = Split.parse(label)
+    if split.name != "dev" or split.temperature is None:
+      continue
+    for name, fields in header["task"].get("tasks", {}).items():
+      if fields["group"] == split.group:
+        parts = {name: [_Part(split, slice(*fields["rows"]["dev"]))]}
+        answers = _read_answers(found, parts, sorted(found[label]))
+        samples[name] = split.temperature, answers[name]
+  return samples
+
+
 def join_measurements(measurements: Sequence[Measurement]) -> Measurement:
   """One measurement of the tasks of several, over the members in common.
 

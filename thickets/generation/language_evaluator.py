@@ -155,6 +155,9 @@ class LanguageEvaluator:
   ) -> Responses:
     """The responses of members to prompts.
 
+    A prompt that stands there several times, as tasks may share it, is answered
+    once where the decoding is greedy.
+
     Args:
       base: the base's weights, from `place`.
       members: the P members.
@@ -164,9 +167,12 @@ class LanguageEvaluator:
       [P, Q, T] what they generate.
     """
     prompts = _read_prompts(batch)
-    plan = self._plan(base, prompts)
     stacked = stack_members(members)
     keys = self._make_keys(stacked, batch)
+    places = list(range(len(prompts)))
+    if keys is None:
+      prompts, places = _find_distinct(prompts)
+    plan = self._plan(base, prompts)
     num_terms = stacked.seeds.shape[1]
     if len(members) < self._num_slots or num_terms == 0:
       # Fewer members than devices: the prompts are spread instead.
@@ -178,7 +184,7 @@ class LanguageEvaluator:
         base, stacked, prompts, keys, batch.get("temperature"), plan
       )
     return jax.tree.map(
-      lambda *fields: np.concatenate(fields)[: len(members)], *parts
+      lambda *fields: np.concatenate(fields)[: len(members), places], *parts
     )
 
   def _respond_one_by_one(
@@ -297,6 +303,15 @@ def _count(found: int | None) -> int:
 
 def _read_prompts(batch: PromptBatch) -> list[list[int]]:
   return [row[row != NO_TOKEN].tolist() for row in np.asarray(batch["tokens"])]
+
+
+def _find_distinct(
+  prompts: Sequence[list[int]],
+) -> tuple[list[list[int]], list[int]]:
+  """Returns each prompt once, in its order, and the place [Q] of every prompt."""
+  first: dict[tuple[int, ...], int] = {}
+  places = [first.setdefault(tuple(p), len(first)) for p in prompts]
+  return [list(prompt) for prompt in first], places
 
 
 def _hash_member(seeds: np.ndarray, coefficients: np.ndarray) -> int:

@@ -33,6 +33,8 @@ class SelfConsistency:
     run: the open run directory.
     base: the base's weights.
     batches: the prompts by split.
+    group: number of the group of tasks that the prompts are of; None where a run
+      has one task.
   """
 
   def __init__(
@@ -41,9 +43,11 @@ class SelfConsistency:
     run: directory.Run,
     base: Params,
     batches: Mapping[str, Batch],
+    group: int | None = None,
   ):
     self._evaluator = evaluator
     self._run, self._base, self._batches = run, base, batches
+    self._group = group
 
   @property
   def compile_s(self) -> float:
@@ -60,7 +64,7 @@ class SelfConsistency:
       self._base,
       name_samples(count),
       batch,
-      split=Split(split, temperature=temperature).label,
+      split=Split(split, self._group, temperature).label,
       width=samples.find_width(self._base, batch, count),
       unit="samples",
     )
@@ -82,7 +86,9 @@ class SelfConsistency:
     for temperature in temperatures:
       self.sample(split, temperature, count)
       answers = read_answers(
-        self._run, Split(split, temperature=temperature).label, range(count)
+        self._run,
+        Split(split, self._group, temperature).label,
+        range(count),
       )
       rows.append(
         {
@@ -95,13 +101,14 @@ class SelfConsistency:
     return rows
 
   def choose_temperature(
-    self, temperatures: Sequence[float], count: int
+    self, temperatures: Sequence[float], count: int, *, split: str = "dev"
   ) -> tuple[float | None, list[JsonObject]]:
     """Chooses a temperature on `dev`, where there are several.
 
     Args:
       temperatures: the temperatures to choose from.
       count: how many responses to each prompt vote.
+      split: the prompts that choose, where `dev` judges.
 
     Returns:
       The temperature, None where there is none to choose from, and the table of
@@ -109,7 +116,7 @@ class SelfConsistency:
     """
     compared = []
     if len(temperatures) > 1:
-      compared = self.compare("dev", temperatures, count)
+      compared = self.compare(split, temperatures, count)
     return choose_temperature(temperatures, compared), compared
 
 

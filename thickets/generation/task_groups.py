@@ -10,6 +10,7 @@ import numpy as np
 from thickets.generation import subject as subject_lib
 from thickets.generation.decode_step import NO_TOKEN
 from thickets.generation.decoding import Decoding
+from thickets.generation.grading_workers import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.generation.specs import AnsweringSpec, TaskSpec
 from thickets.generation.subject import Subject
@@ -30,12 +31,14 @@ class TaskGroup:
     subjects: one subject for each task.
     batches: the prompts of all tasks, one behind the other, by split.
     evaluator: what evaluates members on all of them.
+    grading: what grades the responses.
   """
 
   number: int
   subjects: Sequence[Subject]
   batches: Mapping[str, dict[str, np.ndarray]]
   evaluator: LanguageEvaluator
+  grading: Grading
 
   @property
   def num_tokens(self) -> int:
@@ -120,6 +123,7 @@ def start_groups(
           if split in alike[0].batches
         },
         subject_lib.make_evaluator(alike[0], grading, kind),
+        grading,
       )
       for number, alike in enumerate(by_decoding.values())
     ]
