@@ -9,6 +9,8 @@ TensorBoard shows.
 
 from experiments import launch
 from experiments.launch import next_steps, pretraining
+from thickets.training.convention_corpora import ConventionCorpus
+from thickets.training.pretraining_spec import PretrainingSpec
 
 FLAGS = launch.BinaryFlags(
   __doc__,
@@ -38,9 +40,16 @@ def main(_: list[str]) -> None:
     next_steps.format_ending(
       f"The model is in {workdir}/model.",
       results["timing"],
-      next_steps.after_pretraining(workdir),
+      _list_next_steps(spec, workdir),
     )
   )
+
+
+def _list_next_steps(spec: PretrainingSpec, workdir: str) -> dict[str, str]:
+  if isinstance(spec.corpus, ConventionCorpus):
+    column = "stated" if spec.corpus.stated_frac else "hidden"
+    return next_steps.after_pretraining_conventions(workdir, column)
+  return next_steps.after_pretraining(workdir)
 
 
 if __name__ == "__main__":

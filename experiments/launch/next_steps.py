@@ -5,7 +5,7 @@ import pathlib
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from thickets.search.progress import format_duration
 from thickets.tasks import registry
@@ -106,6 +106,38 @@ def after_pretraining(workdir: str) -> dict[str, str]:
   return {
     "measure the neighbourhood of the model": (
       f"{_python()} -m experiments.measure --config=configs/measure.py {model} {out}"
+    )
+  }
+
+
+def after_conventions(workdir: str, columns: Iterable[str]) -> dict[str, str]:
+  """Returns the commands that show what was found around each base.
+
+  Args:
+    workdir: the directory of a finished run of `experiments.conventions`.
+    columns: the names of its columns, each a folder of the workdir.
+  """
+  return {
+    f"density, diversity and regimes of the column {name}": (
+      f"{_python()} -m experiments.density{_at(f'{workdir}/{name}')}"
+    )
+    for name in columns
+  }
+
+
+def after_pretraining_conventions(workdir: str, column: str) -> dict[str, str]:
+  """Returns the command that sets a new model beside the shipped ones.
+
+  Args:
+    workdir: the directory of a finished pretraining.
+    column: the column of configs/conventions.py whose place it takes.
+  """
+  model = shlex.quote(f"--config.columns.{column}.model={workdir}/model")
+  out = shlex.quote(f"--workdir={workdir}/conventions")
+  return {
+    "call needle, thicket or plateau around the model": (
+      f"{_python()} -m experiments.conventions --config=configs/conventions.py"
+      f" {model} {out}"
     )
   }
 

@@ -24,6 +24,8 @@ class NextStepsTest(parameterized.TestCase):
       next_steps.after_measure,
       next_steps.after_ladder,
       next_steps.after_pretraining,
+      lambda w: next_steps.after_pretraining_conventions(w, "hidden"),
+      lambda w: next_steps.after_conventions(w, ["hidden", "one"]),
     ),
     workdir=WORKDIRS,
   )
@@ -38,6 +40,7 @@ class NextStepsTest(parameterized.TestCase):
       values = [binary.values[flag].value for flag in binary.values]
       self.assertTrue(
         arguments == [workdir]
+        or [a.startswith(f"{workdir}/") for a in arguments] == [True]
         or any(str(value).startswith(f"{workdir}/") for value in values)
       )
 

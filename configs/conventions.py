@@ -1,0 +1,81 @@
+"""Needle, thicket and plateau side by side, around three models made to order.
+
+Command   python -m experiments.conventions --config=configs/conventions.py \
+            --workdir=DIR
+Hardware  two CPU cores
+Time      about two minutes; configs/conventions.py:full about an hour
+Result    docs/conventions.md
+
+The same tasks are asked around three bases. The text of the first followed two
+conventions and hid which; that of the second followed one; that of the third said
+which. Sigma and K were chosen on questions of development (docs/conventions.md).
+"""
+
+import ml_collections
+
+from configs import measure
+
+
+def get_config(variant: str = "") -> ml_collections.ConfigDict:
+  """Returns the comparison, or its variant `full` or `smoke`."""
+  config = ml_collections.ConfigDict()
+  config.experiment = "conventions"
+  # The bases: a model that was trained on conventions, whether its questions state
+  # the convention, and what the column of the figure says of it.
+  config.columns = ml_collections.ConfigDict(
+    {
+      "hidden": {
+        "model": "shipped/conventions-hidden",
+        "stated": False,
+        "title": "two conventions, hidden",
+      },
+      "one": {
+        "model": "shipped/conventions-one",
+        "stated": False,
+        "title": "the first convention alone",
+      },
+      "stated": {
+        "model": "shipped/conventions-stated",
+        "stated": True,
+        "title": "two conventions, stated",
+      },
+    }
+  )
+  # Each has two tasks, one for each convention.
+  config.families = ("sorting", "turning", "dates")
+  config.development = False  # Whether the questions are those of development.
+  config.top_k = 15  # K, members that vote, and samples of the base.
+  config.margin = 0.05  # Least gain that makes an expert, in score.
+  config.resamples = 200  # Draws of each bootstrap.
+
+  # What is the same around every base, as in configs/measure.py; names of tasks
+  # and the model are filled in.
+  config.measure = ml_collections.ConfigDict(measure.get_config())
+  settings = config.measure.unlock()
+  settings.tasks.names = ()
+  settings.tasks.num_select = 60
+  settings.tasks.num_dev = 200  # Prompts that judge.
+  settings.population.size = 96
+  settings.population.sigmas = (1e-2,)
+  settings.slice.resolution = 0
+  settings.project = False
+  settings.consistency.temperatures = (0.3, 0.7, 1.0)  # Select chooses one.
+  if variant == "full":
+    config.families = (
+      *("sorting", "spelling", "turning", "casing"),
+      *("dates", "counting", "neighbours", "rounding"),
+    )
+    config.resamples = 1000
+    settings.tasks.num_select, settings.tasks.num_dev = 100, 400
+    settings.population.size = 576
+    settings.population.sigmas = (5e-3, 1e-2, 2e-2)
+  elif variant == "smoke":
+    config.families = config.families[:1]
+    config.top_k, config.resamples = 3, 20
+    settings.tasks.num_select, settings.tasks.num_dev = 6, 10
+    settings.population.size = 8
+  elif variant:
+    raise ValueError(
+      f"variant must be full, smoke or nothing, got {variant!r}."
+    )
+  return config.lock()
