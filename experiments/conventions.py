@@ -15,7 +15,7 @@ from experiments import launch
 from experiments.launch import convention_columns, next_steps
 from thickets.report import conventions_table
 from thickets.report.figures import regime_plots
-from thickets.runs import directory, json_files
+from thickets.runs import directory, environment, json_files
 from thickets.runs.clock import Clock
 from thickets.runs.run_config import RunConfig
 
@@ -36,9 +36,13 @@ def main(_: list[str]) -> None:
   convention_columns.check_vocabularies(specs)
   launch.start_devices(FLAGS)
   clock = Clock()
-  fields = launch.to_json(config)
+  run_config = RunConfig(
+    launch.to_json(config),
+    extendable=("margins", "resamples", "measure.population.size"),
+  )
   folder = directory.make_workdir(FLAGS.workdir)
-  RunConfig(fields).check(folder)
+  run_config.check(folder)
+  run_config.save(folder, environment.describe())
   # The columns share their programs.
   jax.config.update("jax_compilation_cache_dir", str(folder / "cache"))
   settings = convention_columns.make_settings(config)
@@ -51,10 +55,10 @@ def main(_: list[str]) -> None:
   found = {name: column.describe() for name, column in columns.items()}
   regime_plots.plot_regimes(
     folder / "figures" / "regimes.png",
-    {
-      column.title: (column.measured, column.analysis, column.votes)
+    [
+      (column.title, (column.measured, column.analysis, column.votes))
       for column in columns.values()
-    },
+    ],
   )
   print(conventions_table.format_columns(found))
   clock.lap("figures_s")
@@ -62,7 +66,6 @@ def main(_: list[str]) -> None:
     folder / "results.json",
     {
       "units": "shares of right answers; 95 % intervals over prompts",
-      "config": fields,
       "columns": found,
       "timing": clock.timing,
     },

@@ -1,5 +1,6 @@
 """Needle, thicket and plateau: bases of conventions, measured by one rule."""
 
+import collections
 import dataclasses
 import pathlib
 from collections.abc import Mapping
@@ -55,17 +56,15 @@ class Column:
   analysis: Analysis
   votes: Mapping[float, Mapping[str, TaskVotes]]
 
-  def count_regimes(self) -> dict[str, int]:
-    """How many tasks are in each regime."""
-    calls = [call.regime for call in self.analysis.regimes.values()]
-    return {regime: calls.count(regime) for regime in sorted(set(calls))}
-
   def describe(self) -> dict[str, Any]:
     """As JSON values, keyed by sigma as text."""
     return {
       "title": self.title,
       "base": self.measured.base_identity,
       "num_members": len(self.measured.members),
+      "num_tasks_by_regime": collections.Counter(
+        call.regime for call in self.analysis.regimes.values()
+      ),
       "regimes": {
         task: call.to_json() for task, call in self.analysis.regimes.items()
       },
@@ -178,7 +177,7 @@ def make_settings(config: ml_collections.ConfigDict) -> Settings:
   population = config.measure.population
   per_sigma = population.size / len(population.sigmas)
   return Settings(
-    margins=(0.0, config.margin),
+    margins=tuple(config.margins),
     top_share=config.top_k / per_sigma,
     num_resamples=config.resamples,
     clusters=False,
@@ -200,12 +199,12 @@ def _find_problems(config: ml_collections.ConfigDict) -> list[str]:
       config,
       {
         "top_k": Range(1, most, "members of one sigma"),
-        "margin": Range(1e-9, 1),
+        "margins": Range(0, 1),
         "resamples": Range(1),
         "measure.tasks.num_dev": Range(2),
       },
     ),
-    *config_checks.check_not_empty(config, ("columns", "families")),
+    *config_checks.check_not_empty(config, ("columns", "families", "margins")),
   ]
   for name in config.families:
     problems += config_checks.collect(

@@ -24,7 +24,7 @@ class ReadTest(parameterized.TestCase):
     self.assertLen(names, 6)
     self.assertEqual(
       names[:2],
-      ["conventions/sorting/ascending", "conventions/sorting/descending"],
+      ["conventions/turning/right", "conventions/turning/left"],
     )
     self.assertEqual(names, [task.name for task in one.measure.tasks])
     self.assertEqual(
@@ -41,7 +41,7 @@ class ReadTest(parameterized.TestCase):
     *_, stated = _read(development=True)
     self.assertEqual(
       stated.measure.tasks[0].name,
-      "conventions/sorting/ascending/stated/development",
+      "conventions/turning/right/stated/development",
     )
 
   @parameterized.parameters(
@@ -53,7 +53,8 @@ class ReadTest(parameterized.TestCase):
     ("families", (), "families must hold at least one item"),
     ("top_k", 9, r"top_k must be at most 8 \(members of one sigma\), got 9"),
     ("top_k", 0, "top_k must be at least 1, got 0"),
-    ("margin", 0.0, "margin must be at least 1e-09, got 0"),
+    ("margins", (0.02, -0.1), "margins must be at least 0, got -0.1"),
+    ("margins", (), "margins must hold at least one item"),
     ("resamples", 0, "resamples must be at least 1, got 0"),
     ("columns.one.modell", "x", "columns.one.modell is not a config key"),
     ("measure.population.sigmas", (), "sigmas must hold at least one item"),

@@ -50,6 +50,11 @@ def _format_column(found: Mapping[str, Any]) -> list[str]:
         for row, label in _ROWS
         if row in mean["either"]
       ]
+  counts = found["num_tasks_by_regime"]
+  lines.append(
+    "  regimes: "
+    + ", ".join(f"{counts[regime]} {regime}" for regime in sorted(counts))
+  )
   lines += [
     f"  {task}: {call['regime']} ({call['reason']})"
     for task, call in found["regimes"].items()

@@ -113,14 +113,22 @@ def _ask_stated(family: str, convention: str, num_prompts: int) -> DevExercises:
 def _ask_hidden(
   family: str, conventions: Sequence[str], num_prompts: int
 ) -> DevExercises:
-  graded = {}
-  for convention in conventions:
-    name = f"{family}/{convention}"
-    task = convention_tasks.load_task(f"{TASK_PREFIX}{name}")
-    examples = _draw_examples(task, family, "", num_prompts)
-    graded[name] = task.grader("standard"), examples
-    # The same of both tasks.
-    graded[f"{family}/either"] = task.grader("either"), examples
+  tasks = {
+    convention: convention_tasks.load_task(
+      f"{TASK_PREFIX}{family}/{convention}"
+    )
+    for convention in conventions
+  }
+  asked = {
+    convention: _draw_examples(task, family, "", num_prompts)
+    for convention, task in tasks.items()
+  }
+  graded = {
+    f"{family}/{convention}": (task.grader("standard"), asked[convention])
+    for convention, task in tasks.items()
+  }
+  first, task = next(iter(tasks.items()))  # `either` is the same of both.
+  graded[f"{family}/either"] = task.grader("either"), asked[first]
   return DevExercises(task.max_new_tokens, graded)
 
 

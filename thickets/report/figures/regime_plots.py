@@ -1,9 +1,10 @@
 """Needle, thicket and plateau side by side: members, base and votes by task."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from thickets.analysis.measurement import Measurement
@@ -31,16 +32,16 @@ _SPREAD = 0.28  # Half of the width over which members are spread.
 
 
 def plot_regimes(
-  path: pathlib.Path, columns: Mapping[str, Neighbourhood]
+  path: pathlib.Path, columns: Sequence[tuple[str, Neighbourhood]]
 ) -> None:
-  """Draws a panel for each base, at the sigma whose votes gain most.
+  """Draws a panel for each base, at the sigma whose best members score most on select.
 
   Args:
     path: the PNG file to write.
-    columns: the neighbourhoods by what the figure says of the base.
+    columns: what the figure says of each base, and its neighbourhood.
   """
   fig, axes = make_panels(1, len(columns), width=4.2 * len(columns), height=4.6)
-  for ax, (title, found) in zip(axes[0], columns.items(), strict=True):
+  for ax, (title, found) in zip(axes[0], columns, strict=True):
     _draw_column(ax, title, *found)
   axes[0, 0].set_ylabel("% right on prompts that chose nothing")
   handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -64,64 +65,71 @@ def _draw_column(
   analysis: Analysis,
   votes: Mapping[float, Mapping[str, TaskVotes]],
 ) -> None:
-  sigma = max(votes, key=lambda level: _mean_gain(votes[level]))
-  rng = np.random.default_rng(0)
+  sigma = max(votes, key=lambda s: _score_chosen(measured, s, votes[s]))
   rows = np.flatnonzero(measured.sigmas == sigma)
+  labels = []
   for place, (name, found) in enumerate(votes[sigma].items()):
     task = measured.tasks[name]
     right = task.members.lenient[rows, task.num_select :].mean(axis=1)
-    is_first = place == 0
-    ax.scatter(
-      place + rng.uniform(-_SPREAD, _SPREAD, len(right)),
-      100 * right,
-      s=5,
-      color=MEMBER["color"],
-      alpha=MEMBER["alpha"],
-      linewidths=0,
-      label="a member" if is_first else None,
-    )
-    ax.hlines(
-      100 * found.right["base"].mean(),
-      *(place - _HALF, place + _HALF),
-      **BASE,
-      label="base" if is_first else None,
-    )
-    for offset, row, marker, color, label in (
-      (-0.21, "best", "D", CHOSEN["color"], "best member on select"),
-      (-0.07, "vote", "*", ENSEMBLE["color"], f"vote of the best {found.k}"),
-      (0.07, "random", "s", "grey", f"vote of {found.k} random members"),
-      (0.21, "samples", "o", TRUTH["color"], "self-consistency"),
-    ):
-      if row in found.right:
-        rate = found.rate(row)
-        ax.errorbar(
-          place + offset,
-          100 * rate.value,
-          [[100 * (rate.value - rate.low)], [100 * (rate.high - rate.value)]],
-          fmt=marker,
-          markersize=9 if marker == "*" else 5,
-          color=color,
-          markeredgecolor="black",
-          markeredgewidth=0.6,
-          elinewidth=1,
-          ecolor="black",
-          label=label if is_first else None,
-        )
-  labels = [
-    f"{_shorten(name)}\n{analysis.regimes[name].regime}"
-    if name in analysis.regimes
-    else _shorten(name)
-    for name in votes[sigma]
-  ]
+    _draw_task(ax, place, right, found)
+    regime = analysis.regimes.get(name)
+    labels.append(f"{_shorten(name)}\n{regime.regime if regime else ''}")
   ax.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
   ax.set(ylim=(-3, 103), title=f"{title}\n(σ = {sigma:g}, {len(rows)} members)")
 
 
-def _mean_gain(votes: Mapping[str, TaskVotes]) -> float:
-  gains = [
-    found.right["vote"] - found.right["base"] for found in votes.values()
-  ]
-  return float(np.mean([gain.mean() for gain in gains]))
+def _draw_task(
+  ax: Axes, place: int, members: Float[np.ndarray, " P"], found: TaskVotes
+) -> None:
+  """Draws the members as dots, the base as a line, and the votes as symbols."""
+  rng = np.random.default_rng(place)
+  ax.scatter(
+    place + rng.uniform(-_SPREAD, _SPREAD, len(members)),
+    100 * members,
+    s=7,
+    color=MEMBER["color"],
+    alpha=MEMBER["alpha"],
+    linewidths=0,
+    label="" if place else "a member",
+  )
+  base = 100 * float(found.right["base"].mean())
+  ends = (place - _HALF, place + _HALF)
+  ax.hlines(base, *ends, **BASE, label="" if place else "base")
+  for offset, row, marker, color, label in (
+    (-0.21, "best", "D", CHOSEN["color"], "best member on select"),
+    (-0.07, "vote", "*", ENSEMBLE["color"], f"vote of the best {found.k}"),
+    (0.07, "random", "s", "grey", f"vote of {found.k} random members"),
+    (0.21, "samples", "o", TRUTH["color"], "self-consistency"),
+  ):
+    if row not in found.right:
+      continue
+    rate = found.rate(row)
+    ax.errorbar(
+      place + offset,
+      100 * rate.value,
+      [[100 * (rate.value - rate.low)], [100 * (rate.high - rate.value)]],
+      fmt=marker,
+      markersize=9 if marker == "*" else 5,
+      color=color,
+      markeredgecolor="black",
+      markeredgewidth=0.6,
+      elinewidth=1,
+      ecolor="black",
+      label="" if place else label,
+    )
+
+
+def _score_chosen(
+  measured: Measurement, sigma: float, votes: Mapping[str, TaskVotes]
+) -> float:
+  """Mean score of the chosen members on select, which may choose a sigma."""
+  rows = np.flatnonzero(measured.sigmas == sigma)
+  means = []
+  for name, found in votes.items():
+    task = measured.tasks[name]
+    scores = task.scores[rows, : task.num_select].mean(axis=1)
+    means.append(np.sort(scores[np.isfinite(scores)])[-found.k :].mean())
+  return float(np.mean(means))
 
 
 def _shorten(task: str) -> str:
