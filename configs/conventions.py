@@ -8,7 +8,7 @@ Result    docs/conventions.md
 
 The same tasks are asked around three bases. The text of the first followed two
 conventions and hid which; that of the second followed one; that of the third said
-which. The first sigma was chosen on questions of development, which no task asks, and K
+which. Sigma was chosen on questions of development, which no task asks, and K
 before that (docs/conventions.md).
 """
 
@@ -43,7 +43,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     }
   )
   # Each has two tasks, one for each convention.
-  config.families = ("turning", "casing", "dates")
+  config.families = ("turning", "dates", "rounding")
   config.development = False  # Whether the questions are those of development.
   config.top_k = 15  # K, members that vote, and samples of the base.
   # Least gains that make an expert, in score; the smallest above 0 is that of the
@@ -57,9 +57,9 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   settings = config.measure.unlock()
   settings.tasks.names = ()
   settings.tasks.num_select = 60
-  settings.tasks.num_dev = 200  # Prompts that judge.
-  settings.population.size = 192  # N, half of it at each sigma.
-  settings.population.sigmas = (1.4e-2, 2e-2)
+  settings.tasks.num_dev = 150  # Prompts that judge.
+  settings.population.size = 96
+  settings.population.sigmas = (1.4e-2,)
   settings.slice.resolution = 0
   settings.project = False
   settings.consistency.temperatures = (0.3, 0.7, 1.0)  # Select chooses one.
@@ -76,7 +76,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.families = config.families[:1]
     config.top_k, config.resamples = 3, 20
     settings.tasks.num_select, settings.tasks.num_dev = 6, 10
-    settings.population.size = 16
+    settings.population.size = 8
   elif variant:
     raise ValueError(
       f"variant must be full, smoke or nothing, got {variant!r}."
