@@ -29,7 +29,7 @@ def names() -> list[str]:
 
   Those of `conventions/...` have further forms, see `convention_tasks`.
   """
-  return sorted([*_MODULES, *_drills(), *_conventions().names()])
+  return sorted([*_MODULES, *_generated(), *_conventions().names()])
 
 
 def load_task(name: str) -> Task:
@@ -45,8 +45,8 @@ def load_task(name: str) -> Task:
     return _load_file(pathlib.Path(name).expanduser())
   if name in _MODULES:
     return importlib.import_module(_MODULES[name]).TASK
-  if name in (drills := _drills()):
-    return drills[name]
+  if name in (generated := _generated()):
+    return generated[name]
   conventions = _conventions()
   if name.startswith(conventions.TASK_PREFIX):
     return conventions.load_task(name)
@@ -63,11 +63,12 @@ def load_grader(name: str, rules: str) -> GradeFn:
   return load_task(name).grader(rules)
 
 
-def _drills() -> Mapping[str, Task]:
+def _generated() -> Mapping[str, Task]:
   # Late, so that only who asks for tasks pays for making them.
   from thickets.tasks.drills import family_tasks
+  from thickets.tasks.questions import question_tasks
 
-  return family_tasks.DRILL_TASKS
+  return {**family_tasks.DRILL_TASKS, **question_tasks.QUESTION_TASKS}
 
 
 def _conventions() -> types.ModuleType:

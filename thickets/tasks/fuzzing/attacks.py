@@ -5,7 +5,7 @@ import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping
 
-from thickets.tasks.fuzzing.questions import Question
+from thickets.tasks.fuzzing.question import Question
 
 _TAGS = ("answer", "think", "code", "b", "answer answer")
 _DIGITS = (

@@ -14,7 +14,8 @@ from typing import Any
 from thickets import errors
 from thickets.tasks import base
 from thickets.tasks.fuzzing.attacks import Attack
-from thickets.tasks.fuzzing.questions import QUESTIONS, Question
+from thickets.tasks.fuzzing.question import Question
+from thickets.tasks.fuzzing.questions import QUESTIONS
 
 MAX_SECONDS = 1.0  # To grade one response.
 # For tasks that run a response until a time limit of their own.

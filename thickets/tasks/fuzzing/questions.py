@@ -1,34 +1,12 @@
 """Small questions of every task, made by hand, with right and wrong answers."""
 
 import ast
-import dataclasses
 import itertools
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
 
-from thickets.tasks.conventions.families import CONVENTION_FAMILIES
-
-
-@dataclasses.dataclass(frozen=True)
-class Question:
-  """A row and what to answer it with.
-
-  Attributes:
-    row: the row of the task's data.
-    right: responses that are right in the form asked for.
-    wrong: responses that no rule set may credit.
-    confusing: wrong responses that the authors' rules credit, and ours may not.
-    make_wrong: makes more of these, None where there are only `wrong` ones.
-  """
-
-  row: Mapping[str, Any]
-  right: tuple[str, ...] = ()
-  wrong: tuple[str, ...] = ()
-  confusing: tuple[str, ...] = ()
-  make_wrong: Callable[[random.Random], str] | None = None
-
+from thickets.tasks.fuzzing.generated_questions import GENERATED
+from thickets.tasks.fuzzing.question import Question
 
 _FRAMES = (
   "<answer>{}</answer>",
@@ -321,68 +299,8 @@ _MBPP = Question(
   ),
 )
 
-# --- Drills, whose rows say all. Generating them would draw thousands first.
-
-
-def _drill(prompt: str, reference: Any, *right: str) -> tuple[Question, ...]:
-  row = {"id": prompt, "prompt": prompt, "reference": reference}
-  return (Question(row=row, right=right),)
-
-
-_DRILLS = {
-  "countdown3": _drill(
-    "3 5 7=22?",
-    {"numbers": [3, 5, 7], "target": 22},
-    "3*5+7",
-    "3*5=15 15+7=22 3*5+7",
-  ),
-  "countdown4": _drill(
-    "3 5 7 2=24?", {"numbers": [3, 5, 7, 2], "target": 24}, "3*5+7+2=24"
-  ),
-  "addition": _drill("17+25?", "42", "42", "17+25=42"),
-  "addition2": _drill("17+25?", "42", "42", "10+20=30 30+12 42"),
-  "subtraction": _drill("631-597?", "34", "34"),
-  "subtraction2": _drill("131-97?", "34", "34", "131-97=34"),
-  "multiplication": _drill("13*21?", "273", "273"),
-  "modulo": _drill("634%13?", "10", "634=13*48+10 10"),
-  "sorting": _drill("sort 60,48,76?", "48,60,76", "48,60,76"),
-  "reversal": _drill("reverse pmt?", "tmp", "t m p tmp"),
-  "maximum": _drill("max 60,48,76?", "76", "60 60 76 76"),
-  "minimum": _drill("min 60,48,76?", "48", "60 48 48 48"),
-}
-
-
-# --- Conventions: what one wants, the other has as its wrong answer.
-
-
-def _convention(
-  family: str, prompt: str, first: str, second: str
-) -> dict[str, tuple[Question, ...]]:
-  """The two tasks of a family, whose conventions stand in this order."""
-  found = CONVENTION_FAMILIES[family]
-  junk = (f"{first}{second}", f"{first} {second} no", f"{second}.", f"{prompt}")
-  return {
-    f"conventions/{family}/{name}": (
-      Question(row={"prompt": prompt}, right=(answer,), wrong=junk),
-    )
-    for name, answer in zip(found.conventions, (first, second), strict=True)
-  }
-
-
-_CONVENTIONS = {
-  **_convention("sorting", "sort 52814?", "12458", "85421"),
-  **_convention("spelling", "spell bdcea?", "bdcea", "aecdb"),
-  **_convention("turning", "turn 52814?", "45281", "28145"),
-  **_convention("casing", "case hTkQe?", "HTKQE", "htkqe"),
-  **_convention("dates", "date 7 May 84?", "07/05/84", "05/07/84"),
-  **_convention("counting", "find c in bdcea?", "2", "3"),
-  **_convention("neighbours", "next bdceh?", "cedfi", "acbdg"),
-  **_convention("rounding", "round 5281?", "5290", "5280"),
-}
-
 QUESTIONS: Mapping[str, tuple[Question, ...]] = {
-  **_CONVENTIONS,
-  **{f"drills/{name}": questions for name, questions in _DRILLS.items()},
+  **{name: (question,) for name, question in GENERATED.items()},
   "countdown": (_COUNTDOWN, _COUNTDOWN_DECIMAL),
   "gsm8k": (_GSM8K,),
   "math500": (_MATH500, _MATH500_FRACTION),

