@@ -18,6 +18,7 @@ from experiments import launch
 from experiments.launch import chat_dates, checking, next_steps, specs
 from experiments.launch.specs import RandOptSpec
 from thickets.analysis import randopt_results
+from thickets.generation import side_by_side
 from thickets.generation import subject as subject_lib
 from thickets.generation.grading_workers import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
@@ -62,8 +63,9 @@ def run(spec: RandOptSpec, workdir: str) -> JsonObject:
   clock = Clock()
   directory.check_config(workdir, spec.config)  # Before anything is loaded.
   asked = (spec.model, spec.task, spec.answering)
-  today = chat_dates.find_today(workdir)
-  subject = subject_lib.load_subject(*asked, today=today)
+  subject = subject_lib.load_subject(
+    *asked, today=chat_dates.find_today(workdir)
+  )
   subject.check_kind(spec.population.kind)
   # All that can fail at once does so before the run directory begins.
   with subject_lib.start_task_grading(subject) as grading:
@@ -130,20 +132,20 @@ def _summarise(
   dev: Sequence[JsonObject],
 ) -> JsonObject:
   """Compares what the log holds of [P] scored members and [K] chosen positions."""
-  run = search.run
+  run, splits = search.run, subject.splits
+  judge_groups = splits.groups("judge")
+  pairs = side_by_side.read_pairs(run, "judge", splits.judge, int(chosen[0]))
   return randopt_results.summarise_randopt(
     search.members,
     scores,
-    randopt_results.read_select(run, chosen, subject.splits.groups("select")),
+    randopt_results.read_select(run, chosen, splits.groups("select")),
     chosen.tolist(),
-    randopt_results.read_judged(
-      run, chosen, temperature, subject.splits.groups("judge")
-    ),
+    randopt_results.read_judged(run, chosen, temperature, judge_groups),
     top_k=spec.ensemble.also,
     primary_k=spec.ensemble.top_k,
     dev=dev,
     note=subject.describe_baseline(),
-  ) | {"data": subject.splits.origin}
+  ) | {"data": splits.origin, "examples": pairs}
 
 
 if __name__ == "__main__":

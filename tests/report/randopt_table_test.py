@@ -55,6 +55,26 @@ class FormatTest(parameterized.TestCase):
     ):
       self.assertRegex(text, rf"(?m){expected}")
 
+  def test_shows_responses_side_by_side_in_a_line_each(self):
+    long = "x" * 300
+    pairs = [
+      {
+        "question": "Which\nis larger?",
+        "base": {"response": "\x1b[31m a\n\n b", "right": False},
+        "member": {"response": long, "right": True},
+      }
+    ]
+    text = randopt_table.format_randopt_results(
+      summarise() | {"examples": pairs}
+    )
+    *_, head, question, base, member = text.splitlines()
+    self.assertIn("on the first 1 prompt of judge", head)
+    self.assertEqual(question, "  Which is larger?")
+    self.assertEqual(
+      base, "    base         wrong  \N{REPLACEMENT CHARACTER}[31m a b"
+    )
+    self.assertRegex(member, "^    best member  right  x{99}…$")
+
   def test_without_self_consistency(self):
     judged = JudgedAnswers(JUDGED.base, JUDGED.chosen, JUDGED.random)
     results = summarise(judged=judged, dev=(), note="")

@@ -1,6 +1,6 @@
 """The results of a RandOpt run on a language task, for the console."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thickets.analysis import prompt_groups
@@ -18,6 +18,7 @@ _HEADER = (
   "error corr.",
   "[95 %] over",
 )
+_MAX_CHARS = 100  # Of a question or a response.
 
 
 def format_randopt_results(results: Mapping[str, Any]) -> str:
@@ -45,7 +46,32 @@ def format_randopt_results(results: Mapping[str, Any]) -> str:
     )
   if results["note"]:
     lines.append(results["note"])
+  lines += _format_examples(results.get("examples", ()))
   return "\n".join(lines)
+
+
+def _format_examples(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
+  """The responses of base and best member, below each other."""
+  if not pairs:
+    return []
+  prompts = f"{len(pairs)} prompt{'s' if len(pairs) > 1 else ''}"
+  lines = ["", f"Base and best member on the first {prompts} of judge:"]
+  for pair in pairs:
+    lines.append(f"  {_shorten(pair['question'])}")
+    for who, name in (("base", "base"), ("member", "best member")):
+      verdict = "right" if pair[who]["right"] else "wrong"
+      response = _shorten(pair[who]["response"])
+      lines.append(f"    {name:<11}  {verdict}  {response}")
+  return lines
+
+
+def _shorten(text: str) -> str:
+  """A text in one line, as far as a console shows it, without control characters."""
+  line = " ".join(text.split())
+  line = "".join(
+    c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line
+  )
+  return line if len(line) <= _MAX_CHARS else f"{line[: _MAX_CHARS - 1]}…"
 
 
 def _count_prompts(results: Mapping[str, Any], split: str) -> str:

@@ -29,6 +29,38 @@ class RandoptPlotsTest(drawing.DrawingTestCase):
     (ax,) = self.draw(plot, *args).axes
     return ax
 
+  def test_summary(self):
+    results = summarise()
+    members, bars = self.draw(randopt_plots.plot_summary, SCORES, results).axes
+    others, voters, base = members.lines
+    self.assertEqual(others.get_ydata().tolist(), [25.0])  # NaN is left out.
+    self.assertEqual(voters.get_ydata().tolist(), [50.0, 75.0])
+    self.assertEqual(set(base.get_ydata()), {50.0})
+    self.assertEqual(
+      members.get_title(), "1 of 3 perturbed models beat the base"
+    )
+    rows = {row["role"]: row["judge"] for row in results["table"]}
+    roles = (
+      "base",
+      "best",
+      "vote-primary",
+      "random-primary",
+      "samples-primary",
+    )
+    heights = [patch.get_height() for patch in bars.patches]
+    np.testing.assert_allclose(heights, [100 * rows[r]["mean"] for r in roles])
+    ends = [bar.get_segments()[0][:, 1] for bar in bars.collections]
+    expected = [[100 * rows[r][end] for end in ("low", "high")] for r in roles]
+    np.testing.assert_allclose(ends, expected, atol=1e-9)
+    labels = [label.get_text() for label in bars.get_xticklabels()]
+    self.assertEqual(labels[2:4], ["vote of\nthe best 2", "vote of\n2 random"])
+
+  def test_summary_without_self_consistency(self):
+    judged = JudgedAnswers(JUDGED.base, JUDGED.chosen, JUDGED.random)
+    results = summarise(judged=judged)
+    _, bars = self.draw(randopt_plots.plot_summary, SCORES, results).axes
+    self.assertLen(bars.patches, 4)
+
   def test_scores(self):
     ax = self.draw_panel(randopt_plots.plot_scores, SIGMAS, SCORES, summarise())
     dots = [line.get_ydata().tolist() for line in _lines(ax, marker=".")]

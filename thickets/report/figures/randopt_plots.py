@@ -16,6 +16,7 @@ from thickets.report.figures.style import (
   Style,
   add_legend,
   make_panel,
+  make_panels,
   save_figure,
 )
 
@@ -28,6 +29,14 @@ _CURVES = {
   "samples": ("self-consistency of the base", _SAMPLES),
 }
 
+_SUMMARY_CAPTION = Caption(
+  Topic.SUMMARY,
+  "Left: the score of every member on the prompts of selection; each dot is one"
+  " perturbed model, those that vote are filled. Right: what the base, its best"
+  " member and three votes of K answers each have right on prompts that chose"
+  " nothing, with 95 % intervals (over prompts; those of random members over prompts"
+  " and members).",
+)
 _SCORES_CAPTION = Caption(
   Topic.SUMMARY,
   "Score of each member on the prompts of selection, by sigma; the dashed line is"
@@ -65,9 +74,98 @@ def draw_randopt(
     return
   folder = workdir / "figures"
   sigmas = np.array([member.sigma for member in members])
+  plot_summary(folder / "summary.png", scores, results)
   plot_scores(folder / "scores.png", sigmas, scores, results)
   plot_vote_curves(folder / "vote.png", results)
   plot_selection(folder / "selection.png", results)
+
+
+def plot_summary(
+  path: pathlib.Path,
+  scores: Float[np.ndarray, " P"],
+  results: Mapping[str, Any],
+) -> None:
+  """Draws all members against the base, and what the chosen reach on new prompts.
+
+  Args:
+    path: the PNG file to write.
+    scores: [P] the score of each member on the prompts of selection; NaN marks a
+      failure, which is left out.
+    results: the contents of results.json.
+  """
+  fig, axes = make_panels(1, 2, width=8.4, height=3.6)
+  _draw_members(axes[0, 0], scores, results)
+  _draw_bars(axes[0, 1], results)
+  save_figure(fig, path, _SUMMARY_CAPTION)
+
+
+def _draw_members(ax, scores, results) -> None:
+  finite = 100 * np.sort(scores[np.isfinite(scores)])
+  num_chosen = min(results["primary_k"], len(finite))
+  places = np.arange(len(finite))
+  for part, face in (
+    (places[:-num_chosen], "white"),
+    (places[-num_chosen:], None),
+  ):
+    ax.plot(
+      part,
+      finite[part],
+      "o",
+      color="#a87c00",
+      markerfacecolor=face or "#a87c00",
+      markersize=5,
+      label="member" if face else f"the best {num_chosen}, which vote",
+    )
+  base = 100 * results["population"]["base_score"]
+  ax.axhline(base, **BASE)
+  ax.annotate(
+    f"base {base:.0f} %",
+    (0, base),
+    xytext=(0, 4),
+    textcoords="offset points",
+  )
+  better = results["population"]["better_than_base"]["count"]
+  ax.set(
+    title=f"{better} of {len(finite)} perturbed models beat the base",
+    xlabel="members, by score",
+    ylabel=f"right on {results['num_select']} prompts\nthat choose, %",
+    xticks=[],
+  )
+  add_legend(ax, loc="lower right")
+
+
+def _draw_bars(ax, results) -> None:
+  rows = {row["role"]: row for row in results["table"]}
+  k = results["primary_k"]
+  named = {
+    "base": ("base", "0.75"),
+    "best": ("best\nmember", "#a87c00"),
+    "vote-primary": (f"vote of\nthe best {k}", "#a87c00"),
+    "random-primary": (f"vote of\n{k} random", "#e9967a"),
+    "samples-primary": (f"{k} samples\nof the base", "#7fa6d0"),
+  }
+  shown = [
+    (*named[role], rows[role]["judge"]) for role in named if role in rows
+  ]
+  for place, (_, colour, share) in enumerate(shown):
+    mean, low, high = (100 * share[field] for field in ("mean", "low", "high"))
+    ax.bar(place, mean, 0.72, color=colour)
+    ax.errorbar(
+      place, mean, [[mean - low], [high - mean]], color="black", capsize=3
+    )
+    ax.annotate(
+      f"{mean:.0f}",
+      (place - 0.3, mean),
+      xytext=(0, 2),
+      textcoords="offset points",
+    )
+  ax.axhline(100 * rows["base"]["judge"]["mean"], **BASE)
+  names = [name for name, _, _ in shown]
+  ax.set_xticks(range(len(shown)), names, fontsize="small")
+  ax.set(
+    title=f"What they have right on {results['num_judge']} new prompts",
+    ylabel="right, % (bar: 95 %)",
+  )
 
 
 def plot_scores(
