@@ -76,10 +76,10 @@ def measure_budgets(task: TaskScores, *, num_draws: int) -> dict[str, Any]:
   """
   size, most = len(task.scores), task.num_select
   base = task.base.lenient[0, task.num_select :].astype(np.float64)
-  grid = votes.resample_budgets(
+  grid = votes.resample_votes(
     task, populations=_halve(size, 8), top_k=(1,), num_draws=num_draws
   )
-  fewer = votes.resample_budgets(
+  fewer = votes.resample_votes(
     task,
     populations=(size,),
     num_select=[count for count in _halve(most, 5) if count < most],

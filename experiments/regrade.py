@@ -19,7 +19,11 @@ from experiments.launch import specs
 from experiments.launch.specs import RandOptSpec
 from thickets.analysis import randopt_results
 from thickets.errors import UserError
-from thickets.generation import self_consistency, task_grading
+from thickets.generation import (
+  self_consistency,
+  side_by_side,
+  task_grading,
+)
 from thickets.generation import subject as subject_lib
 from thickets.generation.regrading import Regraded
 from thickets.report import randopt_table
@@ -78,16 +82,14 @@ def run(
       spec.consistency.temperatures, dev
     )
     everything = range(spec.population.size)
+    graded = Regraded(run, grading, examples)
     results = randopt_results.summarise_randopt(
       spec.population.sample(),
       run.scores("select", everything),
       randopt_results.read_select(run, chosen, examples.groups("select")),
       chosen,
       randopt_results.read_judged(
-        Regraded(run, grading, examples),
-        chosen,
-        temperature,
-        examples.groups("judge"),
+        graded, chosen, temperature, examples.groups("judge")
       ),
       top_k=spec.ensemble.also,
       primary_k=spec.ensemble.top_k,
@@ -95,7 +97,9 @@ def run(
       note=task.describe_baseline(examples.select, examples.judge),
     )
     note = "\n".join(filter(None, (results["note"], _NOTE)))
-    results |= {"data": examples.origin, "rules": rules, "note": note}
+    pairs = side_by_side.read_pairs(graded, "judge", examples.judge, chosen[0])
+    results |= {"data": examples.origin, "examples": pairs}
+    results |= {"rules": rules, "note": note}
     return results, run.save_json(f"results_{rules}.json", results)
 
 

@@ -267,7 +267,7 @@ class FastTest(_EndToEndTestCase):
     self.assertEqual(
       (_experts(self.workdir), _log(self.workdir).read_bytes()), before
     )
-    for name in ("scores", "vote", "selection"):
+    for name in ("summary", "scores", "vote", "selection"):
       picture = matplotlib.image.imread(
         self.workdir / "figures" / f"{name}.png"
       )

@@ -31,7 +31,7 @@ NEWER = {
   "qwen2": {"rope_parameters": YARN},
   "llama": {"rope_parameters": LLAMA3},
   "mistral": {"rope_parameters": LINEAR, "rope_scaling": None},
-  "smollm3": {"rope_parameters": PLAIN},
+  "smollm3": {"rope_parameters": PLAIN, "pad_token_id": 0},
   # The length and the theta stand outside.
   "granite": {
     "rope_parameters": {"rope_type": "yarn", "factor": 4.0},
