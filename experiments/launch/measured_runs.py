@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from experiments.launch.flags import BinaryFlags
-from thickets.analysis import measurement
+from thickets.analysis import joined_measurements, measurement
 from thickets.analysis.measurement import Measurement
 from thickets.errors import UserError
 from thickets.runs import directory
@@ -56,7 +56,11 @@ def read_workdir(argv: Sequence[str], *, what: str) -> pathlib.Path:
 def read_as_one(workdirs: Sequence[pathlib.Path]) -> Measurement:
   """Reads runs that measure different tasks of one base as one measurement."""
   found = [measurement.read_measurement(workdir) for workdir in workdirs]
-  return found[0] if len(found) == 1 else measurement.join_measurements(found)
+  return (
+    found[0]
+    if len(found) == 1
+    else joined_measurements.join_measurements(found)
+  )
 
 
 def define_out(binary: BinaryFlags) -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import ml_collections
 
 from configs import signals as signals_keys
-from experiments.launch import specs
+from experiments.launch import sections
 from experiments.launch.config_checks import (
   Range,
   check_choices,
@@ -116,7 +116,7 @@ def read_signals(config: ml_collections.ConfigDict) -> SignalsSpec:
     model=mlp.make_mlp(**config.model),
     pretraining=SignalsPretraining(**config.pretraining),
     task=SignalsTask(**config.task),
-    population=specs.read_population(config),
+    population=sections.read_population(config),
     ensemble=EnsembleSpec(config.ensemble.top_k, tuple(config.ensemble.also)),
     populations=tuple(config.ensemble.populations),
   )
@@ -140,7 +140,7 @@ def _find_problems(config) -> list[str]:
         "population.size": Range(1, 2**32),
         "population.sigmas": Range(0),
         "population.chunk": Range(0),
-        **specs.limit_ensembles(config),
+        **sections.limit_ensembles(config),
         "ensemble.populations": Range(1),
       },
     ),

@@ -1,8 +1,6 @@
 """The door: a config is checked, and becomes frozen specs, once."""
 
 import dataclasses
-import datetime
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +8,7 @@ import ml_collections
 
 from configs import measure as measure_keys
 from configs import randopt as randopt_keys
+from experiments.launch import sections
 from experiments.launch.config_checks import (
   Range,
   check_choices,
@@ -21,44 +20,19 @@ from experiments.launch.config_checks import (
   to_json,
 )
 from thickets.errors import UserError
-from thickets.generation.prompts import Chat
 from thickets.generation.specs import (
   DTYPES,
   AnsweringSpec,
-  ComputeSpec,
   ModelSpec,
   SelfConsistencySpec,
   TaskSpec,
 )
-from thickets.perturbation import Gaussian
 from thickets.runs.run_config import RunConfig
 from thickets.search.population import DESIGNS, PopulationSpec
 from thickets.search.selection import EnsembleSpec
 from thickets.tasks.splits import Sizes
 
 UNITS = ("absolute", "relative")
-# How the work is laid out changes records no further than rounding.
-_LAYOUT = tuple(
-  f"compute.{name}"
-  for name in (
-    "devices_per_member",
-    "lanes",
-    "rows",
-    "num_workers",
-    "grade_limit_s",
-  )
-)
-_LANGUAGE_RANGES = {
-  "seed": Range(0, 2**32 - 1),
-  "population.sigmas": Range(0),
-  "population.chunk": Range(0),
-  "decoding.max_new_tokens": Range(0),
-  "compute.devices_per_member": Range(1),
-  "compute.lanes": Range(0),
-  "compute.rows": Range(0),
-  "compute.num_workers": Range(0),
-  "compute.grade_limit_s": Range(1),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,11 +152,11 @@ def read_randopt(config: ml_collections.ConfigDict) -> RandOptSpec:
     config=RunConfig(
       to_json(config),
       # The reported K is not among them: it is chosen before judging is seen.
-      extendable=("population.size", "ensemble.also", *_LAYOUT),
-      later=_name_chat_keys("task"),
+      extendable=("population.size", "ensemble.also", *sections.LAYOUT),
+      later=sections.name_chat_keys("task"),
     ),
     seed=config.seed,
-    model=_read_model(config),
+    model=sections.read_model(config),
     task=TaskSpec(
       config.task.name,
       Sizes(config.task.num_select, config.task.num_dev, config.task.num_judge),
@@ -191,12 +165,12 @@ def read_randopt(config: ml_collections.ConfigDict) -> RandOptSpec:
       test=config.task.test,
       revision=config.task.revision or None,
       seed=config.seed,
-      chat=_read_chat(config.task),
+      chat=sections.read_chat(config.task),
     ),
-    answering=_read_answering(config),
-    population=read_population(config),
+    answering=sections.read_answering(config),
+    population=sections.read_population(config),
     ensemble=EnsembleSpec(config.ensemble.top_k, tuple(config.ensemble.also)),
-    consistency=_read_consistency(config),
+    consistency=sections.read_consistency(config),
   )
 
 
@@ -215,7 +189,7 @@ def read_stored_randopt(fields: Mapping[str, Any]) -> RandOptSpec:
   """
   config = ml_collections.ConfigDict(fields)
   reference = randopt_keys.get_config()
-  for name in (*_LAYOUT, *_name_chat_keys("task")):
+  for name in (*sections.LAYOUT, *sections.name_chat_keys("task")):
     section, _, key = name.partition(".")
     stored = config.get(section)
     if isinstance(stored, ml_collections.ConfigDict) and key not in stored:
@@ -241,9 +215,9 @@ def read_measure(config: ml_collections.ConfigDict) -> MeasureSpec:
         "project",
         "slice.resolution",
         "slice.extent",
-        *_LAYOUT,
+        *sections.LAYOUT,
       ),
-      later=_name_chat_keys("tasks")
+      later=sections.name_chat_keys("tasks")
       | {
         f"consistency.{name}": value
         for name, value in to_json(
@@ -252,7 +226,7 @@ def read_measure(config: ml_collections.ConfigDict) -> MeasureSpec:
       },
     ),
     seed=config.seed,
-    model=_read_model(config),
+    model=sections.read_model(config),
     tasks=tuple(
       TaskSpec(
         name,
@@ -260,79 +234,17 @@ def read_measure(config: ml_collections.ConfigDict) -> MeasureSpec:
         Sizes(settings.num_select, settings.num_dev, 1),
         rules=settings.rules,
         seed=config.seed,
-        chat=_read_chat(settings),
+        chat=sections.read_chat(settings),
       )
       for name in settings.names
     ),
-    answering=_read_answering(config),
-    population=read_population(config),
+    answering=sections.read_answering(config),
+    population=sections.read_population(config),
     unit=config.population.unit,
     slice=_read_slice(config),
     project=config.project,
     samples=config.consistency.samples,
-    consistency=_read_consistency(config),
-  )
-
-
-def read_population(config: ml_collections.ConfigDict) -> PopulationSpec:
-  """The population of a config."""
-  settings = config.population
-  return PopulationSpec(
-    size=settings.size,
-    sigmas=tuple(settings.sigmas),
-    seed=config.seed,
-    design=settings.design,
-    kind=Gaussian(settings.include, settings.exclude),
-    chunk=settings.chunk or None,
-  )
-
-
-def limit_ensembles(config: ml_collections.ConfigDict) -> dict[str, Range]:
-  """The ranges of Ks, which cannot exceed N.
-
-  Where N itself is wrong, K is not judged.
-  """
-  size = config.population.size
-  most = Range(1, size if size > 0 else None, "population.size")
-  return {"ensemble.top_k": most, "ensemble.also": most}
-
-
-def _read_model(config) -> ModelSpec:
-  return ModelSpec(
-    config.model.name, config.model.revision or None, config.model.dtype
-  )
-
-
-def _read_chat(settings) -> Chat:
-  """How prompts become text, from the section of a task."""
-  date = None
-  if settings.chat_date:
-    try:
-      date = datetime.date.fromisoformat(settings.chat_date)
-    except ValueError as error:
-      raise UserError(
-        "task.chat_date must be a day as 2026-01-31, or empty for that on which"
-        f" the run begins, got {settings.chat_date!r}."
-      ) from error
-  arguments = to_json(settings.chat_arguments)
-  try:
-    json.dumps(arguments, allow_nan=False)
-  except (TypeError, ValueError) as error:
-    raise UserError(
-      f"task.chat_arguments must be values of JSON, got {arguments} ({error})."
-    ) from error
-  return Chat(settings.use_chat_template, arguments, date)
-
-
-def _name_chat_keys(section: str) -> dict[str, Any]:
-  """Keys that runs of earlier versions lack, with the values they had in effect."""
-  return {f"{section}.chat_arguments": {}, f"{section}.chat_date": ""}
-
-
-def _read_consistency(config) -> SelfConsistencySpec:
-  settings = config.consistency
-  return SelfConsistencySpec(
-    tuple(settings.temperatures), settings.top_k, settings.top_p
+    consistency=sections.read_consistency(config),
   )
 
 
@@ -340,32 +252,17 @@ def _read_slice(config) -> SliceSpec:
   return SliceSpec(config.slice.resolution, config.slice.extent)
 
 
-def _read_answering(config) -> AnsweringSpec:
-  settings = config.compute
-  return AnsweringSpec(
-    max_new_tokens=config.decoding.max_new_tokens or None,
-    compute=ComputeSpec(
-      settings.devices_per_member,
-      settings.lanes or None,
-      settings.rows or None,
-      settings.num_workers,
-      settings.grade_limit_s,
-    ),
-    log_responses=config.log_responses,
-  )
-
-
 def _find_randopt_problems(config) -> list[str]:
   problems = [
     *check_ranges(
       config,
       {
-        **_LANGUAGE_RANGES,
+        **sections.RANGES,
         "task.num_select": Range(1),
         "task.num_dev": Range(0),
         "task.num_judge": Range(0),
         "population.size": Range(1, 2**32),
-        **limit_ensembles(config),
+        **sections.limit_ensembles(config),
       },
     ),
     *check_choices(
@@ -373,8 +270,8 @@ def _find_randopt_problems(config) -> list[str]:
     ),
     *check_not_empty(config, ("population.sigmas", "population.include")),
   ]
-  problems += collect(_read_consistency, config)
-  problems += collect(_read_chat, config.task)
+  problems += collect(sections.read_consistency, config)
+  problems += collect(sections.read_chat, config.task)
   temperatures = config.consistency.temperatures
   if len(temperatures) > 1 and not config.task.num_dev:
     problems.append(
@@ -390,7 +287,7 @@ def _find_measure_problems(config) -> list[str]:
     *check_ranges(
       config,
       {
-        **_LANGUAGE_RANGES,
+        **sections.RANGES,
         "tasks.num_select": Range(1),
         "tasks.num_dev": Range(0),
         "population.size": Range(2, 2**32),
@@ -411,6 +308,6 @@ def _find_measure_problems(config) -> list[str]:
   ]
   if len(set(config.tasks.names)) < len(config.tasks.names):
     problems.append(f"tasks.names must differ, got {config.tasks.names}.")
-  problems += collect(_read_chat, config.tasks)
-  problems += collect(_read_consistency, config)
+  problems += collect(sections.read_chat, config.tasks)
+  problems += collect(sections.read_consistency, config)
   return problems + collect(_read_slice, config)

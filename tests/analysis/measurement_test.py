@@ -8,7 +8,7 @@ import numpy as np
 from absl.testing import parameterized
 
 from experiments.launch import measured_runs
-from thickets.analysis import measurement
+from thickets.analysis import joined_measurements, measurement
 from thickets.errors import UserError
 from thickets.members import BASE, Member
 from thickets.runs import directory, record_log
@@ -353,7 +353,7 @@ class JoinTest(_LogTestCase):
     first = self.read("a", task="sums")
     swapped = dict(enumerate([MEMBERS[i] for i in (5, 3, 1, 0)]))
     second = self.read("b", task="words", select=(4, {-1: BASE} | swapped))
-    joined = measurement.join_measurements([first, second])
+    joined = joined_measurements.join_measurements([first, second])
     self.assertEqual(joined.name, f"{first.name}+{second.name}")
     self.assertEqual([*joined.tasks], ["sums", "words"])
     self.assertEqual(joined.members, tuple(MEMBERS[i] for i in (0, 1, 3, 5)))
@@ -384,14 +384,14 @@ class JoinTest(_LogTestCase):
     with self.assertRaisesRegex(
       UserError, rf"/a and \S*/b must be around the same base, got {message}"
     ):
-      measurement.join_measurements([first, second])
+      joined_measurements.join_measurements([first, second])
 
   def test_a_task_that_occurs_twice_is_refused(self):
     both = [self.read(run, task="sums") for run in ("a", "b")]
     with self.assertRaisesRegex(
       UserError, r"different tasks, got sums in 2 of \['\S*/a', '\S*/b'\]"
     ):
-      measurement.join_measurements(both)
+      joined_measurements.join_measurements(both)
 
   def test_other_members_are_refused(self):
     strangers = {-1: BASE, 0: MEMBERS[0], 1: Member(50, 0.1)}
@@ -402,4 +402,4 @@ class JoinTest(_LogTestCase):
     with self.assertRaisesRegex(
       UserError, r"share at least 2 members, got 1 in \['\S*/a', '\S*/b'\]. Use"
     ):
-      measurement.join_measurements(runs)
+      joined_measurements.join_measurements(runs)
