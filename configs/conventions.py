@@ -5,7 +5,8 @@ Command   python -m experiments.conventions --config=configs/conventions.py \
 Hardware  two CPU cores
 Time      3 min beside other work; configs/conventions.py:full was not timed
 Result    vote minus self-consistency +19.2 points [+16.2, +22.2] where conventions
-          are hidden, 0.0 and 0.1 in the other columns (docs/conventions.md)
+          are hidden, over prompts, of one training and one population
+          (docs/conventions.md)
 
 The same tasks are asked around three bases. The text of the first followed two
 conventions and hid which; that of the second followed one; that of the third said

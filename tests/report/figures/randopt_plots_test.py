@@ -37,7 +37,7 @@ class RandoptPlotsTest(drawing.DrawingTestCase):
     self.assertEqual(voters.get_ydata().tolist(), [50.0, 75.0])
     self.assertEqual(set(base.get_ydata()), {50.0})
     self.assertEqual(
-      members.get_title(), "1 of 3 perturbed models beat the base"
+      members.get_title(), "1 of 4 perturbed models score above the base"
     )
     rows = {row["role"]: row["judge"] for row in results["table"]}
     roles = (

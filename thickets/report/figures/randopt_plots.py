@@ -124,11 +124,12 @@ def _draw_members(ax, scores, results) -> None:
     xytext=(0, 4),
     textcoords="offset points",
   )
+  size = results["population"]["size"]
   better = results["population"]["better_than_base"]["count"]
   ax.set(
-    title=f"{better} of {len(finite)} perturbed models beat the base",
+    title=f"{better} of {size} perturbed models score above the base",
     xlabel="members, by score",
-    ylabel=f"right on {results['num_select']} prompts\nthat choose, %",
+    ylabel=f"score on {results['num_select']} prompts\nthat choose, %",
     xticks=[],
   )
   add_legend(ax, loc="lower right")
@@ -164,7 +165,7 @@ def _draw_bars(ax, results) -> None:
   ax.set_xticks(range(len(shown)), names, fontsize="small")
   ax.set(
     title=f"What they have right on {results['num_judge']} new prompts",
-    ylabel="right, % (bar: 95 %)",
+    ylabel="right, % (line: 95 %)",
   )
 
 

@@ -50,10 +50,8 @@ def plot_regimes(
   )
   caption = (
     "Every dot is one member: its accuracy on prompts that chose nothing. Dashed is"
-    " the base. Where many dots lie above the base, experts are dense, and the vote of"
-    " the best gains over the base, over random members and over self-consistency; in"
-    " the other columns there is nobody to choose, or nothing to gain. Bars are 95 %"
-    " intervals over prompts."
+    " the base. Lines across are 95 % intervals over prompts. Below each task stands"
+    " its regime, called by the rule of docs/density.md over all sigmas."
   )
   save_figure(fig, path, Caption(Topic.VOTES, caption))
 

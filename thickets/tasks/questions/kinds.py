@@ -2,8 +2,24 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 from thickets.tasks.drills.stable_random import StableRandom
+
+
+class Question(NamedTuple):
+  """One question.
+
+  Attributes:
+    text: the question.
+    answer: its right answer.
+    group: what it shares with other questions, such as the word that decides the
+      answer; "" if it shares nothing.
+  """
+
+  text: str
+  answer: str
+  group: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,12 +27,12 @@ class QuestionKind:
   """Questions of one form.
 
   Attributes:
-    draw: draws a question and its right answer.
+    draw: draws a question.
     read: maps a question and a response to the answer that the response gives,
       None where it gives none. It sees the question alone, never the right answer.
     version: raised whenever a question or the reading of an answer changes.
   """
 
-  draw: Callable[[StableRandom], tuple[str, str]]
+  draw: Callable[[StableRandom], Question]
   read: Callable[[str, str], str | None]
   version: int = 1

@@ -9,7 +9,13 @@ import re
 from collections.abc import Sequence
 
 from thickets.tasks.drills.stable_random import StableRandom
-from thickets.tasks.questions.kinds import QuestionKind
+from thickets.tasks.questions.kinds import Question, QuestionKind
+
+# A denial, with the word that it denies.
+_DENIED = re.compile(
+  r"(?:\b(?:not|cannot be|never|neither|nor)|n't)\W{1,3}(?:(?:be|an?|the)\W{1,3})?\w+",
+  re.IGNORECASE,
+)
 
 _PLACES = (
   "book", "concert", "film", "garden", "holiday", "hotel", "lesson", "meal",
@@ -83,33 +89,37 @@ _KINDS = {
 }  # fmt: skip
 
 
-def _draw_sentiment(draw: StableRandom) -> tuple[str, str]:
+def _draw_sentiment(draw: StableRandom) -> Question:
   answer = draw.choose(tuple(_REVIEWS))
   place, adjective = draw.choose(_PLACES), draw.choose(_REVIEWS[answer])
   review = draw.choose(_FRAMES).format(place, adjective)
-  return (
+  return Question(
     f'Is this review positive or negative? "{review}" Answer with one word.',
     answer,
+    adjective,
   )
 
 
-def _draw_topic(draw: StableRandom) -> tuple[str, str]:
+def _draw_topic(draw: StableRandom) -> Question:
   answer = draw.choose(tuple(_SENTENCES))
-  said = " ".join(draw.choose(part) for part in _SENTENCES[answer])
-  sentence = draw.choose(_REPORTED) + said
+  subject, event = (draw.choose(part) for part in _SENTENCES[answer])
+  sentence = f"{draw.choose(_REPORTED)}{subject} {event}"
   sentence = sentence[0].upper() + sentence[1:]
-  return (
+  return Question(
     f'Is this sentence about sports, cooking or weather? "{sentence}." Answer'
     " with one word.",
     answer,
+    event,
   )
 
 
-def _draw_odd(draw: StableRandom) -> tuple[str, str]:
+def _draw_odd(draw: StableRandom) -> Question:
   many, one = draw.shuffle(tuple(_KINDS))[:2]
   answer = draw.choose(_KINDS[one])
   words = draw.shuffle([*draw.shuffle(_KINDS[many])[:3], answer])
-  return f"Which word does not belong: {', '.join(words)}?", answer
+  return Question(
+    f"Which word does not belong: {', '.join(words)}?", answer, answer
+  )
 
 
 def read_named(question: str, response: str) -> str | None:
@@ -127,14 +137,21 @@ def _find_choices(question: str) -> list[str]:
 
 
 def _read_choice(choices: Sequence[str], response: str) -> str | None:
-  named = {
+  claims = {
     choice
     for choice in choices
     if re.search(
-      rf"(?<!\bnot )(?<!\bnot an )(?<!\bnot a )(?<![\w-]){choice}(?![\w-])",
+      rf"(?<![\w-]){choice}\W{{1,3}}(?:does not|doesn't) belong"
+      rf"|\bodd (?:one|word)(?: out)? is\W{{1,3}}(?:the\W{{1,3}})?{choice}\b",
       response,
       re.IGNORECASE,
     )
+  }
+  affirmed = _DENIED.sub(" ", response)
+  named = claims or {
+    choice
+    for choice in choices
+    if re.search(rf"(?<![\w-]){choice}(?![\w-])", affirmed, re.IGNORECASE)
   }
   return named.pop() if len(named) == 1 else None
 
