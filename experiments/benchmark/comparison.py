@@ -65,6 +65,8 @@ class Transformers:
         attention_mask=self._mask,
         max_new_tokens=self._new_tokens,
         do_sample=False,
+        repetition_penalty=1.0,  # Not as the model's own files may ask for.
+        no_repeat_ngram_size=0,
         eos_token_id=self._stop_tokens or None,
         pad_token_id=0,
       )

@@ -134,6 +134,12 @@ def compare(
     found = ours.tokens[i, :length]
     # Behind a stop token there is padding.
     same = found == expected[i, :length]
+    # What ends before the limit must end in a stop token, as theirs does.
+    has_ended = length and found[-1] in model.stop_tokens
+    if length < num_steps and not has_ended:
+      raise AssertionError(
+        f"answer {i} ends after {length} tokens for no reason"
+      )
     at = int(length if same.all() else np.argmin(same))
     num_tokens += at
     if at < length:

@@ -263,7 +263,7 @@ class LayerTypesTest(_FieldsTest):
     ),
     (
       {"use_sliding_window": True, "sliding_window": 0},
-      "sliding_window of a qwen2 model must be an integer from 1 on, got 0",
+      "sliding_window of a qwen2 model must be an integer from 1 to 2147483647, got 0",
     ),
   )
   def test_what_has_no_meaning_is_refused(self, changes, message):
@@ -347,3 +347,32 @@ class FieldsTest(_FieldsTest):
     self, fields, changes, message
   ):
     self.assert_refused(message, fields, **changes)
+
+
+class HostileTest(parameterized.TestCase):
+  @parameterized.parameters(
+    ("llama", "model_type", ["llama"]),
+    ("llama", "rope_parameters", {"rope_type": ["yarn"]}),
+    ("llama", "layer_types", [["full_attention"], ["full_attention"]]),
+    ("olmo3", "layer_types", [["full_attention"], ["full_attention"]]),
+    ("qwen3_moe", "mlp_only_layers", [[0]]),
+    ("olmo3", "rope_parameters", {"full_attention": [1]}),
+    ("olmo3", "rope_parameters", {"full_attention": "x"}),
+    ("llama", "rope_theta", 10**400),
+    ("llama", "rms_norm_eps", 10**400),
+    ("llama", "num_hidden_layers", 10**11),
+    ("llama", "hidden_size", 2**70),
+    (
+      "llama",
+      "rope_scaling",
+      {
+        "rope_type": "yarn",
+        "factor": 1e300,
+        "original_max_position_embeddings": 10**300,
+      },
+    ),
+  )
+  def test_no_value_of_a_field_ends_in_another_error(self, family, name, value):
+    fields = {"model_type": family, "num_hidden_layers": 2, name: value}
+    with self.assertRaisesRegex(UserError, "must"):
+      families.parse_config(fields)

@@ -230,7 +230,7 @@ class StopTokensTest(parameterized.TestCase):
       extra_special_tokens=["w4"],
     )
     return tokenizer_files.find_stop_tokens(
-      {"vocab_size": 12, **fields}, generation, tokenizer
+      fields, generation, tokenizer, vocab_size=12
     )
 
   @parameterized.parameters(

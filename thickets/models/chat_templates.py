@@ -220,7 +220,7 @@ def _analyse(text: str) -> ChatTemplate:
   try:
     tree = environment.parse(text)
     names = jinja2.meta.find_undeclared_variables(tree)
-  except jinja2.TemplateError as error:
+  except (jinja2.TemplateError, RecursionError) as error:
     raise UserError(
       f"A chat template must be a program in Jinja, got {_say(error)}"
       " Mend it in the tokenizer's files, or turn the chat off with"

@@ -109,12 +109,24 @@ def _is_ids(value: Any) -> bool:
   return all(map(_is_integer, ids))
 
 
+def _is_size(value: Any) -> bool:
+  return _is_integer(value) and 1 <= value < 2**31
+
+
 _is_number = rope_fields.is_number
+_MAX_LAYERS = 10_000  # More than any model has; each takes an entry of a list.
 
 # What values of a field may be, and the words for it.
 KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-  "size": (lambda x: _is_integer(x) and x >= 1, "an integer from 1 on"),
-  "count": (lambda x: _is_integer(x) and x >= 0, "an integer from 0 on"),
+  "size": (_is_size, "an integer from 1 to 2147483647"),
+  "depth": (
+    lambda x: _is_size(x) and x <= _MAX_LAYERS,
+    f"an integer from 1 to {_MAX_LAYERS}",
+  ),
+  "count": (
+    lambda x: (x == 0 and _is_integer(x)) or _is_size(x),
+    "an integer from 0 to 2147483647",
+  ),
   "integer": (_is_integer, "an integer"),
   "ids": (_is_ids, "an integer or a list of integers"),
   "number": (_is_number, "a number"),
@@ -124,6 +136,10 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
   "flag": (lambda x: isinstance(x, bool), "true or false"),
   "text": (lambda x: isinstance(x, str), "text"),
   "list": (lambda x: isinstance(x, list), "a list"),
+  "integers": (
+    lambda x: isinstance(x, list) and all(map(_is_integer, x)),
+    "a list of integers",
+  ),
 }
 
 
@@ -159,7 +175,9 @@ def _check_unread(
     for name, field in published.unread.items()
   }
   pad = read["pad_token_id"]
-  if pad is not None and not -vocab_size <= pad < vocab_size:
+  # The class of GPT-2 does not give it to its embedding.
+  is_read = family != "gpt2" and pad is not None
+  if is_read and not -vocab_size <= pad < vocab_size:
     raise UserError(
       f"pad_token_id of a {family} model must lie within the vocabulary of"
       f" {vocab_size} tokens, got {pad}"

@@ -39,7 +39,7 @@ def parse_config(fields: Mapping[str, Any]) -> TransformerConfig:
       f" {family!r} with a text_config. Save the language model that it holds on"
       " its own, and load that."
     )
-  if family not in FAMILIES:
+  if not isinstance(family, str) or family not in FAMILIES:
     raise unsupported.explain(family, FAMILIES)
   weight_formats.check_fields(fields)
   return FAMILIES[family].parse(config_fields.read_fields(fields))

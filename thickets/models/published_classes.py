@@ -78,7 +78,7 @@ def _rotary(
     "vocab_size": Field("size", vocab_size),
     "hidden_size": Field("size", hidden_size),
     "intermediate_size": Field("size", intermediate_size),
-    "num_hidden_layers": Field("size", num_hidden_layers),
+    "num_hidden_layers": Field("depth", num_hidden_layers),
     "num_attention_heads": Field("size", num_attention_heads),
     "num_key_value_heads": Field("size", None, may_be_null=True),
     "head_dim": Field("size", None),
@@ -137,7 +137,7 @@ _MOE = {
   "num_experts_per_tok": Field("size", 8),
   "decoder_sparse_step": Field("size", 1),
   "norm_topk_prob": Field("flag", False),
-  "mlp_only_layers": Field("list", None, may_be_null=True),
+  "mlp_only_layers": Field("integers", None, may_be_null=True),
 }
 
 _GEMMA3 = _rotary(
@@ -179,7 +179,7 @@ PUBLISHED = {
     {
       "vocab_size": Field("size", 50257),
       "n_embd": Field("size", 768),
-      "n_layer": Field("size", 12),
+      "n_layer": Field("depth", 12),
       "n_head": Field("size", 12),
       "n_positions": Field("size", 1024),
       "n_inner": Field("size", None, may_be_null=True),
@@ -306,7 +306,7 @@ PUBLISHED = {
       tie_word_embeddings=Field("flag", True),
       use_sliding_window=Field("flag", False),
       sliding_window=Field("size", None, may_be_null=True),
-      no_rope_layers=Field("list", None, may_be_null=True),
+      no_rope_layers=Field("integers", None, may_be_null=True),
       no_rope_layer_interval=Field("size", 4),
       layer_types=_LAYER_TYPES,
     ),

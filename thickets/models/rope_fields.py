@@ -14,7 +14,6 @@ layers or by type of layer. Files mix them. What transformers 5 reads:
 The same is read here, except that values which disagree are refused.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
@@ -52,10 +51,13 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
 _MAY_BE_ZERO = ("mscale", "mscale_all_dim")
 
 
+_MAX_NUMBER = 1e30  # Far beyond any that is meant; products of two are finite.
+
+
 def is_number(value: Any) -> TypeGuard[float]:
   """Whether a value of a config.json is a finite number, true being none."""
   is_number = isinstance(value, int | float) and not isinstance(value, bool)
-  return is_number and math.isfinite(value)
+  return is_number and abs(value) < _MAX_NUMBER
 
 
 def read_rope(
@@ -136,11 +138,16 @@ def _read_by_type(
   """Reads the parameters of a class with a theta for each type of layer."""
   family = fields["model_type"]
   given = dict(fields.get("rope_parameters") or {})
-  for key in given:
+  for key, parameters in given.items():
     if key not in (FULL, SLIDING):
       raise UserError(
         f"rope_parameters of a {family} model must be by type of layer"
         f" ({FULL}, {SLIDING}), got {key!r} outside of them."
+      )
+    if parameters is not None and not isinstance(parameters, Mapping):
+      raise UserError(
+        f"{key} in rope_parameters of a {family} model must be an object of"
+        f" parameters, got {parameters!r}. Correct config.json."
       )
   read = {name: dict(given.get(name) or {}) for name in (FULL, SLIDING)}
   old = fields.get("rope_scaling")
@@ -230,7 +237,7 @@ def _complete(
   """The parameters that a kind of scaling reads, checked, with defaults."""
   _check_equal([(key, parameters[key]) for key in _KINDS if key in parameters])
   kind = parameters.get("rope_type", parameters.get("type", "default"))
-  if kind not in _PARAMETERS:
+  if not isinstance(kind, str) or kind not in _PARAMETERS:
     raise UserError(
       f"rope_type must be one of {sorted(_PARAMETERS)}, got {kind!r}. Other"
       " scalings are not supported."

@@ -232,6 +232,7 @@ def find_stop_tokens(
   fields: Mapping[str, Any],
   generation: Mapping[str, Any] | None,
   tokenizer: Any,
+  vocab_size: int,
 ) -> tuple[int, ...]:
   """The tokens that end a text by any of the files that say so.
 
@@ -258,7 +259,7 @@ def find_stop_tokens(
       end,
     )
     ids.add(end)
-  return tuple(sorted(id for id in ids if 0 <= id < fields["vocab_size"]))
+  return tuple(sorted(id for id in ids if 0 <= id < vocab_size))
 
 
 def _read_ids(said: Any, file: str) -> list[int]:
