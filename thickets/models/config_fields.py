@@ -174,10 +174,9 @@ def _check_unread(
     name: _read_field(name, field, fields, family)
     for name, field in published.unread.items()
   }
-  pad = read["pad_token_id"]
   # The class of GPT-2 does not give it to its embedding.
-  is_read = family != "gpt2" and pad is not None
-  if is_read and not -vocab_size <= pad < vocab_size:
+  pad = None if family == "gpt2" else read["pad_token_id"]
+  if pad is not None and not -vocab_size <= pad < vocab_size:
     raise UserError(
       f"pad_token_id of a {family} model must lie within the vocabulary of"
       f" {vocab_size} tokens, got {pad}"
