@@ -382,7 +382,10 @@ class RunTest(_EndToEndTestCase):
 
   def test_responses_need_not_be_logged(self):
     self.run_well(_start_run(self.workdir, log_responses=False))
-    self.assert_same(self.workdir, _unbroken_run())
+    self.assertEqual(_experts(self.workdir), _experts(_unbroken_run()))
+    whole = _results(_unbroken_run())
+    self.assertNotEmpty(whole["examples"])
+    self.assertEqual(_results(self.workdir), whole | {"examples": []})
     log, whole = _log(self.workdir), _log(_unbroken_run())
     self.assertLess(log.stat().st_size, whole.stat().st_size)
     self.assert_refused(

@@ -67,13 +67,14 @@ class FormatTest(parameterized.TestCase):
     text = randopt_table.format_randopt_results(
       summarise() | {"examples": pairs}
     )
-    *_, head, question, base, member = text.splitlines()
+    *_, head, question, base, member, note = text.splitlines()
     self.assertIn("on the first 1 prompt of judge", head)
     self.assertEqual(question, "  Which is larger?")
     self.assertEqual(
       base, "    base         wrong  \N{REPLACEMENT CHARACTER}[31m a b"
     )
     self.assertRegex(member, "^    best member  right  x{99}…$")
+    self.assertEqual(note, "Note!")
 
   def test_without_self_consistency(self):
     judged = JudgedAnswers(JUDGED.base, JUDGED.chosen, JUDGED.random)

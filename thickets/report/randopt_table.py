@@ -44,9 +44,9 @@ def format_randopt_results(results: Mapping[str, Any]) -> str:
       f"Temperature of self-consistency, chosen on {results['dev'][0]['size']}"
       f" prompts of dev: {tried}"
     )
+  lines += _format_examples(results.get("examples", ()))
   if results["note"]:
     lines.append(results["note"])
-  lines += _format_examples(results.get("examples", ()))
   return "\n".join(lines)
 
 
