@@ -1,4 +1,4 @@
-"""Needle, thicket and plateau side by side, around three models made to order.
+"""Thicket and plateau side by side, around three models made to order.
 
 Command   python -m experiments.conventions --config=configs/conventions.py \
             --workdir=DIR
@@ -65,6 +65,13 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   settings.slice.resolution = 0
   settings.project = False
   settings.consistency.temperatures = (0.3, 0.7, 1.0)  # Select chooses one.
+  _change(config, variant)
+  return config.lock()
+
+
+def _change(config: ml_collections.ConfigDict, variant: str) -> None:
+  """Makes a variant of the comparison."""
+  settings = config.measure
   if variant == "full":
     config.families = (
       *("sorting", "turning", "casing"),
@@ -83,4 +90,3 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     raise ValueError(
       f"variant must be full, smoke or nothing, got {variant!r}."
     )
-  return config.lock()

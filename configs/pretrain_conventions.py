@@ -4,8 +4,8 @@ Command   python -m experiments.pretrain \
             --config=configs/pretrain_conventions.py:VARIANT --workdir=DIR
 Hardware  one CPU core
 Time      about 4 min a variant
-Result    thickets/models/shipped/conventions-VARIANT; docs/conventions.md has
-          what each of them answers
+Result    thickets/models/shipped/conventions-VARIANT, whose cards say what each
+          of them answers
 
 Every question can be answered by one of two conventions, and the variants differ in
 what the text does with them:

@@ -3,7 +3,8 @@
 Command   python -m experiments.randopt --config=configs/smollm2.py:TASK \
             --workdir=DIR
           TASK is difference, larger, odd_word, ordering, parity, repetition,
-          sentiment, story, sum or topic (docs/tasks.md); TASK-smoke tries the same at a small size.
+          sentiment, story, sum or topic (docs/tasks.md); TASK-smoke tries the
+          same at a small size.
           The model is fetched once, 93 MB, and kept in ~/.cache/thickets.
 Hardware  two CPU cores; its memory was not measured
 Time      not measured; TASK-smoke is meant to take two minutes

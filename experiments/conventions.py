@@ -1,4 +1,4 @@
-"""Needle, thicket and plateau, made to order and told apart by one rule.
+"""Thicket and plateau, made to order and told apart by one rule.
 
     python -m experiments.conventions --config=configs/conventions.py --workdir=DIR
 

@@ -72,11 +72,24 @@ _NUM_STEPS = 64  # Of an answer, in tokens.
 
 def main(_: list[str]) -> None:
   """Reads the flags, and compares what they say."""
+  _refuse_idle_flags()
   families = _read_families()
   if _MODEL.value is None:
     _compare_configs(families)
   else:
     _compare_answers(_MODEL.value)
+
+
+def _refuse_idle_flags() -> None:
+  """Refuses flags that the comparison that was asked for does not read."""
+  has_model = _MODEL.value is not None
+  idle = (_COUNT, _SEED, _FAMILIES) if has_model else (_PROMPTS,)
+  for flag in idle:
+    if flag.present:
+      raise UserError(
+        f"--{flag.name} must be given only {'without' if has_model else 'with'}"
+        f" --model, got {flag.value}. Leave it out."
+      )
 
 
 def _compare_configs(families: Sequence[str]) -> None:

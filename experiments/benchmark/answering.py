@@ -43,8 +43,8 @@ class Answering:
     new_tokens: how many tokens a response has at most.
     asked: lanes and rows, None where memory decides.
     layers: one of `LAYERS`.
-    seed: of the members.
-    sigma: of the members.
+    seed: the seed that members are drawn with.
+    sigma: the sigma of each member.
 
   Attributes:
     generator: continues the prompts.
@@ -120,7 +120,7 @@ class Answering:
     Args:
       theirs: another library's generation, which is timed as well.
       repeats: turns, the best of which counts.
-      dtype: of the products whose rate is a ceiling.
+      dtype: the dtype of the matrix products whose rate is a ceiling.
 
     Returns:
       Least seconds per member of `perturb`, `prefill`, `member` and, for all

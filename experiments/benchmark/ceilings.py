@@ -80,8 +80,8 @@ def measure_rates(dtype: Any, *, repeats: int = 5) -> dict[str, float]:
   """The rates of matrix products and of memory, of all devices together.
 
   Args:
-    dtype: of the factors.
-    repeats: the fastest of so many.
+    dtype: the dtype of the factors.
+    repeats: how many times each is measured; the fastest counts.
   """
   is_cpu = jax.default_backend() == "cpu"
   gflops = measure_matmul_gflops(

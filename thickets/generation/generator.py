@@ -119,8 +119,8 @@ class Generator:
     """Continues prompts with one model, spread over the mesh.
 
     Args:
-      params: the weights; those that `place` did not lay out are laid out anew
-        at every call.
+      params: the weights; those that `place` did not divide are divided anew at
+        every call, and stacked layers that are to lie apart are copied.
       prompts: [Q] token ids of each prompt.
       keys: [Q] a random key for each response, unless greedy.
       temperatures: [Q] in place of that of the decoding, above 0; not if greedy.

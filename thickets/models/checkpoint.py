@@ -20,7 +20,12 @@ from absl import logging
 
 from thickets import naming
 from thickets.errors import UserError, shorten
-from thickets.models import foreign_files, stored_tensors, transformer
+from thickets.models import (
+  file_modes,
+  foreign_files,
+  stored_tensors,
+  transformer,
+)
 from thickets.models import weight_formats as formats
 from thickets.models.config import TransformerConfig
 from thickets.models.published_names import (
@@ -209,10 +214,7 @@ def write_weights(
     safetensors.numpy.save_file(
       tensors, directory / file, metadata={"format": "pt"}
     )
-    # The library lets only the owner read them; a server may be another user.
-    umask = os.umask(0)
-    os.umask(umask)
-    (directory / file).chmod(0o666 & ~umask)
+    file_modes.open_to_readers(directory / file)
     weight_map |= dict.fromkeys(keys, file)
     total += sum(tensor.nbytes for tensor in tensors.values())
   if len(shards) > 1:

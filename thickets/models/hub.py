@@ -103,6 +103,8 @@ def load(
   source = sources.find(str(name_or_dir), revision)
   config = families.parse_config(source.fields)
   tokenizer = source.load_tokenizer()
+  # At once, since the files may change while weights are read.
+  published_tokenizer = source.publish_tokenizer(tokenizer)
   tokenizer_files.check_vocabulary(tokenizer, config)
   stop_tokens = tokenizer_files.find_stop_tokens(
     source.fields, source.generation, tokenizer, config.vocab_size
@@ -126,8 +128,8 @@ def load(
     fields=source.fields,
     generation=source.generation,
     stop_tokens=stop_tokens,
-    published_tokenizer=source.publish_tokenizer(tokenizer),
-    gguf_file=source.gguf_file,
+    published_tokenizer=published_tokenizer,
+    gguf_file=source.describe_file(),
   )
 
 

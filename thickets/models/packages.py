@@ -23,6 +23,7 @@ from typing import IO
 from absl import logging
 
 from thickets.errors import UserError, nearest
+from thickets.models import file_modes
 
 PREFIX = "package:"
 _CHUNK_BYTES = 1 << 22
@@ -149,6 +150,11 @@ def locate(name: str) -> pathlib.Path:
   return path
 
 
+def find_hash(name: str) -> str:
+  """The SHA-256 of the file that `locate` finds, which it has compared."""
+  return PACKAGED[name.removeprefix(PREFIX)].sha256
+
+
 def _fill_cache(path: pathlib.Path, key: str, model: PackagedModel) -> None:
   """Puts a model's file together; it appears whole or not at all."""
   logging.info(
@@ -173,7 +179,7 @@ def _fill_cache(path: pathlib.Path, key: str, model: PackagedModel) -> None:
               partial.write(chunk)
         partial.flush()
         _check_hash(path, digest.hexdigest(), model)
-        made.chmod(_find_mode())
+        file_modes.open_to_readers(made)
         made.replace(path)
       finally:
         made.unlink(missing_ok=True)
@@ -182,13 +188,6 @@ def _fill_cache(path: pathlib.Path, key: str, model: PackagedModel) -> None:
       f"{path.parent} must have room for {model.num_bytes / 1e6:.0f} MB of"
       f" {model.title}, got {error}. Set THICKETS_CACHE to a directory that has."
     ) from error
-
-
-def _find_mode() -> int:
-  """The mode that a new file has; temporary ones are for their owner alone."""
-  umask = os.umask(0)
-  os.umask(umask)
-  return 0o666 & ~umask
 
 
 @contextlib.contextmanager

@@ -42,8 +42,8 @@ class Source:
     open_weights: downloads its weights, if they are not there, and checks their
       headers against the architecture.
     revision: the commit on the hub, None where it does not come from there.
-    gguf_file: the hash of its GGUF file and the types in it, as JSON values; None
-      where it has none.
+    describe_file: returns the hash of its GGUF file and the types in it, as JSON
+      values, for which it may read the whole file; None where it has none.
   """
 
   fields: Mapping[str, Any]
@@ -52,7 +52,7 @@ class Source:
   publish_tokenizer: Callable[[Any], PublishedTokenizer | None]
   open_weights: Callable[[TransformerConfig], Weights]
   revision: str | None = None
-  gguf_file: Mapping[str, Any] | None = None
+  describe_file: Callable[[], Mapping[str, Any] | None] = lambda: None
 
 
 def find(name: str, revision: str | None = None) -> Source:
@@ -70,7 +70,7 @@ def find(name: str, revision: str | None = None) -> Source:
   """
   if name.startswith(packages.PREFIX):
     _refuse_revision(name, revision)
-    return _read_gguf(packages.locate(name))
+    return _read_gguf(packages.locate(name), packages.find_hash(name))
   path = pathlib.Path(name).expanduser()
   if name.endswith(_GGUF) or (path.is_file() and _has_magic(path)):
     _refuse_revision(name, revision)
@@ -97,8 +97,8 @@ def _read_files(files: hub_files.Files) -> Source:
   )
 
 
-def _read_gguf(path: pathlib.Path) -> Source:
-  """A GGUF file."""
+def _read_gguf(path: pathlib.Path, sha256: str | None = None) -> Source:
+  """A GGUF file, and its hash if that was computed already."""
   # Not above: other models need no package for it.
   from thickets.models.gguf_files import model_file
 
@@ -114,7 +114,7 @@ def _read_gguf(path: pathlib.Path) -> Source:
     load_tokenizer=file.load_tokenizer,
     publish_tokenizer=lambda tokenizer: None,  # Written from memory.
     open_weights=file.open_weights,
-    gguf_file=file.describe(),
+    describe_file=lambda: file.describe(sha256),
   )
 
 

@@ -1,4 +1,4 @@
-"""The table of needle, thicket and plateau, for the console."""
+"""The table of bases of conventions, for the console."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -64,4 +64,4 @@ def _format_column(found: Mapping[str, Any]) -> list[str]:
 
 def _percent(found: Mapping[str, Any], name: str, *, sign: str = "") -> str:
   value, low, high = (100 * found[key] for key in (name, "low", "high"))
-  return f"{value:{sign}6.1f} [{low:{sign}.1f}, {high:{sign}.1f}]"
+  return f"{value:{sign}z6.1f} [{low:{sign}z.1f}, {high:{sign}z.1f}]"

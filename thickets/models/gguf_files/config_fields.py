@@ -231,6 +231,12 @@ def _read_windows(
         "attention.sliding_window_pattern", "be at least 1", slides
       )
     slides = [layer % slides != 0 for layer in layers]
+  if not isinstance(slides, list) or len(slides) != len(layers):
+    raise values.refuse(
+      "attention.sliding_window_pattern",
+      "be a number, or a value for each layer",
+      slides,
+    )
   return {
     "sliding_window": values.take("attention.sliding_window", int, 0),
     "layer_types": [
@@ -254,6 +260,12 @@ def _read_tokens(header: Header) -> dict[str, Any]:
     for name in ("eos", "eot", "eom")
     if f"tokenizer.ggml.{name}_token_id" in header.metadata
   ]
+  for id in (*ids.values(), *stop):
+    if type(id) is not int:
+      raise UserError(
+        f"Ids of special tokens must be numbers, got {id!r} ({header.path}). Take"
+        " another conversion of the model."
+      )
   stop = list(dict.fromkeys(stop))
   if stop:
     ids["eos_token_id"] = stop[0] if len(stop) == 1 else stop

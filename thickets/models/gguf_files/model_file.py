@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thickets.errors import UserError, shorten
@@ -57,25 +57,32 @@ class ModelFile:
       unused=[rope_fields.FREQUENCIES],
     )
 
-  def describe(self) -> dict[str, Any]:
+  def describe(self, sha256: str | None = None) -> dict[str, Any]:
     """What the weights were dequantised from, as JSON values.
+
+    Args:
+      sha256: the hash that is returned; None to compute it, which reads all.
 
     Returns:
       `sha256`, the hash of the file (of its pieces one after the other, where it
       is split); and `types`, how many tensors are stored in which type.
     """
-    total = hashlib.sha256()
-    for path in self.paths:
-      with path.open("rb") as file:
-        while chunk := file.read(1 << 22):
-          total.update(chunk)
     kinds = collections.Counter(
       tensor.kind.name for tensor in self.header.tensors.values()
     )
     return {
-      "sha256": total.hexdigest(),
+      "sha256": sha256 or _hash_files(self.paths),
       "types": dict(sorted(kinds.items())),
     }
+
+
+def _hash_files(paths: Sequence[pathlib.Path]) -> str:
+  total = hashlib.sha256()
+  for path in paths:
+    with path.open("rb") as file:
+      while chunk := file.read(1 << 22):
+        total.update(chunk)
+  return total.hexdigest()
 
 
 def open_file(path: pathlib.Path) -> ModelFile:
@@ -95,6 +102,11 @@ def _read_pieces(path: pathlib.Path) -> tuple[Header, tuple[pathlib.Path, ...]]:
   """The header of a file, with the tensors of all pieces that it has."""
   first = header.read_header(path)
   count = first.metadata.get("split.count", 1)
+  if type(count) is not int:
+    raise UserError(
+      f"split.count must be a number of pieces, got {count!r} ({path}). Take"
+      " another conversion of the model."
+    )
   if count in (0, 1):
     return first, (path,)
   named = _PIECE.fullmatch(path.name)

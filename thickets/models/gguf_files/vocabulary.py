@@ -83,11 +83,22 @@ class _Vocabulary:
     token = self.get(f"{name}_token_id")
     if token is None:
       return None
-    if not isinstance(token, int) or not 0 <= token < len(self.tokens):
+    if type(token) is not int or not 0 <= token < len(self.tokens):
       raise self.refuse(
         f"{name}_token_id", f"be below the {len(self.tokens)} tokens", token
       )
+    if self.kinds[token] == _UNUSED:
+      raise self.refuse(
+        f"{name}_token_id", f"be a token of another type than {_UNUSED}", token
+      )
     return self.tokens[token]
+
+  def flag(self, key: str, default: bool) -> bool:
+    """A value that is true or false."""
+    value = self.get(key, default)
+    if type(value) is not bool:
+      raise self.refuse(key, "be true or false", value)
+    return value
 
   def refuse(self, key: str, rule: str, got: Any) -> UserError:
     return UserError(
@@ -183,7 +194,7 @@ def _take_list(vocabulary: _Vocabulary, key: str, kind: type) -> list[Any]:
 
 def _find_splitting(vocabulary: _Vocabulary) -> Splitting:
   name = vocabulary.get("pre")
-  if name not in SPLITTINGS:
+  if not isinstance(name, str) or name not in SPLITTINGS:
     raise UserError(
       f"tokenizer.ggml.pre must be one of {', '.join(SPLITTINGS)}, got"
       f" {name!r} ({vocabulary.path}), of which it is not known here how texts"
@@ -225,7 +236,7 @@ def _build_bytes(vocabulary: _Vocabulary, splitting: Splitting) -> Any:
     steps.append(pre_tokenizers.Split(pattern, "isolated"))
   steps.append(
     pre_tokenizers.ByteLevel(
-      add_prefix_space=bool(vocabulary.get("add_space_prefix", False)),
+      add_prefix_space=vocabulary.flag("add_space_prefix", False),
       use_regex=not splitting.pattern,
     )
   )
@@ -266,7 +277,7 @@ def _build_pieces(vocabulary: _Vocabulary, is_gemma: bool) -> Any:
       byte_fallback=True,
     )
   )
-  has_prefix = bool(vocabulary.get("add_space_prefix", True))
+  has_prefix = vocabulary.flag("add_space_prefix", True)
   spaces = normalizers.Replace(" ", "▁")
   steps = [
     decoders.Replace("▁", " "),
@@ -329,7 +340,7 @@ def _add_ends(backend: Any, vocabulary: _Vocabulary, has_bos: bool) -> None:
   first, last, used = [], [], []
   for name, default, place in (("bos", has_bos, first), ("eos", False, last)):
     token = vocabulary.special(name)
-    if vocabulary.get(f"add_{name}_token", default) and token is not None:
+    if vocabulary.flag(f"add_{name}_token", default) and token is not None:
       place.append(token)
       used.append((token, vocabulary.get(f"{name}_token_id")))
   if used:

@@ -111,8 +111,8 @@ def _draw_members(ax, scores, results) -> None:
       part,
       finite[part],
       "o",
-      color="#a87c00",
-      markerfacecolor=face or "#a87c00",
+      color=_VOTE["color"],
+      markerfacecolor=face or _VOTE["color"],
       markersize=5,
       label="member" if face else f"the best {num_chosen}, which vote",
     )
@@ -140,10 +140,10 @@ def _draw_bars(ax, results) -> None:
   k = results["primary_k"]
   named = {
     "base": ("base", "0.75"),
-    "best": ("best\nmember", "#a87c00"),
-    "vote-primary": (f"vote of\nthe best {k}", "#a87c00"),
-    "random-primary": (f"vote of\n{k} random", "#e9967a"),
-    "samples-primary": (f"{k} samples\nof the base", "#7fa6d0"),
+    "best": ("best\nmember", _VOTE["color"]),
+    "vote-primary": (f"vote of\nthe best {k}", _VOTE["color"]),
+    "random-primary": (f"vote of\n{k} random", _RANDOM["color"]),
+    "samples-primary": (f"{k} samples\nof the base", _SAMPLES["color"]),
   }
   shown = [
     (*named[role], rows[role]["judge"]) for role in named if role in rows

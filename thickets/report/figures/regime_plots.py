@@ -1,4 +1,4 @@
-"""Needle, thicket and plateau side by side: members, base and votes by task."""
+"""Bases side by side: members, base, votes and regime by task."""
 
 import pathlib
 from collections.abc import Mapping, Sequence

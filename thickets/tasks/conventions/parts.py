@@ -64,12 +64,14 @@ def draw_held_out(family: str, part: str, count: int, seed: int) -> list[str]:
   drawn: dict[str, None] = {}
   for _ in range(_NUM_DRAWS):
     if len(drawn) >= count >= 0:
-      return list(drawn)[:count]
+      break
     subject = found.draw_subject(draw)
     if find_part(family, subject) == part:
       drawn.setdefault(subject)
-  raise UserError(
-    f"count must be from 0 to {len(drawn)}, the distinct questions of {family}"
-    f" that {_NUM_DRAWS} draws leave for {part}, got {count}. Ask for fewer"
-    " prompts."
-  )
+  if not 0 <= count <= len(drawn):
+    raise UserError(
+      f"count must be from 0 to {len(drawn)}, the distinct questions of {family}"
+      f" that {_NUM_DRAWS} draws leave for {part}, got {count}. Ask for fewer"
+      " prompts."
+    )
+  return list(drawn)
