@@ -47,6 +47,8 @@ class ScreenTest(parameterized.TestCase):
       mock.patch("sys.stderr", stream),
       mock.patch.object(handler.python_handler, "stream", stream),
       mock.patch.object(os, "get_terminal_size", return_value=size),
+      # Else the first test of a process that logs has a line of absl's own.
+      mock.patch.object(absl.logging, "_warn_preinit_stderr", False),
     ):
       logging.root.handlers[:] = [handler]
       logging.root.setLevel(logging.INFO)
