@@ -172,15 +172,15 @@ def _describe(
   whole = 0.0
   for name, (seconds, works) in phases.items():
     least = sum(work.least_s(*rates) for work in works) / len(workloads)
-    # Where nothing is decoded, or noise hides how long it took.
-    is_known = least > 0 and seconds > 0
+    # Not where nothing was decoded, or noise hides how long it took.
+    has_ratio = least > 0 and seconds > 0
     whole += least
     figures |= {
       f"{name}_gflop": sum(w.operations for w in works) / len(workloads) / 1e9,
       f"{name}_gbytes": sum(w.num_bytes for w in works) / len(workloads) / 1e9,
       f"{name}_least_s": least,
-      f"{name}_s": seconds if is_known else None,
-      f"{name}_over_least": seconds / least if is_known else None,
+      f"{name}_s": seconds,
+      f"{name}_over_least": seconds / least if has_ratio else None,
     }
   return figures | {
     "member_least_s": whole,

@@ -1,35 +1,24 @@
-"""Tests of needle, thicket and plateau as users start them."""
+"""Tests of the comparison of conventions, as users start it."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 import tempfile
 import unittest
 
 import pytest
+from end_to_end import commands
 
 from thickets.report.figures import captions
 
-_ROOT = pathlib.Path(__file__).parents[2]
 _COLUMNS = ("hidden", "one", "stated")
 
 
 def _run(workdir, *overrides):
-  kept = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
-  return subprocess.run(
-    [
-      *(sys.executable, "-m", "experiments.conventions"),
-      *("--config=configs/conventions.py:smoke", f"--workdir={workdir}"),
-      *(f"--config.{override}" for override in overrides),
-    ],
-    cwd=_ROOT,
-    env=kept | {"JAX_PLATFORMS": "cpu"},
-    capture_output=True,
-    text=True,
-    timeout=900,
-    check=False,
+  return commands.run_binary(
+    "conventions",
+    "--config=configs/conventions.py:smoke",
+    f"--workdir={workdir}",
+    *(f"--config.{override}" for override in overrides),
   )
 
 

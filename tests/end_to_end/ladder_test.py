@@ -1,14 +1,12 @@
 """Tests of the ladder: its configs, and the smoke variant from end to end."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 import tempfile
 
 import pytest
 from absl.testing import parameterized
+from end_to_end import commands
 
 from configs import ladder as settings
 from experiments import ladder as binary
@@ -16,8 +14,6 @@ from thickets.analysis import measurement
 from thickets.errors import UserError
 from thickets.models import hub
 from thickets.training.pretraining import stage_path
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 class ConfigTest(parameterized.TestCase):
@@ -60,18 +56,8 @@ class ConfigTest(parameterized.TestCase):
 
 
 def _climb(workdir):
-  kept = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
-  return subprocess.run(
-    [
-      *(sys.executable, "-m", "experiments.ladder"),
-      *("--config=configs/ladder.py:smoke", f"--workdir={workdir}"),
-    ],
-    cwd=ROOT,
-    env=kept | {"JAX_PLATFORMS": "cpu"},
-    capture_output=True,
-    text=True,
-    timeout=900,
-    check=False,
+  return commands.run_binary(
+    "ladder", "--config=configs/ladder.py:smoke", f"--workdir={workdir}"
   )
 
 

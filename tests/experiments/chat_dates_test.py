@@ -7,26 +7,22 @@ from unittest import mock
 
 import numpy as np
 from absl.testing import parameterized
+from golden import small_subjects
 from golden import transformer_cases as cases
 
 from experiments.launch import chat_dates, saved_experts
 from thickets.errors import UserError
 from thickets.generation import subject as subject_lib
 from thickets.generation.prompts import Chat
-from thickets.generation.specs import AnsweringSpec, TaskSpec
 from thickets.members import BASE
 from thickets.runs import clock, directory, json_files
 from thickets.runs.run_config import RunConfig
-from thickets.tasks import base, splits
 
 DATED = (
   "{% for m in messages %}{{ m.content }} {% endfor %}"
   "w{{ strftime_now('%d') | int }}{% if think is defined %} w2{% endif %}"
 )
 FIRST, SECOND = datetime.date(2026, 1, 7), datetime.date(2026, 1, 8)
-EXAMPLES = tuple(
-  base.Example(str(n), base.ask(f"w{n + 3}"), "") for n in range(3)
-)
 
 
 class RunTest(parameterized.TestCase):
@@ -42,25 +38,8 @@ class RunTest(parameterized.TestCase):
     self.model = cases.make_model(
       tokenizer=cases.make_tokenizer(chat_template=template)
     )
-    task = base.Task(
-      name="T",
-      fields=(),
-      make_example=lambda row, number: EXAMPLES[number],
-      graders={},
-      max_new_tokens=4,
-    )
-    return subject_lib.make_subject(
-      self.model,
-      TaskSpec("T", splits.Sizes(1, 1, 1), chat=chat or Chat()),
-      AnsweringSpec(),
-      task,
-      splits.Splits(
-        EXAMPLES[:1],
-        EXAMPLES[1:2],
-        EXAMPLES[2:],
-        {name: {} for name in subject_lib.PROMPT_SPLITS},
-      ),
-      today=chat_dates.find_today(self.workdir),
+    return small_subjects.make_subject(
+      self.model, chat=chat, today=chat_dates.find_today(self.workdir)
     )
 
   def describe(self, subject):
@@ -90,7 +69,9 @@ class RunTest(parameterized.TestCase):
     self.assertEqual(chat_dates.find_today(self.workdir), FIRST)
     again = self.load(Chat(arguments={"think": True}))
     self.assertEqual(self.describe(again), task)
-    found = saved_experts.render_examples(self.model, task, EXAMPLES)
+    found = saved_experts.render_examples(
+      self.model, task, small_subjects.EXAMPLES
+    )
     self.assertEqual(found, [[n, 7, 2] for n in (3, 4, 5)])
 
   def test_a_run_that_has_not_begun_is_of_its_own_day(self):
@@ -116,7 +97,9 @@ class RunTest(parameterized.TestCase):
     self.load()
     with self.assertLogs("absl", "WARNING") as logged:
       found = saved_experts.render_examples(
-        self.model, {"name": "T", "chat_template": True}, EXAMPLES
+        self.model,
+        {"name": "T", "chat_template": True},
+        small_subjects.EXAMPLES,
       )
     self.assertEqual(found[0], [3, 7])
     self.assertIn("does not say the day", logged.output[0])
@@ -125,5 +108,7 @@ class RunTest(parameterized.TestCase):
     self.load(template=None)
     with self.assertRaisesRegex(UserError, "test, task T: the tokenizer must"):
       saved_experts.render_examples(
-        self.model, {"name": "T", "chat_template": True}, EXAMPLES
+        self.model,
+        {"name": "T", "chat_template": True},
+        small_subjects.EXAMPLES,
       )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from thickets.analysis import intervals
+from thickets.analysis import intervals, votes_by_sigma
 from thickets.analysis.intervals import Estimate
 from thickets.analysis.measurement import TaskScores
 from thickets.search import answers, ensemble, selection
@@ -106,11 +106,11 @@ def measure_task_votes(
   judged = task.members.from_prompt(task.num_select)
   scores = task.scores[:, : task.num_select].mean(axis=1)
   ranks = selection.select_top_k(scores, k).tolist()
-  chosen = judged.take(ranks)
+  vote, base = votes_by_sigma.elect_best(task, k)
   right = {
-    "base": task.base.lenient[0, task.num_select :].astype(np.float64),
-    "best": chosen.lenient[0].astype(np.float64),
-    "vote": chosen.elect()[:, -1].astype(np.float64),
+    "base": base,
+    "best": judged.lenient[ranks[0]].astype(np.float64),
+    "vote": vote.by_prompt,
     "random": _elect_random(judged, k, seed),
   }
   if samples is not None:

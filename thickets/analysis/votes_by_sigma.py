@@ -67,7 +67,7 @@ def measure_votes(
         *(task.name, sigma),
       )
       continue
-    vote, base = _elect(level, k)
+    vote, base = elect_best(level, k)
     found[sigma] = SigmaVote(
       vote.describe(base),
       _decompose(level, k),
@@ -86,7 +86,7 @@ def vote_of_best(task: TaskScores, k: int) -> dict[str, Any]:
   Returns:
     The JSON values of `votes.VoteAccuracy.describe`.
   """
-  vote, base = _elect(task, k)
+  vote, base = elect_best(task, k)
   return vote.describe(base)
 
 
@@ -118,10 +118,19 @@ def call_regime(
   )
 
 
-def _elect(
+def elect_best(
   task: TaskScores, k: int
 ) -> tuple[VoteAccuracy, Float[np.ndarray, " Q"]]:
-  """The vote of the K best, and whether the base is right on the same prompts."""
+  """Lets the K best on `select` vote on the prompts of `dev`.
+
+  Args:
+    task: the answers of the members of one sigma, to the prompts of both splits.
+    k: number of members that vote.
+
+  Returns:
+    The vote, in which members that failed on `select` have none, and [Q] whether
+    the base is right on the same prompts.
+  """
   (vote,) = votes.resample_votes(
     task, populations=(len(task.scores),), top_k=(k,), shares=()
   )
