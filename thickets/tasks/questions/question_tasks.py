@@ -15,10 +15,12 @@ They are for small pretrained chat models, such as the one of 135 million weight
 Guessing scores 50 % in `larger`, `parity` and `sentiment`, 33 % in `topic` and 25 % in
 `odd_word`. A gain up to there can be made by giving an answer at all.
 
-No question occurs in two of `select`, `dev` and `judge`. But the words that decide the
-answers to `sentiment`, `topic` and `odd_word` do, so these judge the same words in new
-sentences; such questions are one group, and intervals are over groups. Nothing here was
-in a training set of ours; a published model may have read the like.
+No question occurs in two of `select`, `dev` and `judge`. The answers to `sentiment`,
+`topic` and `odd_word` are decided by a word or an event, and questions with the same one
+are a group: they stand one behind the other, so that what decides in one split decides
+in another at most where the one ends and the other begins, and intervals are over
+groups. Nothing here was in a training set of ours; a published model may have read the
+like.
 """
 
 import functools
@@ -63,7 +65,7 @@ def _grade(kind: QuestionKind, example: Example, response: str) -> Grade:
 
 
 def _generate_rows(name: str, count: int, seed: int) -> list[Row]:
-  """Draws distinct questions; a larger count begins with the same ones."""
+  """Draws distinct questions, and puts those of one group behind each other."""
   draw = StableRandom(f"{_PREFIX}{name}/{seed}")
   drawn: dict[str, Question] = {}
   misses = 0
@@ -76,10 +78,26 @@ def _generate_rows(name: str, count: int, seed: int) -> list[Row]:
         f"count must be at most {len(drawn)}, the number of questions that"
         f" {_PREFIX}{name} has, got {count}. Ask for fewer prompts."
       )
+  places = _place_groups([*drawn.values()])
   return [
     {"question": q.text, "answer": q.answer, "group": q.group}
-    for q in drawn.values()
+    for q in sorted(drawn.values(), key=lambda q: places[q.group])
   ]
+
+
+def _place_groups(questions: list[Question]) -> dict[str, tuple[int, int]]:
+  """Returns an order of groups in which their answers take turns.
+
+  Otherwise a split of few groups might ask for one of the answers most of the time.
+  """
+  places: dict[str, tuple[int, int]] = {}
+  num_groups: dict[str, int] = {}  # So far, by answer.
+  for question in questions:
+    if question.group not in places:
+      turn = num_groups.get(question.answer, 0)
+      num_groups[question.answer] = turn + 1
+      places[question.group] = (turn, len(places))
+  return places
 
 
 def _make_task(name: str, kind: QuestionKind) -> Task:

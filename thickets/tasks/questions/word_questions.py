@@ -23,12 +23,17 @@ _PLACES = (
 )  # fmt: skip
 _REVIEWS = {
   "positive": (
-    "amazing", "beautiful", "brilliant", "charming", "delightful", "excellent",
-    "fantastic", "great", "lovely", "perfect", "superb", "wonderful",
+    "amazing", "beautiful", "brilliant", "charming", "cheerful", "delightful",
+    "enchanting", "enjoyable", "excellent", "exquisite", "fabulous", "fantastic",
+    "glorious", "good", "great", "impressive", "lovely", "magnificent", "marvellous",
+    "outstanding", "perfect", "pleasant", "remarkable", "splendid", "stunning",
+    "superb", "terrific", "wonderful",
   ),
   "negative": (
-    "awful", "bad", "boring", "disappointing", "dreadful", "dull", "horrible",
-    "nasty", "poor", "terrible", "ugly", "unpleasant",
+    "abysmal", "appalling", "awful", "bad", "boring", "depressing", "disappointing",
+    "disgusting", "dismal", "dreadful", "dreary", "dull", "ghastly", "hideous",
+    "horrible", "lousy", "mediocre", "miserable", "nasty", "pathetic", "poor",
+    "shabby", "tedious", "terrible", "tiresome", "ugly", "unbearable", "unpleasant",
   ),
 }  # fmt: skip
 _FRAMES = (
@@ -46,6 +51,8 @@ _SENTENCES = {
       "won the final race", "lost the match", "broke the world record",
       "trained for the tournament", "scored in the last minute",
       "won a gold medal", "was cheered in the stadium", "missed the penalty",
+      "came second in the marathon", "warmed up before the game",
+      "was sent off by the referee", "practised the high jump",
     ),
   ),
   "cooking": (
@@ -54,7 +61,9 @@ _SENTENCES = {
       "stirred the onions in butter", "baked a loaf of bread",
       "added salt to the soup", "roasted a chicken with garlic",
       "fried the eggs in oil", "boiled the potatoes",
-      "mixed flour with sugar", "tasted the sauce",
+      "mixed flour with sugar", "tasted the sauce", "peeled the carrots",
+      "grilled the fish with lemon", "left the rice to simmer",
+      "rolled out the dough",
     ),
   ),
   "weather": (
@@ -63,7 +72,9 @@ _SENTENCES = {
       "heavy rain is expected", "a cold wind blew", "snow fell on the hills",
       "the storm brought hail", "it was sunny and warm",
       "thick fog lay over the fields", "the sky was full of dark clouds",
-      "thunder and lightning were reported",
+      "thunder and lightning were reported", "a mild frost is forecast",
+      "the drizzle did not stop", "a warm breeze came up",
+      "the heatwave is over",
     ),
   ),
 }  # fmt: skip
@@ -157,7 +168,7 @@ def _read_choice(choices: Sequence[str], response: str) -> str | None:
 
 
 WORD_QUESTIONS = {
-  "sentiment": QuestionKind(_draw_sentiment, read_named),
-  "topic": QuestionKind(_draw_topic, read_named),
-  "odd_word": QuestionKind(_draw_odd, read_named),
+  "sentiment": QuestionKind(_draw_sentiment, read_named, version=2),
+  "topic": QuestionKind(_draw_topic, read_named, version=2),
+  "odd_word": QuestionKind(_draw_odd, read_named, version=2),
 }
