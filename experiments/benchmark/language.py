@@ -21,6 +21,7 @@ from thickets.generation.batching import Batching
 from thickets.generation.decoding import Decoding
 from thickets.models import families, flops, memory, transformer
 from thickets.models.config import TransformerConfig
+from thickets.models.layout import LAYOUTS
 from thickets.search import meshes
 
 
@@ -51,7 +52,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
         {
           "dtype": ("bfloat16", "float16", "float32"),
           "compare": comparison.NAMES,
-          "layers": answering.LAYERS,
+          "layers": LAYOUTS,
         },
       ),
     ]

@@ -25,6 +25,7 @@ LAYOUT = tuple(
     "devices_per_member",
     "lanes",
     "rows",
+    "layers",
     "num_workers",
     "grade_limit_s",
   )
@@ -117,6 +118,7 @@ def read_answering(config: ml_collections.ConfigDict) -> AnsweringSpec:
       settings.devices_per_member,
       settings.lanes or None,
       settings.rows or None,
+      settings.layers,
       settings.num_workers,
       settings.grade_limit_s,
     ),

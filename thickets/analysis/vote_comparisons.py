@@ -15,7 +15,8 @@ from jaxtyping import Float
 
 from thickets.analysis import intervals, votes_by_sigma
 from thickets.analysis.intervals import Estimate
-from thickets.analysis.measurement import TaskScores
+from thickets.analysis.measurement import Measurement, TaskScores
+from thickets.errors import UserError
 from thickets.search import answers, ensemble, selection
 from thickets.search.answers import Answers
 
@@ -119,6 +120,59 @@ def measure_task_votes(
   if other is not None:
     either = _accept_either(task, other, ranks)
   return TaskVotes(right, k, either, task.dev_groups)
+
+
+def compare_votes(
+  measured: Measurement,
+  samples: Mapping[str, tuple[float, Answers]],
+  k: int,
+) -> dict[str, dict[str, TaskVotes]]:
+  """Compares the votes of a measured neighbourhood, task by task.
+
+  Args:
+    measured: answers to prompts of both splits.
+    samples: by task, the temperature and the answers of the base, as
+      `measurement.read_samples` returns them; tasks may be missing.
+    k: number of members that vote.
+
+  Returns:
+    By task, who is right at each sigma ("sigma 0.004"); where there are several,
+    also for the population of "all sigmas", in which select chooses among them.
+
+  Raises:
+    UserError: if a task lacks prompts of a split, or a sigma has fewer than k
+      members.
+  """
+  levels = {
+    f"sigma {sigma:g}": np.flatnonzero(measured.sigmas == sigma).tolist()
+    for sigma in np.unique(measured.sigmas).tolist()
+  }
+  for level, rows in levels.items():
+    if not 1 <= k <= len(rows):
+      raise UserError(
+        f"K must be at least 1 and at most {len(rows)}, the members of {level}, got"
+        f" {k}."
+      )
+  if len(levels) > 1:
+    levels["all sigmas"] = [*range(len(measured.members))]
+  for name, task in measured.tasks.items():
+    if not 0 < task.num_select < task.scores.shape[1]:
+      raise UserError(
+        f"{name} must have prompts of select and of dev, got {task.num_select} and"
+        f" {task.scores.shape[1] - task.num_select}. Name a run of"
+        " experiments.measure with both."
+      )
+  return {
+    name: {
+      level: measure_task_votes(
+        dataclasses.replace(task, members=task.members.take(rows)),
+        k,
+        samples[name][1] if name in samples else None,
+      )
+      for level, rows in levels.items()
+    }
+    for name, task in measured.tasks.items()
+  }
 
 
 def pool_tasks(tasks: Mapping[str, TaskVotes]) -> TaskVotes:

@@ -9,6 +9,7 @@ from thickets.errors import UserError
 from thickets.generation.grading_watch import GRADE_LIMIT_S
 from thickets.generation.prompts import Chat
 from thickets.generation.sampling import TEMPERATURE_RANGE, is_temperature
+from thickets.models.layout import LAYOUTS
 from thickets.tasks.splits import Sizes
 
 DTYPES = ("bfloat16", "float16", "float32")
@@ -78,6 +79,7 @@ class ComputeSpec:
     lanes: members that each group of devices runs at once; None finds it from
       memory.
     rows: prompts that each member continues at once; None finds it from memory.
+    layers: how layers lie while decoding, one of `layout.LAYOUTS`.
     num_workers: processes that grade; 0 for a thread of this process, but one
       process for a task of the user's.
     grade_limit_s: seconds that one response may be graded, above 0.
@@ -89,6 +91,7 @@ class ComputeSpec:
   devices_per_member: int = 1
   lanes: int | None = None
   rows: int | None = None
+  layers: str = "auto"
   num_workers: int = 0
   grade_limit_s: float = GRADE_LIMIT_S
 
@@ -104,6 +107,10 @@ class ComputeSpec:
         raise UserError(
           f"compute.{name} must be at least {least}, got {value}."
         )
+    if self.layers not in LAYOUTS:
+      raise UserError(
+        f"compute.layers must be one of {sorted(LAYOUTS)}, got {self.layers!r}."
+      )
     if not self.grade_limit_s > 0:
       raise UserError(
         f"compute.grade_limit_s must be above 0, got {self.grade_limit_s}."

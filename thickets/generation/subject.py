@@ -35,6 +35,7 @@ from thickets.generation.specs import (
   TaskSpec,
 )
 from thickets.models import hub, tokenizer_files, transformer
+from thickets.models.layout import LAYOUTS
 from thickets.perturbation import Gaussian, Kind, find_participants
 from thickets.runs import packed_arrays
 from thickets.runs.json_files import JsonObject
@@ -341,6 +342,7 @@ def make_evaluator(
     dataclasses.replace(subject.decoding, sampling=sampling),
     mesh=spread_over(compute),
     batching=Batching(lanes=compute.lanes, rows=compute.rows),
+    layout=LAYOUTS[compute.layers],
     detokenize=tokenizer_files.make_detokenizer(subject.model.tokenizer),
   )
   return LanguageEvaluator(generator, started, kind=kind, key=key)

@@ -6,7 +6,7 @@ their weights first.
 """
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -63,6 +63,13 @@ class Layout(enum.Enum):
       shardings["layers"],
     )
     return {**shardings, "layers": (layer,) * num_layers}
+
+
+# Layouts by the names that configs have for them; None is `Layout.for_layers`.
+LAYOUTS: Mapping[str, Layout | None] = {
+  "auto": None,
+  **{layout.value: layout for layout in Layout},
+}
 
 
 def is_apart(params: Params) -> bool:

@@ -4,31 +4,19 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from thickets.analysis.measurement import Measurement
 from thickets.analysis.neighbourhood import Analysis
 from thickets.analysis.vote_comparisons import TaskVotes
+from thickets.report.figures import vote_plots
 from thickets.report.figures.captions import Caption, Topic
-from thickets.report.figures.style import (
-  BASE,
-  CHOSEN,
-  ENSEMBLE,
-  MEMBER,
-  TRUTH,
-  add_legend,
-  make_panels,
-  save_figure,
-)
+from thickets.report.figures.style import add_legend, make_panels, save_figure
 
 # What one base's neighbourhood holds: records, analysis, votes by sigma and task.
 Neighbourhood = tuple[
   Measurement, Analysis, Mapping[float, Mapping[str, TaskVotes]]
 ]
-
-_HALF = 0.36  # Half of the width of a task's place.
-_SPREAD = 0.28  # Half of the width over which members are spread.
 
 
 def plot_regimes(
@@ -69,52 +57,11 @@ def _draw_column(
   for place, (name, found) in enumerate(votes[sigma].items()):
     task = measured.tasks[name]
     right = task.members.lenient[rows, task.num_select :].mean(axis=1)
-    _draw_task(ax, place, right, found)
+    vote_plots.draw_task(ax, place, right, found)
     regime = analysis.regimes.get(name)
     labels.append(f"{_shorten(name)}\n{regime.regime if regime else ''}")
   ax.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
   ax.set(ylim=(-3, 103), title=f"{title}\n(σ = {sigma:g}, {len(rows)} members)")
-
-
-def _draw_task(
-  ax: Axes, place: int, members: Float[np.ndarray, " P"], found: TaskVotes
-) -> None:
-  """Draws the members as dots, the base as a line, and the votes as symbols."""
-  rng = np.random.default_rng(place)
-  ax.scatter(
-    place + rng.uniform(-_SPREAD, _SPREAD, len(members)),
-    100 * members,
-    s=7,
-    color=MEMBER["color"],
-    alpha=MEMBER["alpha"],
-    linewidths=0,
-    label="" if place else "a member",
-  )
-  base = 100 * float(found.right["base"].mean())
-  ends = (place - _HALF, place + _HALF)
-  ax.hlines(base, *ends, **BASE, label="" if place else "base")
-  for offset, row, marker, color, label in (
-    (-0.21, "best", "D", CHOSEN["color"], "best member on select"),
-    (-0.07, "vote", "*", ENSEMBLE["color"], f"vote of the best {found.k}"),
-    (0.07, "random", "s", "grey", f"vote of {found.k} random members"),
-    (0.21, "samples", "o", TRUTH["color"], "self-consistency"),
-  ):
-    if row not in found.right:
-      continue
-    rate = found.rate(row)
-    ax.errorbar(
-      place + offset,
-      100 * rate.value,
-      [[100 * (rate.value - rate.low)], [100 * (rate.high - rate.value)]],
-      fmt=marker,
-      markersize=9 if marker == "*" else 5,
-      color=color,
-      markeredgecolor="black",
-      markeredgewidth=0.6,
-      elinewidth=1,
-      ecolor="black",
-      label="" if place else label,
-    )
 
 
 def _score_chosen(
