@@ -5,6 +5,7 @@ import dataclasses
 import json
 import pathlib
 import tempfile
+import tracemalloc
 from unittest import mock
 
 import jax
@@ -18,6 +19,7 @@ from thickets.errors import UserError
 from thickets.models import (
   chat_templates,
   checkpoint,
+  families,
   hub,
   streaming,
   transformer,
@@ -104,14 +106,49 @@ class DirectoryTest(_Test):
     matrix = loaded.params["layers"]["mlp"]["up_proj"]
     self.assertEqual(matrix.addressable_shards[0].data.shape, (3, 24, 32))
 
-  def test_weights_are_never_held_twice(self):
+  def _save_deep_model(self):
+    """Saves a model; returns its bytes, and those of its largest tensor."""
     model = cases.make_model(
       num_hidden_layers=12, hidden_size=64, intermediate_size=128
     )
     hub.save(self.directory, model)
     total = sum(leaf.nbytes for leaf in jax.tree.leaves(model.params))
-    largest = max(64 * 128, 97 * 64) * 4
-    del model
+    return total, max(64 * 128, 97 * 64) * 4
+
+  def test_a_host_holds_weights_once_and_compiles_nothing(self):
+    total, largest = self._save_deep_model()
+    fields = json.loads((self.directory / "config.json").read_text())
+    config = families.parse_config(fields)
+    stored = checkpoint.Checkpoint(self.directory, config)
+    streaming.read_params(config, stored, jnp.float32)
+    with mock.patch.object(jax, "jit") as jit:
+      tracemalloc.start()
+      try:
+        params, _ = streaming.read_params(config, stored, jnp.float32)
+        held, most = tracemalloc.get_traced_memory()
+      finally:
+        tracemalloc.stop()
+    jit.assert_not_called()
+    self.assertGreater(held, total)  # The devices have no copies of their own.
+    self.assertLess(most, total + 4 * largest)
+    for leaf in jax.tree.leaves(params):
+      self.assertEqual(leaf.unsafe_buffer_pointer() % 64, 0)
+
+  @parameterized.parameters(jnp.float32, jnp.bfloat16, jnp.float16)
+  def test_hosts_and_devices_hold_the_same_weights(self, dtype):
+    model = cases.make_model()
+    norm = np.array(model.params["norm"])
+    norm[:5] = 1e30, -70_000, 1e-7, 1 + 2**-9, 65_519  # Rounded, or infinite.
+    hub.save(self.directory, model, params={**model.params, "norm": norm})
+    on_host = hub.load(self.directory, dtype=dtype)
+    with mock.patch.object(streaming, "_lies_on_host", lambda _: False):
+      on_device = hub.load(self.directory, dtype=dtype)
+    self._assert_same(on_host.params, on_device.params)
+    self.assertEqual(on_host.identity, on_device.identity)
+
+  @mock.patch.object(streaming, "_lies_on_host", lambda _: False)
+  def test_devices_never_hold_weights_twice(self):
+    total, largest = self._save_deep_model()
     before = sum(array.nbytes for array in jax.live_arrays())
     held = []
     read = checkpoint.Checkpoint.read
@@ -126,6 +163,7 @@ class DirectoryTest(_Test):
     self.assertGreater(max(held), 0.9 * total)
     self.assertLess(max(held), total + 2 * largest)
 
+  @mock.patch.object(streaming, "_lies_on_host", lambda _: False)
   def test_a_stack_is_filled_in_place(self):
     place, stacks = streaming._place, []
 

@@ -121,13 +121,18 @@ class Checkpoint:
     """The dtype that a logical tensor is stored in."""
     return _DTYPES[self._places[name][1].dtype]
 
-  def read(self, name: str) -> np.ndarray:
-    """Reads one logical tensor, as stored."""
+  def read(self, name: str, out: np.ndarray | None = None) -> np.ndarray:
+    """Reads one logical tensor, as stored, into `out` if given."""
     place, stored = self._places[name]
     file = self._files[stored.file]
     if place.expert is not None:
-      return place.take(file.get_slice(stored.key)[place.expert[0]])
-    return place.take(file.get_tensor(stored.key))
+      tensor = place.take(file.get_slice(stored.key)[place.expert[0]])
+    else:
+      tensor = place.take(file.get_tensor(stored.key))
+    if out is None:
+      return tensor
+    out[...] = tensor
+    return out
 
   def _check_unused(
     self,

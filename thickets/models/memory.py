@@ -47,9 +47,7 @@ def check_fits(
     UserError: with the bytes that are needed and those that there are.
   """
   needed = NUM_COPIES * bytes_per_device(config, dtype, mesh)
-  devices = (
-    list(mesh.local_devices) if mesh is not None else [_default_device()]
-  )
+  devices = list(mesh.local_devices) if mesh is not None else [default_device()]
   limit = device_memory_bytes(devices[0])
   where = f"each {devices[0].device_kind} device"
   if limit is None:  # Devices that live in the memory of the host.
@@ -120,7 +118,8 @@ def host_memory_bytes() -> int | None:
   return min(limits, default=None)
 
 
-def _default_device() -> Device:
+def default_device() -> Device:
+  """The device on which arrays lie unless it is said otherwise."""
   # pyright does not know the names of options.
   device = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
   return device if isinstance(device, jax.Device) else jax.local_devices()[0]

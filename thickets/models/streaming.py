@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from concurrent import futures
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +17,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 
 from thickets import naming
-from thickets.models import transformer
+from thickets.models import memory, transformer
 from thickets.models.config import TransformerConfig
 from thickets.naming import Params
+
+_ALIGNMENT = 64  # Of bytes that a CPU device uses where they are.
 
 
 @runtime_checkable
@@ -38,8 +42,13 @@ class Weights(Protocol):
     """The dtype in which `read` returns a logical tensor."""
     ...
 
-  def read(self, name: str) -> np.ndarray:
-    """Reads one logical tensor, contiguous."""
+  def read(self, name: str, out: np.ndarray | None = None) -> np.ndarray:
+    """Reads one logical tensor, contiguous.
+
+    Args:
+      name: its name.
+      out: is filled and returned, if given; of the tensor's shape and dtype.
+    """
     ...
 
 
@@ -74,24 +83,91 @@ def read_params(
     slices = naming.slice_names(pattern, leaf)
     slots |= {str(slices[at]): (i, at) for at in np.ndindex(slices.shape)}
 
+  fill = _fill_on_host if _lies_on_host(mesh) else _fill_on_device
   arrays = [None] * len(leaves)
   identity = hashlib.sha256()
-  with tqdm.tqdm(
-    total=stored.num_bytes,
-    unit="B",
-    unit_scale=True,
-    desc="weights",
-    disable=None,
-  ) as progress:
+  # A thread hashes a tensor while the next is read.
+  with (
+    futures.ThreadPoolExecutor(1) as hasher,
+    tqdm.tqdm(
+      total=stored.num_bytes,
+      unit="B",
+      unit_scale=True,
+      desc="weights",
+      disable=None,
+    ) as progress,
+  ):
+    hashed = hasher.submit(lambda: None)
     for name in stored.names:
-      tensor = stored.read(name)
-      head = f"{name}|{tensor.dtype.name}|{tuple(tensor.shape)}|"
-      identity.update(head.encode())
-      identity.update(tensor.reshape(-1).view(np.uint8).data)
       i, at = slots[name]
-      arrays[i] = _place(arrays[i], leaves[i], at, tensor, shardings[i])
+      arrays[i], tensor = fill(
+        arrays[i], leaves[i], at, stored, name, shardings[i]
+      )
+      hashed.result()
+      hashed = hasher.submit(_hash_tensor, identity, name, tensor)
       progress.update(tensor.nbytes)
+    hashed.result()
+  for i, array in enumerate(arrays):
+    arrays[i] = jax.device_put(array, shardings[i])
   return jax.tree.unflatten(structure, arrays), identity.hexdigest()
+
+
+def _hash_tensor(identity: Any, name: str, tensor: np.ndarray) -> None:
+  head = f"{name}|{tensor.dtype.name}|{tuple(tensor.shape)}|"
+  identity.update(head.encode())
+  identity.update(tensor.reshape(-1).view(np.uint8).data)
+
+
+def _lies_on_host(mesh: Mesh | None) -> bool:
+  """Whether weights lie in the memory of the host, where NumPy can write them."""
+  devices = [memory.default_device()] if mesh is None else mesh.local_devices
+  return all(device.platform == "cpu" for device in devices)
+
+
+def _fill_on_host(
+  array: np.ndarray | None,
+  leaf: jax.ShapeDtypeStruct,
+  at: tuple[int, ...],
+  stored: Weights,
+  name: str,
+  sharding: NamedSharding | None,
+) -> tuple[np.ndarray, np.ndarray]:
+  """Reads a tensor into its place in a leaf, and returns both.
+
+  No program is compiled, nor is a tensor copied unless it is cast: the devices
+  use the memory of the leaf, from which they only read.
+  """
+  del sharding
+  if array is None:
+    array = _make_aligned(leaf.shape, leaf.dtype)
+  slot = array[at]
+  if slot.dtype == stored.dtype(name):
+    return array, stored.read(name, slot)
+  tensor = stored.read(name)
+  with np.errstate(over="ignore"):  # Becomes infinite, as on other devices.
+    slot[...] = tensor
+  return array, tensor
+
+
+def _make_aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+  """An array where a CPU device can use it without a copy."""
+  num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+  room = np.empty(num_bytes + _ALIGNMENT, np.uint8)
+  start = -room.ctypes.data % _ALIGNMENT
+  return room[start : start + num_bytes].view(dtype).reshape(shape)
+
+
+def _fill_on_device(
+  array: jax.Array | None,
+  leaf: jax.ShapeDtypeStruct,
+  at: tuple[int, ...],
+  stored: Weights,
+  name: str,
+  sharding: NamedSharding | None,
+) -> tuple[jax.Array, np.ndarray]:
+  """Reads a tensor, and puts it into its leaf on the devices; returns both."""
+  tensor = stored.read(name)
+  return _place(array, leaf, at, tensor, sharding), tensor
 
 
 def _place(

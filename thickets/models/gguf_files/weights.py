@@ -75,13 +75,13 @@ class GgufWeights:
     del name
     return np.dtype(np.float32)
 
-  def read(self, name: str) -> np.ndarray:
-    """Reads and dequantises one logical tensor."""
+  def read(self, name: str, out: np.ndarray | None = None) -> np.ndarray:
+    """Reads and dequantises one logical tensor, into `out` if given."""
     place, shape = self._places[name], self._shapes[name]
-    stored = self._tensors[place.key]
-    values = _dequantise(stored, place, math.prod(shape)).reshape(shape)
+    values = np.empty(shape, np.float32) if out is None else out
+    _dequantise(self._tensors[place.key], place, values.reshape(-1))
     if place.is_turned:
-      values = _turn_back(values, self._config.head_dim)
+      values[...] = _turn_back(values, self._config.head_dim)
     if place.offset:
       values -= np.float32(place.offset)
     return values
@@ -105,7 +105,9 @@ class GgufWeights:
 
 def read_flat(stored: StoredTensor) -> np.ndarray:
   """Reads and dequantises a whole tensor, as a vector of float32."""
-  return _dequantise(stored, Place(stored.name), math.prod(stored.shape))
+  values = np.empty(math.prod(stored.shape), np.float32)
+  _dequantise(stored, Place(stored.name), values)
+  return values
 
 
 def _check_shape(
@@ -120,17 +122,14 @@ def _check_shape(
     )
 
 
-def _dequantise(
-  stored: StoredTensor, place: Place, num_values: int
-) -> np.ndarray:
-  """The values of one part of a tensor, flat."""
+def _dequantise(stored: StoredTensor, place: Place, values: np.ndarray) -> None:
+  """Fills a vector with the values of one part of a tensor."""
   if stored.shape[-1] == 0:
-    return np.empty(0, np.float32)
+    return
   num_bytes = stored.num_bytes // place.num_parts
   start = stored.offset + place.part * num_bytes
   block, block_bytes = gguf.GGML_QUANT_SIZES[stored.kind]
   step = _STEP // block * block_bytes
-  values = np.empty(num_values, np.float32)
   done = 0
   with stored.path.open("rb") as file:
     file.seek(start)
@@ -146,7 +145,6 @@ def _dequantise(
       found = gguf.dequantize(row, stored.kind).reshape(-1)
       values[done : done + found.size] = found
       done += found.size
-  return values
 
 
 def _turn_back(values: np.ndarray, head_dim: int) -> np.ndarray:
