@@ -205,6 +205,53 @@ class GgufTest(parameterized.TestCase):
     )
     self.assertEqual(tokens, ["hell", "Ġ", "1", "2", "<think>", "</s>"])
 
+  def test_without_types_all_tokens_are_normal_but_ends_of_texts(self):
+    tokens = ["<|im_end|>", "<|user|>", *"abeh", "he"]
+    gguf_cases.write(
+      self.path,
+      LLAMA,
+      tokens=[*tokens, *(f"[PAD{i}]" for i in range(97 - len(tokens)))],
+      token_type=None,
+      merges=["h e"],
+      **dict.fromkeys(
+        ("bos_token_id", "eos_token_id", "padding_token_id"), None
+      ),
+    )
+    tokenizer = model_file.open_file(self.path).load_tokenizer()
+    self.assertEqual(tokenizer.all_special_tokens, [])
+    ids = tokenizer.encode("a<|im_end|>b<|user|>")
+    self.assertEqual(ids[:3], [2, 0, 3])
+    self.assertNotIn(1, ids)
+
+  @parameterized.parameters(None, -1000.0)
+  def test_without_scores_tokens_are_merged_by_their_ids(self, score):
+    tokens = ["<unk>", "bc", "ab", "▁", *"abc"]
+    tokens += [f"[PAD{i}]" for i in range(97 - len(tokens))]
+    gguf_cases.write(
+      self.path,
+      LLAMA,
+      model="llama",
+      tokens=tokens,
+      token_type=None,
+      merges=None,
+      scores=score and [score] * 97,
+      unknown_token_id=0,
+      add_space_prefix=False,
+      **dict.fromkeys(
+        ("bos_token_id", "eos_token_id", "padding_token_id"), None
+      ),
+    )
+    tokenizer = model_file.open_file(self.path).load_tokenizer()
+    self.assertEqual(tokenizer.encode("abc"), [4, 1])
+
+  def test_smollm3_splits_as_llama_3_without_bos(self):
+    for pre, ids in (("llama-bpe", True), ("smaug-bpe", False)):
+      gguf_cases.write(self.path, LLAMA, pre=pre, add_bos_token=None)
+      tokenizer = model_file.open_file(self.path).load_tokenizer()
+      tokens = tokenizer.convert_ids_to_tokens(tokenizer.encode("hell 1234"))
+      self.assertEqual(tokens[int(ids) :], ["hell", "Ġ", *"1234"])
+      self.assertEqual(tokens[0] == "<s>", ids)
+
   def test_every_truncation_is_refused_in_one_line(self):
     gguf_cases.write(self.path, LLAMA)
     content = self.path.read_bytes()

@@ -15,65 +15,39 @@ from typing import Any
 from thickets import huggingface
 from thickets.errors import UserError, nearest
 from thickets.models.gguf_files.header import Header
+from thickets.models.gguf_files.splittings import SPLITTINGS, Splitting
 
 _TEMPLATE = "tokenizer.chat_template"
-_CONTROL, _USER_DEFINED, _UNUSED = 3, 4, 5  # Of tokenizer.ggml.token_type.
-
-_LLAMA3_SPLIT = (
-  r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-  r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+# Of tokenizer.ggml.token_type.
+_NORMAL, _CONTROL, _USER_DEFINED, _UNUSED = 1, 3, 4, 5
+# Normal tokens of these texts are control tokens, as in llama.cpp: they end a text.
+_ENDS = frozenset(
+  (
+    *("</s>", "<eos>", "<end_of_turn>", "<end_of_utterance>", "<EOT>"),
+    *("<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "<|end|>"),
+    *("<|eot_id|>", "<|eom_id|>"),
+  )
 )
-_QWEN2_SPLIT = _LLAMA3_SPLIT.replace(r"\p{N}{1,3}", r"\p{N}")
-
-
-@dataclasses.dataclass(frozen=True)
-class Splitting:
-  """How texts are split before pairs of bytes are merged.
-
-  Attributes:
-    pattern: a regular expression of the pieces, "" for GPT-2's.
-    has_single_digits: whether each digit is split off before.
-    is_composed: whether texts are brought into Unicode's form NFC first.
-    takes_whole: whether a piece that is a token is never taken apart.
-    has_bos: whether texts begin with BOS unless the file says otherwise.
-  """
-
-  pattern: str = ""
-  has_single_digits: bool = False
-  is_composed: bool = False
-  takes_whole: bool = False
-  has_bos: bool = False
-
-
-_GPT2 = Splitting()
-_DIGITS = Splitting(has_single_digits=True)
-_LLAMA3 = Splitting(_LLAMA3_SPLIT, takes_whole=True, has_bos=True)
-_QWEN2 = Splitting(_QWEN2_SPLIT, is_composed=True)
-
-SPLITTINGS = {  # By tokenizer.ggml.pre.
-  "gpt-2": _GPT2,
-  "olmo": _GPT2,
-  "smollm": _DIGITS,
-  "starcoder": _DIGITS,
-  "refact": _DIGITS,
-  "codeshell": _DIGITS,
-  "llama3": _LLAMA3,
-  "llama-v3": _LLAMA3,
-  "llama-bpe": _LLAMA3,
-  "dbrx": Splitting(_LLAMA3_SPLIT),
-  "qwen2": _QWEN2,
-  "deepseek-r1-qwen": _QWEN2,
-}
 
 
 @dataclasses.dataclass(frozen=True)
 class _Vocabulary:
-  """The tokens of a file."""
+  """The tokens of a file.
+
+  Attributes:
+    path: the file.
+    metadata: what it says.
+    tokens: the text of each token.
+    kinds: its type; all are normal where the file does not say.
+    scores: of sentencepiece, the best of which is merged first; empty where the
+      file has none.
+  """
 
   path: str
   metadata: Mapping[str, Any]
-  tokens: Sequence[str]
-  kinds: Sequence[int]
+  tokens: Sequence[str] = ()
+  kinds: Sequence[int] = ()
+  scores: Sequence[float] = ()
 
   def get(self, key: str, default: Any = None) -> Any:
     return self.metadata.get(f"tokenizer.ggml.{key}", default)
@@ -154,7 +128,7 @@ def build_tokenizer(header: Header, context: int) -> Any:
 
 
 def _read_vocabulary(header: Header) -> _Vocabulary:
-  vocabulary = _Vocabulary(str(header.path), header.metadata, (), ())
+  vocabulary = _Vocabulary(str(header.path), header.metadata)
   template = header.metadata.get(_TEMPLATE)
   if not isinstance(template, str | None):
     raise UserError(
@@ -165,30 +139,39 @@ def _read_vocabulary(header: Header) -> _Vocabulary:
   if model not in ("gpt2", "llama"):
     raise vocabulary.refuse("model", "be gpt2 (pairs of bytes) or llama", model)
   tokens = _take_list(vocabulary, "tokens", str)
-  lists = {"token_type": _take_list(vocabulary, "token_type", int)}
+  kinds = [_NORMAL] * len(tokens)
+  if vocabulary.get("token_type") is not None:
+    kinds = _take_list(vocabulary, "token_type", int, len(tokens))
+  scores = []
   if model == "gpt2":
     _take_list(vocabulary, "merges", str)
-  else:
-    lists["scores"] = _take_list(vocabulary, "scores", float)
-  for key, values in lists.items():
-    if len(values) != len(tokens):
-      raise vocabulary.refuse(
-        key, f"have a value for each of the {len(tokens)} tokens", len(values)
-      )
+  elif vocabulary.get("scores") is not None:
+    scores = _take_list(vocabulary, "scores", float, len(tokens))
+  kinds = [
+    _CONTROL if kind == _NORMAL and token in _ENDS else kind
+    for token, kind in zip(tokens, kinds, strict=True)
+  ]
   return dataclasses.replace(
-    vocabulary, tokens=tokens, kinds=lists["token_type"]
+    vocabulary, tokens=tokens, kinds=kinds, scores=scores
   )
 
 
-def _take_list(vocabulary: _Vocabulary, key: str, kind: type) -> list[Any]:
-  """A list of texts, or of numbers; refuses what is another."""
+def _take_list(
+  vocabulary: _Vocabulary, key: str, kind: type, length: int | None = None
+) -> list[Any]:
+  """A list of texts, or of numbers, one for each token where it has a length."""
   found = vocabulary.get(key)
   what = "texts" if kind is str else "numbers"
   if not isinstance(found, list) or not found:
     raise vocabulary.refuse(key, f"be a list of {what}", found or "none")
+  kinds = (float, int) if kind is float else (kind,)
   for value in found:
-    if type(value) is not kind or value != value:  # NaN has no order.
+    if type(value) not in kinds or value != value:  # NaN has no order.
       raise vocabulary.refuse(key, f"be a list of {what}", value)
+  if length not in (None, len(found)):
+    raise vocabulary.refuse(
+      key, f"have a value for each of the {length} tokens", len(found)
+    )
   return found
 
 
@@ -255,12 +238,7 @@ def _build_pieces(vocabulary: _Vocabulary, is_gemma: bool) -> Any:
   from tokenizers import decoders, models, normalizers, pre_tokenizers
 
   ids = _list_ids(vocabulary)
-  ranks = {
-    token: -score
-    for token, score in zip(
-      vocabulary.tokens, vocabulary.get("scores"), strict=True
-    )
-  }
+  ranks = _rank_by_score(vocabulary) or ids
   if is_gemma:
     # Runs of spaces are stored as such, and merged in the order of their ids.
     ids = {
@@ -294,6 +272,26 @@ def _build_pieces(vocabulary: _Vocabulary, is_gemma: bool) -> Any:
     backend.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
   backend.decoder = decoders.Sequence(steps)
   return backend
+
+
+def _rank_by_score(vocabulary: _Vocabulary) -> dict[str, float]:
+  """The rank of each token in merging, the best score first.
+
+  Empty where the file has no scores, or one for all (as converters write that do
+  not read sentencepiece's own file): the order of the ids is then that of the
+  scores, as in `transformers`. llama.cpp merges from left to right there.
+  """
+  normal = {
+    score
+    for score, kind in zip(vocabulary.scores, vocabulary.kinds, strict=False)
+    if kind == _NORMAL
+  }
+  if len(normal) < 2:
+    return {}
+  return {
+    token: -score
+    for token, score in zip(vocabulary.tokens, vocabulary.scores, strict=True)
+  }
 
 
 def _derive_merges(
