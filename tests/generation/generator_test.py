@@ -22,6 +22,7 @@ from golden import transformer_cases as cases
 from thickets.errors import UserError
 from thickets.generation import batching as batching_lib
 from thickets.generation import decode_step
+from thickets.generation import generator as generator_lib
 from thickets.generation import programs as programs_lib
 from thickets.generation.batching import Batching
 from thickets.generation.decode_step import DecodeSpec, Prompts
@@ -281,6 +282,14 @@ class FinishingTest(Comparison):
   def test_rows_end_by_themselves_or_run_out(self, segment):
     generator = self._make(segment)
     responses = generator.generate(self.params, self.prompts)
+    self.assert_follows(responses, self.expected, is_end=self._is_end)
+
+  def test_weights_are_laid_out_once_for_many_calls(self):
+    arranged = self.generator.arrange(self.params)
+    self.assertIs(self.generator.arrange(arranged), arranged)
+    with mock.patch.object(generator_lib, "take_layer") as take_layer:
+      responses = self.generator.generate(arranged, self.prompts)
+    take_layer.assert_not_called()
     self.assert_follows(responses, self.expected, is_end=self._is_end)
 
   def test_order_leaves_rows_alone(self):

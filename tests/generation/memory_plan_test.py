@@ -1,5 +1,6 @@
 """Tests of what is run at once: bounded by memory, as asked, or refused."""
 
+import re
 from unittest import mock
 
 import jax
@@ -13,6 +14,7 @@ from thickets.generation import memory_plan
 from thickets.generation.batching import Batching
 from thickets.generation.memory_plan import Workload
 from thickets.models import families, memory
+from thickets.models.layout import Layout
 from thickets.search import meshes
 
 _GIB = 2**30
@@ -36,9 +38,10 @@ def _plan(size, config, *, model=1, dtype=jnp.bfloat16, **options):
     prompt_tokens=options.pop("prompt_tokens", 60),
     new_tokens=options.pop("new_tokens", 40),
   )
+  layout = options.pop("layout", Layout.STACKED)
   asked = Batching(**options)
   with mock.patch.object(memory, "device_size_bytes", lambda _: size):
-    return memory_plan.plan_memory(config, dtype, mesh, workload, asked)
+    return memory_plan.plan_memory(config, dtype, mesh, workload, asked, layout)
 
 
 class PlanTest(parameterized.TestCase):
@@ -73,6 +76,21 @@ class PlanTest(parameterized.TestCase):
     self.assertEqual((plan.lanes, plan.rows), (3, 7))
     # Devices that share the host's memory.
     self.assertEqual(_plan(None, self.small, lanes=3).lanes, 3)
+
+  def test_layers_that_lie_apart_are_never_held_twice(self):
+    num_bytes = memory.leaf_bytes(self.large, jnp.bfloat16)
+    needed = {}
+    for layout in Layout:
+      with self.assertRaisesRegex(UserError, "needs") as caught:
+        _plan(1, self.large, layout=layout)
+      needed[layout] = float(
+        re.search(r"needs (\S+) GiB", str(caught.exception))[1]
+      )
+    self.assertAlmostEqual(
+      needed[Layout.STACKED] - needed[Layout.APART],
+      max(num_bytes) / _GIB,
+      delta=1,
+    )
 
   def test_says_what_it_needs_and_what_there_is(self):
     with self.assertRaisesRegex(UserError, "which needs 1.. GiB, got 68 GiB"):

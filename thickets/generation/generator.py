@@ -52,7 +52,7 @@ class Generator:
       `population`.
     batching: how much is computed at once, unless a call says otherwise; all
       prompts by default. `lanes` is for the evaluator that rebuilds members.
-    layout: how layers lie while decoding, `Layout.for_layers` by default.
+    layout: how layers lie while decoding, `choose_layout` by default.
     detokenize: maps token ids to their text; needed for stop strings. One of
       `tokenizer_files.make_detokenizer` finds special tokens among them.
 
@@ -86,11 +86,7 @@ class Generator:
     config = transformer.group_experts(config, self.mesh)
     self.config, self.decoding = config, decoding
     self.batching = Batching() if batching is None else batching
-    self.layout = layout or Layout.for_layers(
-      config.num_layers,
-      transformer.count_layer_params(config),
-      self.mesh.devices.flat[0].platform,
-    )
+    self.layout = layout or choose_layout(config, self.mesh)
     self._detokenize = detokenize
     self._shardings = transformer.shardings(config, self.mesh)
     spec = DecodeSpec(
@@ -107,6 +103,20 @@ class Generator:
     """Divides the weights of one model over the mesh axis `model`."""
     return jax.tree.map(_place_weight, params, self._shardings)
 
+  def arrange(self, params: Params) -> Params:
+    """Lays out the weights of one model as `generate` reads them.
+
+    They are divided over the mesh axis `model`. Stacked layers that are to lie
+    apart are copied, so that both lie in memory until the caller drops the
+    stacked ones.
+
+    Args:
+      params: the weights; those that are laid out already are returned as they are.
+    """
+    if is_apart(params):
+      return params
+    return self._take_apart(self.place(params))
+
   def generate(
     self,
     params: Params,
@@ -119,8 +129,8 @@ class Generator:
     """Continues prompts with one model, spread over the mesh.
 
     Args:
-      params: the weights; those that `place` did not divide are divided anew at
-        every call, and stacked layers that are to lie apart are copied.
+      params: the weights. Others than those of `arrange` are arranged anew at
+        every call, which may copy them.
       prompts: [Q] token ids of each prompt.
       keys: [Q] a random key for each response, unless greedy.
       temperatures: [Q] in place of that of the decoding, above 0; not if greedy.
@@ -191,8 +201,8 @@ class Generator:
       self._check_keys(keys, keys_shape).reshape(*shape, 2),
       self._check_temperatures(temperatures, shape),
     )
-    if is_single and not is_apart(weights.params):
-      weights = Weights(self._take_apart(self.place(weights.params)))
+    if is_single:
+      weights = Weights(self.arrange(weights.params))
     return continue_prompts(
       self.programs,
       weights,
@@ -254,6 +264,15 @@ class Generator:
         " with Sampling(temperature=1)."
       )
     return np.broadcast_to(given.astype(np.float32), shape)
+
+
+def choose_layout(config: TransformerConfig, mesh: Mesh) -> Layout:
+  """How the layers of a model lie on a mesh while it decodes; see `Layout`."""
+  return Layout.for_layers(
+    config.num_layers,
+    transformer.count_layer_params(config),
+    mesh.devices.flat[0].platform,
+  )
 
 
 def _place_weight(weight: Any, sharding: Sharding) -> jax.Array:

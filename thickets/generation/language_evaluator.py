@@ -287,6 +287,7 @@ class LanguageEvaluator:
         self.generator.mesh,
         workload,
         self.generator.batching,
+        self.generator.layout,
       )
     return self._plans[dtype, workload]
 

@@ -10,6 +10,7 @@ from thickets.generation import programs
 from thickets.generation.batching import Batching
 from thickets.models import flops, memory
 from thickets.models.config import TransformerConfig
+from thickets.models.layout import Layout
 
 _CPU_ROWS = 256
 # Share of a device's memory; the rest is for programs and fragments.
@@ -41,6 +42,7 @@ def plan_memory(
   mesh: Mesh,
   workload: Workload,
   asked: Batching,
+  layout: Layout,
 ) -> Batching:
   """Finds how many members and prompts fit into memory at once.
 
@@ -55,6 +57,7 @@ def plan_memory(
     workload: the prompts and responses of each member.
     asked: lanes and rows as the user wants them, None to find them; there are
       fewer rows if not all of them fit.
+    layout: how the layers of the members lie.
 
   Returns:
     `asked` with lanes, rows and block found.
@@ -73,8 +76,11 @@ def plan_memory(
     )
   size *= _MEMORY_FRAC
   leaves = memory.leaf_bytes(config, dtype, mesh)
-  # While they are rebuilt, a stack of layers may be held a second time.
-  base, copy = sum(leaves), sum(leaves) + max(leaves)
+  base = copy = sum(leaves)
+  if (
+    layout is Layout.STACKED
+  ):  # While it is rebuilt, a stack may be held twice.
+    copy += max(leaves)
   row = _row_bytes(config, dtype, mesh, workload)
   free = (size - base) / (asked.lanes or 1) - copy  # Bytes left for one lane.
   block, block_bytes = _find_block(config, dtype, mesh, workload, free)
