@@ -18,10 +18,10 @@ import numpy as np
 import torch
 import transformers
 
+from experiments.validation import refusals
 from experiments.validation.random_configs import NUM_TOKENS
 from thickets.errors import UserError
 from thickets.models import hub, transformer
-from thickets.models.published_classes import PUBLISHED
 
 TOLERANCE = 1e-4  # Of logits.
 AGREED, ROUNDED, DIFFERENT = "agreed", "rounded", "DIFFERENT"
@@ -159,14 +159,9 @@ def _refused(
   fields: Mapping[str, Any], message: str, their_error: str | None
 ) -> Parity:
   """A refusal here, which has to name a field."""
-  names = {*fields, *PUBLISHED[fields["model_type"]].fields, "factor"}
-  for value in fields.values():
-    for inner in (value, *(value.values() if isinstance(value, dict) else ())):
-      names |= set(inner) if isinstance(inner, dict) else set()
-  named = [name for name in names if name in message]
-  if not named:
+  field = refusals.find_field(message, fields)
+  if field is None:
     return Parity(DIFFERENT, reason=f"refused without a field: {message}")
-  field = min(named, key=lambda name: (message.index(name), -len(name)))
   outcome = "refused" if their_error is None else "refused by both"
   reason = message if their_error is None else f"{message} | {their_error}"
   return Parity(outcome, field=field, reason=reason)
