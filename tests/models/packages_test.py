@@ -101,7 +101,9 @@ class PackagesTest(parameterized.TestCase):
   def test_what_pip_says_last_is_said(self):
     self._let_pip(returncode=1, stderr="WARNING: slow\nERROR: no network\n\n")
     with self.assertRaisesRegex(
-      UserError, "got 'ERROR: no network'.*--no-deps thickets-made-part0==1.0"
+      UserError,
+      "got 'ERROR: no network'.*all packages.*--no-deps thickets-made-part0==1.0"
+      " thickets-made-part1==1.0 here",
     ):
       packages.locate("package:made")
     self.assertEmpty(list(self.cache.iterdir()))

