@@ -144,6 +144,25 @@ class AnalyseTest(_AnalysisTestCase):
     gain = found.votes["a"][call.sigma]["gain"]
     self.assertIn(f"gain {gain:+.3f}", call.reason)
 
+  def test_answers_tell_a_needle_where_all_scores_are_at_the_floor(self):
+    """All answers are wrong, and those of members differ from the base's."""
+    measured = _measure(names=("a",), num_members=200, num_select=8, num_dev=32)
+    wrong = np.zeros((200, 40), bool)
+    members = _answers(wrong)
+    members.vote[:, ::2] = "v"
+    calls = []
+    for has_form in (True, False):
+      task = TaskScores(
+        "a",
+        _answers(wrong[:1]),
+        dataclasses.replace(members, format=wrong | has_form),
+        num_select=8,
+      )
+      changed = dataclasses.replace(measured, tasks={"a": task})
+      calls.append(neighbourhood.analyse(changed, QUICK).regimes["a"])
+    self.assertEqual([c.regime for c in calls], ["needle", "undecided"])
+    self.assertIn("in the form on 0% of the prompts", calls[1].reason)
+
   def test_a_sigma_that_destroys_all_members_makes_no_needle(self):
     """At the larger sigma nobody says anything; at the smaller, all are equal."""
     measured = _measure()

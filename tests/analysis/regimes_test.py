@@ -27,6 +27,7 @@ def facts(density=DENSE, gain=GAINING, sigma=0.1, **changes):
     **{
       "sigma": sigma,
       "member_score": 0.28,
+      "member_form": 0.9,
       "changed_frac": 0.2,
       "density": density,
       "gain": gain,
@@ -38,8 +39,9 @@ def facts(density=DENSE, gain=GAINING, sigma=0.1, **changes):
 
 
 def call(*levels, base_score=0.3, margin=0.02, **options):
+  known = {"base_form": 0.95, "num_prompts": 200}
   return regimes.call_regime(
-    levels, base_score=base_score, margin=margin, **options
+    levels, base_score=base_score, margin=margin, **known | options
   )
 
 
@@ -154,7 +156,7 @@ class SeveralSigmasTest(parameterized.TestCase):
 
   @parameterized.parameters(
     ((DESTRUCTIVE,), "at 0.9 members score 0.100 and have lost more than 50%"),
-    ((INERT,), "at 0.001 only 1.0% of the members' scores differ"),
+    ((INERT,), "at 0.001 only 1.0% of the members' answers differ"),
     ((DESTRUCTIVE, INERT), "no sigma says anything of the model"),
   )
   def test_a_destructive_or_inert_sigma_is_no_needle(self, levels, reason):
@@ -188,13 +190,48 @@ class SeveralSigmasTest(parameterized.TestCase):
       self.assertIn("not beyond chance over 2 sigmas", found.reason)
 
   @parameterized.parameters(0.0, 0.01)
-  def test_at_the_floor_nothing_can_be_told(self, score):
+  def test_a_base_at_the_floor_can_be_a_needle(self, score):
+    """As experts would be seen; who is worse is read from the form of answers."""
     level = facts(RARE, FLAT, member_score=score)
     found = call(level, base_score=score)
+    self.assertEqual(found.regime, "needle")
+    self.assertEqual(call(facts(DENSE), base_score=score).regime, "thicket")
+    self.assertEqual(call(facts(OPEN), base_score=score).regime, "undecided")
+
+  @parameterized.parameters(
+    ({"base_form": 0.49}, {}, "and answers in the form on 49% of the prompts"),
+    ({"base_form": 0.0}, {}, "and answers in the form on 0% of the prompts"),
+    ({"num_prompts": 148}, {}, r"148 prompts are too few .*149 are enough"),
+    (
+      {"num_prompts": 148, "score_range": (0.0, 2.0)},
+      {},
+      "148 prompts are too few .*299 are enough",
+    ),
+    (
+      {},
+      {"member_form": 0.47},
+      "members answer in the form on 47% .*lost more",
+    ),
+    ({}, {"changed_frac": 0.019}, "only 1.9% of the members' answers differ"),
+  )
+  def test_at_the_floor_a_call_needs_more_than_scores(
+    self, options, changes, reason
+  ):
+    level = facts(RARE, FLAT, member_score=0.0, **changes)
+    found = call(level, base_score=0.0, **options)
     self.assertEqual(found.regime, "undecided")
-    self.assertIn(
-      "base and members are at the floor of the score", found.reason
-    )
+    self.assertRegex(found.reason, reason)
+    # Above the floor, the score tells all but what changes no answer.
+    if "changed_frac" not in changes:
+      self.assertEqual(
+        call(facts(RARE, FLAT, **changes), **options).regime, "needle"
+      )
+
+  def test_a_large_margin_is_seen_on_few_prompts(self):
+    level = facts(RARE, FLAT, member_score=0.0, changed_frac=1.0)
+    for margin in (0.7, 1.0):
+      found = call(level, base_score=0.0, margin=margin, num_prompts=3)
+      self.assertEqual(found.regime, "needle")
 
   def test_at_the_ceiling_there_is_nothing_to_gain(self):
     found = call(facts(RARE, FLAT, member_score=0.99), base_score=1.0)
@@ -202,5 +239,8 @@ class SeveralSigmasTest(parameterized.TestCase):
 
   def test_the_floor_is_that_of_the_range(self):
     level = facts(RARE, FLAT, member_score=-0.99)
-    found = call(level, base_score=-1.0, score_range=(-1.0, 1.0))
+    options = {"base_score": -1.0, "score_range": (-1.0, 1.0)}
+    found = call(level, num_prompts=299, **options)
+    self.assertEqual(found.regime, "needle")
+    found = call(level, base_form=0.0, **options)
     self.assertIn("floor of the score, -1", found.reason)

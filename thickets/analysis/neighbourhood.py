@@ -215,7 +215,7 @@ def analyse(
     regimes={
       name: votes_by_sigma.call_regime(
         [*by_sigma.values()],
-        base_score=densities[name].base_score,
+        tasks[name],
         margin=settings.margin,
         score_range=settings.score_range,
       )

@@ -14,14 +14,18 @@ that were measured. The rule, in this order:
    density is at least `min_density`) and the ensemble *gains* (the low end of its
    gain is above `min_gain`). As the best of several sigmas is looked for, these low
    ends belong to intervals that hold at all sigmas together.
-2. Undecided: the base, and the members at every sigma, score less than the margin
-   above the floor of the score. Scores that are at the floor cannot show who is
-   worse, and hardly who is better. (At the ceiling there is nothing to gain, which is
-   a plateau.)
+2. Undecided: the base scores less than the margin above the floor of the score, and
+   what could stand in for its score is missing. At the floor a member can still gain,
+   so that few experts among enough prompts mean few experts. But no score can show
+   who is worse. So the base must answer in the form on `min_form` of the prompts at
+   least, by which a sigma that destroys members is told, and there must be so many
+   prompts that a member with a gain of the margin would hardly miss them all. (At
+   the ceiling there is nothing to gain, which is a plateau.)
 3. A sigma is set aside if it is *destructive* (the members lose more than
-   `max_lost_frac` of what the base scores above the floor, on average) or *inert* (a
-   smaller share of their scores differs from the base's than the margin, so that no
-   typical member could gain as much). Undecided if no sigma is left.
+   `max_lost_frac` of what the base scores above the floor, on average; where the base
+   is at the floor, of the answers in the form) or *inert* (a smaller share of their
+   answers differs from the base's than the margin, so that no typical member could
+   gain as much). Undecided if no sigma is left.
 4. At every sigma that is left, experts are *rare* (the high end of the density is
    below `min_density`) and the ensemble is *flat* (the high end of its gain is below
    `flat_gain`), and at those set aside neither experts nor a gain are shown. Plateau
@@ -50,8 +54,10 @@ class SigmaFacts:
   Attributes:
     sigma: standard deviation of the members' noise.
     member_score: mean score of the members on the prompts of the density.
-    changed_frac: share of the members' scores that differ from the base's on the
-      same prompt, in [0, 1].
+    member_form: share of the members' answers that are in the form asked for, in
+      [0, 1].
+    changed_frac: share of the members' answers that differ from the base's on the
+      same prompt, in what they vote for or in score, in [0, 1].
     density: corrected density at the margin, in [0, 1], with its interval; the
       value is NaN if unknown.
     gain: score of the vote minus the base's, on prompts that chose neither members
@@ -63,6 +69,7 @@ class SigmaFacts:
 
   sigma: float
   member_score: float
+  member_form: float
   changed_frac: float
   density: Estimate
   gain: Estimate
@@ -112,6 +119,10 @@ class Thresholds:
       (3B on GSM8K) gain the least.
     max_lost_frac: 0.5: a sigma at which the typical member has lost half of what
       the base can do is far from where experts could be.
+    min_form: 0.5: a base at the floor that has the form less often than that has
+      little of it to lose.
+    chance: 0.05, the probability at which a member with a gain of the margin may
+      miss every prompt at the floor: at a margin of 0.02 it takes 149 prompts.
   """
 
   min_density: float = 0.05
@@ -119,12 +130,16 @@ class Thresholds:
   flat_gain: float = 0.05
   plateau_frac: float = 0.2
   max_lost_frac: float = 0.5
+  min_form: float = 0.5
+  chance: float = 0.05
 
 
 def call_regime(
   levels: Sequence[SigmaFacts],
   *,
   base_score: float,
+  base_form: float,
+  num_prompts: int,
   margin: float,
   score_range: tuple[float, float] = (0.0, 1.0),
   thresholds: Thresholds | None = None,
@@ -134,6 +149,8 @@ def call_regime(
   Args:
     levels: what was measured at each sigma, at least one.
     base_score: the base's mean score on the prompts of the density.
+    base_form: share of its answers there that are in the form asked for.
+    num_prompts: number of these prompts, or of the groups that they come in.
     margin: least gain that makes an expert, in score; above zero, since at zero
       copies of the base are experts.
     score_range: least and largest score of the task.
@@ -148,7 +165,12 @@ def call_regime(
   levels = sorted(levels, key=lambda level: level.sigma)
   _check(levels, base_score, margin, score_range)
   floor, ceiling = score_range
-  set_aside = _set_aside(levels, base_score, margin, score_range, limits)
+  is_at_floor = base_score - floor < margin
+  set_aside = (
+    _set_aside_by_form(levels, base_form, limits)
+    if is_at_floor
+    else _set_aside_by_score(levels, base_score, floor, limits)
+  ) | _find_inert(levels, margin / (ceiling - floor))
 
   def call(regime: str, why: str, level: SigmaFacts) -> RegimeCall:
     facts = _describe(level, base_score, margin, limits.flat_gain)
@@ -161,9 +183,12 @@ def call_regime(
     return call("thicket", "experts are dense and the vote gains", best)
   telling = [level for level in levels if level.sigma not in set_aside]
   best = max(telling or levels, key=lambda level: level.gain.value)
-  scores = [base_score, *(level.member_score for level in levels)]
-  if max(scores) - floor < margin:
-    why = f"base and members are at the floor of the score, {floor:g}"
+  if is_at_floor and (
+    lacking := _find_lacking(
+      base_form, num_prompts, margin / (ceiling - floor), limits
+    )
+  ):
+    why = f"the base is at the floor of the score, {floor:g}, and {lacking}"
     return call("undecided", why, best)
   if not telling:
     reasons = "; ".join(f"at {s:g} {why}" for s, why in set_aside.items())
@@ -187,30 +212,78 @@ def _shows_thicket(level: SigmaFacts, limits: Thresholds) -> bool:
   )
 
 
-def _set_aside(
+def _find_lacking(
+  base_form: float, num_prompts: int, margin_frac: float, limits: Thresholds
+) -> str:
+  """What keeps scores at the floor from saying anything; nothing if they do."""
+  if base_form < limits.min_form:
+    return (
+      f"answers in the form on {base_form:.0%} of the prompts only, so that a"
+      " sigma that destroys members cannot be told"
+    )
+  # A mean score of the margin is reached by as many answers that are all right, or
+  # by more that are right in part.
+  needed = math.ceil(
+    math.log(limits.chance) / math.log1p(-min(margin_frac, 0.999))
+  )
+  if num_prompts < needed:
+    return (
+      f"{num_prompts} prompts are too few to see a member that gains the margin"
+      f" ({needed} are enough)"
+    )
+  return ""
+
+
+def _set_aside_by_score(
   levels: Sequence[SigmaFacts],
   base_score: float,
-  margin: float,
-  score_range: tuple[float, float],
+  floor: float,
   limits: Thresholds,
 ) -> dict[float, str]:
-  """By sigma, why it says nothing of the model."""
-  floor, ceiling = score_range
+  """By sigma, how far members have fallen below a base that is above the floor."""
   left = (1 - limits.max_lost_frac) * (base_score - floor)
-  reasons = {}
-  for level in levels:
-    if level.member_score - floor < left:
-      reasons[level.sigma] = (
-        f"members score {level.member_score:.3f} and have lost more than"
-        f" {limits.max_lost_frac:.0%} of the base's score"
-      )
-    # A score can change by the whole range at most.
-    elif level.changed_frac * (ceiling - floor) < margin:
-      reasons[level.sigma] = (
-        f"only {level.changed_frac:.1%} of the members' scores differ from the"
-        " base's"
-      )
-  return reasons
+  return {
+    level.sigma: (
+      f"members score {level.member_score:.3f} and have lost more than"
+      f" {limits.max_lost_frac:.0%} of the base's score"
+    )
+    for level in levels
+    if level.member_score - floor < left
+  }
+
+
+def _set_aside_by_form(
+  levels: Sequence[SigmaFacts], base_form: float, limits: Thresholds
+) -> dict[float, str]:
+  """By sigma, how often members no longer answer in the form, as the base does."""
+  left = (1 - limits.max_lost_frac) * base_form
+  return {
+    level.sigma: (
+      f"members answer in the form on {level.member_form:.0%} of the prompts and"
+      f" have lost more than {limits.max_lost_frac:.0%} of the base's"
+    )
+    for level in levels
+    if level.member_form < left
+  }
+
+
+def _find_inert(
+  levels: Sequence[SigmaFacts], margin_frac: float
+) -> dict[float, str]:
+  """By sigma, how few answers it changes.
+
+  Args:
+    levels: what was measured at each sigma.
+    margin_frac: the margin, relative to the range by which a score can change.
+  """
+  return {
+    level.sigma: (
+      f"only {level.changed_frac:.1%} of the members' answers differ from the"
+      " base's"
+    )
+    for level in levels
+    if level.changed_frac < margin_frac
+  }
 
 
 def _find_doubt(

@@ -14,7 +14,13 @@ import numpy as np
 from absl import logging
 from jaxtyping import Float
 
-from thickets.analysis import decomposition, intervals, regimes, votes
+from thickets.analysis import (
+  decomposition,
+  intervals,
+  prompt_groups,
+  regimes,
+  votes,
+)
 from thickets.analysis.decomposition import Decomposition
 from thickets.analysis.density import Density
 from thickets.analysis.intervals import Estimate
@@ -92,8 +98,8 @@ def vote_of_best(task: TaskScores, k: int) -> dict[str, Any]:
 
 def call_regime(
   found: Sequence[SigmaVote],
+  task: TaskScores,
   *,
-  base_score: float,
   margin: float,
   score_range: tuple[float, float],
 ) -> RegimeCall:
@@ -101,7 +107,7 @@ def call_regime(
 
   Args:
     found: what `measure_votes` found at each sigma, at least one.
-    base_score: the base's mean score on the prompts of the density.
+    task: the answers of the base, to the prompts of the density.
     margin: least gain that makes an expert, in score.
     score_range: least and largest score of the task.
   """
@@ -111,7 +117,9 @@ def call_regime(
   flat_gain = max(0.05, 4 / (found[0].vote["num_judge_groups"] + 2))
   return regimes.call_regime(
     [one.facts for one in found],
-    base_score=base_score,
+    base_score=float(task.base_scores.mean()),
+    base_form=float(task.base.format.mean()),
+    num_prompts=prompt_groups.count_groups(task.groups, len(task.base_scores)),
     margin=margin,
     score_range=score_range,
     thresholds=Thresholds(flat_gain=flat_gain),
@@ -170,11 +178,16 @@ def _read_facts(
   low, high = density.corrected_interval[row, column].tolist()
   joint_tail = (1 - density.level) / 2 / len(density.sigmas)
   joint_z = -statistics.NormalDist().inv_cdf(joint_tail)
-  scored = task.scores[np.isfinite(task.scores).all(axis=1)]
+  is_scored = np.isfinite(task.scores).all(axis=1)
+  members = task.members.take(np.flatnonzero(is_scored).tolist())
+  is_changed = (members.score != task.base.score) | (
+    members.vote != task.base.vote
+  )
   return SigmaFacts(
     sigma=float(density.sigmas[row]),
-    member_score=float(scored.mean()),
-    changed_frac=float((scored != task.base_scores).mean()),
+    member_score=float(members.score.mean()),
+    member_form=float(members.format.mean()),
+    changed_frac=float(is_changed.mean()),
     density=Estimate(
       float(density.corrected[row, column]),
       low,
