@@ -53,13 +53,13 @@ def get_config(variant: str = "sentiment") -> ml_collections.ConfigDict:
   config.ensemble.also = (1, 5)
   config.consistency.temperatures = (0.1, 0.3, 0.5)
   if size == "quick":
-    config.task.num_select, config.task.num_dev = 50, 0
+    config.task.num_select, config.task.num_dev = 40, 0
     config.task.num_judge = 80
     config.population.size, config.population.sigmas = 12, (4e-3,)
     config.ensemble.top_k, config.ensemble.also = 3, (1,)
     config.consistency.temperatures = (0.5,)
     config.decoding.max_new_tokens = 16
-    # Few programs, each compiled in a second: half of the rows of judge.
+    # As many rows at once as select has prompts, so that judge needs no other programs.
     config.compute.layers, config.compute.rows = "stacked", 40
   elif size == "smoke":
     config.task.num_select, config.task.num_dev = 8, 4
