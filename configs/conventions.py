@@ -1,12 +1,10 @@
-"""Thicket and plateau side by side, around three models made to order.
+"""Needle, thicket and plateau side by side, around three models made to order.
 
 Command   python -m experiments.conventions --config=configs/conventions.py \
             --workdir=DIR
 Hardware  two CPU cores
 Time      3 min beside other work; configs/conventions.py:full was not timed
-Result    vote minus self-consistency +19.2 points [+16.2, +22.2] where conventions
-          are hidden, over prompts, of one training and one population
-          (docs/conventions.md)
+Result    docs/conventions.md
 
 The same tasks are asked around three bases. The text of the first followed two
 conventions and hid which; that of the second followed one; that of the third said
@@ -24,28 +22,31 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
   config.experiment = "conventions"
   # The bases: a model that was trained on conventions, whether its questions state
-  # the convention, and what the column of the figure says of it.
+  # the convention, the sigmas of its members, and what the column of the figure says.
   config.columns = ml_collections.ConfigDict(
     {
       "hidden": {
         "model": "shipped/conventions-hidden",
         "stated": False,
+        "sigmas": (1.4e-2,),
         "title": "two conventions, hidden",
       },
       "one": {
         "model": "shipped/conventions-one",
         "stated": False,
+        "sigmas": (2e-2,),
         "title": "the first convention alone",
       },
       "stated": {
         "model": "shipped/conventions-stated",
         "stated": True,
+        "sigmas": (1.4e-2,),
         "title": "two conventions, stated",
       },
     }
   )
   # Each has two tasks, one for each convention.
-  config.families = ("turning", "dates", "rounding")
+  config.families = ("turning", "casing", "dates")
   config.development = False  # Whether the questions are those of development.
   config.top_k = 15  # K, members that vote, and samples of the base.
   # Least gains that make an expert, in score; the smallest above 0 is that of the
@@ -53,18 +54,22 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.margins = (0.0, 0.02, 0.05)
   config.resamples = 200  # Draws of each bootstrap.
 
-  # What is the same around every base, as in configs/measure.py; names of tasks
-  # and the model are filled in.
+  # What is the same around every base, as in configs/measure.py; names of tasks,
+  # the model and the sigmas are filled in.
   config.measure = ml_collections.ConfigDict(measure.get_config())
   settings = config.measure.unlock()
   settings.tasks.names = ()
   settings.tasks.num_select = 60
-  settings.tasks.num_dev = 150  # Prompts that judge.
+  settings.tasks.num_dev = 90  # Prompts that judge.
   settings.population.size = 96
-  settings.population.sigmas = (1.4e-2,)
+  settings.population.sigmas = ()
   settings.slice.resolution = 0
   settings.project = False
-  settings.consistency.temperatures = (0.3, 0.7, 1.0)  # Select chooses one.
+  # All batches of the same size, as the numbers of prompts are multiples of it: most
+  # of the time of so small a run goes into compiling a program for each size.
+  settings.compute.rows, settings.compute.lanes = 45, 4
+  # Over a pair of tasks, self-consistency averages a half at any temperature.
+  settings.consistency.temperatures = (0.3,)
   _change(config, variant)
   return config.lock()
 
@@ -79,12 +84,15 @@ def _change(config: ml_collections.ConfigDict, variant: str) -> None:
     )
     config.resamples = 1000
     settings.tasks.num_select, settings.tasks.num_dev = 100, 400
+    settings.compute.rows = settings.compute.lanes = 0  # Found from memory.
     settings.population.size = 576
-    settings.population.sigmas = (1e-2, 1.4e-2, 2e-2)
+    for column in config.columns.values():
+      column.sigmas = (1e-2, 1.4e-2, 2e-2)
   elif variant == "smoke":
     config.families = config.families[:1]
     config.top_k, config.resamples = 3, 20
     settings.tasks.num_select, settings.tasks.num_dev = 6, 10
+    settings.compute.rows, settings.compute.lanes = 0, 0
     settings.population.size = 8
   elif variant:
     raise ValueError(

@@ -33,7 +33,9 @@ def main(_: list[str]) -> None:
   """Reads the flags, measures the columns, draws and prints them."""
   config = FLAGS.config
   specs = convention_columns.read_columns(config)
-  convention_columns.check_vocabularies(specs)
+  convention_columns.check_vocabularies(
+    {f"columns.{spec.name}.model": spec.measure.model for spec in specs}
+  )
   launch.start_devices(FLAGS)
   clock = Clock()
   run_config = RunConfig(
@@ -45,11 +47,13 @@ def main(_: list[str]) -> None:
   run_config.save(folder, environment.describe())
   # The columns share their programs.
   jax.config.update("jax_compilation_cache_dir", str(folder / "cache"))
-  settings = convention_columns.make_settings(config)
   columns = {}
   for spec in specs:
     columns[spec.name] = convention_columns.run_column(
-      spec, settings, config.top_k, folder / spec.name
+      spec,
+      convention_columns.make_settings(config, spec),
+      config.top_k,
+      folder / spec.name,
     )
     clock.lap(f"{spec.name}_s")
   found = {name: column.describe() for name, column in columns.items()}

@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -19,6 +19,7 @@ from thickets.analysis.measurement import Measurement, TaskScores
 from thickets.analysis.neighbourhood import Analysis, Settings
 from thickets.analysis.vote_comparisons import TaskVotes
 from thickets.errors import UserError
+from thickets.generation.specs import ModelSpec
 from thickets.models import byte_tokenizer, sources
 from thickets.tasks.conventions import convention_tasks, families
 
@@ -102,29 +103,39 @@ def read_columns(config: ml_collections.ConfigDict) -> list[ColumnSpec]:
   )
   config_checks.refuse(_find_problems(config))
   return [
-    ColumnSpec(name, column.title, _make_measure(config, column))
+    ColumnSpec(
+      name,
+      column.title,
+      make_measure(
+        config.measure,
+        config,
+        model=column.model,
+        stated=column.stated,
+        sigmas=column.sigmas,
+      ),
+    )
     for name, column in config.columns.items()
   ]
 
 
-def check_vocabularies(columns: list[ColumnSpec]) -> None:
+def check_vocabularies(models: Mapping[str, ModelSpec]) -> None:
   """Refuses bases whose tokenizer is not the one of conventions.
 
+  Args:
+    models: the bases, by the key of the config that names each.
+
   Raises:
-    UserError: that names the column and how many tokens its base has.
+    UserError: that names the key and how many tokens its base has.
   """
   known = byte_tokenizer.make_tokenizer()
-  for column in columns:
-    name = column.measure.model.name
-    tokenizer = sources.find(
-      name, column.measure.model.revision
-    ).load_tokenizer()
+  for key, model in models.items():
+    tokenizer = sources.find(model.name, model.revision).load_tokenizer()
     if tokenizer is None or tokenizer.encode(_PROBE) != known.encode(_PROBE):
       size = "none" if tokenizer is None else f"{len(tokenizer)} tokens"
       raise UserError(
-        f"columns.{column.name}.model must have the vocabulary of the models of"
-        f" conventions, {len(known)} tokens, one for each byte, got {name} with"
-        f" {size}. Name a model that experiments.pretrain made with"
+        f"{key} must have the vocabulary of the models of conventions,"
+        f" {len(known)} tokens, one for each byte, got {model.name} with {size}."
+        " Name a model that experiments.pretrain made with"
         " configs/pretrain_conventions.py."
       )
 
@@ -172,9 +183,11 @@ def _find_other(
   return _take_sigma(measured, task, sigma)
 
 
-def make_settings(config: ml_collections.ConfigDict) -> Settings:
-  """What is estimated of each measurement."""
-  population = config.measure.population
+def make_settings(
+  config: ml_collections.ConfigDict, column: ColumnSpec
+) -> Settings:
+  """What is estimated of the measurement of a column."""
+  population = column.measure.population
   per_sigma = population.size / len(population.sigmas)
   return Settings(
     margins=tuple(config.margins),
@@ -192,8 +205,11 @@ def _take_sigma(
 
 
 def _find_problems(config: ml_collections.ConfigDict) -> list[str]:
-  population = config.measure.population
-  most = population.size // max(1, len(population.sigmas))
+  sigmas = [f"columns.{name}.sigmas" for name in config.columns]
+  most_sigmas = max(
+    (len(column.sigmas) for column in config.columns.values()), default=1
+  )
+  most = config.measure.population.size // max(1, most_sigmas)
   problems = [
     *config_checks.check_ranges(
       config,
@@ -204,8 +220,16 @@ def _find_problems(config: ml_collections.ConfigDict) -> list[str]:
         "measure.tasks.num_dev": Range(2),
       },
     ),
-    *config_checks.check_not_empty(config, ("columns", "families", "margins")),
+    *config_checks.check_not_empty(
+      config,
+      (
+        *("columns", "families", "margins"),
+        "measure.consistency.temperatures",
+        *sigmas,
+      ),
+    ),
   ]
+  problems += check_filled_in(config, "columns")
   for name in config.families:
     problems += config_checks.collect(
       lambda _, name=name: families.find_family(name), config
@@ -213,15 +237,54 @@ def _find_problems(config: ml_collections.ConfigDict) -> list[str]:
   return problems
 
 
-def _make_measure(
-  config: ml_collections.ConfigDict, column: ml_collections.ConfigDict
+def check_filled_in(config: ml_collections.ConfigDict, giver: str) -> list[str]:
+  """Refuses what a measurement of conventions would not look at.
+
+  Args:
+    config: with the section `measure`.
+    giver: key of what each measurement has of its own, such as "columns".
+  """
+  return [
+    f"measure.{name} must be left empty, since {giver} it, got"
+    f" {tuple(values)}. Set {giver.split()[0]} instead."
+    for name, values, giver in (
+      (
+        "population.sigmas",
+        config.measure.population.sigmas,
+        f"{giver}.NAME.sigmas gives",
+      ),
+      ("tasks.names", config.measure.tasks.names, "families gives"),
+    )
+    if values
+  ]
+
+
+def make_measure(
+  settings: ml_collections.ConfigDict,
+  config: ml_collections.ConfigDict,
+  *,
+  model: str,
+  stated: bool,
+  sigmas: Sequence[float],
 ) -> MeasureSpec:
-  settings = config.measure.copy_and_resolve_references()
-  words = [convention_tasks.STATED] * column.stated
+  """Fills in model, sigmas and tasks, two for each family of the config.
+
+  Args:
+    settings: a config of `experiments.measure`.
+    config: what is compared: `families`, `development`, and `top_k`, the number of
+      samples where there is a temperature.
+    model: name of the base.
+    stated: whether the questions state the convention.
+    sigmas: of the members.
+  """
+  words = [convention_tasks.STATED] * stated
   words += [convention_tasks.DEVELOPMENT] * config.development
+  settings = settings.copy_and_resolve_references()
   with settings.unlocked():
-    settings.model.name = column.model
-    settings.consistency.samples = config.top_k
+    settings.model.name = model
+    settings.population.sigmas = tuple(sigmas)
+    has_samples = bool(settings.consistency.temperatures)
+    settings.consistency.samples = config.top_k if has_samples else 0
     settings.tasks.names = tuple(
       "/".join([f"{convention_tasks.TASK_PREFIX}{family}", convention, *words])
       for family in config.families

@@ -125,6 +125,15 @@ def after_conventions(workdir: str, columns: Iterable[str]) -> dict[str, str]:
   }
 
 
+def after_convention_study(workdir: str) -> dict[str, str]:
+  """Returns the command that reads the summaries of finished studies."""
+  return {
+    "what follows, with figures": (
+      f"{_python()} -m experiments.convention_claims{_at(workdir)}"
+    )
+  }
+
+
 def after_pretraining_conventions(workdir: str, column: str) -> dict[str, str]:
   """Returns the command that sets a new model beside the shipped ones.
 

@@ -66,3 +66,33 @@ class ConventionsTest(unittest.TestCase):
         done.stderr, "error: family must be one of .*Nearest: dates"
       )
       self.assertFalse((pathlib.Path(folder) / "run").exists())
+
+
+@pytest.mark.slow
+class ConventionStudyTest(unittest.TestCase):
+  def test_trainings_are_repeated_measured_and_judged(self):
+    with tempfile.TemporaryDirectory() as folder:
+      workdir = pathlib.Path(folder) / "study"
+      arguments = (
+        "--config=configs/convention_study.py:smoke",
+        f"--workdir={workdir}",
+      )
+      done = commands.run_binary("convention_study", *arguments)
+      self.assertEqual(done.returncode, 0, msg=done.stderr[-5000:])
+      found = json.loads((workdir / "smoke.json").read_text(encoding="utf-8"))
+      again = commands.run_binary("convention_study", *arguments)
+      self.assertEqual(again.returncode, 0, msg=again.stderr[-5000:])
+      self.assertNotIn("members/s", again.stderr)  # Nothing is done twice.
+      judged = commands.run_binary("convention_claims", str(workdir))
+      self.assertEqual(judged.returncode, 0, msg=judged.stderr[-5000:])
+      claims = json.loads((workdir / "claims.json").read_text(encoding="utf-8"))
+    self.assertEqual([run["seed"] for run in found["runs"]], [0, 1])
+    for run in found["runs"]:
+      self.assertEqual(run["predicted"].keys(), run["preferences"].keys())
+      self.assertEqual(len(run["levels"]["0.014"]["sets"]["first"]["right"]), 5)
+    (point,) = claims["smoke"]["points"]
+    self.assertIn("2 trainings x 1 population of 8 members", point["n"])
+    self.assertEqual(
+      point["differences"]["vote - base"]["over"],
+      "trainings, populations and prompts",
+    )

@@ -17,6 +17,12 @@ def _read(variant="smoke", **overrides):
   return convention_columns.read_columns(config)
 
 
+def _check_vocabulary(column):
+  convention_columns.check_vocabularies(
+    {f"columns.{column.name}.model": column.measure.model}
+  )
+
+
 class ReadTest(parameterized.TestCase):
   def test_every_column_asks_both_conventions_of_every_family(self):
     hidden, one, stated = _read("")
@@ -25,6 +31,10 @@ class ReadTest(parameterized.TestCase):
     self.assertEqual(
       names[:2],
       ["conventions/turning/right", "conventions/turning/left"],
+    )
+    self.assertEqual(
+      [column.measure.population.sigmas for column in (hidden, one, stated)],
+      [(0.014,), (0.02,), (0.014,)],
     )
     self.assertEqual(names, [task.name for task in one.measure.tasks])
     self.assertEqual(
@@ -57,7 +67,18 @@ class ReadTest(parameterized.TestCase):
     ("margins", (), "margins must hold at least one item"),
     ("resamples", 0, "resamples must be at least 1, got 0"),
     ("columns.one.modell", "x", "columns.one.modell is not a config key"),
-    ("measure.population.sigmas", (), "sigmas must hold at least one item"),
+    (
+      "columns.one.sigmas",
+      (),
+      "columns.one.sigmas must hold at least one item",
+    ),
+    ("columns.one.sigmas", (0.01, -0.02), "sigmas? .*-0.02"),
+    (
+      "measure.population.sigmas",
+      (0.01,),
+      r"left empty, since columns.NAME.sigmas gives it, got \(0.01,\). Set col",
+    ),
+    ("measure.tasks.names", ("gsm8k",), "since families gives it, got"),
     ("measure.consistency.temperatures", (), "temperatures must hold at least"),
   )
   def test_what_is_wrong_is_refused(self, key, value, message):
@@ -83,8 +104,8 @@ class ReadTest(parameterized.TestCase):
           f" shipped/conventions-hidden with {size}. Name a model",
         ),
       ):
-        convention_columns.check_vocabularies([column])
+        _check_vocabulary(column)
 
   def test_the_shipped_vocabulary_is_accepted(self):
     (column, *_) = _read(**{"columns.hidden.model": "shipped/drills"})
-    convention_columns.check_vocabularies([column])
+    _check_vocabulary(column)

@@ -206,12 +206,12 @@ def pool_tasks(tasks: Mapping[str, TaskVotes]) -> TaskVotes:
   )
 
 
-def _accept_either(
-  task: TaskScores, other: TaskScores, ranks: Sequence[int]
-) -> dict[str, Float[np.ndarray, " Q"]]:
-  """Who is right by what either of two tasks wants of the same questions.
+def accept_either(task: TaskScores, other: TaskScores) -> TaskScores:
+  """One of two tasks that ask the same, with what either wants as right.
 
-  The votes are those of the first task: its members, and what they elect.
+  Args:
+    task: the answers of members and base by what the first task wants.
+    other: the same answers to the same prompts by what the second wants.
   """
 
   def accept(first: Answers, second: Answers) -> Answers:
@@ -219,18 +219,29 @@ def _accept_either(
       name: getattr(first, name) | getattr(second, name)
       for name in ("correct", "lenient")
     }
-    return dataclasses.replace(first, **both)
+    score = np.maximum(first.score, second.score)
+    return dataclasses.replace(first, score=score, **both)
 
-  base, chosen = (
-    accept(
-      getattr(task, name).from_prompt(task.num_select),
-      getattr(other, name).from_prompt(task.num_select),
-    )
-    for name in ("base", "members")
+  return dataclasses.replace(
+    task,
+    base=accept(task.base, other.base),
+    members=accept(task.members, other.members),
   )
-  chosen = chosen.take(ranks)
+
+
+def _accept_either(
+  task: TaskScores, other: TaskScores, ranks: Sequence[int]
+) -> dict[str, Float[np.ndarray, " Q"]]:
+  """Who is right by what either of two tasks wants of the same questions.
+
+  The votes are those of the first task: its members, and what they elect.
+  """
+  both = accept_either(task, other)
+  chosen = both.members.from_prompt(task.num_select).take(ranks)
   return {
-    "base": base.lenient[0].astype(np.float64),
+    "base": both.base.from_prompt(task.num_select)
+    .lenient[0]
+    .astype(np.float64),
     "best": chosen.lenient[0].astype(np.float64),
     "vote": chosen.elect()[:, -1].astype(np.float64),
   }

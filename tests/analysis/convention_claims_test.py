@@ -1,0 +1,193 @@
+"""Tests of claims on studies of conventions: points, verdicts, discordance."""
+
+import itertools
+import json
+import pathlib
+import tempfile
+
+import numpy as np
+from absl.testing import parameterized
+
+from thickets.analysis import (
+  convention_claims,
+  convention_points,
+  diversity,
+)
+from thickets.analysis.convention_claims import Claim
+from thickets.analysis.intervals import Estimate
+from thickets.errors import UserError
+from thickets.report import claims_table
+
+TASKS = ("conventions/turning/right", "conventions/turning/left")
+
+
+def _run(
+  seed, population, vote, *, group="hidden", density=0.3, regime="thicket"
+):
+  """A run whose base is always wrong and whose vote is right on some prompts."""
+  rows = {
+    "base": [0.0] * 10,
+    "best": [0.0] * 10,
+    "vote": [1.0] * vote + [0.0] * (10 - vote),
+    "random": [0.0] * 10,
+    "samples": [0.0] * 10,
+  }
+  sets = {
+    name: {"right": rows, "either": {}} for name in ("first", "second", "skill")
+  }
+  task = {"density": {"0.05": [density, density - 0.02, density + 0.02]}}
+  return {
+    "training": f"{group}-{seed}",
+    "group": group,
+    "seed": seed,
+    "step": 10,
+    "population": population,
+    "levels": {
+      "0.01": {
+        "num_members": 96,
+        "sets": sets,
+        "tasks": dict.fromkeys(TASKS, task),
+      }
+    },
+    "regimes": {task: {"regime": regime} for task in TASKS},
+  }
+
+
+class PointsTest(parameterized.TestCase):
+  def test_runs_of_a_group_are_trainings_by_populations(self):
+    runs = [_run(s, p, 4 + s) for p in (1, 0) for s in (2, 0, 1)]
+    (point,) = convention_points.make_points({"runs": runs})
+    values = point.values("vote", "base")
+    self.assertEqual(values.shape, (3, 2, 10))
+    np.testing.assert_allclose(values.mean(axis=(1, 2)), [0.4, 0.5, 0.6])
+    self.assertEqual(point.estimate("vote").value, 0.5)
+    self.assertEqual(
+      point.estimate("vote").over, "trainings, populations and prompts"
+    )
+    self.assertEqual(point.count_dense(TASKS[0]), 6)
+    self.assertEqual(point.count_regimes(TASKS), {"thicket": 12})
+    self.assertIn(
+      "3 trainings x 2 populations", convention_points.say_size(point)
+    )
+
+  def test_of_one_training_the_interval_is_over_prompts(self):
+    (point,) = convention_points.make_points({"runs": [_run(0, 0, 5)]})
+    self.assertEqual(point.estimate("vote", "base").over, "prompts")
+
+  def test_populations_must_be_the_same(self):
+    runs = [_run(0, 0, 5), _run(1, 1, 5)]
+    with self.assertRaisesRegex(UserError, "same populations at step 10"):
+      convention_points.make_points({"runs": runs})
+
+
+class ClaimsTest(parameterized.TestCase):
+  @parameterized.parameters(
+    (0.1, 0.2, "shown"),
+    (-0.2, -0.1, "refuted"),
+    (-0.1, 0.2, "not shown"),
+  )
+  def test_the_interval_decides(self, low, high, verdict):
+    found = Estimate((low + high) / 2, low, high, "prompts")
+    self.assertEqual(
+      convention_claims.judge("text", found, "n").verdict, verdict
+    )
+
+  def test_repeated_trainings_and_their_controls(self):
+    runs = [_run(s, p, 6 + s % 2) for s in range(4) for p in range(2)]
+    runs += [
+      _run(s, 0, 0, group=group, density=0.01, regime=regime)
+      for s in range(3)
+      for group, regime in (("one", "needle"), ("stated", "plateau"))
+    ]
+    points = convention_points.make_points({"runs": runs})
+    claims = convention_claims.judge_seeds(points)
+    verdicts = {claim.text: claim.verdict for claim in claims}
+    self.assertEqual(
+      verdicts["hidden: vote - base is above 10 points"], "shown"
+    )
+    self.assertEqual(
+      verdicts["hidden: best member - base is above 0 points"], "not shown"
+    )
+    self.assertEqual(
+      verdicts[
+        "hidden: the density of conventions/turning/left at +0.05 is at"
+        " least 0.05"
+      ],
+      "shown",
+    )
+    self.assertEqual(
+      verdicts["one: the tasks that it did not are called needle"], "shown"
+    )
+    # The same runs are not plateaus.
+    self.assertEqual(
+      verdicts["one: the tasks that the text taught are called plateau"],
+      "not shown",
+    )
+    text = claims_table.format_claims("seeds", claims)
+    self.assertIn("3 calls of 3 trainings: 3 needle", text)
+    json.dumps([claim.to_json() for claim in claims], allow_nan=False)
+
+  def test_predictions_are_judged_by_their_error(self):
+    def rows(error):
+      return [
+        {"sigma": 0.01, "measured": 0.5 + error, "predicted": 0.5, "n": 64}
+        for _ in range(6)
+      ]
+
+    for error, verdict in ((0.01, "shown"), (0.3, "refuted")):
+      (claim,) = convention_claims.judge_predictions(rows(error))
+      self.assertIsInstance(claim, Claim)
+      self.assertEqual(claim.verdict, verdict)
+
+
+class DiscordanceTest(parameterized.TestCase):
+  def test_it_is_the_mean_over_all_sets_of_families(self):
+    """As `spectral_discordance` of the tasks of each set would give it."""
+    rng = np.random.default_rng(0)
+    lean = rng.normal(size=(60, 3))
+    scores = np.stack(
+      [
+        sign * lean[:, f] + 0.3 * rng.normal(size=60)
+        for f in range(3)
+        for sign in (1, -1)
+      ],
+      axis=1,
+    )
+    ranks = scores.argsort(axis=0).argsort(axis=0)
+    runs = [_run(seed, 0, 0) for seed in range(2)]
+    for run in runs:
+      run["levels"]["0.01"]["discordance"] = {
+        "correlation": np.corrcoef(ranks.T).tolist()
+      }
+    (point,) = convention_points.make_points({"runs": runs})
+    rows = convention_claims.measure_discordance_of_pairs(point)
+    for row in rows:
+      sets = itertools.combinations(range(3), row["k"])
+      found = [
+        diversity.spectral_discordance(
+          scores[:, [2 * f + side for f in chosen for side in (0, 1)]]
+        )
+        for chosen in sets
+      ]
+      self.assertAlmostEqual(row["both"]["value"], np.mean(found), places=6)
+    self.assertLess(abs(rows[-1]["first"]["value"] - 1), 0.2)
+    self.assertGreater(rows[0]["both"]["value"], 1.8)
+
+  def test_one_training_does_not_say_how_far_they_differ(self):
+    with self.assertRaisesRegex(UserError, "at least two seeds .* got 1"):
+      convention_points.estimate_over_trainings(np.zeros((1, 3)))
+
+
+class ReadTest(parameterized.TestCase):
+  def test_files_of_studies_are_read_and_others_left(self):
+    with tempfile.TemporaryDirectory() as folder:
+      path = pathlib.Path(folder)
+      (path / "claims.json").write_text("{}", encoding="utf-8")
+      with self.assertRaisesRegex(UserError, "experiments.convention_study"):
+        convention_points.read_studies(folder)
+      study = {"study": "seeds", "runs": [_run(0, 0, 5)]}
+      (path / "seeds.json").write_text(json.dumps(study), encoding="utf-8")
+      self.assertEqual([*convention_points.read_studies(folder)], ["seeds"])
+      (path / "stages.json").write_text("{", encoding="utf-8")
+      with self.assertRaisesRegex(UserError, "stages.json must be a JSON file"):
+        convention_points.read_studies(folder)
