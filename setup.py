@@ -60,6 +60,14 @@ setuptools.setup(
     "cuda12": ["jax[cuda12]>=0.10"],
     "cuda13": ["jax[cuda13]>=0.10"],
     "tpu": ["jax[tpu]>=0.10"],
+    # Compilers alone, for machines that are not here (docs/accelerators.md): that
+    # of TPUs, ...
+    "compile-tpu": ["libtpu"],
+    # ... and that of GPUs, without the libraries that run on one.
+    "compile-cuda": [
+      "jax-cuda12-plugin>=0.10",
+      "nvidia-cuda-nvcc-cu12>=12.9",  # ptxas and libdevice.
+    ],
     "report": _REPORT,
     "tasks": _TASKS,
     "test": [

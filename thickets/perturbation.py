@@ -306,7 +306,7 @@ def _shift_leaf(kind, leaf, hashes, mask, seeds_R, coefficients_R):
   """Adds the terms to every slice of a leaf that takes part."""
   # Through loops as bits: where 16-bit floats are emulated (on CPU), a compiler
   # would hold a whole stack of them in float32.
-  is_half = leaf.dtype.itemsize == 2 and hashes.ndim > 0
+  is_half = leaf.dtype.itemsize == 2 and hashes.shape[:1] > (1,)
   bits = jnp.uint16 if is_half else leaf.dtype
 
   def shift(part):
@@ -323,8 +323,10 @@ def _shift_leaf(kind, leaf, hashes, mask, seeds_R, coefficients_R):
   shift_all = shift
   for _ in range(hashes.ndim - 1):
     shift_all = jax.vmap(shift_all)
-  if hashes.ndim:
+  if hashes.shape[:1] > (1,):
     shift_all = functools.partial(lax.map, shift_all)
+  elif hashes.ndim:  # A stack of one needs no loop, and no bits.
+    shift_all = jax.vmap(shift_all)
   moved = shift_all((lax.bitcast_convert_type(leaf, bits), hashes, mask))
   return lax.bitcast_convert_type(moved, leaf.dtype)
 

@@ -71,7 +71,6 @@ class Answering:
       mesh,
       Workload(len(prompts), max(map(len, prompts)), new_tokens),
       asked,
-      layout,
     )
     assert self.plan.lanes is not None  # A plan leaves nothing open.
     self.num_members = self.plan.lanes * mesh.shape["population"]

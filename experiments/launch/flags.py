@@ -155,6 +155,12 @@ class BinaryFlags:
     return config_flags.get_config_filename(self.values["config"])
 
   @property
+  def config_variant(self) -> str:
+    """The variant of the config file, or the file's own name without one."""
+    path, _, variant = self.values["config"].config_filename.partition(":")
+    return variant or os.path.splitext(os.path.basename(path))[0]
+
+  @property
   def cluster(self) -> tuple[str | None, int | None, int | None] | None:
     """Coordinator, number of processes and this one's; None to run alone."""
     if not self._cluster or not self._cluster[0].value:

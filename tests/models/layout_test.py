@@ -14,7 +14,12 @@ class LayoutTest(parameterized.TestCase):
     (9, 2**20 - 1, "cpu", Layout.STACKED),
     (30, 2**20, "cpu", Layout.APART),
     (8, 2**20, "gpu", Layout.APART),
-    (30, 2**20, "gpu", Layout.STACKED),
+    # Products on GPUs read no slices of stacks in place; those of TPUs do.
+    (36, 1000, "gpu", Layout.APART),
+    (30, 2**20, "gpu", Layout.APART),
+    (30, 2**20, "cuda", Layout.APART),
+    (30, 2**20, "tpu", Layout.STACKED),
+    (8, 2**20, "tpu", Layout.APART),
   )
   def test_is_chosen_by_what_a_step_would_copy(
     self, num_layers, layer_weights, platform, layout

@@ -197,14 +197,47 @@ class ParamsTest(parameterized.TestCase):
     mesh = Mesh(
       np.array(jax.devices()[:4]).reshape(1, 4), ("population", "model")
     )
-    # Four heads of queries, two of keys and values.
-    attention = transformer.shardings(_model("qwen3")[0], mesh)["layers"][
-      "self_attn"
-    ]
-    specs = {name: attention[f"{name}_proj"].spec for name in "qkv"}
-    self.assertEqual(specs["q"], PartitionSpec(None, "model", None))
-    self.assertEqual(specs["k"], PartitionSpec(None, None, None))
-    self.assertEqual(specs["v"], PartitionSpec(None, None, None))
+    # Four heads of queries, two of keys and values: these on two devices each.
+    params = transformer.shardings(_model("qwen3")[0], mesh)
+    specs = {
+      name: params["layers"]["self_attn"][f"{name}_proj"].spec for name in "qkv"
+    }
+    both = ("model", "model_rest")
+    self.assertEqual(specs["q"], PartitionSpec(None, both, None))
+    self.assertEqual(specs["k"], PartitionSpec(None, "model", None))
+    self.assertEqual(specs["v"], PartitionSpec(None, "model", None))
+    self.assertEqual(
+      params["layers"]["mlp"]["up_proj"].spec, PartitionSpec(None, both, None)
+    )
+    self.assertEqual(
+      dict(params["norm"].mesh.shape),
+      {"population": 1, "model": 2, "model_rest": 2},
+    )
+
+  @parameterized.parameters(
+    # Heads, heads of keys and values, devices; devices that divide the latter.
+    (40, 8, 8, 8),
+    (10, 2, 4, 2),
+    (6, 2, 8, 2),
+    (4, 4, 4, 4),
+    (8, 1, 4, 4),  # One head of keys stays whole, and queries are divided.
+    (9, 3, 4, 4),  # None can be divided.
+  )
+  def test_as_many_devices_divide_heads_as_can(self, heads, kv_heads, size, on):
+    fields = cases.CASES["qwen2"] | {
+      "hidden_size": 16 * heads,
+      "num_attention_heads": heads,
+      "num_key_value_heads": kv_heads,
+    }
+    config = families.parse_config(fields)
+    mesh = Mesh(
+      np.array(jax.devices()[:size]).reshape(1, size), ("population", "model")
+    )
+    fitted = transformer.fit_mesh(config, mesh)
+    self.assertEqual(fitted.shape["model"], on)
+    self.assertEqual(transformer.count_model_devices(fitted), size)
+    self.assertEqual(transformer.fit_mesh(config, fitted), fitted)
+    self.assertEqual([*fitted.devices.flat], [*mesh.devices.flat])
 
   @parameterized.parameters("llama", "gpt2")
   def test_on_a_mesh_matrices_are_divided_and_logits_agree(self, name):

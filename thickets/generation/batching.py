@@ -91,7 +91,7 @@ def continue_prompts(
     order, weights.num_members, programs.num_slots, batching.rows
   ):
     padded = _pad(rests, sampling, seats, programs.most_padding)
-    segments = _plan_segments(
+    segments = plan_segments(
       prefix_length + round_width(padded.tokens.shape[2]),
       decoding.max_new_tokens - 1,  # The first token needs no segment.
       batching.segment,
@@ -299,7 +299,7 @@ def _pad(
   )
 
 
-def _plan_segments(
+def plan_segments(
   num_tokens: int, num_steps: int, segment: int | None
 ) -> Iterator[int]:
   """Yields how many steps each segment has.

@@ -39,6 +39,7 @@ from thickets.models.config import TransformerConfig
 from thickets.models.layout import Layout, is_apart, take_layer
 from thickets.naming import Params
 from thickets.search import meshes
+from thickets.search.compiled import Programs
 
 
 class Generator:
@@ -55,11 +56,12 @@ class Generator:
     layout: how layers lie while decoding, `choose_layout` by default.
     detokenize: maps token ids to their text; needed for stop strings. One of
       `tokenizer_files.make_detokenizer` finds special tokens among them.
+    compiled: compiles the programs, a `Programs` of its own by default.
 
   Attributes:
     config: the architecture of the models.
     decoding: how tokens are chosen and when a response ends.
-    mesh: the devices.
+    mesh: the devices, fitted to the architecture by `transformer.fit_mesh`.
     batching: how much is computed at once, unless a call says otherwise.
     layout: how layers lie while decoding.
     programs: what was compiled, with counts and seconds.
@@ -78,11 +80,13 @@ class Generator:
     batching: Batching | None = None,
     layout: Layout | None = None,
     detokenize: Detokenize | None = None,
+    compiled: Programs | None = None,
   ):
     if decoding.stop_strings and detokenize is None:
       raise UserError("stop_strings need a tokenizer, to find them in text.")
     decoding.check_vocabulary(config)
-    self.mesh = meshes.make_mesh() if mesh is None else mesh
+    mesh = meshes.make_mesh() if mesh is None else mesh
+    self.mesh = transformer.fit_mesh(config, mesh)
     config = transformer.group_experts(config, self.mesh)
     self.config, self.decoding = config, decoding
     self.batching = Batching() if batching is None else batching
@@ -97,7 +101,7 @@ class Generator:
       self.layout,
       tuple(decoding.missing_tokens),
     )
-    self.programs = DecodePrograms(spec, self.mesh)
+    self.programs = DecodePrograms(spec, self.mesh, compiled)
 
   def place(self, params: Params) -> Params:
     """Divides the weights of one model over the mesh axis `model`."""
@@ -223,7 +227,7 @@ class Generator:
     everywhere = NamedSharding(self.mesh, PartitionSpec())
     taken = []
     for layer, shardings in enumerate(layers):
-      index = jax.device_put(np.int32(layer), everywhere)
+      index = self.programs.compiled.put(np.int32(layer), everywhere)
       arguments = (params["layers"], index)
       program = self.programs.compiled.get(
         "layer", take_layer, arguments, out_shardings=shardings

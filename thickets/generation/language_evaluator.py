@@ -287,7 +287,6 @@ class LanguageEvaluator:
         self.generator.mesh,
         workload,
         self.generator.batching,
-        self.generator.layout,
       )
     return self._plans[dtype, workload]
 

@@ -16,7 +16,7 @@ from thickets.models import transformer
 from thickets.models.config import TransformerConfig
 from thickets.models.layout import Layout
 from thickets.naming import Params
-from thickets.perturbation import Kind, find_targets, perturb, shift
+from thickets.perturbation import Kind, find_targets, shift
 from thickets.search.compiled import Programs
 
 
@@ -41,6 +41,7 @@ class Rebuilder:
     programs: Programs,
     layout: Layout,
   ):
+    mesh = transformer.fit_mesh(config, mesh)
     self._kind, self._mesh, self._programs = kind, mesh, programs
     self._layout = layout
     shardings = transformer.shardings(config, mesh)
@@ -48,7 +49,7 @@ class Rebuilder:
     self._shardings = layout.arrange_shardings(shardings, config.num_layers)
     everywhere = NamedSharding(mesh, PartitionSpec())
     self._indices = [
-      jax.device_put(np.int32(layer), everywhere)
+      programs.put(np.int32(layer), everywhere)
       for layer in range(config.num_layers)
     ]
     self._width: int | None = None
@@ -63,7 +64,7 @@ class Rebuilder:
     """
     place = NamedSharding(self._mesh, PartitionSpec())
     return self._rebuild(
-      base, jax.device_put(member, place), 0, self._shardings
+      base, self._programs.put(member, place), 0, self._shardings
     )
 
   def rebuild_many(self, base: Params, members: MemberArrays) -> Params:
@@ -80,7 +81,7 @@ class Rebuilder:
     place = NamedSharding(self._mesh, PartitionSpec("population"))
     return self._rebuild(
       base,
-      jax.device_put(members, place),
+      self._programs.put(members, place),
       len(np.asarray(members.seeds)),
       layout_lib.member_shardings(self._shardings),
     )
@@ -93,17 +94,59 @@ class Rebuilder:
     if copies is None or self._width != width:
       # This makes room first, even if the caller still holds the old copies.
       jax.tree.map(lambda leaf: leaf.delete(), copies)
-      copies = _make_room(self._layout, base, width, shardings)
+      copies = self._make_room(base, width, shardings)
     if self._layout is Layout.STACKED:
-      arguments = (base, members)
-      program = self._compile(
-        "all", self._rebuild_all, arguments, width, copies, shardings
-      )
-      rebuilt = program(arguments, copies)
+      rebuilt = self._rebuild_stacked(base, members, width, copies, shardings)
     else:
       rebuilt = self._rebuild_apart(base, members, width, copies, shardings)
     self._copies, self._width = rebuilt, width
     return rebuilt
+
+  def _make_room(self, base: Params, width: int, shardings: Params) -> Params:
+    """Zeros in the shape of the weights that will be rebuilt."""
+
+    def arrange(base):
+      params = self._layout.arrange(base)
+      return layout_lib.stack_weights([params] * width) if width else params
+
+    shapes = jax.eval_shape(arrange, base)
+    return self._programs.fill(
+      lambda: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes),
+      shardings,
+    )
+
+  def _rebuild_stacked(
+    self,
+    base: Params,
+    members: MemberArrays,
+    width: int,
+    copies: Params,
+    shardings: Params,
+  ) -> Params:
+    """All in one program, each layer written over its old one in the stack."""
+
+    def rebuild(base, members, old):
+      def rebuild_layer(layer, layers):
+        part = self._over_members(self._rebuild_layer, width)(
+          base, members, layer
+        )
+        return jax.tree.map(
+          lambda stack, new: lax.dynamic_update_index_in_dim(
+            stack, new, layer, 0
+          ),
+          layers,
+          part,
+        )
+
+      ends = self._over_members(self._rebuild_ends, width)(base, members)
+      layers = lax.fori_loop(
+        0, len(self._indices), rebuild_layer, old["layers"]
+      )
+      return {**ends, "layers": layers}
+
+    arguments = (base, members)
+    program = self._compile("all", rebuild, arguments, width, copies, shardings)
+    return program(*arguments, copies)
 
   def _rebuild_apart(
     self,
@@ -114,29 +157,49 @@ class Rebuilder:
     shardings: Params,
   ) -> Params:
     """One layer after the other, all by one program: none is held twice."""
+
+    def compile_part(part, rebuild_part, arguments, old, shardings):
+      def rebuild(*arguments_and_old):  # Of the old only the buffers count.
+        return self._over_members(rebuild_part, width)(*arguments_and_old[:-1])
+
+      return self._compile(part, rebuild, arguments, width, old, shardings)
+
     arguments, old = (base, members), _ends(copies)
-    program = self._compile(
-      "ends", self._rebuild_ends, arguments, width, old, _ends(shardings)
+    program = compile_part(
+      "ends", self._rebuild_ends, arguments, old, _ends(shardings)
     )
-    ends = program(arguments, old)
-    program = self._compile(
+    ends = program(*arguments, old)
+    program = compile_part(
       "layer",
       self._rebuild_layer,
-      (base, members, self._indices[0]),
-      width,
+      (*arguments, self._indices[0]),
       copies["layers"][0],
       shardings["layers"][0],
     )
     layers = (
-      program((base, members, index), old)
+      program(*arguments, index, old)
       for index, old in zip(self._indices, copies["layers"], strict=True)
     )
     return {**ends, "layers": tuple(layers)}
 
+  def _over_members(
+    self, rebuild_part: Callable[..., Params], width: int
+  ) -> Callable[..., Params]:
+    """Maps what rebuilds a part for one member, whose terms come second."""
+    if not width:
+      return rebuild_part
+
+    def rebuild_parts(base, members, *layer):
+      return jax.vmap(lambda member: rebuild_part(base, member, *layer))(
+        members
+      )
+
+    return rebuild_parts
+
   def _compile(
     self,
     part: str,
-    rebuild_part: Callable[..., Params],
+    rebuild: Callable[..., Params],
     arguments: tuple[Any, ...],
     width: int,
     old: Params,
@@ -146,34 +209,20 @@ class Rebuilder:
 
     Args:
       part: names the part.
-      rebuild_part: rebuilds it for one member.
-      arguments: those of `rebuild_part`, of which the second are the members.
+      rebuild: takes `arguments` and `old`.
+      arguments: its first arguments.
       width: how many members there are, 0 for one without an axis.
       old: what is overwritten.
       shardings: how the result lies.
     """
-    if width:
-      in_axes = (None, 0, None)[: len(arguments)]
-      out_axes = 0
-      if part == "all":
-        out_axes = layout_lib.member_axes(self._shardings)
-      rebuild_part = jax.vmap(rebuild_part, in_axes, out_axes)
-
-    def rebuild(arguments, old):
-      del old  # Only its buffers count.
-      return rebuild_part(*arguments)
-
     return self._programs.get(
       ("rebuild", part, self._kind, width),
       rebuild,
-      (arguments, old),
-      donate=(1,),
+      (*arguments, old),
+      donate=(len(arguments),),
       keep_unused=True,
       out_shardings=shardings,
     )
-
-  def _rebuild_all(self, base: Params, member: MemberArrays) -> Params:
-    return perturb(base, member, kind=self._kind, names=self._names)
 
   def _rebuild_ends(self, base: Params, member: MemberArrays) -> Params:
     """All but the layers."""
@@ -196,20 +245,3 @@ class Rebuilder:
 def _ends(params: Params) -> Params:
   """A tree without its layers."""
   return {name: part for name, part in params.items() if name != "layers"}
-
-
-def _make_room(
-  layout: Layout, base: Params, width: int, shardings: Params
-) -> Params:
-  """Zeros in the shape of the weights that will be rebuilt."""
-
-  def arrange(base):
-    params = layout.arrange(base)
-    return layout_lib.stack_weights([params] * width) if width else params
-
-  shapes = jax.eval_shape(arrange, base)
-
-  def make():
-    return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-
-  return jax.jit(make, out_shardings=shardings)()

@@ -8,9 +8,8 @@ from jax.typing import DTypeLike
 from thickets.errors import UserError
 from thickets.generation import programs
 from thickets.generation.batching import Batching
-from thickets.models import flops, memory
+from thickets.models import flops, memory, transformer
 from thickets.models.config import TransformerConfig
-from thickets.models.layout import Layout
 
 _CPU_ROWS = 256
 # Share of a device's memory; the rest is for programs and fragments.
@@ -42,7 +41,7 @@ def plan_memory(
   mesh: Mesh,
   workload: Workload,
   asked: Batching,
-  layout: Layout,
+  size: int | None = None,
 ) -> Batching:
   """Finds how many members and prompts fit into memory at once.
 
@@ -57,7 +56,7 @@ def plan_memory(
     workload: the prompts and responses of each member.
     asked: lanes and rows as the user wants them, None to find them; there are
       fewer rows if not all of them fit.
-    layout: how the layers of the members lie.
+    size: bytes of a device's memory, where the devices are not here to tell.
 
   Returns:
     `asked` with lanes, rows and block found.
@@ -66,7 +65,8 @@ def plan_memory(
     UserError: if the base, one member and one row do not fit.
   """
   # By the device's size, not by what is free now: a resumed run must find the same.
-  size = memory.device_size_bytes(mesh.devices.flat[0])
+  if size is None:
+    size = memory.device_size_bytes(mesh.devices.flat[0])
   if size is None:
     return dataclasses.replace(
       asked,
@@ -74,13 +74,10 @@ def plan_memory(
       rows=min(asked.rows or _CPU_ROWS, workload.num_prompts),
       block=programs.CPU_BLOCK_TOKENS,
     )
-  size *= _MEMORY_FRAC
-  leaves = memory.leaf_bytes(config, dtype, mesh)
-  base = copy = sum(leaves)
-  if (
-    layout is Layout.STACKED
-  ):  # While it is rebuilt, a stack may be held twice.
-    copy += max(leaves)
+  size = int(_MEMORY_FRAC * size)
+  base = memory.bytes_per_device(config, dtype, mesh)
+  # While they are rebuilt, a layer may be held a second time.
+  copy = base + base // config.num_layers
   row = _row_bytes(config, dtype, mesh, workload)
   free = (size - base) / (asked.lanes or 1) - copy  # Bytes left for one lane.
   block, block_bytes = _find_block(config, dtype, mesh, workload, free)
@@ -107,13 +104,14 @@ def _row_bytes(
   config: TransformerConfig, dtype: DTypeLike, mesh: Mesh, workload: Workload
 ) -> float:
   """Bytes of one row on each device: its KV cache and its logits."""
-  num_model = mesh.shape["model"]
-  kv_split = num_model if config.num_kv_heads % num_model == 0 else 1
+  mesh = transformer.fit_mesh(config, mesh)
+  num_kv_heads = config.num_kv_heads
+  split = mesh.shape["model"] if num_kv_heads % mesh.shape["model"] == 0 else 1
   kv_cache = flops.kv_cache_bytes(
     config, dtype, workload.prompt_tokens + workload.new_tokens
   )
   # Twice, since rows are copied when some are dropped.
-  return 2 * kv_cache / kv_split + _LOGIT_COPIES * 4 * config.vocab_size
+  return 2 * kv_cache / split + _LOGIT_COPIES * 4 * config.vocab_size
 
 
 def _find_block(
@@ -132,7 +130,7 @@ def _find_block(
     workload: the prompts of each member.
     free: bytes that the weights leave on each device for one lane.
   """
-  num_model = mesh.shape["model"]
+  num_model = transformer.count_model_devices(mesh)
   longest = workload.prompt_tokens
   block = programs.ACCELERATOR_BLOCK_TOKENS
   while block > longest and (

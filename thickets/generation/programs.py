@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from thickets.generation import decode_step
 from thickets.generation.decode_step import NO_TOKEN, DecodeSpec, Prompts, Rows
-from thickets.models import flops, layout
+from thickets.models import flops, layout, transformer
 from thickets.models.attention import KVCache
 from thickets.models.layout import Layout
 from thickets.naming import Params
@@ -71,19 +71,22 @@ class DecodePrograms:
   Args:
     spec: what the programs are compiled for.
     mesh: the devices, with axes `population` and `model`.
+    compiled: compiles the programs, a `Programs` of its own by default.
 
   Attributes:
     num_slots: size of the mesh axis `population`.
     compiled: the programs, with their count and the seconds they took.
   """
 
-  def __init__(self, spec: DecodeSpec, mesh: Mesh):
+  def __init__(
+    self, spec: DecodeSpec, mesh: Mesh, compiled: Programs | None = None
+  ):
     self._spec, self._mesh = spec, mesh
     self.num_slots: int = mesh.shape["population"]
-    self.compiled = Programs()
+    self.compiled = Programs() if compiled is None else compiled
     self._is_cpu = mesh.devices.flat[0].platform == "cpu"
     self._token_flops = flops.token_flops(spec.config, 1)
-    self._spare_flops = mesh.shape["model"] * (
+    self._spare_flops = transformer.count_model_devices(mesh) * (
       _CPU_SPARE_FLOPS if self._is_cpu else _ACCELERATOR_SPARE_FLOPS
     )
 
@@ -137,7 +140,7 @@ class DecodePrograms:
     index: int,
     num_steps: int,
     most_steps: int,
-  ) -> tuple[Rows, Int[Array, "G B S"], Float[Array, "G B S"]]:
+  ) -> tuple[Rows, Int[Any, "G B S"], Float[Any, "G B S"]]:
     """Generates up to `most_steps` tokens, until no row is active.
 
     Args:
@@ -197,7 +200,8 @@ class DecodePrograms:
     return -(-num_rows // min(num_blocks, num_rows))
 
   def _put(self, tree: Any, *axes: str) -> Any:
-    return jax.device_put(tree, NamedSharding(self._mesh, PartitionSpec(*axes)))
+    sharding = NamedSharding(self._mesh, PartitionSpec(*axes))
+    return self.compiled.put(tree, sharding)
 
   def _call(
     self,

@@ -17,11 +17,15 @@ from jaxtyping import Array
 from thickets.naming import Params
 
 # Up to so many layers are compiled one by one while decoding: each reads its
-# weights and KV cache in place, where a scan copies them out of their stacks.
+# weights and KV cache in place, where a scan may copy them out of their stacks.
 _MAX_APART = 8
 # On CPU so are any number of layers that have so many weights, about what a
 # core's cache holds: every step would copy them through memory.
 _LARGE_LAYER = 2**20
+# Where any number of layers are, whatever their size: products there read whole
+# arrays, so that a scan copies every layer's weights, keys and values before them
+# (three times the bytes of a step). TPUs read slices of stacks in place.
+_COPYING_PLATFORMS = ("gpu", "cuda", "rocm")
 
 
 class Layout(enum.Enum):
@@ -48,7 +52,8 @@ class Layout(enum.Enum):
       platform: that of the devices, such as `cpu`.
     """
     is_large = platform == "cpu" and layer_weights >= _LARGE_LAYER
-    return cls.APART if num_layers <= _MAX_APART or is_large else cls.STACKED
+    is_copied = is_large or platform in _COPYING_PLATFORMS
+    return cls.APART if num_layers <= _MAX_APART or is_copied else cls.STACKED
 
   def arrange(self, params: Params) -> Params:
     """Lays out weights whose layers are stacked, or lie like this already."""

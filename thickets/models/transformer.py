@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 from jax import lax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -28,15 +28,9 @@ from thickets.naming import Names, Params
 
 Cache = TypeVar("Cache", bound=KVCache | None)
 
-# How logical axes lie on the mesh; what is not named is whole on every device.
-MESH_AXES = {
-  "vocab": "model",
-  "heads": "model",
-  "kv_heads": "model",
-  "mlp": "model",
-  "experts": "model",
-  "expert_mlp": "model",
-}
+# The axes of the mesh over which a member is divided. The second is there where
+# `model` has more devices than heads can be divided over; see `fit_mesh`.
+MODEL_AXES = ("model", "model_rest")
 
 
 @jax.tree_util.register_dataclass
@@ -211,14 +205,43 @@ def abstract_params(config: TransformerConfig, dtype: DTypeLike) -> Params:
   )
 
 
-def shardings(config: TransformerConfig, mesh: Mesh) -> Params:
-  """How each leaf lies on a mesh, by its logical axes and `MESH_AXES`.
+def fit_mesh(config: TransformerConfig, mesh: Mesh) -> Mesh:
+  """The mesh whose axis `model` divides the heads of keys and values.
 
-  An axis that the devices do not divide (an odd vocabulary, fewer heads of keys
-  than devices: heads are never cut) stays whole; the log says which. Experts are
-  divided, or, where the devices do not divide their number, each of them is.
+  Heads are never cut. Where the devices of a member do not divide their number,
+  as many of them do as can: the axis `model` gets that size, and an axis
+  `model_rest` the rest, over which all that can be is divided further. Attention
+  is then computed as often as that.
+
+  Args:
+    config: the architecture.
+    mesh: the devices, with axes `population` and `model`.
   """
   size = mesh.shape["model"]
+  fitting = math.gcd(size, config.num_kv_heads)
+  if "model_rest" in mesh.shape or fitting in (1, size):
+    return mesh
+  return Mesh(
+    mesh.devices.reshape(-1, fitting, size // fitting),
+    ("population", *MODEL_AXES),
+    axis_types=(AxisType.Auto,) * 3,
+  )
+
+
+def count_model_devices(mesh: Mesh) -> int:
+  """How many devices of a mesh share a member."""
+  return math.prod(mesh.shape.get(axis, 1) for axis in MODEL_AXES)
+
+
+def shardings(config: TransformerConfig, mesh: Mesh) -> Params:
+  """How each leaf lies on a mesh, by its logical axes.
+
+  An axis that the devices do not divide (an odd vocabulary, heads: see
+  `fit_mesh`) is divided over fewer of them, or stays whole; the log says which do.
+  Experts are divided, or, where the devices do not divide their number, each of
+  them is.
+  """
+  mesh = fit_mesh(config, mesh)
   sizes = {
     "vocab": config.vocab_size,
     "heads": config.num_heads,
@@ -229,18 +252,16 @@ def shardings(config: TransformerConfig, mesh: Mesh) -> Params:
     del sizes["mlp"]
     sizes["experts"] = config.mixture.num_experts
     sizes["expert_mlp"] = config.mlp_width
-  whole = sorted(axis for axis, count in sizes.items() if count % size)
+  mesh_axes = {name: _divide(size, mesh) for name, size in sizes.items()}
+  whole = sorted(name for name, axes in mesh_axes.items() if axes is None)
   if whole:
     logging.info(
       "%s stay whole: %s are not divisible by %d devices",
       whole,
       [sizes[axis] for axis in whole],
-      size,
+      count_model_devices(mesh),
     )
-  mesh_axes = {
-    axis: name for axis, name in MESH_AXES.items() if axis not in whole
-  }
-  if "experts" in mesh_axes:
+  if mesh_axes.get("experts") is not None:
     del mesh_axes["expert_mlp"]
 
   def place(path, box):
@@ -255,9 +276,17 @@ def shardings(config: TransformerConfig, mesh: Mesh) -> Params:
   )
 
 
+def _divide(count: int, mesh: Mesh) -> str | tuple[str, ...] | None:
+  """The axes of a mesh that divide so many parts: all of a member's, or fewer."""
+  if count % mesh.shape["model"]:
+    return None
+  is_even = count % count_model_devices(mesh) == 0
+  return MODEL_AXES if "model_rest" in mesh.shape and is_even else "model"
+
+
 def group_experts(config: TransformerConfig, mesh: Mesh) -> TransformerConfig:
   """The config whose experts run where `shardings` puts them."""
-  mixture, size = config.mixture, mesh.shape["model"]
+  mixture, size = config.mixture, count_model_devices(mesh)
   if mixture is None or mixture.num_experts % size:
     return config
   mixture = dataclasses.replace(mixture, num_groups=size)

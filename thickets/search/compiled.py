@@ -1,15 +1,33 @@
 """Compiled programs by name and shape, counted and timed."""
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import numpy as np
+from jax.sharding import Sharding
 
 from thickets.search import progress
 
 _PERIOD_S = 10.0  # Between two lines of a log that announce a compilation.
+
+
+@dataclasses.dataclass(frozen=True)
+class Compilation:
+  """One program that was compiled.
+
+  Attributes:
+    name: the word that tells what it does.
+    program: the program, a `jax.stages.Compiled`.
+    seconds: what its compilation took.
+  """
+
+  name: str
+  program: Any
+  seconds: float
 
 
 class Programs:
@@ -21,14 +39,27 @@ class Programs:
   """
 
   def __init__(self):
-    self._compiled: dict[Any, Any] = {}
+    self._compiled: dict[Any, Compilation] = {}
     self.compile_s = 0.0
     self.num_compilations = 0
     self._announced = -float("inf")
 
   def __iter__(self) -> Iterator[Any]:
     """The compiled programs, in the order of their making."""
-    return iter(self._compiled.values())
+    return (compilation.program for compilation in self._compiled.values())
+
+  @property
+  def compilations(self) -> tuple[Compilation, ...]:
+    """The compiled programs with what is known of them, in the same order."""
+    return tuple(self._compiled.values())
+
+  def put(self, tree: Any, sharding: Sharding) -> Any:
+    """Puts arrays where a program expects them."""
+    return jax.device_put(tree, sharding)
+
+  def fill(self, make: Callable[[], Any], shardings: Any) -> Any:
+    """The arrays that a function of nothing makes, laid out by `shardings`."""
+    return jax.jit(make, out_shardings=shardings)()
 
   def get(
     self,
@@ -54,12 +85,13 @@ class Programs:
       level = self._announce(start)
       progress.LOGGER.log(level, "compiling %s ...", _name(name))
       jitted = jax.jit(function, donate_argnums=donate, **options)
-      self._compiled[key] = jitted.lower(*arguments).compile()
+      program = jitted.lower(*arguments).compile()
       took_s = time.perf_counter() - start
+      self._compiled[key] = Compilation(_name(name), program, took_s)
       progress.LOGGER.log(level, "compiled %s in %.1f s", _name(name), took_s)
       self.compile_s += took_s
       self.num_compilations += 1
-    return self._compiled[key]
+    return self._compiled[key].program
 
   def _announce(self, now: float) -> int:
     """The level at which a compilation is logged: a line now and then."""
@@ -67,6 +99,51 @@ class Programs:
       return logging.DEBUG
     self._announced = now
     return logging.INFO
+
+
+class AbsentPrograms(Programs):
+  """Programs for devices that are not here: compiled, and never run.
+
+  In place of arrays there are `jax.ShapeDtypeStruct`s with their shardings; what
+  a program returns are those of its results.
+  """
+
+  def put(self, tree: Any, sharding: Sharding) -> Any:
+    """The shapes of arrays, where a program would expect them."""
+    return jax.tree.map(
+      lambda leaf: jax.ShapeDtypeStruct(
+        np.shape(leaf),
+        jax.dtypes.canonicalize_dtype(leaf.dtype),
+        sharding=sharding,
+      ),
+      tree,
+    )
+
+  def fill(self, make: Callable[[], Any], shardings: Any) -> Any:
+    """The shapes of what a function of nothing makes."""
+    return jax.tree.map(_place, jax.eval_shape(make), shardings)
+
+  def get(
+    self,
+    name: Any,
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    *,
+    donate: tuple[int, ...] = (),
+    **options: Any,
+  ) -> Any:
+    """Compiles as `Programs.get`, and returns what gives the results' shapes."""
+    program = super().get(name, function, arguments, donate=donate, **options)
+
+    def describe(*arguments: Any) -> Any:
+      del arguments  # It was compiled for such.
+      return jax.tree.map(_place, program.out_info, program.output_shardings)
+
+    return describe
+
+
+def _place(leaf: Any, sharding: Sharding) -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 
 def _name(name: Any) -> str:

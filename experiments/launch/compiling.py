@@ -1,0 +1,246 @@
+"""What is to be compiled for a machine that is not here, read from a config."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import ml_collections
+import numpy as np
+from jax.sharding import Mesh
+
+from experiments.launch import specs
+from experiments.launch.config_checks import (
+  Range,
+  check_choices,
+  check_ranges,
+  refuse,
+  to_json,
+)
+from thickets.errors import UserError
+from thickets.generation import batching, memory_plan, prompts, subject
+from thickets.generation.batching import Batching
+from thickets.generation.decoding import Decoding
+from thickets.generation.memory_plan import Workload
+from thickets.generation.rehearsal import Rehearsal, rehearse
+from thickets.generation.specs import TaskSpec
+from thickets.models import families, sources
+from thickets.models.config import TransformerConfig
+from thickets.models.layout import Layout
+from thickets.perturbation import Gaussian, Kind
+from thickets.search import meshes
+from thickets.search.targets import Target
+from thickets.tasks import registry
+
+LAYERS = {"auto": None, "apart": Layout.APART, "stacked": Layout.STACKED}
+# Rows that a device should at least have, so that weights serve many.
+_MANY_ROWS = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+  """A run without its weights.
+
+  Attributes:
+    config: the architecture.
+    dtype: the dtype of the weights.
+    workload: what each member has to do.
+    prefix_tokens: how many tokens all prompts begin with.
+    asked: lanes and rows, None where memory decides.
+    devices: how many devices share a member; 0 finds the fewest.
+    layout: how layers lie, None to find it.
+    kind: how noise is drawn.
+  """
+
+  config: TransformerConfig
+  dtype: np.dtype
+  workload: Workload
+  prefix_tokens: int
+  asked: Batching
+  devices: int
+  layout: Layout | None
+  kind: Kind
+
+  def place(self, target: Target) -> Mesh:
+    """The mesh of a machine, with the devices of a member as its axis `model`.
+
+    Raises:
+      UserError: if they do not divide the machine, or nothing fits.
+    """
+    found = target.make_devices()
+    if self.devices:
+      if target.num_devices % self.devices:
+        raise UserError(
+          "The devices that share a member must divide those of the machine,"
+          f" got {self.devices} of the {target.num_devices} of {target.name}."
+          f" Write one of {', '.join(map(str, _divisors(target.num_devices)))}."
+        )
+      return meshes.make_mesh(found, model=self.devices)
+    mesh, problem = None, None
+    for count in _divisors(target.num_devices):
+      mesh = meshes.make_mesh(found, model=count)
+      try:
+        plan = self.plan(mesh, target)
+      except UserError as error:
+        problem = error
+        continue
+      wanted = min(self.asked.rows or _MANY_ROWS, self.workload.num_prompts)
+      if (plan.rows or 0) >= min(wanted, _MANY_ROWS):
+        return mesh
+      problem = None  # Few rows are better than none.
+    if problem is not None or mesh is None:
+      raise UserError(f"{target.name}: {problem}")
+    return mesh
+
+  def plan(self, mesh: Mesh, target: Target) -> Batching:
+    """Lanes and rows on a mesh of a machine.
+
+    Raises:
+      UserError: if not one fits.
+    """
+    return memory_plan.plan_memory(
+      self.config,
+      self.dtype,
+      mesh,
+      self.workload,
+      self.asked,
+      target.chip.memory_bytes,
+    )
+
+  def rehearse(self, mesh: Mesh, target: Target) -> Rehearsal:
+    """Compiles the programs for a mesh of a machine."""
+    return rehearse(
+      self.config,
+      self.dtype,
+      mesh,
+      self.workload,
+      Decoding(max_new_tokens=self.workload.new_tokens),
+      asked=self.asked,
+      memory_bytes=target.chip.memory_bytes,
+      prefix_tokens=self.prefix_tokens,
+      kind=self.kind,
+      layout=self.layout,
+    )
+
+
+def read_case(
+  config: ml_collections.ConfigDict, prompt_tokens: int | None
+) -> Case:
+  """What a config asks to be compiled: a bare shape, or a run's programs.
+
+  Args:
+    config: of configs/compile.py or configs/benchmark_language.py, or that of a
+      run of `experiments.randopt`.
+    prompt_tokens: tokens of the longest prompt of a run; None reads its data.
+
+  Raises:
+    UserError: with everything that is wrong.
+  """
+  if config.get("experiment") == "randopt":
+    return _read_run(config, prompt_tokens)
+  if config.get("subject") == "language":
+    if prompt_tokens is not None:
+      raise UserError(
+        "--prompt_tokens must be given with a run's config, got it with a bare"
+        " shape. Write --config.prompt_tokens."
+      )
+    return _read_shape(config)
+  raise UserError(
+    "--config must be a bare shape, as configs/compile.py:qwen2_5_7b, or a run of"
+    " a language model, as configs/randopt.py:qwen2_5_7b-gsm8k."
+  )
+
+
+def _read_shape(config: ml_collections.ConfigDict) -> Case:
+  refuse(
+    [
+      *check_ranges(
+        config,
+        {
+          "num_prompts": Range(1),
+          "prompt_tokens": Range(1),
+          "new_tokens": Range(2),
+          "lanes": Range(0),
+          "rows": Range(0),
+          "model_devices": Range(0),
+        },
+      ),
+      *check_choices(
+        config,
+        {"dtype": ("bfloat16", "float16", "float32"), "layers": tuple(LAYERS)},
+      ),
+    ]
+  )
+  model = families.parse_config(to_json(config.model))
+  workload = Workload(
+    config.num_prompts, config.prompt_tokens, config.new_tokens
+  )
+  return Case(
+    model,
+    _check_context(model, workload, config.dtype),
+    workload,
+    prefix_tokens=0,
+    asked=Batching(lanes=config.lanes or None, rows=config.rows or None),
+    devices=config.model_devices,
+    layout=LAYERS[config.layers],
+    kind=Gaussian(),
+  )
+
+
+def _read_run(
+  config: ml_collections.ConfigDict, prompt_tokens: int | None
+) -> Case:
+  spec = specs.read_randopt(config)
+  source = sources.find(spec.model.name, spec.model.revision)
+  model = families.parse_config(source.fields)
+  task = registry.load_task(spec.task.name)
+  num_prompts, prefix = spec.task.sizes.select, 0
+  if prompt_tokens is None:
+    tokens = _render(source.load_tokenizer(), spec.task, spec.model.name)
+    prompt_tokens, prefix = max(map(len, tokens)), batching.find_prefix(tokens)
+    num_prompts = len(tokens)
+  compute = spec.answering.compute
+  workload = Workload(
+    num_prompts,
+    prompt_tokens,
+    spec.answering.max_new_tokens or task.max_new_tokens,
+  )
+  return Case(
+    model,
+    _check_context(model, workload, spec.model.dtype),
+    workload,
+    prefix_tokens=prefix,
+    asked=Batching(lanes=compute.lanes, rows=compute.rows),
+    devices=compute.devices_per_member,
+    layout=None,
+    kind=spec.population.kind,
+  )
+
+
+def _render(tokenizer, spec: TaskSpec, name: str) -> list[list[int]]:
+  """The tokens of the prompts that choose members, as a run reads them."""
+  _, examples = subject.load_examples(spec)
+  owner = f"{name}, task {spec.name}"
+  asked = examples.examples
+  chat = prompts.settle_chat(
+    tokenizer, asked, spec.chat, today=None, owner=owner
+  )
+  tokens = prompts.render_examples(tokenizer, asked, chat, owner=owner)
+  return [tokens[index] for index in examples.indices("select")]
+
+
+def _check_context(
+  model: TransformerConfig, workload: Workload, dtype: str
+) -> np.dtype:
+  """The dtype, once the texts are known to fit into the context."""
+  if workload.prompt_tokens + workload.new_tokens > model.context:
+    raise UserError(
+      "Tokens of a prompt and its response must be at most the model's context"
+      f" of {model.context}, got {workload.prompt_tokens} +"
+      f" {workload.new_tokens}."
+    )
+  import jax.numpy as jnp
+
+  return jnp.dtype(dtype)
+
+
+def _divisors(count: int) -> Iterator[int]:
+  return (size for size in range(1, count + 1) if count % size == 0)

@@ -1,0 +1,257 @@
+"""The programs of a run on language models, compiled for machines elsewhere.
+
+They are made by what a run makes them with, from shapes in place of arrays; see
+`compiled.AbsentPrograms`. So what is compiled here is what runs there.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from jax.typing import DTypeLike
+
+from thickets.generation import batching as batching_lib
+from thickets.generation import memory_plan
+from thickets.generation.batching import Batching
+from thickets.generation.decode_step import Prompts
+from thickets.generation.decoding import Decoding
+from thickets.generation.generator import Generator
+from thickets.generation.member_weights import Rebuilder
+from thickets.generation.memory_plan import Workload
+from thickets.generation.programs import Weights
+from thickets.generation.sampling import RowSampling
+from thickets.members import MemberArrays
+from thickets.models import transformer
+from thickets.models.config import TransformerConfig
+from thickets.models.layout import Layout
+from thickets.naming import Params
+from thickets.perturbation import Gaussian, Kind
+from thickets.search.compiled import AbsentPrograms, Compilation
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+  """One program of a run, and how it is used.
+
+  Attributes:
+    name: what it does: `rebuild`, `prefix`, `prefill`, `segment` or `regroup`.
+    compilations: the programs that do it, of which each waits for the one
+      before; rebuilding layers apart takes two.
+    calls: how often a member calls each of them.
+    num_slots: tokens that the KV cache of a row has room for; 0 without rows.
+    num_steps: steps of decoding that it makes, 0 for none.
+  """
+
+  name: str
+  compilations: tuple[Compilation, ...]
+  calls: tuple[int, ...]
+  num_slots: int = 0
+  num_steps: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Rehearsal:
+  """A run whose programs were compiled, and none was run.
+
+  Attributes:
+    generator: what would generate.
+    plan: lanes and rows.
+    num_members: members that answer at once, on all devices.
+    devices_per_member: how many devices share one.
+    base_bytes: bytes of the base on each device, which is there all the time.
+    copies_bytes: bytes of the members' weights on each device.
+    segments: the slots of the KV cache and the steps of each segment, those too
+      whose programs were left out.
+    stages: the programs in the order of their first use.
+  """
+
+  generator: Generator
+  plan: Batching
+  num_members: int
+  devices_per_member: int
+  base_bytes: int
+  copies_bytes: int
+  segments: tuple[tuple[int, int], ...]
+  stages: tuple[Stage, ...]
+
+
+class _Recorder:
+  """Tells which programs were compiled since it was last asked."""
+
+  def __init__(self, compiled: AbsentPrograms):
+    self._compiled, self._seen = compiled, 0
+
+  def take(self) -> tuple[Compilation, ...]:
+    found = self._compiled.compilations[self._seen :]
+    self._seen += len(found)
+    return found
+
+
+def rehearse(
+  config: TransformerConfig,
+  dtype: DTypeLike,
+  mesh: Mesh,
+  workload: Workload,
+  decoding: Decoding,
+  *,
+  asked: Batching,
+  memory_bytes: int,
+  prefix_tokens: int = 0,
+  kind: Kind | None = None,
+  layout: Layout | None = None,
+  is_every: bool = False,
+) -> Rehearsal:
+  """Compiles what members need to be rebuilt and to answer.
+
+  Args:
+    config: the architecture of the members.
+    dtype: the dtype of their weights.
+    mesh: the devices, which need not be here.
+    workload: the prompts and responses of each member.
+    decoding: how tokens are chosen.
+    asked: lanes and rows, None where memory decides.
+    memory_bytes: what a device leaves to programs.
+    prefix_tokens: how many tokens all prompts begin with.
+    kind: how noise is drawn.
+    layout: how layers lie, found by default.
+    is_every: whether each segment is compiled, or the first and the last.
+
+  Raises:
+    UserError: if the base, a member and a row do not fit.
+  """
+  plan = memory_plan.plan_memory(
+    config, dtype, mesh, workload, asked, memory_bytes
+  )
+  assert plan.lanes is not None  # A plan leaves nothing open.
+  assert plan.rows is not None
+  compiled = AbsentPrograms()
+  generator = Generator(
+    config,
+    decoding,
+    mesh=mesh,
+    batching=plan,
+    layout=layout,
+    compiled=compiled,
+  )
+  base = make_base(generator, dtype)
+  num_members = plan.lanes * generator.programs.num_slots
+  kind = Gaussian() if kind is None else kind
+  rebuilder = Rebuilder(
+    generator.config, kind, generator.mesh, compiled, generator.layout
+  )
+  recorder = _Recorder(compiled)
+  members = MemberArrays(
+    np.zeros((num_members, 1), np.uint32),
+    np.zeros((num_members, 1), np.float32),
+  )
+  weights = Weights(rebuilder.rebuild_many(base, members), num_members)
+  rebuilding = recorder.take()
+  calls = (1,) if len(rebuilding) == 1 else (1, config.num_layers)
+  stages = [Stage("rebuild", rebuilding, calls)]
+  stages += _answer(
+    generator, weights, plan, workload, prefix_tokens, recorder, is_every
+  )
+  _, slots, steps = _plan_slots(generator, plan, workload, prefix_tokens)
+  return Rehearsal(
+    generator,
+    plan,
+    num_members,
+    generator.mesh.size // generator.programs.num_slots,
+    _count_bytes(base),
+    _count_bytes(weights.params),
+    tuple(zip(slots, steps, strict=True)),
+    tuple(stages),
+  )
+
+
+def make_base(generator: Generator, dtype: DTypeLike) -> Params:
+  """The shapes of a base's weights, as they lie on the mesh of a generator."""
+  return jax.tree.map(
+    lambda leaf, sharding: jax.ShapeDtypeStruct(
+      leaf.shape, leaf.dtype, sharding=sharding
+    ),
+    transformer.abstract_params(generator.config, dtype),
+    transformer.shardings(generator.config, generator.mesh),
+  )
+
+
+def _answer(
+  generator: Generator,
+  weights: Weights,
+  plan: Batching,
+  workload: Workload,
+  prefix_tokens: int,
+  recorder: _Recorder,
+  is_every: bool,
+) -> Iterator[Stage]:
+  """The stages from the first token that is read to the last that is chosen."""
+  programs, num_members = generator.programs, weights.num_members
+  assert num_members is not None and plan.rows is not None
+  num_batches = -(-workload.num_prompts // plan.rows)
+  if prefix_tokens:
+    prefix = programs.run_prefix(weights, [0] * prefix_tokens)
+    weights = dataclasses.replace(weights, prefix=prefix)
+    yield Stage("prefix", recorder.take(), (1,))
+  shape = (num_members, plan.rows)
+  width, slots, segments = _plan_slots(generator, plan, workload, prefix_tokens)
+  prompts = Prompts(
+    np.zeros((*shape, width), np.int32),
+    np.zeros(shape, np.int32),
+    RowSampling(np.zeros((*shape, 2), np.uint32), np.ones(shape, np.float32)),
+  )
+  first = slots[0] if slots else batching_lib.round_width(width)
+  rows = programs.prefill(weights, prompts, num_slots=first, block=plan.block)
+  yield Stage("prefill", recorder.take(), (num_batches,), num_slots=first)
+  for number, (room, num_steps) in enumerate(zip(slots, segments, strict=True)):
+    is_last = number == len(segments) - 1
+    if number and not (is_every or is_last):
+      continue
+    if number:
+      kept = np.broadcast_to(np.arange(plan.rows), shape)
+      rows = programs.regroup(rows, kept, num_slots=room)
+      yield Stage("regroup", recorder.take(), (num_batches,), num_slots=room)
+    rows, _, _ = programs.run_segment(
+      weights,
+      rows,
+      np.ones(shape, np.bool_),
+      slot=width,
+      index=1,
+      num_steps=num_steps,
+      most_steps=num_steps,
+    )
+    yield Stage(
+      "segment",
+      recorder.take(),
+      (num_batches,),
+      num_slots=room,
+      num_steps=num_steps,
+    )
+
+
+def _plan_slots(
+  generator: Generator, plan: Batching, workload: Workload, prefix_tokens: int
+) -> tuple[int, list[int], list[int]]:
+  """Width of the prompts, and the slots and the steps of each segment."""
+  assert plan.rows is not None
+  width = batching_lib.round_width(
+    workload.prompt_tokens - prefix_tokens,
+    generator.programs.most_padding(plan.rows),
+  )
+  room = batching_lib.round_width(width)
+  segments = [
+    *batching_lib.plan_segments(
+      prefix_tokens + room, workload.new_tokens - 1, plan.segment
+    )
+  ]
+  return width, [*np.cumsum([room, *segments])[1:].tolist()], segments
+
+
+def _count_bytes(tree: Params) -> int:
+  """Bytes of a tree on each device."""
+  return sum(
+    leaf.dtype.itemsize * math.prod(leaf.sharding.shard_shape(leaf.shape))
+    for leaf in jax.tree.leaves(tree)
+  )
