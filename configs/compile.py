@@ -3,7 +3,7 @@
 Command   python -m experiments.compile --target=v5e:4x4 \
             --config=configs/compile.py:qwen2_5_7b
 Variants  qwen2_5_0_5b, qwen2_5_1_5b, qwen2_5_3b, qwen2_5_7b, qwen2_5_14b and
-          qwen2_5_32b; tiny: tries a compiler
+          qwen2_5_32b; small: 0.2B weights in ten layers, to try a compiler
 Hardware  any; needs the extra compile-tpu or compile-cuda, no weights and no data
 Time      one to five minutes on two cores
 Result    docs/accelerators.md
@@ -13,7 +13,6 @@ import ml_collections
 
 from configs import benchmark_language
 
-_TINY = benchmark_language.get_config("tiny").model.to_dict()
 _LARGE = benchmark_language.get_config("qwen2_5_3b").model.to_dict() | {
   "vocab_size": 152064,
   "tie_word_embeddings": False,
@@ -32,6 +31,7 @@ def _grow(*sizes: int) -> dict[str, object]:
   return _LARGE | dict(zip(names, sizes, strict=True))
 
 
+_SMALL = _grow(1024, 4096, 10, 8, 4) | {"vocab_size": 16384}
 SHAPES = {
   **{
     name: benchmark_language.get_config(name).model.to_dict()
@@ -45,21 +45,23 @@ SHAPES = {
 
 def get_config(variant: str = "qwen2_5_3b") -> ml_collections.ConfigDict:
   """Returns the config of one shape."""
-  shapes = {"tiny": _TINY, **SHAPES}
+  shapes = {"small": _SMALL, **SHAPES}
   if variant not in shapes:
     raise ValueError(f"variant must be one of {list(shapes)}, got {variant!r}.")
-  is_tiny = variant == "tiny"
+  is_small = variant == "small"
   config = ml_collections.ConfigDict()
   config.subject = "language"
   # Fields of a config.json, of any family that the README's table lists.
   config.model = ml_collections.ConfigDict(shapes[variant])
   config.dtype = "bfloat16"  # Of weights, activations and memory.
 
-  config.num_prompts = 8 if is_tiny else 200
-  config.prompt_tokens = 32 if is_tiny else 128
-  config.new_tokens = 40 if is_tiny else 256
+  config.num_prompts = 64 if is_small else 200
+  config.prompt_tokens = 128
+  config.new_tokens = 64 if is_small else 256
 
-  config.lanes = 0  # Members at once on a group of devices; 0 finds it.
+  config.lanes = (
+    1 if is_small else 0
+  )  # Members at once on a group of devices; 0 finds it.
   config.rows = 0  # Prompts at once; 0 finds it from memory.
   # Compiled one by one (apart) or once and scanned (stacked); auto by platform.
   config.layers = "auto"

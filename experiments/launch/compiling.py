@@ -1,8 +1,8 @@
 """What is to be compiled for a machine that is not here, read from a config."""
 
 import dataclasses
-from collections.abc import Iterator
 
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from jax.sharding import Mesh
@@ -46,6 +46,7 @@ class Case:
     prefix_tokens: how many tokens all prompts begin with.
     asked: lanes and rows, None where memory decides.
     devices: how many devices share a member; 0 finds the fewest.
+    devices_key: the key of the config that says so.
     layout: how layers lie, None to find it.
     kind: how noise is drawn.
   """
@@ -56,6 +57,7 @@ class Case:
   prefix_tokens: int
   asked: Batching
   devices: int
+  devices_key: str
   layout: Layout | None
   kind: Kind
 
@@ -65,30 +67,38 @@ class Case:
     Raises:
       UserError: if they do not divide the machine, or nothing fits.
     """
+    if self.devices and target.num_devices % self.devices:
+      raise UserError(
+        f"{self.devices_key} must divide the devices of the machine, got"
+        f" {self.devices} of the {target.num_devices} of {target.name}. Write"
+        f" one of {', '.join(map(str, _divisors(target.num_devices)))}."
+      )
     found = target.make_devices()
-    if self.devices:
-      if target.num_devices % self.devices:
-        raise UserError(
-          "The devices that share a member must divide those of the machine,"
-          f" got {self.devices} of the {target.num_devices} of {target.name}."
-          f" Write one of {', '.join(map(str, _divisors(target.num_devices)))}."
-        )
-      return meshes.make_mesh(found, model=self.devices)
-    mesh, problem = None, None
-    for count in _divisors(target.num_devices):
+    counts = [n for n in _divisors(target.num_devices) if n >= self.devices]
+    wanted = min(self.asked.rows or _MANY_ROWS, self.workload.num_prompts)
+    problem: UserError | None = None
+    fitting = {}  # Meshes on which at least one row fits, with their rows.
+    for count in counts:
       mesh = meshes.make_mesh(found, model=count)
       try:
-        plan = self.plan(mesh, target)
+        fitting[count] = mesh, self.plan(mesh, target).rows or 0
       except UserError as error:
-        problem = error
+        problem = problem or error
         continue
-      wanted = min(self.asked.rows or _MANY_ROWS, self.workload.num_prompts)
-      if (plan.rows or 0) >= min(wanted, _MANY_ROWS):
-        return mesh
-      problem = None  # Few rows are better than none.
-    if problem is not None or mesh is None:
-      raise UserError(f"{target.name}: {problem}")
-    return mesh
+      if self.devices == count or fitting[count][1] >= min(wanted, _MANY_ROWS):
+        break
+    if not fitting:
+      raise UserError(
+        f"{target.name} must hold the model, got: {problem} Name a larger"
+        " machine: not even all of it suffices for one member."
+      )
+    if self.devices and self.devices not in fitting:
+      raise UserError(
+        f"{problem} Of {target.name}, {min(fitting)} devices a member suffice:"
+        f" write {self.devices_key}={min(fitting)}."
+      )
+    # The most rows; the fewest devices of equal ones.
+    return max(fitting.values(), key=lambda mesh_and_rows: mesh_and_rows[1])[0]
 
   def plan(self, mesh: Mesh, target: Target) -> Batching:
     """Lanes and rows on a mesh of a machine.
@@ -180,6 +190,7 @@ def _read_shape(config: ml_collections.ConfigDict) -> Case:
     prefix_tokens=0,
     asked=Batching(lanes=config.lanes or None, rows=config.rows or None),
     devices=config.model_devices,
+    devices_key="--config.model_devices",
     layout=LAYERS[config.layers],
     kind=Gaussian(),
   )
@@ -210,6 +221,7 @@ def _read_run(
     prefix_tokens=prefix,
     asked=Batching(lanes=compute.lanes, rows=compute.rows),
     devices=compute.devices_per_member,
+    devices_key="--config.compute.devices_per_member",
     layout=None,
     kind=spec.population.kind,
   )
@@ -237,10 +249,8 @@ def _check_context(
       f" of {model.context}, got {workload.prompt_tokens} +"
       f" {workload.new_tokens}."
     )
-  import jax.numpy as jnp
-
   return jnp.dtype(dtype)
 
 
-def _divisors(count: int) -> Iterator[int]:
-  return (size for size in range(1, count + 1) if count % size == 0)
+def _divisors(count: int) -> list[int]:
+  return [size for size in range(1, count + 1) if count % size == 0]

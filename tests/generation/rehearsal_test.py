@@ -88,7 +88,7 @@ class RehearsalTest(parameterized.TestCase):
     # Two members on each of two groups of four devices; six prompts by three.
     self.assertEqual(found.num_members, 4)
     self.assertEqual(found.devices_per_member, 4)
-    self.assertEqual(found.stages[1].calls, (2,))
+    self.assertEqual(found.num_batches, 2)
     self.assertEqual(sum(steps for _, steps in found.segments), 43)
     leaves = jax.tree.leaves(
       transformer.shardings(_config(), meshes.make_mesh(model=4))

@@ -56,6 +56,9 @@ def _keep_count(logits, count):
   return sampling._keep_top(logits, lambda kept: jnp.sum(kept, axis=1) >= count)
 
 
+_reduce_at_once = jax.jit(sampling._reduce_at_once)
+
+
 @functools.partial(jax.jit, static_argnames="how")
 def _warp(logits, how):
   temperatures = jnp.full(logits.shape[:1], how.temperature)
@@ -93,6 +96,18 @@ class SamplingTest(parameterized.TestCase):
 
 
 class KeepTest(parameterized.TestCase):
+  @hypothesis.given(LOGITS)
+  def test_one_reduction_finds_the_first_best_and_the_sum(self, logits):
+    best, log_sum = _reduce_at_once(logits)
+    np.testing.assert_array_equal(best, np.argmax(logits, axis=1))
+    wide = logits.astype(np.float64)
+    largest = np.max(wide, axis=1, keepdims=True)
+    shifted = wide - np.where(np.isneginf(largest), 0, largest)
+    with np.errstate(divide="ignore"):  # The logarithm of no share at all.
+      expected = np.log(np.sum(np.exp(shifted), axis=1))
+    expected += np.where(np.isneginf(largest), 0, largest)[:, 0]
+    np.testing.assert_allclose(log_sum, expected, rtol=1e-6, atol=1e-5)
+
   @hypothesis.given(LOGITS, st.integers(1, NUM_TOKENS))
   @hypothesis.example(np.float32([[1.0, 1 - 2**-24] + [0] * 10] * 2), 1)
   @hypothesis.example(np.float32([[0.0, -0.0] + [-1] * 10] * 2), 1)

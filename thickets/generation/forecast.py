@@ -112,7 +112,7 @@ def make_forecast(
   )
   config, rows = rehearsal.generator.config, rehearsal.plan.rows
   share = rehearsal.plan.lanes / rehearsal.devices_per_member
-  num_batches = -(-workload.num_prompts // rows)
+  num_batches = rehearsal.num_batches
 
   def least_s(work: float, rate: float | None, num_bytes: float) -> float:
     return max(work / rate if rate else 0, num_bytes / chip.bytes_per_s)

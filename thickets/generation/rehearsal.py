@@ -40,7 +40,7 @@ class Stage:
     name: what it does: `rebuild`, `prefix`, `prefill`, `segment` or `regroup`.
     compilations: the programs that do it, of which each waits for the one
       before; rebuilding layers apart takes two.
-    calls: how often a member calls each of them.
+    calls: how often each of them is called for one batch of rows.
     num_slots: tokens that the KV cache of a row has room for; 0 without rows.
     num_steps: steps of decoding that it makes, 0 for none.
   """
@@ -63,6 +63,7 @@ class Rehearsal:
     devices_per_member: how many devices share one.
     base_bytes: bytes of the base on each device, which is there all the time.
     copies_bytes: bytes of the members' weights on each device.
+    num_batches: how many batches of rows the prompts make, one after the other.
     segments: the slots of the KV cache and the steps of each segment, those too
       whose programs were left out.
     stages: the programs in the order of their first use.
@@ -74,6 +75,7 @@ class Rehearsal:
   devices_per_member: int
   base_bytes: int
   copies_bytes: int
+  num_batches: int
   segments: tuple[tuple[int, int], ...]
   stages: tuple[Stage, ...]
 
@@ -162,6 +164,7 @@ def rehearse(
     generator.mesh.size // generator.programs.num_slots,
     _count_bytes(base),
     _count_bytes(weights.params),
+    -(-workload.num_prompts // plan.rows),
     tuple(zip(slots, steps, strict=True)),
     tuple(stages),
   )
@@ -190,7 +193,6 @@ def _answer(
   """The stages from the first token that is read to the last that is chosen."""
   programs, num_members = generator.programs, weights.num_members
   assert num_members is not None and plan.rows is not None
-  num_batches = -(-workload.num_prompts // plan.rows)
   if prefix_tokens:
     prefix = programs.run_prefix(weights, [0] * prefix_tokens)
     weights = dataclasses.replace(weights, prefix=prefix)
@@ -204,7 +206,7 @@ def _answer(
   )
   first = slots[0] if slots else batching_lib.round_width(width)
   rows = programs.prefill(weights, prompts, num_slots=first, block=plan.block)
-  yield Stage("prefill", recorder.take(), (num_batches,), num_slots=first)
+  yield Stage("prefill", recorder.take(), (1,), num_slots=first)
   for number, (room, num_steps) in enumerate(zip(slots, segments, strict=True)):
     is_last = number == len(segments) - 1
     if number and not (is_every or is_last):
@@ -212,7 +214,7 @@ def _answer(
     if number:
       kept = np.broadcast_to(np.arange(plan.rows), shape)
       rows = programs.regroup(rows, kept, num_slots=room)
-      yield Stage("regroup", recorder.take(), (num_batches,), num_slots=room)
+      yield Stage("regroup", recorder.take(), (1,), num_slots=room)
     rows, _, _ = programs.run_segment(
       weights,
       rows,
@@ -225,7 +227,7 @@ def _answer(
     yield Stage(
       "segment",
       recorder.take(),
-      (num_batches,),
+      (1,),
       num_slots=room,
       num_steps=num_steps,
     )

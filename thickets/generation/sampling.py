@@ -125,7 +125,15 @@ def choose_tokens(
       exists &= ~is_missing
     logits = jnp.where(exists[None], logits, -jnp.inf)
   if sampling.is_greedy:
-    tokens = _argmax(logits, num_tokens)
+    # On GPUs every reduction reads all logits from memory.
+    best, log_sum = lax.platform_dependent(
+      logits,
+      cuda=_reduce_at_once,
+      rocm=_reduce_at_once,
+      default=lambda x: (_argmax(x), jax.nn.logsumexp(x, axis=1)),
+    )
+    # Where all are NaN none is best: any token that exists will do.
+    tokens = jnp.minimum(best, jnp.int32(num_tokens - 1))
   else:
     warped = _warp(logits, rows.temperatures.astype(jnp.float32), sampling)
     step_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(
@@ -133,18 +141,53 @@ def choose_tokens(
     )
     tokens = jax.vmap(jax.random.categorical)(step_keys, warped)
     tokens = jnp.minimum(tokens.astype(jnp.int32), num_tokens - 1)
+    log_sum = jax.nn.logsumexp(logits, axis=1)
   chosen = jnp.take_along_axis(logits, tokens[:, None], axis=1)[:, 0]
-  return tokens, chosen - jax.nn.logsumexp(logits, axis=1)
+  return tokens, chosen - log_sum
 
 
-def _argmax(logits: Float[Array, "B V"], num_tokens: int) -> Int[Array, " B"]:
+def _argmax(logits: Float[Array, "B V"]) -> Int[Array, " B"]:
   """The first of the largest; two plain reductions, which CPUs vectorise."""
   best = jnp.max(logits, axis=1, keepdims=True)
   positions = lax.broadcasted_iota(jnp.int32, logits.shape, 1)
   beyond = jnp.int32(logits.shape[1])
-  first = jnp.min(jnp.where(logits == best, positions, beyond), axis=1)
-  # Where all are NaN none is best: any token that exists will do.
-  return jnp.minimum(first, jnp.int32(num_tokens - 1))
+  return jnp.min(jnp.where(logits == best, positions, beyond), axis=1)
+
+
+def _reduce_at_once(
+  logits: Float[Array, "B V"],
+) -> tuple[Int[Array, " B"], Float[Array, " B"]]:
+  """The first of the largest, and the logarithm of the sum of exponentials.
+
+  One reduction, which reads the logits once.
+  """
+
+  def rescale(total, largest, new):
+    return total * jnp.where(largest == new, 1.0, jnp.exp(largest - new))
+
+  def join(one, other):
+    (largest, first, total), (largest_2, first_2, total_2) = one, other
+    new = jnp.maximum(largest, largest_2)
+    earlier = jnp.minimum(first, first_2)
+    later = jnp.where(largest_2 > largest, first_2, earlier)
+    return (
+      new,
+      jnp.where(largest > largest_2, first, later),
+      rescale(total, largest, new) + rescale(total_2, largest_2, new),
+    )
+
+  positions = lax.broadcasted_iota(jnp.int32, logits.shape, 1)
+  largest, first, total = lax.reduce(
+    (logits, positions, jnp.ones_like(logits)),
+    (
+      jnp.float32(-jnp.inf),
+      jnp.int32(logits.shape[1]),
+      jnp.float32(0),
+    ),
+    join,
+    (1,),
+  )
+  return first, largest + jnp.log(total)
 
 
 def _warp(

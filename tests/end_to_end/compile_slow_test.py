@@ -1,0 +1,103 @@
+"""Tests of the compilers of machines that are not here, one small shape each.
+
+They need `libtpu` and the CUDA plugin (0.3 GB to download), which .ci/run puts into
+a folder of its own: beside JAX they would be looked for a device by every test.
+"""
+
+import importlib.util
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+_ROOT = pathlib.Path(__file__).parents[2]
+_COMPILERS = _ROOT / ".ci" / "compilers"
+
+
+def _run(target, *arguments):
+  """Runs the binary with the compilers in reach."""
+  kept = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
+  path = os.pathsep.join([str(_ROOT), str(_COMPILERS)])
+  return subprocess.run(
+    [
+      *(sys.executable, "-m", "experiments.compile"),
+      *("--config=configs/compile.py:small", f"--target={target}"),
+      *arguments,
+    ],
+    cwd=_ROOT,
+    env=kept | {"PYTHONPATH": path},
+    capture_output=True,
+    text=True,
+    timeout=900,
+    check=False,
+  )
+
+
+def _needs(package):
+  is_there = (_COMPILERS / package).exists() or importlib.util.find_spec(
+    package
+  )
+  return pytest.mark.skipif(
+    not is_there, reason=f"needs {package}, which .ci/run installs"
+  )
+
+
+@pytest.mark.parametrize(
+  "target,arguments",
+  [
+    pytest.param(
+      "v5e:2x2", ("--config.model_devices=2",), marks=_needs("libtpu")
+    ),
+    pytest.param("h100:1", (), marks=_needs("jax_cuda12_plugin")),
+  ],
+)
+def test_a_step_moves_little_more_than_it_must(target, arguments):
+  result = _run(target, *arguments)
+  assert result.returncode == 0, result.stderr[-2000:]
+  rows = re.findall(
+    r"^(rebuild|prefill|segment|regroup).*?"
+    r" +[\d.]+ +([\d.]+) +([\d.]+) +[\d.]+ +([\d.]+)  (.*)$",
+    result.stdout,
+    re.MULTILINE,
+  )
+  names = [row[0] for row in rows]
+  assert names == ["rebuild", "prefill", "segment", "regroup", "segment"]
+  for name, memory, temporaries, ratio, exchanged in rows:
+    assert "population" not in exchanged
+    if name == "segment":
+      assert 0.9 <= float(ratio) <= 1.15
+    if name == "rebuild":  # The base and one member are held.
+      assert float(temporaries) <= 0.1 * float(memory) / 2
+      assert exchanged == "nothing"
+  assert ("along model" in result.stdout) == bool(arguments)
+
+
+@pytest.mark.parametrize(
+  "arguments,message",
+  [
+    (("--target=h10:1",), "Nearest: h100:8"),
+    (("--target=v5e:3x3",), "Nearest: v5e:2x4"),
+    ((), "--target must name a machine"),
+  ],
+)
+def test_what_is_wrong_is_said_before_anything_is_compiled(arguments, message):
+  result = subprocess.run(
+    [
+      *(sys.executable, "-m", "experiments.compile"),
+      *("--config=configs/compile.py:small", *arguments),
+    ],
+    cwd=_ROOT,
+    env=os.environ | {"PYTHONPATH": str(_ROOT)},
+    capture_output=True,
+    text=True,
+    timeout=300,
+    check=False,
+  )
+  assert result.returncode == 1
+  assert message in result.stderr
+  assert "compiling" not in result.stderr
