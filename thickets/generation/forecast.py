@@ -110,52 +110,51 @@ def make_forecast(
     _read_stage(rehearsal, stage, workload, dtype, chip)
     for stage in rehearsal.stages
   )
-  config, rows = rehearsal.generator.config, rehearsal.plan.rows
-  share = rehearsal.plan.lanes / rehearsal.devices_per_member
+  config, rows = rehearsal.generator.config, rehearsal.plan.rows or 0
+  share = (rehearsal.plan.lanes or 0) / rehearsal.devices_per_member
   num_batches = rehearsal.num_batches
 
   def least_s(work: float, rate: float | None, num_bytes: float) -> float:
     return max(work / rate if rate else 0, num_bytes / chip.bytes_per_s)
 
-  moved = {"rebuild": 0.0, "prefix": 0.0, "prefill": 0.0}
-  for program in programs:
-    if program.name in moved:
-      moved[program.name] += program.moved_bytes
-  operations = share * transformer.count_params(config)
+  def moved(*names: str) -> float:
+    return sum(p.moved_bytes for p in programs if p.name in names)
+
+  rebuilding = share * transformer.count_params(config) * noise_operations
   steps = [p for p in programs if p.name == "segment"]
   num_steps = workload.new_tokens - 1
   step_flops = flops.decode_flops(
     config, rows, workload.prompt_tokens, num_steps
-  ) * (share / max(1, num_steps))
-  decode_s = sum(
-    count
-    * least_s(
-      step_flops,
-      chip.flops_per_s,
-      float(
-        np.interp(
-          slots,
-          [step.num_slots for step in steps],
-          [step.moved_bytes for step in steps],
-        )
-      ),
+  ) / max(1, num_steps)
+  decode_s = 0.0
+  for slots, count in rehearsal.segments:
+    # Segments between the first and the last move what lies between.
+    num_bytes = np.interp(
+      slots, [p.num_slots for p in steps], [p.moved_bytes for p in steps]
     )
-    for slots, count in rehearsal.segments
-  )
+    decode_s += count * least_s(
+      share * step_flops, chip.flops_per_s, float(num_bytes)
+    )
   return Forecast(
     programs,
-    rebuild_s=least_s(
-      operations * noise_operations, chip.operations_per_s, moved["rebuild"]
-    ),
+    rebuild_s=least_s(rebuilding, chip.operations_per_s, moved("rebuild")),
     prefill_s=num_batches
     * least_s(
-      share * flops.prefill_flops(config, rows, workload.prompt_tokens),
+      share * _prefill_flops(rehearsal, workload),
       chip.flops_per_s,
-      moved["prefix"] + moved["prefill"],
+      moved("prefix", "prefill"),
     ),
     decode_s=num_batches * decode_s,
     num_members=rehearsal.num_members,
   )
+
+
+def _prefill_flops(rehearsal: Rehearsal, workload: Workload) -> float:
+  """FLOPs of reading one batch of a member's prompts, and their prefix once."""
+  config, rows = rehearsal.generator.config, rehearsal.plan.rows or 0
+  prefix = flops.prefill_flops(config, 1, rehearsal.prefix_tokens)
+  whole = flops.prefill_flops(config, 1, workload.prompt_tokens)
+  return rows * (whole - prefix) + prefix
 
 
 def _read_stage(
@@ -217,21 +216,24 @@ def _least_bytes(
 ) -> float:
   """Bytes that a stage has to move, divided evenly over a member's devices."""
   config, plan = rehearsal.generator.config, rehearsal.plan
-  share = plan.lanes / rehearsal.devices_per_member
+  share = (plan.lanes or 0) / rehearsal.devices_per_member
   if stage.name == "rebuild":
     return rehearsal.base_bytes + rehearsal.copies_bytes
-  rows = 1 if stage.name == "prefix" else plan.rows
+  rows = 1 if stage.name == "prefix" else plan.rows or 0
   token = flops.kv_cache_bytes(config, dtype, 1)
   weights = flops.weight_bytes(config, dtype, rows)
+  if stage.name == "prefix":
+    return share * (weights + token * rehearsal.prefix_tokens)
+  if stage.name == "prefill":
+    own = workload.prompt_tokens - rehearsal.prefix_tokens
+    return share * (weights + token * (rehearsal.prefix_tokens + rows * own))
   if stage.name == "regroup":
     before = max(
       slots for slots, _ in rehearsal.segments if slots < stage.num_slots
     )
     return share * rows * token * (before + stage.num_slots)
-  if stage.name == "segment":
-    # Written and read once, in float32.
-    logits = 2 * 4 * rows * config.vocab_size
-    seen = flops.step_bytes(config, dtype, rows, stage.num_slots) - weights
-    return share * (weights + seen + rows * token + logits)
-  tokens = workload.prompt_tokens
-  return share * (weights + rows * token * tokens)
+  # Logits are written and read once, in float32; one token is written.
+  logits = 2 * 4 * rows * config.vocab_size
+  seen = flops.step_bytes(config, dtype, rows, stage.num_slots) - weights
+  shared = token * rehearsal.prefix_tokens
+  return share * (weights + shared + seen + rows * token + logits)

@@ -63,6 +63,7 @@ class Rehearsal:
     devices_per_member: how many devices share one.
     base_bytes: bytes of the base on each device, which is there all the time.
     copies_bytes: bytes of the members' weights on each device.
+    prefix_tokens: how many tokens all prompts begin with, read once a member.
     num_batches: how many batches of rows the prompts make, one after the other.
     segments: the slots of the KV cache and the steps of each segment, those too
       whose programs were left out.
@@ -75,6 +76,7 @@ class Rehearsal:
   devices_per_member: int
   base_bytes: int
   copies_bytes: int
+  prefix_tokens: int
   num_batches: int
   segments: tuple[tuple[int, int], ...]
   stages: tuple[Stage, ...]
@@ -164,6 +166,7 @@ def rehearse(
     generator.mesh.size // generator.programs.num_slots,
     _count_bytes(base),
     _count_bytes(weights.params),
+    prefix_tokens,
     -(-workload.num_prompts // plan.rows),
     tuple(zip(slots, steps, strict=True)),
     tuple(stages),
