@@ -23,8 +23,10 @@ from thickets.generation import forecast as forecast_lib
 from thickets.report import forecast_table
 from thickets.search import targets
 
-# libtpu asks for them as it starts, whatever the machine is.
+# libtpu asks for them as it starts, whatever the machine is; and it would not
+# start twice at a time, though no process here holds a device.
 _TPU_ENVIRONMENT = {
+  "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
   "TPU_SKIP_MDS_QUERY": "1",
   "TPU_ACCELERATOR_TYPE": "v5litepod-8",
   "TPU_WORKER_HOSTNAMES": "localhost",

