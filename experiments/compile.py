@@ -15,6 +15,7 @@ import os
 
 import jax
 from absl import flags
+from jax.sharding import Mesh
 
 from experiments import launch
 from experiments.benchmark import roofline
@@ -51,6 +52,12 @@ _PROMPT_TOKENS = flags.DEFINE_integer(
   "Tokens of the longest prompt of a run's config, in place of its data.",
   flag_values=FLAGS.values,
 )
+_EVERY = flags.DEFINE_bool(
+  "every",
+  False,
+  "Compile each segment of decoding, not only the first and the last.",
+  flag_values=FLAGS.values,
+)
 
 
 def main(_: list[str]) -> None:
@@ -61,10 +68,14 @@ def main(_: list[str]) -> None:
   os.environ.update(_TPU_ENVIRONMENT)
   jax.config.update("jax_platforms", "cpu")  # Nothing runs on another.
   launch.start_devices(FLAGS)
-  places = [(target, case.place(target)) for target in machines]
+  # Whatever is wrong with one of them, before any is compiled for.
+  places = [(target, _place(case, target, machines)) for target in machines]
   rows = []
   for target, mesh in places:
-    rehearsal = case.rehearse(mesh, target)
+    if mesh is None:
+      rows.append(forecast_table.summarise_misfit(FLAGS.config_variant, target))
+      continue
+    rehearsal = case.rehearse(mesh, target, is_every=_EVERY.value)
     forecast = forecast_lib.make_forecast(
       rehearsal,
       case.workload,
@@ -73,8 +84,7 @@ def main(_: list[str]) -> None:
       noise_operations=roofline.count_noise_operations(),
     )
     lines = forecast_table.describe(forecast, rehearsal, target)
-    print("\n".join(lines), flush=True)
-    print()
+    print("\n".join(lines), end="\n\n", flush=True)
     rows.append(
       forecast_table.summarise(
         FLAGS.config_variant, forecast, rehearsal, target
@@ -82,6 +92,19 @@ def main(_: list[str]) -> None:
     )
   header = forecast_table.SUMMARY_HEADER
   print("\n".join(forecast_table.write_markdown(header, rows)))
+
+
+def _place(
+  case: compiling.Case, target: targets.Target, machines: list[targets.Target]
+) -> Mesh | None:
+  """The mesh on a machine; None for one of several that is too small."""
+  try:
+    return case.place(target)
+  except compiling.DoesNotFitError as error:
+    if len(machines) == 1:
+      raise
+    print(f"{error}\n")
+    return None
 
 
 if __name__ == "__main__":

@@ -35,6 +35,10 @@ LAYERS = {"auto": None, "apart": Layout.APART, "stacked": Layout.STACKED}
 _MANY_ROWS = 64
 
 
+class DoesNotFitError(UserError):
+  """Says that a machine is too small, and what would do."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
   """A run without its weights.
@@ -65,7 +69,8 @@ class Case:
     """The mesh of a machine, with the devices of a member as its axis `model`.
 
     Raises:
-      UserError: if they do not divide the machine, or nothing fits.
+      UserError: if they do not divide the machine.
+      DoesNotFitError: if not even one row fits.
     """
     if self.devices and target.num_devices % self.devices:
       raise UserError(
@@ -88,12 +93,12 @@ class Case:
       if self.devices == count or fitting[count][1] >= min(wanted, _MANY_ROWS):
         break
     if not fitting:
-      raise UserError(
+      raise DoesNotFitError(
         f"{target.name} must hold the model, got: {problem} Name a larger"
         " machine: not even all of it suffices for one member."
       )
     if self.devices and self.devices not in fitting:
-      raise UserError(
+      raise DoesNotFitError(
         f"{problem} Of {target.name}, {min(fitting)} devices a member suffice:"
         f" write {self.devices_key}={min(fitting)}."
       )
@@ -115,8 +120,16 @@ class Case:
       target.chip.memory_bytes,
     )
 
-  def rehearse(self, mesh: Mesh, target: Target) -> Rehearsal:
-    """Compiles the programs for a mesh of a machine."""
+  def rehearse(
+    self, mesh: Mesh, target: Target, *, is_every: bool
+  ) -> Rehearsal:
+    """Compiles the programs for a mesh of a machine.
+
+    Args:
+      mesh: the mesh, from `place`.
+      target: the machine.
+      is_every: whether each segment is compiled, or the first and the last.
+    """
     return rehearse(
       self.config,
       self.dtype,
@@ -128,6 +141,7 @@ class Case:
       prefix_tokens=self.prefix_tokens,
       kind=self.kind,
       layout=self.layout,
+      is_every=is_every,
     )
 
 

@@ -239,6 +239,17 @@ class ParamsTest(parameterized.TestCase):
     self.assertEqual(transformer.fit_mesh(config, fitted), fitted)
     self.assertEqual([*fitted.devices.flat], [*mesh.devices.flat])
 
+  def test_the_other_axes_of_a_mesh_stay_where_they_are(self):
+    mesh = Mesh(
+      np.array(jax.devices()[:8]).reshape(4, 2), ("model", "population")
+    )
+    fitted = transformer.fit_mesh(_model("qwen3")[0], mesh)
+    self.assertEqual(
+      [*fitted.shape.items()],
+      [("model", 2), ("model_rest", 2), ("population", 2)],
+    )
+    np.testing.assert_array_equal(fitted.devices.reshape(4, 2), mesh.devices)
+
   @parameterized.parameters("llama", "gpt2")
   def test_on_a_mesh_matrices_are_divided_and_logits_agree(self, name):
     config, params, apply = _model(name)

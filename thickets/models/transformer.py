@@ -215,16 +215,21 @@ def fit_mesh(config: TransformerConfig, mesh: Mesh) -> Mesh:
 
   Args:
     config: the architecture.
-    mesh: the devices, with axes `population` and `model`.
+    mesh: the devices, with an axis `model`.
   """
   size = mesh.shape["model"]
   fitting = math.gcd(size, config.num_kv_heads)
   if "model_rest" in mesh.shape or fitting in (1, size):
     return mesh
+  sizes = {}
+  for name, count in mesh.shape.items():
+    parts = (fitting, size // fitting) if name == "model" else (count,)
+    names = MODEL_AXES if name == "model" else (name,)
+    sizes |= dict(zip(names, parts, strict=True))
   return Mesh(
-    mesh.devices.reshape(-1, fitting, size // fitting),
-    ("population", *MODEL_AXES),
-    axis_types=(AxisType.Auto,) * 3,
+    mesh.devices.reshape(tuple(sizes.values())),
+    tuple(sizes),
+    axis_types=(AxisType.Auto,) * len(sizes),
   )
 
 

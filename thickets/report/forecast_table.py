@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from thickets.generation.forecast import Forecast, Program
 from thickets.generation.rehearsal import Rehearsal
-from thickets.report import console
+from thickets.report import console, tables
 from thickets.search.targets import Target
 
 _GIB = 2**30
@@ -80,6 +80,13 @@ def summarise(
     f"{forecast.step_ratio:.2f}",
     f"{forecast.members_per_hour:.0f}",
   )
+
+
+def summarise_misfit(name: str, target: Target) -> tuple[str, ...]:
+  """The row of a machine that is too small."""
+  known = (name, target.name, target.cloud, tables.DASH, tables.DASH)
+  rest = len(SUMMARY_HEADER) - len(known) - 1
+  return (*known, "does not fit", *[tables.DASH] * rest)
 
 
 def write_markdown(
