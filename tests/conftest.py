@@ -1,6 +1,15 @@
 """Strict settings for all tests: fake devices, no silent promotion."""
 
 import os
+import tempfile
+
+# What one process of a session compiles, the others read: tests start the same
+# binaries again and again. The directory is new for each session, and the workers of
+# pytest-xdist have it from the process that starts them.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+  _PROGRAMS = tempfile.TemporaryDirectory(prefix="thickets-programs-")
+  os.environ["JAX_COMPILATION_CACHE_DIR"] = _PROGRAMS.name
+  os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 # Before JAX starts: eight devices, so that every test runs on a real mesh.
 os.environ["JAX_PLATFORMS"] = "cpu"
