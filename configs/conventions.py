@@ -3,7 +3,7 @@
 Command   python -m experiments.conventions --config=configs/conventions.py \
             --workdir=DIR
 Hardware  two CPU cores
-Time      3 min beside other work; configs/conventions.py:full was not timed
+Time      1 min 26 s on quiet cores; configs/conventions.py:full was not timed
 Result    docs/conventions.md
 
 The same tasks are asked around three bases. The text of the first followed two
