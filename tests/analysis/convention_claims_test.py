@@ -33,7 +33,8 @@ def _run(
     "samples": [0.0] * 10,
   }
   sets = {
-    name: {"right": rows, "either": {}} for name in ("first", "second", "skill")
+    name: {"right": rows, "either": rows}
+    for name in ("first", "second", "skill")
   }
   task = {"density": {"0.05": [density, density - 0.02, density + 0.02]}}
   return {

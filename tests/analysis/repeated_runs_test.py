@@ -42,7 +42,7 @@ class RepeatedRunsTest(parameterized.TestCase):
     for _ in range(400):
       found = repeated_runs.estimate_repeated(_draw(rng, shape, *deviations))
       held.append(found.low <= MEAN <= found.high)
-    self.assertBetween(np.mean(held), 0.93, 0.999)
+    self.assertBetween(np.mean(held), 0.92, 0.999)
 
   def test_prompts_alone_would_not_cover_other_trainings(self):
     """Where trainings differ, which the estimator is for."""
@@ -66,7 +66,9 @@ class RepeatedRunsTest(parameterized.TestCase):
   def test_values_that_are_all_alike_are_not_certain(self):
     found = repeated_runs.estimate_repeated(np.zeros((3, 1, 100)))
     self.assertEqual(found.value, 0.0)
-    self.assertBetween(found.high, 0.01, 0.1)
+    self.assertBetween(
+      found.high, 0.02, 0.03
+    )  # However few trainings there are.
 
   def test_nothing_beyond_what_is_possible(self):
     values = np.zeros((2, 1, 4))

@@ -32,7 +32,7 @@ from jaxtyping import Float
 from scipy import special
 
 from thickets.analysis import intervals
-from thickets.analysis.intervals import Estimate
+from thickets.analysis.intervals import NORMAL_QUANTILE, Estimate
 from thickets.errors import UserError
 
 OVER = "trainings, populations and prompts"
@@ -58,13 +58,15 @@ def estimate_repeated(
   values = np.asarray(values, np.float64)
   _check(values, reach)
   variance, freedom = _add_variances(values)
-  # As `paired_interval` does: one prompt won outright and one lost outright keep
-  # prompts that are all alike from being certain.
-  size = values[0].size
-  variance += 2 * reach**2 / (size + 2) ** 2
-  mean = float(values.mean())
   quantile = float(special.stdtrit(freedom, (1 + _LEVEL) / 2))
-  half = quantile * math.sqrt(variance)
+  # As `paired_interval` does: one prompt won outright and one lost outright keep
+  # prompts that are all alike from being certain. Their variance is not estimated,
+  # so that it has the normal quantile.
+  unseen = 2 * reach**2 / (values[0].size + 2) ** 2
+  mean = float(values.mean())
+  half = math.hypot(
+    quantile * math.sqrt(variance), NORMAL_QUANTILE * math.sqrt(unseen)
+  )
   return Estimate(mean, max(mean - half, -reach), min(mean + half, reach), OVER)
 
 
