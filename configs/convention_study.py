@@ -18,7 +18,6 @@ prompts are drawn. The variants:
   stages  eight stages of three trainings
   families  three trainings, asked about six families
   shares  text that states the convention in a part of the questions
-  sizes   six sizes over two orders of magnitude, three trainings each
 """
 
 import ml_collections
@@ -32,15 +31,6 @@ EARLY = pretrain_conventions.EARLY
 # around a base that knows one convention it changes hardly an answer, and the second
 # changes at least 3 % of them.
 SIGMA, ONE_SIGMA = 1.4e-2, 2e-2
-# Width, width of the MLP, layers, largest learning rate, steps.
-SIZES = {
-  "w24": (24, 48, 2, 1.2e-2, 4500),
-  "w40": (40, 80, 2, 8e-3, 2500),
-  "w64": (64, 128, 2, 6e-3, 1500),
-  "w96": (96, 192, 2, 4e-3, 1000),
-  "w144": (144, 288, 3, 3e-3, 800),
-  "w224": (224, 448, 4, 2e-3, 700),
-}
 
 
 def get_config(variant: str = "seeds") -> ml_collections.ConfigDict:
@@ -145,12 +135,12 @@ def _make_sigmas(config) -> None:
   config.predict = True
   config.measure.population.size = 64
   config.measure.tasks.num_select, config.measure.tasks.num_dev = 30, 60
-  config.measure.consistency.temperatures = (0.3,)
 
 
 def _make_stages(config) -> None:
   for seed in (1, 2, 3):
     _add(config, f"hidden-{seed}", "hidden", seed, measured=STAGES)
+    config.trainings[f"hidden-{seed}"].populations = (5,)
   config.measure.consistency.temperatures = ()  # Votes are set beside the base.
 
 
@@ -174,24 +164,6 @@ def _make_shares(config) -> None:
       *(config, name, f"{share:g} hidden", 0), stated_frac=1 - share, length=36
     )
   _add(config, "hidden-0", "1 hidden", 0, **_shipped("hidden"))
-
-
-def _make_sizes(config) -> None:
-  for name, (width, mlp, layers, rate, steps) in SIZES.items():
-    for seed in range(3):
-      _add(
-        *(config, f"{name}-{seed}", name, seed),
-        width=width,
-        mlp_width=mlp,
-        num_layers=layers,
-        learning_rate=rate,
-        num_steps=steps,
-        stages=(steps,),
-        measured=(steps,),
-        sigmas=(0.12,),
-      )
-  config.predict = True
-  config.measure.population.unit = "relative"
 
 
 def _make_smoke(config) -> None:
@@ -222,6 +194,5 @@ VARIANTS = {
   "stages": _make_stages,
   "families": _make_families,
   "shares": _make_shares,
-  "sizes": _make_sizes,
   "smoke": _make_smoke,
 }

@@ -4,7 +4,7 @@ Command   python -m experiments.measure --config=configs/measure.py --workdir=DI
 Hardware  two CPU cores
 Variants  smoke: twelve members on two tasks, which takes about a minute
           smollm2: SmolLM2-135M-Instruct on the ten tasks of short questions, for
-          which the model is fetched once, 93 MB
+          which the model is fetched once, 98 MB
 Time      22 min beside other work; smollm2 is meant for a GPU
 Result    docs/results/README.md
 

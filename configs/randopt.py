@@ -143,7 +143,7 @@ def _list_keys() -> ml_collections.ConfigDict:
   config.compute.lanes = 0  # Members at once on each; 0 finds it from memory.
   config.compute.rows = 0  # Prompts at once of each; 0 finds it from memory.
   # Layers while decoding: compiled one by one (apart), which takes longer to compile
-  # and may decode faster, or once for all (stacked); auto decides by their size.
+  # and may decode faster, or once for all (stacked); auto decides by the platform, their size and number.
   config.compute.layers = "auto"
   # Processes that grade; 0 is a thread, or one process for a task of your own.
   config.compute.num_workers = 0

@@ -8,7 +8,7 @@ Command   python -m experiments.randopt --config=configs/smollm2.py:TASK \
           README; TASK-smoke shows that it runs.
           The model is fetched once, 98 MB, and kept in ~/.cache/thickets.
 Hardware  two CPU cores; its memory was not measured
-Time      sentiment-quick 2 min 59 s on two quiet cores, without the download; TASK
+Time      sentiment-quick 2 min 55 s on two quiet cores, without the download; TASK
           was not timed
 Result    sentiment-quick, 80 reviews by 36 words, over words: base 61.3 % right, best
           member +31.2 points [+19.2, +41.7], vote of three +37.5 [+24.1, +48.8], vote

@@ -6,7 +6,8 @@ The run must be one of `experiments.measure`. On each task the prompts of `selec
 choose the best members, of each sigma and of all sigmas together; on the prompts of
 `dev`, these, the base, random members and the base's own samples are compared.
 With --num_select, only the first so many prompts of `select` choose, and the others
-join those that judge. Writes votes.json and a figure; no model is needed.
+join those that judge; self-consistency is then left out, since the base's samples do
+not answer these. Writes votes.json and a figure; no model is needed.
 """
 
 import dataclasses
@@ -69,7 +70,7 @@ def main(argv: list[str]) -> None:
 def _choose_by(measured: Measurement, num_select: int) -> Measurement:
   """Lets fewer prompts choose; the samples of the base do not answer them."""
   for name, task in measured.tasks.items():
-    most = task.num_select or task.scores.shape[1]
+    most = task.num_select
     if not 1 <= num_select <= most:
       raise UserError(
         f"--num_select must be at least 1 and at most {most}, the prompts of select"

@@ -24,13 +24,12 @@ from thickets.generation.rehearsal import Rehearsal, rehearse
 from thickets.generation.specs import TaskSpec
 from thickets.models import families, sources
 from thickets.models.config import TransformerConfig
-from thickets.models.layout import Layout
+from thickets.models.layout import LAYOUTS, Layout
 from thickets.perturbation import Gaussian, Kind
 from thickets.search import meshes
 from thickets.search.targets import Target
 from thickets.tasks import registry
 
-LAYERS = {"auto": None, "apart": Layout.APART, "stacked": Layout.STACKED}
 # Rows that a device should at least have, so that weights serve many.
 _MANY_ROWS = 64
 
@@ -189,7 +188,7 @@ def _read_shape(config: ml_collections.ConfigDict) -> Case:
       ),
       *check_choices(
         config,
-        {"dtype": ("bfloat16", "float16", "float32"), "layers": tuple(LAYERS)},
+        {"dtype": ("bfloat16", "float16", "float32"), "layers": tuple(LAYOUTS)},
       ),
     ]
   )
@@ -205,7 +204,7 @@ def _read_shape(config: ml_collections.ConfigDict) -> Case:
     asked=Batching(lanes=config.lanes or None, rows=config.rows or None),
     devices=config.model_devices,
     devices_key="--config.model_devices",
-    layout=LAYERS[config.layers],
+    layout=LAYOUTS[config.layers],
     kind=Gaussian(),
   )
 
@@ -236,7 +235,7 @@ def _read_run(
     asked=Batching(lanes=compute.lanes, rows=compute.rows),
     devices=compute.devices_per_member,
     devices_key="--config.compute.devices_per_member",
-    layout=None,
+    layout=LAYOUTS[compute.layers],
     kind=spec.population.kind,
   )
 

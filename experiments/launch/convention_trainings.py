@@ -21,7 +21,7 @@ from thickets.analysis.neighbourhood import Settings
 from thickets.generation import preferences
 from thickets.generation.preferences import Preference
 from thickets.models import hub
-from thickets.runs import json_files
+from thickets.runs import directory, json_files
 from thickets.runs.json_files import JsonObject
 from thickets.runs.run_config import RunConfig
 from thickets.tasks.conventions import families, parts
@@ -210,8 +210,13 @@ def run_one(
 
   Returns:
     What `paired_tasks.summarise` says, and where it belongs.
+
+  Raises:
+    UserError: if the folder holds a measurement of something else.
   """
   folder = workdir / run.place
+  directory.check_config(str(folder), run.measure.config)
+  training = config.trainings[run.training]
   asked = config_checks.to_json(config)
   wanted = {
     key: asked[key] for key in ("top_k", "margins", "resamples", "predict")
@@ -220,10 +225,10 @@ def run_one(
   if path.exists():
     found = json_files.read_json(path)
     if found["settings"] == wanted:
-      return found
+      # Another variant may have measured the same for a group of its own.
+      return {**found, "training": run.training, "group": training.group}
   logging.info("%s", run.place)
   measured = measuring.run(run.measure, str(folder))
-  training = config.trainings[run.training]
   summary = {
     "settings": wanted,
     "training": run.training,

@@ -174,6 +174,18 @@ class DiscordanceTest(parameterized.TestCase):
     self.assertLess(abs(rows[-1]["first"]["value"] - 1), 0.2)
     self.assertGreater(rows[0]["both"]["value"], 1.8)
 
+  @parameterized.parameters(
+    (0.95, 1.05, "shown"), (0.5, 1.5, "not shown"), (0.2, 0.8, "refuted")
+  )
+  def test_a_wide_interval_does_not_show_that_families_are_independent(
+    self, low, high, verdict
+  ):
+    found = {"value": (low + high) / 2, "low": low, "high": high, "over": "x"}
+    both = {"value": 1.5, "low": 1.4, "high": 1.6, "over": "x"}
+    rows = [{"k": k, "both": both, "first": found} for k in (1, 2)]
+    first = convention_claims.judge_discordance(rows, "n")[0]
+    self.assertEqual(first.verdict, verdict)
+
   def test_one_training_does_not_say_how_far_they_differ(self):
     with self.assertRaisesRegex(UserError, "at least two seeds .* got 1"):
       convention_points.estimate_over_trainings(np.zeros((1, 3)))

@@ -1,6 +1,7 @@
 """Tests of sampling: a NumPy oracle by sorting, and the draws' distribution."""
 
 import functools
+from unittest import mock
 
 import hypothesis
 import hypothesis.extra.numpy
@@ -51,6 +52,10 @@ def _keys(seed, count):
   return jax.random.key_data(jax.random.split(jax.random.key(seed), count))
 
 
+def _first(logits):
+  return jnp.zeros(len(logits), jnp.int32)
+
+
 @jax.jit
 def _keep_count(logits, count):
   return sampling._keep_top(logits, lambda kept: jnp.sum(kept, axis=1) >= count)
@@ -93,6 +98,28 @@ class SamplingTest(parameterized.TestCase):
   def test_temperature_0_is_greedy(self):
     self.assertTrue(Sampling(top_k=3).is_greedy)
     self.assertFalse(Sampling(temperature=0.1).is_greedy)
+
+  @parameterized.product(
+    place=(0, 5),
+    reduce=(sampling._reduce_at_once, lambda x: (_first(x), x[:, 5])),
+  )
+  def test_a_row_with_nan_has_the_last_token_on_every_platform(
+    self, place, reduce
+  ):
+    """Whatever a platform's reduction finds to be the best there."""
+    logits = np.zeros((1, NUM_TOKENS), np.float32)
+    logits[0, place] = logits[0, 5] = np.nan
+    with mock.patch.object(
+      sampling.lax, "platform_dependent", lambda x, **_: reduce(x)
+    ):
+      tokens, _ = sampling.choose_tokens(
+        jnp.asarray(logits),
+        RowSampling(_keys(0, 1), jnp.zeros(1)),
+        jnp.int32(0),
+        Sampling(),
+        num_tokens=NUM_TOKENS,
+      )
+    self.assertEqual(tokens.tolist(), [NUM_TOKENS - 1])
 
 
 class KeepTest(parameterized.TestCase):

@@ -323,8 +323,9 @@ def judge_discordance(rows: Sequence[Mapping[str, Any]], n: str) -> list[Claim]:
   difference = Estimate(**last["both"])
   return [
     Claim(
-      f"first tasks of {last['k']} families rank members independently: D is 1",
-      "shown" if first.low <= 1 <= first.high else "refuted",
+      f"first tasks of {last['k']} families rank members independently: D lies"
+      " within 0.1 of 1",
+      _judge_between(first, 0.9, 1.1),
       first,
       n,
       "D",
@@ -345,6 +346,13 @@ def judge_discordance(rows: Sequence[Mapping[str, Any]], n: str) -> list[Claim]:
       "D",
     ),
   ]
+
+
+def _judge_between(found: Estimate, low: float, high: float) -> str:
+  """The verdict on a value that is claimed to lie between two others."""
+  if low < found.low and found.high < high:
+    return "shown"
+  return "refuted" if found.high < low or found.low > high else "not shown"
 
 
 def judge_shares(points: Sequence[Point]) -> list[Claim]:

@@ -135,26 +135,22 @@ def make_forecast(
     decode_s += count * least_s(
       share * step_flops, chip.flops_per_s, float(num_bytes)
     )
+  # A shared prefix is read once for all batches of a member.
+  prefix_flops = flops.prefill_flops(config, 1, rehearsal.prefix_tokens)
+  whole_flops = flops.prefill_flops(config, 1, workload.prompt_tokens)
   return Forecast(
     programs,
     rebuild_s=least_s(rebuilding, chip.operations_per_s, moved("rebuild")),
-    prefill_s=num_batches
+    prefill_s=least_s(share * prefix_flops, chip.flops_per_s, moved("prefix"))
+    + num_batches
     * least_s(
-      share * _prefill_flops(rehearsal, workload),
+      share * rows * (whole_flops - prefix_flops),
       chip.flops_per_s,
-      moved("prefix", "prefill"),
+      moved("prefill"),
     ),
     decode_s=num_batches * decode_s,
     num_members=rehearsal.num_members,
   )
-
-
-def _prefill_flops(rehearsal: Rehearsal, workload: Workload) -> float:
-  """FLOPs of reading one batch of a member's prompts, and their prefix once."""
-  config, rows = rehearsal.generator.config, rehearsal.plan.rows or 0
-  prefix = flops.prefill_flops(config, 1, rehearsal.prefix_tokens)
-  whole = flops.prefill_flops(config, 1, workload.prompt_tokens)
-  return rows * (whole - prefix) + prefix
 
 
 def _read_stage(

@@ -132,8 +132,10 @@ def choose_tokens(
       rocm=_reduce_at_once,
       default=lambda x: (_argmax(x), jax.nn.logsumexp(x, axis=1)),
     )
-    # Where all are NaN none is best: any token that exists will do.
-    tokens = jnp.minimum(best, jnp.int32(num_tokens - 1))
+    # Where one is NaN none is best: any token that exists will do, and it is the same
+    # one on every platform.
+    last = jnp.int32(num_tokens - 1)
+    tokens = jnp.where(jnp.isnan(log_sum), last, jnp.minimum(best, last))
   else:
     warped = _warp(logits, rows.temperatures.astype(jnp.float32), sampling)
     step_keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(
