@@ -134,8 +134,9 @@ def _fill_on_host(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Reads a tensor into its place in a leaf, and returns both.
 
-  No program is compiled, nor is a tensor copied unless it is cast: the devices
-  use the memory of the leaf, from which they only read.
+  No program is compiled. A tensor of a GGUF file is dequantised into its place,
+  others are copied there once; the devices use the memory of the leaf, from which
+  they only read.
   """
   del sharding
   if array is None:
