@@ -291,7 +291,7 @@ def _expect(check, allow_unprotected) -> Any:
   if check.expected is None:
     return None
   if check.is_literal:
-    return ast.literal_eval(check.expected)
+    return ast.literal_eval(assertions.parse(check.expected, mode="eval"))
   outcome = sandbox.run_calls(
     "\n".join(f"import {name}" for name in check.modules),
     [check.expected],

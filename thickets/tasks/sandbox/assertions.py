@@ -7,6 +7,7 @@ import json
 import math
 import operator
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,18 @@ from thickets.tasks.sandbox import values
 
 _BUILTINS = frozenset(dir(builtins))
 _SINGLETONS = ("None", "True", "False")
+# CPython 3.11 fails with a SystemError where two threads make syntax trees at once.
+_PARSING = threading.Lock()
+
+
+def parse(source: str, *, mode: str = "exec") -> Any:
+  """The syntax tree of a program, or of an expression (`eval`), in any thread.
+
+  Raises:
+    SyntaxError: as `ast.parse` does, which also has other errors for odd texts.
+  """
+  with _PARSING:
+    return ast.parse(source, mode=mode)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +51,7 @@ class Assertion:
   def is_literal(self) -> bool:
     """Whether the other side can be read without executing anything."""
     return self.expected is None or _is_literal(
-      ast.parse(self.expected, mode="eval").body
+      parse(self.expected, mode="eval").body
     )
 
   def passes(self, actual: Any, expected: Any) -> bool:
@@ -82,7 +95,7 @@ def parse_test(test: str) -> Assertion:
       program's own process.
   """
   try:
-    (statement,) = ast.parse(test.strip()).body
+    (statement,) = parse(test.strip()).body
   except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
     raise ValueError(
       f"a test must be one assert, got {test!r:.200}."
