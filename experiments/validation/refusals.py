@@ -6,6 +6,15 @@ from typing import Any
 
 from thickets.models.published_classes import PUBLISHED
 
+# Fields of rotary positions, which a file may lack where a kind of them needs them.
+_ROPE_FIELDS = (
+  "factor",
+  "high_freq_factor",
+  "low_freq_factor",
+  "original_max_position_embeddings",
+  "rope_theta",
+)
+
 
 def find_field(message: str, fields: Mapping[str, Any]) -> str | None:
   """The field whose rule a message states ("... must ..."), or None.
@@ -17,7 +26,7 @@ def find_field(message: str, fields: Mapping[str, Any]) -> str | None:
     message: the message of the refusal.
     fields: the contents of the config.json, whose class may have further fields.
   """
-  names = {*fields, *PUBLISHED[fields["model_type"]].fields, "factor"}
+  names = {*fields, *PUBLISHED[fields["model_type"]].fields, *_ROPE_FIELDS}
   for value in fields.values():
     for inner in (value, *(value.values() if isinstance(value, dict) else ())):
       names |= set(inner) if isinstance(inner, dict) else set()

@@ -20,6 +20,7 @@ FIELDS = {
       "hidden_size (18) must be a multiple of num_attention_heads.",
       "hidden_size",
     ),
+    ("low_freq_factor must be a number, got none.", "low_freq_factor"),
     # The field of another class, a part of a word, behind the rule, no rule.
     ("n_embd must be a number.", None),
     ("The factors must be positive.", None),
