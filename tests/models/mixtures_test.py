@@ -143,14 +143,15 @@ class ShardingTest(parameterized.TestCase):
 
   def test_experts_are_divided(self):
     experts, router = self._specs()
-    whole = (None, "model", None, None)
+    whole = (None, transformer.MODEL_AXES, None, None)  # Of all four devices.
     self.assertEqual(experts, dict.fromkeys(experts, whole))
     self.assertEqual(router, (None, None, None))
 
   def test_each_is_divided_where_their_number_is_not(self):
     experts, _ = self._specs(num_experts=6)
-    self.assertEqual(experts["up_proj"], (None, None, "model", None))
-    self.assertEqual(experts["down_proj"], (None, None, None, "model"))
+    axes = transformer.MODEL_AXES
+    self.assertEqual(experts["up_proj"], (None, None, axes, None))
+    self.assertEqual(experts["down_proj"], (None, None, None, axes))
 
   @pytest.mark.slow
   def test_a_divided_member_has_its_bits_and_its_logits(self):

@@ -258,6 +258,10 @@ def shardings(config: TransformerConfig, mesh: Mesh) -> Params:
     sizes["experts"] = config.mixture.num_experts
     sizes["expert_mlp"] = config.mlp_width
   mesh_axes = {name: _divide(size, mesh) for name, size in sizes.items()}
+  if sizes.get("experts", 0) % count_model_devices(mesh):
+    mesh_axes["experts"] = (
+      None  # Over all devices or none: see `group_experts`.
+    )
   whole = sorted(name for name, axes in mesh_axes.items() if axes is None)
   if whole:
     logging.info(
