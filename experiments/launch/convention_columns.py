@@ -275,7 +275,7 @@ def make_measure(
       samples where there is a temperature.
     model: name of the base.
     stated: whether the questions state the convention.
-    sigmas: of the members.
+    sigmas: the sigmas of the members.
   """
   words = [convention_tasks.STATED] * stated
   words += [convention_tasks.DEVELOPMENT] * config.development

@@ -31,7 +31,7 @@ class Array:
   """One array of a result.
 
   Attributes:
-    dtype: as HLO spells it: `bf16`, `s32`, `pred`.
+    dtype: the type of an element as HLO spells it: `bf16`, `s32`, `pred`.
     dims: its shape.
     held: its shape as it lies in memory, filled up to the tiles of a TPU.
     is_on_chip: whether a TPU holds it beside its cores (VMEM, SMEM), so that to
