@@ -6,7 +6,9 @@ import numpy as np
 from absl.testing import parameterized
 
 from thickets.analysis import intervals, vote_comparisons
-from thickets.analysis.measurement import TaskScores
+from thickets.analysis.measurement import Measurement, TaskScores
+from thickets.errors import UserError
+from thickets.members import Member
 from thickets.search.answers import Answers
 
 
@@ -60,6 +62,34 @@ class VoteComparisonsTest(parameterized.TestCase):
       compared["vote - base"],
       intervals.estimate_difference(np.array([-1.0, 1.0, 0.0, 1.0])),
     )
+
+  def test_select_chooses_within_each_sigma_and_among_all(self):
+    members = tuple(Member(n, 0.1 if n < 2 else 0.2) for n in range(4))
+    measured = Measurement("run", {}, members, {"task": TASK})
+    found = vote_comparisons.compare_votes(
+      measured, {"task": (0.5, SAMPLES)}, 1
+    )["task"]
+    best = {
+      level: votes.right["best"].tolist() for level, votes in found.items()
+    }
+    self.assertEqual(
+      best,
+      {
+        "sigma 0.1": [1, 1, 0, 0],  # Member 0.
+        "sigma 0.2": [0, 1, 0, 1],  # Member 2, which is the best of all.
+        "all sigmas": [0, 1, 0, 1],
+      },
+    )
+    self.assertEqual(
+      found["all sigmas"].right["samples"].tolist(), [0, 1, 0, 0]
+    )
+    with self.assertRaisesRegex(UserError, "at most 2, .* sigma 0.1, got 3"):
+      vote_comparisons.compare_votes(measured, {}, 3)
+    alone = dataclasses.replace(TASK, num_select=6)
+    with self.assertRaisesRegex(UserError, "task must have prompts .* 6 and 0"):
+      vote_comparisons.compare_votes(
+        dataclasses.replace(measured, tasks={"task": alone}), {}, 1
+      )
 
   def test_either_task_accepts_what_the_first_elects(self):
     right = np.array(["n"])  # What the other task wants.

@@ -58,8 +58,19 @@ class StoredConfigTest(absltest.TestCase):
     self.config = countdown_tiny.get_config()
     self.stored = launch.to_json(self.config)
     del self.stored["compute"]["grade_limit_s"]
+    del self.stored["compute"]["layers"]
     del self.stored["task"]["chat_arguments"]
     del self.stored["task"]["chat_date"]
+
+  def test_layers_lie_as_the_config_says(self):
+    with self.config.unlocked():
+      self.config.compute.layers = "stacked"
+    spec = specs.read_randopt(self.config)
+    self.assertEqual(spec.answering.compute.layers, "stacked")
+    with self.config.unlocked():
+      self.config.compute.layers = "aprt"
+    with self.assertRaisesRegex(UserError, "compute.layers must be .* 'aprt'"):
+      specs.read_randopt(self.config)
 
   def test_a_newer_key_of_the_layout_has_its_default(self):
     spec = specs.read_stored_randopt(self.stored)

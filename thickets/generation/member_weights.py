@@ -159,7 +159,9 @@ class Rebuilder:
     """One layer after the other, all by one program: none is held twice."""
 
     def compile_part(part, rebuild_part, arguments, old, shardings):
-      def rebuild(*arguments_and_old):  # Of the old only the buffers count.
+      def rebuild(
+        *arguments_and_old,
+      ):  # The old ones come last: only their buffers count.
         return self._over_members(rebuild_part, width)(*arguments_and_old[:-1])
 
       return self._compile(part, rebuild, arguments, width, old, shardings)
