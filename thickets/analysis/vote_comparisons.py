@@ -160,7 +160,7 @@ def compare_votes(
       raise UserError(
         f"{name} must have prompts of select and of dev, got {task.num_select} and"
         f" {task.scores.shape[1] - task.num_select}. Name a run of"
-        " experiments.measure with both."
+        " experiments.measure with both, or let fewer prompts of select choose."
       )
   return {
     name: {
