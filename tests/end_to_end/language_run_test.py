@@ -26,8 +26,7 @@ from absl.testing import parameterized
 
 from configs import countdown_tiny
 from experiments import launch, regrade
-from experiments import randopt as binary
-from experiments.launch import ending, specs
+from experiments.launch import ending, randopt_run, specs
 from thickets.errors import UserError
 from thickets.generation import grading, subject
 from thickets.models import byte_tokenizer, hub, transformer
@@ -257,11 +256,11 @@ class FastTest(_EndToEndTestCase):
       _overrides(_world(), **{"consistency.temperatures": ()})
     )
     spec = specs.read_randopt(config)
-    results = binary.run(spec, str(self.workdir))
+    results = randopt_run.run(spec, str(self.workdir))
     results.pop("timing")
     self.assertEqual(results, _results(self.workdir))
     before = _experts(self.workdir), _log(self.workdir).read_bytes()
-    again = binary.run(spec, str(self.workdir))
+    again = randopt_run.run(spec, str(self.workdir))
     again.pop("timing")
     self.assertEqual(again, results)
     self.assertEqual(
@@ -287,7 +286,7 @@ class FastTest(_EndToEndTestCase):
     with self.assertRaisesRegex(UserError, "seed was 0, now 1"):
       with config.unlocked():
         config.seed = 1
-      binary.run(specs.read_randopt(config), str(self.workdir))
+      randopt_run.run(specs.read_randopt(config), str(self.workdir))
 
 
 class EndingTest(parameterized.TestCase):

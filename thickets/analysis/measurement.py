@@ -22,6 +22,7 @@ from thickets.analysis import prompt_groups
 from thickets.errors import UserError
 from thickets.members import Member
 from thickets.runs import directory, record_log
+from thickets.runs.json_files import JsonObject
 from thickets.runs.split_labels import SLICE, Split
 from thickets.search.answers import Answers
 
@@ -123,7 +124,7 @@ def read_measurement(
       different things; it names the file.
   """
   folder = pathlib.Path(workdir)
-  header, found = _read_records(folder)
+  header, found = read_records(folder)
   parts = _find_parts(header, found, splits, folder)
   positions = _find_complete(found, parts, folder)
   base = _read_answers(found, parts, [directory.BASE_POSITION])
@@ -157,7 +158,7 @@ def read_slice(
     The members, row by row, and their answers by task; None without a slice.
   """
   folder = pathlib.Path(workdir)
-  header, found = _read_records(folder)
+  header, found = read_records(folder)
   if not any(Split.parse(label).name == SLICE for label in found):
     return None
   parts = _find_parts(header, found, (SLICE,), folder)
@@ -187,7 +188,7 @@ def read_samples(
     By task, the temperature and the answers [K, Q]; no tasks where the base was
     not sampled.
   """
-  header, found = _read_records(pathlib.Path(workdir))
+  header, found = read_records(workdir)
   samples = {}
   for label in found:
     split = Split.parse(label)
@@ -201,8 +202,15 @@ def read_samples(
   return samples
 
 
-def _read_records(folder):
-  """The header, and the records by label of their split and by position."""
+def read_records(
+  workdir: str | os.PathLike[str],
+) -> tuple[JsonObject, Mapping[str, Mapping[int, record_log.Record]]]:
+  """Reads the header of a run, and its records by label of split and position.
+
+  Raises:
+    UserError: if there are none, or records that mean different things.
+  """
+  folder = pathlib.Path(workdir)
   paths = sorted((folder / "records").glob("*.jsonl"))
   if not paths:
     raise UserError(
