@@ -6,16 +6,20 @@ DIR holds the files that `experiments.convention_study` wrote, such as seeds.jso
 Writes claims.json, claims.md and figures. No model is needed.
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments import launch
 from experiments.launch import measured_runs
-from thickets.analysis import convention_claims, convention_points
+from thickets.analysis import (
+  convention_claims,
+  convention_discordance,
+  convention_points,
+)
 from thickets.analysis.convention_claims import Claim
 from thickets.analysis.convention_points import Point
-from thickets.analysis.vote_comparisons import DIFFERENCES
 from thickets.report import claims_table
 from thickets.report.figures import convention_plots
 from thickets.runs import json_files
@@ -37,9 +41,12 @@ def main(argv: list[str]) -> None:
   pages = []
   for name, study in studies.items():
     points = convention_points.make_points(study)
-    claims = _STUDIES[name](out, points) if name in _STUDIES else []
+    claims = _judge_study(name, out / "figures", points)
     results[name] = {
       "points": [_describe_point(point) for point in points],
+      "regimes": [
+        *map(_describe_calls, convention_points.without_sigmas(points))
+      ],
       "claims": [claim.to_json() for claim in claims],
     }
     pages.append(claims_table.format_claims(name, claims))
@@ -50,41 +57,61 @@ def main(argv: list[str]) -> None:
   print(f"claims.json, claims.md and figures are in {out}.")
 
 
-def _judge_seeds(out: pathlib.Path, points: Sequence[Point]) -> list[Claim]:
-  convention_plots.plot_seeds(out / "figures" / "seeds.png", points)
+def _judge_study(
+  name: str, figures: pathlib.Path, points: Sequence[Point]
+) -> list[Claim]:
+  """Draws the figures of a study and judges its claims, at each sigma if need be."""
+  if name in _WHOLE:
+    return _WHOLE[name](figures / f"{name}.png", points)
+  if name not in _BY_SIGMA:
+    return []
+  levels = convention_points.by_sigma(points)
+  if len(levels) == 1:
+    return _BY_SIGMA[name](figures / f"{name}.png", points)
+  return [
+    dataclasses.replace(claim, text=f"at sigma {sigma}: {claim.text}")
+    for sigma, level in levels.items()
+    for claim in _BY_SIGMA[name](figures / f"{name}_{sigma}.png", level)
+  ]
+
+
+def _judge_seeds(path: pathlib.Path, points: Sequence[Point]) -> list[Claim]:
+  if any(point.group == "hidden" for point in points):
+    convention_plots.plot_seeds(path, points)
   return convention_claims.judge_seeds(points)
 
 
-def _judge_sigmas(out: pathlib.Path, points: Sequence[Point]) -> list[Claim]:
+def _judge_sigmas(path: pathlib.Path, points: Sequence[Point]) -> list[Claim]:
   rows = convention_claims.compare_predictions(points)
-  convention_plots.plot_predictions(out / "figures" / "sigmas.png", rows)
+  if rows:
+    convention_plots.plot_predictions(path, rows)
   return convention_claims.judge_predictions(rows)
 
 
-def _judge_stages(out: pathlib.Path, points: Sequence[Point]) -> list[Claim]:
-  convention_plots.plot_stages(out / "figures" / "stages.png", points)
+def _judge_stages(path: pathlib.Path, points: Sequence[Point]) -> list[Claim]:
+  convention_plots.plot_stages(path, points)
   return convention_claims.judge_stages(points)
 
 
-def _judge_families(out: pathlib.Path, points: Sequence[Point]) -> list[Claim]:
-  (point,) = points
-  rows = convention_claims.measure_discordance_of_pairs(point)
-  convention_plots.plot_discordance(out / "figures" / "families.png", rows)
-  return convention_claims.judge_discordance(
-    rows, convention_points.say_size(point)
+def _judge_families(path: pathlib.Path, points: Sequence[Point]) -> list[Claim]:
+  point = max(points, key=lambda point: point.step)
+  rows = convention_discordance.measure_discordance_of_pairs(point)
+  if len(rows) > 1 and rows[0]["both"] is not None:
+    convention_plots.plot_discordance(path, rows)
+  return convention_discordance.judge_discordance(
+    rows, convention_discordance.say_families(point)
   )
 
 
-def _judge_shares(out: pathlib.Path, points: Sequence[Point]) -> list[Claim]:
-  convention_plots.plot_shares(out / "figures" / "shares.png", points)
+def _judge_shares(path: pathlib.Path, points: Sequence[Point]) -> list[Claim]:
+  convention_plots.plot_shares(path, points)
   return convention_claims.judge_shares(points)
 
 
-_STUDIES: Mapping[
-  str, Callable[[pathlib.Path, Sequence[Point]], list[Claim]]
-] = {
-  "seeds": _judge_seeds,
-  "sigmas": _judge_sigmas,
+_Judge = Callable[[pathlib.Path, Sequence[Point]], list[Claim]]
+# What is said of all sigmas together, and what of each by itself.
+_WHOLE: Mapping[str, _Judge] = {"seeds": _judge_seeds, "sigmas": _judge_sigmas}
+_BY_SIGMA: Mapping[str, _Judge] = {
   "stages": _judge_stages,
   "families": _judge_families,
   "shares": _judge_shares,
@@ -92,7 +119,7 @@ _STUDIES: Mapping[
 
 
 def _describe_point(point: Point) -> dict[str, Any]:
-  """Who is right how often, by how much more, and the calls of all runs."""
+  """Who is right how often, and by how much more."""
   rows = point.levels[0]["sets"]["first"]["right"]
   return {
     "group": point.group,
@@ -102,13 +129,20 @@ def _describe_point(point: Point) -> dict[str, Any]:
     "right": {row: point.estimate(row).to_json() for row in rows},
     "differences": {
       name: point.estimate(left, other).to_json()
-      for name, (left, other) in DIFFERENCES.items()
-      if {left, other} <= rows.keys()
+      for name, (left, other) in point.differences.items()
     },
-    "regimes": point.count_regimes(point.tasks),
-    "regimes_of_first": point.count_regimes(point.tasks[::2]),
-    "regimes_of_second": point.count_regimes(point.tasks[1::2]),
-    "regimes_of_skill": point.count_regimes(point.tasks[::2], "skill_regimes"),
+  }
+
+
+def _describe_calls(point: Point) -> dict[str, Any]:
+  """The calls of all runs, which are over all of their sigmas."""
+  return {
+    "group": point.group,
+    "step": point.step,
+    "all": point.count_regimes(point.tasks),
+    "first": point.count_regimes(point.tasks[::2]),
+    "second": point.count_regimes(point.tasks[1::2]),
+    "skill": point.count_regimes(point.tasks[::2], "skill_regimes"),
   }
 
 

@@ -10,6 +10,7 @@ from absl.testing import parameterized
 
 from thickets.analysis import (
   convention_claims,
+  convention_discordance,
   convention_points,
   diversity,
 )
@@ -19,6 +20,11 @@ from thickets.errors import UserError
 from thickets.report import claims_table
 
 TASKS = ("conventions/turning/right", "conventions/turning/left")
+FAMILIES = [
+  *TASKS,
+  *("conventions/casing/upper", "conventions/casing/lower"),
+  *("conventions/dates/day-first", "conventions/dates/month-first"),
+]
 
 
 def _run(
@@ -52,6 +58,38 @@ def _run(
     },
     "regimes": {task: {"regime": regime} for task in TASKS},
   }
+
+
+def _rank(run, tasks=TASKS, seed=0):
+  """Adds how tasks' rankings correlate, of which two of a family are opposite."""
+  lean = np.random.default_rng(seed).normal(size=(40, len(FAMILIES) // 2))
+  columns = [
+    lean[:, place // 2] * (1 - 2 * (place % 2))
+    for place, name in enumerate(FAMILIES)
+    if name in tasks
+  ]
+  run["levels"]["0.01"]["discordance"] = {
+    "names": [*tasks],
+    "correlation": np.corrcoef(np.array(columns)).tolist(),
+  }
+  run["levels"]["0.01"]["tasks"] = dict.fromkeys(
+    tasks, next(iter(run["levels"]["0.01"]["tasks"].values()))
+  )
+  return run
+
+
+def _measure_others():
+  """What families other than the first give by themselves."""
+  runs = [_rank(_run(seed, 0, 0), FAMILIES[2:]) for seed in range(3)]
+  (others,) = convention_points.make_points({"runs": runs})
+  return convention_discordance.measure_discordance_of_pairs(others)
+
+
+def _judge_families(point):
+  return convention_discordance.judge_discordance(
+    convention_discordance.measure_discordance_of_pairs(point),
+    convention_discordance.say_families(point),
+  )
 
 
 class PointsTest(parameterized.TestCase):
@@ -141,6 +179,100 @@ class ClaimsTest(parameterized.TestCase):
       self.assertEqual(claim.verdict, verdict)
 
 
+class MissingTest(parameterized.TestCase):
+  """Studies that lack something: what is left is judged, and the rest named."""
+
+  def make(self, *runs):
+    return convention_points.make_points({"runs": runs})
+
+  @parameterized.parameters(0, 2)
+  def test_stages_before_which_nothing_was_learnt(self, num_early):
+    """The base is right by neither convention, at any stage but the last."""
+    runs = [
+      _run(seed, 0, 4) | {"step": step}
+      for seed in range(3)
+      for step in [*range(num_early), 10]
+    ]
+    claims = convention_claims.judge_stages(self.make(*runs))
+    self.assertEqual(
+      [claim.verdict for claim in claims[:2]], ["cannot be told"] * 2
+    )
+    self.assertLen(claims, 2 + num_early + 1)
+    self.assertIn("no stage before 10 steps", claims[0].n)
+
+  def test_stages_are_compared_over_the_trainings_that_have_both(self):
+    """A lacking one must not be paired with another."""
+    runs = [_run(seed, 0, 2 + seed) for seed in range(4)]
+    for seed in (1, 3):
+      early = _run(seed, 0, 1) | {"step": 5}
+      rows = early["levels"]["0.01"]["sets"]["skill"]["right"]
+      early["levels"]["0.01"]["sets"]["skill"]["right"] = rows | {
+        "base": [0.1] * 10
+      }
+      runs.append(early)
+    claim = convention_claims.judge_stages(self.make(*runs))[0]
+    self.assertAlmostEqual(claim.found.value, np.mean([3, 5]) / 10 - 0.1)
+    self.assertIn("2 trainings", claim.n)
+
+  def test_no_common_training_is_refused(self):
+    points = self.make(_run(0, 0, 1, group="0"), _run(1, 0, 1, group="1"))
+    with self.assertRaisesRegex(UserError, "runs of the same seeds"):
+      convention_points.match(*points)
+
+  def test_controls_are_judged_without_the_hidden_trainings(self):
+    points = self.make(*(_run(s, 0, 0, group="one") for s in range(3)))
+    verdicts = [c.verdict for c in convention_claims.judge_seeds(points)]
+    self.assertEqual(verdicts, ["cannot be told", "not shown", "not shown"])
+
+  def test_a_single_training_has_no_interval_over_trainings(self):
+    claims = convention_claims.judge_seeds(self.make(_run(0, 0, 9)))
+    verdicts = {claim.text: claim.verdict for claim in claims}
+    self.assertEqual(
+      verdicts["hidden: vote - base is above 10 points"], "shown"
+    )
+    self.assertEqual(
+      verdicts["hidden: the density at +0.05, mean of tasks, is at least 0.05"],
+      "cannot be told",
+    )
+
+  def test_regimes_are_counted_once_whatever_the_sigmas(self):
+    runs = [_run(s, 0, 0, group="one", regime="needle") for s in range(3)]
+    for run in runs:
+      run["levels"]["0.02"] = run["levels"]["0.01"]
+    points = self.make(*runs)
+    self.assertLen(points, 2)
+    claims = convention_claims.judge_seeds(points)
+    (needle,) = [c for c in claims if c.text.endswith("called needle")]
+    self.assertIn("3 calls of 3 trainings", needle.n)
+    self.assertLen(convention_points.without_sigmas(points), 1)
+
+  def test_without_samples_the_other_differences_are_judged(self):
+    run = _run(0, 0, 5)
+    for found in run["levels"]["0.01"]["sets"].values():
+      found["right"].pop("samples", None)
+    texts = [c.text for c in convention_claims.judge_seeds(self.make(run))]
+    self.assertIn("hidden: vote - base is above 10 points", texts)
+    self.assertNotIn("hidden: vote - self-consistency is above 0 points", texts)
+
+  def test_predictions_of_several_trainings_are_rows_of_their_own(self):
+    runs = [_run(s, 0, 0, group="tilt 0.5") for s in range(2)]
+    for run in runs:
+      run["levels"]["0.01"]["tasks"] = {
+        task: {"leaning": 0.5, "num_scored": 64, "members": 0.3}
+        for task in TASKS
+      }
+      run["predicted"] = {"turning": {"0.01": 0.4}}
+    rows = convention_claims.compare_predictions(self.make(*runs))
+    self.assertEqual(
+      [row["group"] for row in rows],
+      [f"tilt 0.5, training {s}, population 0" for s in range(2)],
+    )
+    runs = [_run(0, 0, 0)]
+    self.assertEmpty(convention_claims.compare_predictions(self.make(*runs)))
+    (claim,) = convention_claims.judge_predictions(rows[:1])
+    self.assertEqual(claim.verdict, "cannot be told")
+
+
 class DiscordanceTest(parameterized.TestCase):
   def test_it_is_the_mean_over_all_sets_of_families(self):
     """As `spectral_discordance` of the tasks of each set would give it."""
@@ -158,10 +290,12 @@ class DiscordanceTest(parameterized.TestCase):
     runs = [_run(seed, 0, 0) for seed in range(2)]
     for run in runs:
       run["levels"]["0.01"]["discordance"] = {
-        "correlation": np.corrcoef(ranks.T).tolist()
+        "correlation": np.corrcoef(ranks.T).tolist(),
+        "names": FAMILIES,
       }
+      run["levels"]["0.01"]["tasks"] = {name: {} for name in FAMILIES}
     (point,) = convention_points.make_points({"runs": runs})
-    rows = convention_claims.measure_discordance_of_pairs(point)
+    rows = convention_discordance.measure_discordance_of_pairs(point)
     for row in rows:
       sets = itertools.combinations(range(3), row["k"])
       found = [
@@ -183,12 +317,42 @@ class DiscordanceTest(parameterized.TestCase):
     found = {"value": (low + high) / 2, "low": low, "high": high, "over": "x"}
     both = {"value": 1.5, "low": 1.4, "high": 1.6, "over": "x"}
     rows = [{"k": k, "both": both, "first": found} for k in (1, 2)]
-    first = convention_claims.judge_discordance(rows, "n")[0]
+    first = convention_discordance.judge_discordance(rows, "n")[0]
     self.assertEqual(first.verdict, verdict)
 
   def test_one_training_does_not_say_how_far_they_differ(self):
-    with self.assertRaisesRegex(UserError, "at least two seeds .* got 1"):
+    self.assertIsNone(
       convention_points.estimate_over_trainings(np.zeros((1, 3)))
+    )
+    (point,) = convention_points.make_points({"runs": [_rank(_run(0, 0, 0))]})
+    (claim,) = _judge_families(point)
+    self.assertEqual(claim.verdict, "cannot be told")
+
+  def test_families_that_a_run_does_not_rank_are_left_out(self):
+    """Their tasks are missing from its matrix, which others must not shift."""
+    runs = [_rank(_run(seed, 0, 0), FAMILIES) for seed in range(3)]
+    lacking = [*FAMILIES[:1], *FAMILIES[2:]]  # The second task ranks nobody.
+    runs[1] = _rank(_run(1, 0, 0), lacking)
+    (point,) = convention_points.make_points({"runs": runs})
+    for run in (run for of in point.runs for run in of):
+      run["levels"]["0.01"]["tasks"] = {name: {} for name in FAMILIES}
+    rows = convention_discordance.measure_discordance_of_pairs(point)
+    self.assertEqual([row["k"] for row in rows], [1, 2])
+    self.assertEqual(
+      [row["both"]["value"] for row in rows],
+      [row["both"]["value"] for row in _measure_others()],
+    )
+    self.assertIn("without turning, which", _judge_families(point)[0].n)
+
+  def test_runs_that_rank_nobody_cannot_tell(self):
+    runs = [_rank(_run(seed, 0, 0)) for seed in range(3)]
+    runs[2]["levels"]["0.01"]["discordance"] = None
+    (point,) = convention_points.make_points({"runs": runs})
+    self.assertEmpty(convention_discordance.measure_discordance_of_pairs(point))
+    (claim,) = _judge_families(point)
+    self.assertEqual((claim.verdict, claim.found), ("cannot be told", None))
+    self.assertIn("| – |", claims_table.format_claims("families", [claim]))
+    json.dumps(claim.to_json(), allow_nan=False)
 
 
 class ReadTest(parameterized.TestCase):

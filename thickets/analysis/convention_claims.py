@@ -1,20 +1,20 @@
 """What follows from studies of conventions: claims with a verdict.
 
 A claim is *shown* if the interval of its number lies above what it names, *refuted* if
-it lies below, and otherwise *not shown*.
+it lies below, and otherwise *not shown*. Where the runs have no such number, such as the
+gain since a stage that has learnt something when none has, it *cannot be told*.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy import special
 
-from thickets.analysis import intervals
+from thickets.analysis import convention_points, intervals
 from thickets.analysis.convention_points import (
   MARGIN,
   MIN_DENSITY,
@@ -26,7 +26,8 @@ from thickets.analysis.convention_points import (
 )
 from thickets.analysis.intervals import Estimate
 from thickets.analysis.paired_tasks import SKILL
-from thickets.analysis.vote_comparisons import DIFFERENCES
+
+_LEARNT = 0.02  # Right by either convention: below, a model has learnt nothing.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,32 +36,43 @@ class Claim:
 
   Attributes:
     text: the claim.
-    verdict: "shown", "refuted" or "not shown".
-    found: the number that decides, with its interval.
+    verdict: "shown", "refuted", "not shown" or "cannot be told".
+    found: the number that decides, with its interval; None where there is none.
     n: what the interval rests on, in words.
     unit: unit of the number.
   """
 
   text: str
   verdict: str
-  found: Estimate
+  found: Estimate | None
   n: str
   unit: str
 
   def to_json(self) -> dict[str, Any]:
     """As plain values."""
-    return {**dataclasses.asdict(self), "found": self.found.to_json()}
+    found = None if self.found is None else self.found.to_json()
+    return {**dataclasses.asdict(self), "found": found}
 
 
 def judge(
   text: str,
-  found: Estimate,
+  found: Estimate | None,
   n: str,
   *,
   above: float = 0.0,
   unit: str = "points",
 ) -> Claim:
-  """Gives a claim its verdict: whether the number lies above a bound."""
+  """Gives a claim its verdict: whether the number lies above a bound.
+
+  Args:
+    text: the claim.
+    found: the number; None where the runs have none.
+    n: what it rests on, or why there is none.
+    above: the bound.
+    unit: unit of the number.
+  """
+  if found is None:
+    return Claim(text, "cannot be told", None, n, unit)
   verdict = "not shown"
   if found.low > above:
     verdict = "shown"
@@ -71,30 +83,53 @@ def judge(
 
 def judge_seeds(points: Sequence[Point]) -> list[Claim]:
   """Claims on repeated trainings with hidden conventions, and on what controls there are."""
-  (hidden,) = (
-    p for p in points if p.group == "hidden" and p.step == _last(points)
-  )
+  hidden = [p for p in points if p.group == "hidden"]
+  if not hidden:
+    claims = [judge("hidden: the vote gains", None, "no such training")]
+  elif len(last := convention_points.keep_last(hidden)) == 1:
+    claims = _judge_hidden(last[0], "hidden")
+  else:
+    claims = [
+      claim
+      for point in last
+      for claim in _judge_hidden(point, f"hidden, sigma {point.sigma}")
+    ]
+  for group, expected, sets in (
+    ("one", "plateau", slice(0, None, 2)),
+    ("one", "needle", slice(1, None, 2)),
+    ("stated", "plateau", slice(None)),
+  ):
+    claims += [
+      _judge_calls(point, group, expected, point.tasks[sets])
+      for point in convention_points.without_sigmas(points)
+      if point.group == group
+    ]
+  return claims
+
+
+def _judge_hidden(hidden: Point, name: str) -> list[Claim]:
+  """Gains and densities where the text hides its conventions."""
   n = say_size(hidden)
   claims = []
-  for name, (left, other) in DIFFERENCES.items():
+  for difference, (left, other) in hidden.differences.items():
     values = hidden.values(left, other)
     signs = int((values.mean(axis=(1, 2)) > 0).sum())
-    above = 0.10 if name == "vote - base" else 0.0
+    above = 0.10 if difference == "vote - base" else 0.0
     claims.append(
       judge(
-        f"hidden: {name} is above {100 * above:g} points",
+        f"{name}: {difference} is above {100 * above:g} points",
         estimate_values(values),
         f"{n}; {signs} of {len(values)} trainings above zero",
         above=above,
       )
     )
-  for name, options in (
+  for chosen, options in (
     ("members chosen by it", {"sets": (SKILL,)}),
     ("members chosen by one", {"accepted": "either"}),
   ):
     claims.append(
       judge(
-        f"hidden: the vote raises what is right by either convention, {name}",
+        f"{name}: the vote raises what is right by either convention, {chosen}",
         hidden.estimate("vote", "base", **options),
         n,
       )
@@ -103,7 +138,7 @@ def judge_seeds(points: Sequence[Point]) -> list[Claim]:
     dense = hidden.mean_by_run(task, "density", MARGIN)
     claims.append(
       judge(
-        f"hidden: the density of {task} at +{MARGIN} is at least {MIN_DENSITY:g}",
+        f"{name}: the density of {task} at +{MARGIN} is at least {MIN_DENSITY:g}",
         hidden.density(task),
         f"{dense.size} runs of {len(dense)} trainings; in"
         f" {hidden.count_dense(task)} the run's own interval lies above",
@@ -113,7 +148,7 @@ def judge_seeds(points: Sequence[Point]) -> list[Claim]:
     )
   claims.append(
     judge(
-      f"hidden: the density at +{MARGIN}, mean of tasks, is at least"
+      f"{name}: the density at +{MARGIN}, mean of tasks, is at least"
       f" {MIN_DENSITY:g}",
       estimate_over_trainings(mean_density(hidden)),
       n,
@@ -121,16 +156,6 @@ def judge_seeds(points: Sequence[Point]) -> list[Claim]:
       unit="share of members",
     )
   )
-  for group, expected, sets in (
-    ("one", "plateau", slice(0, None, 2)),
-    ("one", "needle", slice(1, None, 2)),
-    ("stated", "plateau", slice(None)),
-  ):
-    claims += [
-      _judge_calls(point, group, expected, point.tasks[sets])
-      for point in points
-      if point.group == group
-    ]
   return claims
 
 
@@ -165,26 +190,40 @@ def compare_predictions(points: Sequence[Point]) -> list[dict[str, Any]]:
   """
   rows = []
   for point in points:
-    (run,) = point.runs[0]
-    for place, task in enumerate(point.tasks[::2]):
-      found = point.levels[0]["tasks"][task]
-      family = list(run["predicted"])[place]
-      total = found["num_scored"]
-      low, high = intervals.wilson_interval(
-        round(found["leaning"] * total), total
-      )
-      rows.append(
-        {
-          "group": point.group,
-          "sigma": float(point.sigma),
-          "task": task,
-          "measured": found["leaning"],
-          "interval": [low, high],
-          "n": total,
-          "members": found["members"],
-          "predicted": run["predicted"][family][point.sigma],
-        }
-      )
+    for run in (run for of in point.runs for run in of):
+      if not run.get("predicted"):
+        continue  # Made without predictions.
+      group = point.group
+      if len(point.runs) * len(point.runs[0]) > 1:
+        group += f", training {run['seed']}, population {run['population']}"
+      rows += _compare_run(run, point, group)
+  return rows
+
+
+def _compare_run(
+  run: Mapping[str, Any], point: Point, group: str
+) -> list[dict[str, Any]]:
+  """The rows of one run."""
+  rows = []
+  for task in point.tasks[::2]:
+    found = run["levels"][point.sigma]["tasks"][task]
+    family = task.split("/")[1]
+    total = found["num_scored"]
+    low, high = intervals.wilson_interval(
+      round(found["leaning"] * total), total
+    )
+    rows.append(
+      {
+        "group": group,
+        "sigma": float(point.sigma),
+        "task": task,
+        "measured": found["leaning"],
+        "interval": [low, high],
+        "n": total,
+        "members": found["members"],
+        "predicted": run["predicted"][family][point.sigma],
+      }
+    )
   return rows
 
 
@@ -199,7 +238,13 @@ def judge_predictions(rows: Sequence[Mapping[str, Any]]) -> list[Claim]:
       if row["sigma"] == sigma
       and max(_openness(row["measured"]), _openness(row["predicted"])) > 0.02
     ]
+    text = (
+      f"at sigma {sigma:g} first order predicts the share of members that lean to a"
+      " convention within 10 points"
+    )
     if len(chosen) < 2:
+      why = "fewer than two families and tilts with a share of 2 to 98 %"
+      claims.append(judge(text, None, why, unit="mean absolute error"))
       continue
     errors = np.array([abs(r["measured"] - r["predicted"]) for r in chosen])
     half = float(special.stdtrit(len(errors) - 1, 0.975)) * (
@@ -217,8 +262,7 @@ def judge_predictions(rows: Sequence[Mapping[str, Any]]) -> list[Claim]:
       verdict = "refuted"
     claims.append(
       Claim(
-        f"at sigma {sigma:g} first order predicts the share of members that lean to"
-        " a convention within 10 points",
+        text,
         verdict,
         found,
         f"{len(chosen)} families and tilts with a share of 2 to 98 %,"
@@ -236,129 +280,55 @@ def _openness(share: float) -> float:
 
 def judge_stages(points: Sequence[Point]) -> list[Claim]:
   """Whether gains and densities rise with training, and whether skill does."""
-  points = sorted(points, key=lambda point: point.step)
-  last = points[-1]
-  trained = [
-    p for p in points if p.estimate("base", sets=(SKILL,)).value > 0.02
+  *earlier, last = sorted(points, key=lambda point: point.step)
+  learnt = [
+    p for p in earlier if p.estimate("base", sets=(SKILL,)).value > _LEARNT
   ]
-  early = trained[0]
-  n = say_size(last)
-  claims = [
+  if learnt:
+    claims = _compare_stages(learnt[0], last)
+  else:
+    why = (
+      f"no stage before {last.step} steps has more than {100 * _LEARNT:g} % right by"
+      " either convention"
+    )
+    text = f"the {{}} is larger after {last.step} steps than before"
+    claims = [
+      judge(text.format("gain of the vote"), None, why),
+      judge(text.format(f"density at +{MARGIN}"), None, why),
+    ]
+  return claims + [
     judge(
-      f"the gain of the vote is larger after {last.step} steps than after"
-      f" {early.step}",
-      estimate_values(
-        last.values("vote", "base") - early.values("vote", "base")
-      ),
-      n,
+      f"after {point.step} steps the vote raises what is right by either"
+      " convention",
+      point.estimate("vote", "base", sets=(SKILL,)),
+      say_size(point),
+    )
+    for point in (*earlier, last)
+  ]
+
+
+def _compare_stages(early: Point, last: Point) -> list[Claim]:
+  """Whether gain and density are larger at a later stage of the same trainings."""
+  early, last = convention_points.match(early, last)
+  n, since = say_size(last), f"after {last.step} steps than after {early.step}"
+  gained = last.values("vote", "base") - early.values("vote", "base")
+  return [
+    judge(
+      f"the gain of the vote is larger {since}", estimate_values(gained), n
     ),
     judge(
-      f"the density at +{MARGIN} is larger after {last.step} steps than after"
-      f" {early.step}",
+      f"the density at +{MARGIN} is larger {since}",
       estimate_over_trainings(mean_density(last) - mean_density(early)),
       n,
       unit="share of members",
     ),
   ]
-  for point in points:
-    claims.append(
-      judge(
-        f"after {point.step} steps the vote raises what is right by either"
-        " convention",
-        point.estimate("vote", "base", sets=(SKILL,)),
-        n,
-      )
-    )
-  return claims
-
-
-def measure_discordance_of_pairs(point: Point) -> list[dict[str, Any]]:
-  """Discordance against the number of families, mean over all sets of so many.
-
-  Returns:
-    For each number of families `k` the D of both their tasks, of their first tasks
-    alone (None for one), and the `bound` of the former, with intervals over
-    trainings.
-  """
-  rows = []
-  matrices = [
-    np.array(level["discordance"]["correlation"]) for level in point.levels
-  ]
-  num_families = len(matrices[0]) // 2
-  for k in range(1, num_families + 1):
-    both, first = (
-      np.array([_mean_discordance(matrix, k, alone) for matrix in matrices])
-      for alone in (False, True)
-    )
-    rows.append(
-      {
-        "k": k,
-        "both": estimate_over_trainings(both[:, None]).to_json(),
-        "first": None
-        if k == 1
-        else estimate_over_trainings(first[:, None]).to_json(),
-        "bound": 2 * k / (2 * k - 1),
-      }
-    )
-  return rows
-
-
-def _mean_discordance(matrix: np.ndarray, k: int, alone: bool) -> float:
-  """D of k families, mean over the sets of so many; `alone` for first tasks."""
-  size = len(matrix) // 2
-  blocks = matrix.reshape(size, 2, size, 2)
-  is_other = ~np.eye(size, dtype=bool)
-  if alone:
-    return 1 - blocks[:, 0, :, 0][is_other].mean() if k > 1 else math.nan
-  within = np.mean([blocks[i, 0, i, 1] for i in range(size)])
-  between = blocks.transpose(0, 2, 1, 3)[is_other].mean()
-  return float(1 - (within + (2 * k - 2) * between) / (2 * k - 1))
-
-
-def judge_discordance(rows: Sequence[Mapping[str, Any]], n: str) -> list[Claim]:
-  """Whether tasks of independent conventions rank members independently."""
-  last = rows[-1]
-  first = Estimate(**last["first"])
-  pair = Estimate(**rows[0]["both"])
-  difference = Estimate(**last["both"])
-  return [
-    Claim(
-      f"first tasks of {last['k']} families rank members independently: D lies"
-      " within 0.1 of 1",
-      _judge_between(first, 0.9, 1.1),
-      first,
-      n,
-      "D",
-    ),
-    judge(
-      "two conventions of one family rank members against each other: D is above 1",
-      pair,
-      n,
-      above=1.0,
-      unit="D",
-    ),
-    Claim(
-      f"D of both tasks rises with the number of families (here of {last['k']};"
-      f" of one it is {pair.value:.2f})",
-      "refuted" if difference.high < pair.low else "not shown",
-      difference,
-      n,
-      "D",
-    ),
-  ]
-
-
-def _judge_between(found: Estimate, low: float, high: float) -> str:
-  """The verdict on a value that is claimed to lie between two others."""
-  if low < found.low and found.high < high:
-    return "shown"
-  return "refuted" if found.high < low or found.low > high else "not shown"
 
 
 def judge_shares(points: Sequence[Point]) -> list[Claim]:
   """Whether more hidden conventions in the text give a larger gain."""
   points = sorted(points, key=lambda point: float(point.group.split()[0]))
-  return [
+  claims = [
     judge(
       f"with {point.group.split()[0]} of the questions hidden, the vote gains where"
       " they are",
@@ -366,17 +336,16 @@ def judge_shares(points: Sequence[Point]) -> list[Claim]:
       say_size(point),
     )
     for point in points
-  ] + [
-    judge(
-      f"the vote gains more with {points[-1].group.split()[0]} of the questions"
-      f" hidden than with {points[0].group.split()[0]}",
-      estimate_values(
-        points[-1].values("vote", "base") - points[0].values("vote", "base")
-      ),
-      say_size(points[0]),
-    )
   ]
-
-
-def _last(points: Sequence[Point]) -> int:
-  return max(point.step for point in points)
+  if len(points) > 1:
+    few, many = convention_points.match(points[0], points[-1])
+    gained = many.values("vote", "base") - few.values("vote", "base")
+    claims.append(
+      judge(
+        f"the vote gains more with {many.group.split()[0]} of the questions hidden"
+        f" than with {few.group.split()[0]}",
+        estimate_values(gained),
+        say_size(few),
+      )
+    )
+  return claims

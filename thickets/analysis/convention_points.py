@@ -21,6 +21,7 @@ from scipy import special
 from thickets.analysis import intervals, repeated_runs
 from thickets.analysis.intervals import Estimate
 from thickets.analysis.paired_tasks import FIRST, SECOND
+from thickets.analysis.vote_comparisons import DIFFERENCES
 from thickets.errors import UserError
 
 BOTH = (FIRST, SECOND)
@@ -54,6 +55,12 @@ class Point:
     """Names of the tasks, the first of each pair before the second."""
     return [*self.levels[0]["tasks"]]
 
+  @property
+  def differences(self) -> dict[str, tuple[str, str]]:
+    """The differences that can be taken: who is compared with whom, by name."""
+    rows = self.levels[0]["sets"][FIRST]["right"].keys()
+    return {name: two for name, two in DIFFERENCES.items() if {*two} <= rows}
+
   def values(
     self,
     left: str,
@@ -73,6 +80,12 @@ class Point:
 
     def read(run: Mapping[str, Any], row: str) -> Float[np.ndarray, " Q"]:
       found = run["levels"][self.sigma]["sets"]
+      if missing := [name for name in sets if name not in found]:
+        raise UserError(
+          f"Runs of {self.group} must have the set of tasks {missing[0]!r}, got"
+          f" {[*found]}. Where questions state what is wanted, there is no skill"
+          " beside the tasks: study trainings that hide it."
+        )
       return np.mean([found[name][accepted][row] for name in sets], axis=0)
 
     return np.array(
@@ -98,10 +111,10 @@ class Point:
         found[-1].append(value[0] if isinstance(value, list) else value)
     return np.array(found)
 
-  def density(self, task: str, margin: str = MARGIN) -> Estimate:
+  def density(self, task: str, margin: str = MARGIN) -> Estimate | None:
     """The corrected density of a task, mean over populations, over trainings."""
     found = estimate_over_trainings(self.mean_by_run(task, "density", margin))
-    return dataclasses.replace(
+    return found and dataclasses.replace(
       found, low=max(found.low, 0.0), high=min(found.high, 1.0)
     )
 
@@ -167,7 +180,7 @@ def make_points(study: Mapping[str, Any]) -> list[Point]:
     if len(populations) > 1:
       raise UserError(
         f"Trainings of {key[0]} must have the same populations at step {key[1]},"
-        f" got {sorted(populations)}."
+        f" got {sorted(populations)}. Run experiments.convention_study to its end."
       )
     points.append(
       Point(
@@ -181,6 +194,53 @@ def make_points(study: Mapping[str, Any]) -> list[Point]:
   return points
 
 
+def keep_last(points: Sequence[Point]) -> list[Point]:
+  """The points of the last stage, one for each sigma."""
+  steps = max(point.step for point in points)
+  return [point for point in points if point.step == steps]
+
+
+def without_sigmas(points: Sequence[Point]) -> list[Point]:
+  """One point for each group and stage: regimes are called over all sigmas."""
+  return [*{(p.group, p.step): p for p in reversed(points)}.values()][::-1]
+
+
+def by_sigma(points: Sequence[Point]) -> dict[str, list[Point]]:
+  """The points of each sigma, from the smallest one on."""
+  found: dict[str, list[Point]] = {}
+  for point in sorted(points, key=lambda point: float(point.sigma)):
+    found.setdefault(point.sigma, []).append(point)
+  return found
+
+
+def match(first: Point, second: Point) -> tuple[Point, Point]:
+  """Two points with the runs that both have, so that they can be subtracted.
+
+  Raises:
+    UserError: if they have none in common.
+  """
+
+  def list_seeds(point: Point) -> set[tuple[int, int]]:
+    return {(run["seed"], run["population"]) for of in point.runs for run in of}
+
+  common = list_seeds(first) & list_seeds(second)
+  if not common:
+    raise UserError(
+      f"{first.group} after {first.step} steps and {second.group} after"
+      f" {second.step} must have runs of the same seeds, got {list_seeds(first)} and"
+      f" {list_seeds(second)} (training, population). Add such to the study."
+    )
+
+  def keep(point: Point) -> Point:
+    rows = [
+      tuple(run for run in of if (run["seed"], run["population"]) in common)
+      for of in point.runs
+    ]
+    return dataclasses.replace(point, runs=tuple(filter(None, rows)))
+
+  return keep(first), keep(second)
+
+
 def estimate_values(values: Float[np.ndarray, "T S Q"]) -> Estimate:
   """The mean, over all that was repeated; of one training over prompts alone."""
   if len(values) > 1:
@@ -188,19 +248,17 @@ def estimate_values(values: Float[np.ndarray, "T S Q"]) -> Estimate:
   return repeated_runs.estimate_one(values[0])
 
 
-def estimate_over_trainings(values: Float[np.ndarray, "T S"]) -> Estimate:
+def estimate_over_trainings(
+  values: Float[np.ndarray, "T S"],
+) -> Estimate | None:
   """The mean with Student's interval over trainings.
 
-  Raises:
-    UserError: if there is a single training.
+  None for a single training, from which nothing follows for others.
   """
   means = np.asarray(values, np.float64).mean(axis=1)
   mean = float(means.mean())
   if len(means) < 2:
-    raise UserError(
-      "A study must repeat each training with at least two seeds to say how far"
-      f" trainings differ, got {len(means)}. Add trainings to its config."
-    )
+    return None
   quantile = float(special.stdtrit(len(means) - 1, 0.975))
   half = quantile * intervals.standard_error(means)
   return Estimate(mean, mean - half, mean + half, "trainings")

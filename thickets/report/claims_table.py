@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from thickets.analysis.convention_claims import Claim
+from thickets.report.tables import DASH
 
 
 def format_claims(title: str, claims: Sequence[Claim]) -> str:
@@ -15,7 +16,7 @@ def format_claims(title: str, claims: Sequence[Claim]) -> str:
   ]
   lines += [
     f"| {claim.text} | **{claim.verdict}** | {_format_number(claim)} |"
-    f" {claim.found.over} | {claim.n} |"
+    f" {claim.found.over if claim.found else DASH} | {claim.n} |"
     for claim in claims
   ]
   return "\n".join([*lines, ""])
@@ -23,6 +24,8 @@ def format_claims(title: str, claims: Sequence[Claim]) -> str:
 
 def _format_number(claim: Claim) -> str:
   found = claim.found
+  if found is None:
+    return DASH
   values = (found.value, found.low, found.high)
   if claim.unit == "points":
     value, low, high = (f"{100 * v:+.1f}" for v in values)

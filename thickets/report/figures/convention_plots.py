@@ -12,7 +12,6 @@ from thickets.analysis import convention_points
 from thickets.analysis.convention_points import MARGIN, MIN_DENSITY, Point
 from thickets.analysis.intervals import Estimate
 from thickets.analysis.paired_tasks import SKILL
-from thickets.analysis.vote_comparisons import DIFFERENCES
 from thickets.report.figures.captions import Caption, Topic
 from thickets.report.figures.style import (
   BASE,
@@ -45,8 +44,9 @@ def plot_seeds(path: pathlib.Path, points: Sequence[Point]) -> None:
     path: the PNG file to write.
     points: those of the study `seeds`.
   """
-  steps = max(point.step for point in points)
-  (hidden,) = (p for p in points if p.group == "hidden" and p.step == steps)
+  *_, hidden = convention_points.keep_last(
+    [point for point in points if point.group == "hidden"]
+  )
   fig, axes = make_panels(1, 2, width=10.4, height=4.4)
   _draw_gains(axes[0, 0], hidden)
   _draw_densities(axes[0, 1], hidden)
@@ -65,7 +65,7 @@ def plot_seeds(path: pathlib.Path, points: Sequence[Point]) -> None:
 
 
 def _draw_gains(ax: Axes, hidden: Point) -> None:
-  for place, (left, other) in enumerate(DIFFERENCES.values()):
+  for place, (left, other) in enumerate(hidden.differences.values()):
     values = hidden.values(left, other)
     of_runs = 100 * values.mean(axis=2)
     places = place + np.linspace(-0.28, 0.08, len(of_runs))
@@ -83,7 +83,7 @@ def _draw_gains(ax: Axes, hidden: Point) -> None:
     name.replace(" - ", "\n− ")
     .replace("random ", "random\n")
     .replace("self-", "self-\n")
-    for name in DIFFERENCES
+    for name in hidden.differences
   ]
   ax.set_xticks(range(len(names)), names)
   ax.set(ylabel="points", title="Gains (dots: populations, by training)")
@@ -248,7 +248,7 @@ def plot_discordance(
 
   Args:
     path: the PNG file to write.
-    rows: what `convention_claims.measure_discordance_of_pairs` returned.
+    rows: what `convention_discordance.measure_discordance_of_pairs` returned.
   """
   fig, axes = make_panels(1, 1, width=5.6, height=4.0)
   ax = axes[0, 0]
@@ -280,8 +280,8 @@ def plot_discordance(
   caption = (
     "Spectral discordance of the members of one sigma against the number of families"
     " whose tasks rank them, mean over all sets of so many families, with 95 %"
-    " intervals over trainings. Two conventions of one family rank members in opposite"
-    " order; different families rank them independently."
+    " intervals over trainings. The two conventions of one family want opposite"
+    " things of the same question. The dotted line is the largest D of so many tasks."
   )
   save_figure(fig, path, Caption(Topic.DIVERSITY, caption))
 
@@ -331,12 +331,18 @@ def plot_shares(path: pathlib.Path, points: Sequence[Point]) -> None:
 def _draw_line(
   ax: Axes,
   x: Sequence[float],
-  estimates: Sequence[Estimate],
+  estimates: Sequence[Estimate | None],
   mark: Style,
   label: str,
   *,
   unit: float = 1,
 ) -> None:
+  """Draws what is known; of a single training there is no estimate over several."""
+  known = [e for e in estimates if e is not None]
+  if not known:
+    return
+  x = [at for at, e in zip(x, estimates, strict=True) if e is not None]
+  estimates = known
   values = unit * np.array([[e.value, e.low, e.high] for e in estimates])
   value, low, high = values.T
   ax.errorbar(
@@ -351,7 +357,9 @@ def _draw_line(
 
 
 def _draw_bar(
-  ax: Axes, x: float, found: Estimate, mark: Style, *, unit: float = 1
+  ax: Axes, x: float, found: Estimate | None, mark: Style, *, unit: float = 1
 ) -> None:
+  if found is None:
+    return
   value, low, high = (unit * e for e in (found.value, found.low, found.high))
   ax.errorbar(x, value, [[value - low], [high - value]], **mark, **_BARS)
