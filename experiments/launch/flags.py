@@ -22,6 +22,7 @@ from thickets import errors
 from thickets.errors import UserError
 
 _OVERRIDE = re.compile("--?config[.]([^=]*)")
+_CONFIG = re.compile("--?config=")
 # How a message begins that ml_collections makes around that of a config file.
 _WRAPPER = "Error whilst parsing config file"
 _HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull")
@@ -182,7 +183,8 @@ class BinaryFlags:
       print(self.describe())
       sys.exit(0)
     try:
-      return self._parse(keep_last(argv[:end]), argv[end + 1 :])
+      words = keep_last(_keep_last_config(argv[:end]))
+      return self._parse(words, argv[end + 1 :])
     except UserError as error:
       sys.exit(f"error: {error}")
     except flags.Error as error:
@@ -360,6 +362,23 @@ def keep_last(argv: Sequence[str]) -> list[str]:
     if not _is_assignment(argument)
     or last[argument.partition("=")[0].lstrip("-")] == place
   ]
+
+
+def _keep_last_config(argv: Sequence[str]) -> list[str]:
+  """Of several --config leaves the last, in the place of the first.
+
+  As with every other flag; ml_collections would define the keys of each.
+  """
+  words: list[str] = []
+  for word in argv:
+    if words and words[-1] in ("--config", "-config"):
+      words[-1] = f"--config={word}"  # Its file stood behind a space.
+    else:
+      words.append(word)
+  found = [place for place, word in enumerate(words) if _CONFIG.match(word)]
+  if found:
+    words[found[0]] = words[found[-1]]
+  return [word for place, word in enumerate(words) if place not in found[1:]]
 
 
 def _is_assignment(argument: str) -> bool:

@@ -90,6 +90,20 @@ class ParseTest(parameterized.TestCase):
     )
     self.assertEqual(binary.config.population.sigmas, (0.7,))
 
+  @parameterized.parameters(("--config={}",), ("--config", "{}"))
+  def test_of_several_configs_the_last_counts(self, *again):
+    other = self.write("other.py", CONFIG.replace("64", "65"))
+    binary = _make()
+    rest = _parse(
+      binary,
+      f"--config={self.config}",
+      "--config.seed=3",
+      *(word.format(other) for word in again),
+    )
+    self.assertEqual(rest, [])
+    self.assertEqual(binary.config.population.size, 65)
+    self.assertEqual(binary.config.seed, 3)
+
   @parameterized.parameters(
     ("--wrkdir=x", "has no flag --wrkdir. Nearest: --workdir."),
     ("--num-processes=2", "Nearest: --num_processes."),
