@@ -11,6 +11,8 @@ _TASKS = [
 ]
 
 _REPORT = ["plotly>=6"]  # The charts of reports to hover over; 64 MB.
+_S3 = ["s3fs>=2025.7"]  # Runs below s3://; it speaks with S3 for fsspec.
+_GCS = ["gcsfs>=2025.7"]  # The same for gs://.
 _NOTEBOOKS = [
   "ipykernel>=6",
   "nbclient>=0.10",  # Runs notebooks without a browser, as CI does.
@@ -68,12 +70,19 @@ setuptools.setup(
       "jax-cuda12-plugin>=0.10",
       "nvidia-cuda-nvcc-cu12>=12.9",  # ptxas and libdevice.
     ],
+    "s3": _S3,
+    "gcs": _GCS,
     "report": _REPORT,
     "tasks": _TASKS,
     "test": [
       *_NOTEBOOKS,
       *_REPORT,
       *_TASKS,
+      *_S3,
+      *_GCS,
+      # Servers of S3 and Google Cloud Storage that tests start, on this machine.
+      "moto[s3,server]>=5.1",
+      "gcp-storage-emulator>=2024.8",
       # The static type checker; its wheel brings the Node.js that it runs on.
       "basedpyright>=1.30",
       "beartype>=0.20",  # Checks the jaxtyping annotations while testing.

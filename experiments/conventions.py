@@ -25,7 +25,9 @@ FLAGS = launch.BinaryFlags(
   " --workdir=runs/conventions",
 )
 FLAGS.define_config()
-FLAGS.define_workdir()
+FLAGS.define_workdir(
+  needs_disk="It keeps models and compiled programs there, which need a disk."
+)
 FLAGS.define_cluster()
 
 

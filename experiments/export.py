@@ -5,14 +5,13 @@
 The directory has config, tokenizer and weights; transformers and vLLM load it.
 """
 
-import pathlib
-
 from absl import flags, logging
 
 from experiments import launch
 from experiments.launch import measured_runs, saved_experts
 from thickets.errors import UserError
 from thickets.models import hub
+from thickets.runs import locations
 
 FLAGS = launch.BinaryFlags(
   __doc__,
@@ -35,7 +34,9 @@ def main(_: list[str]) -> None:
   """Reads the flags and writes the directory."""
   if not _OUT.value:
     raise UserError("--out must name the directory to write, got none.")
-  out = pathlib.Path(_OUT.value)
+  out = locations.locate_on_disk(
+    _OUT.value, "--out", "Models are loaded from a disk."
+  )
   measured_runs.refuse_file_name(out)
   if out.exists() and (not out.is_dir() or any(out.iterdir())):
     raise UserError(

@@ -32,7 +32,9 @@ FLAGS = launch.BinaryFlags(
   " --workdir=runs/ladder",
 )
 FLAGS.define_config()
-FLAGS.define_workdir()
+FLAGS.define_workdir(
+  needs_disk="It keeps models, metrics and compiled programs there, which need a disk."
+)
 FLAGS.define_cluster()
 _RUNG = flags.DEFINE_string(
   "rung",

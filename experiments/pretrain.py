@@ -18,7 +18,9 @@ FLAGS = launch.BinaryFlags(
   " --workdir=runs/pretrain",
 )
 FLAGS.define_config()
-FLAGS.define_workdir()
+FLAGS.define_workdir(
+  needs_disk="It keeps checkpoints and metrics of TensorBoard there, which need a disk."
+)
 FLAGS.define_cluster()
 
 

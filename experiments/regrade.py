@@ -10,7 +10,6 @@ results_RULES.json beside the run's own files and changes none of them.
 
 import dataclasses
 import functools
-import pathlib
 
 from absl import flags, logging
 
@@ -27,9 +26,10 @@ from thickets.generation import (
 from thickets.generation import subject as subject_lib
 from thickets.generation.regrading import Regraded
 from thickets.report import randopt_table
-from thickets.runs import directory, json_files
+from thickets.runs import directory, json_files, locations
 from thickets.runs.directory import Run
 from thickets.runs.json_files import JsonObject
+from thickets.runs.locations import Location
 from thickets.tasks.grader import TaskGrader
 from thickets.tasks.splits import Splits
 
@@ -61,9 +61,9 @@ def main(_: list[str]) -> None:
 
 def run(
   spec: RandOptSpec, workdir: str, rules: str
-) -> tuple[JsonObject, pathlib.Path]:
+) -> tuple[JsonObject, Location]:
   """Grades anew; returns what it wrote, and where."""
-  chosen, dev = _read_choice(pathlib.Path(workdir), spec.population.size)
+  chosen, dev = _read_choice(locations.locate(workdir), spec.population.size)
   task, examples = subject_lib.load_examples(spec.task)
   task.grader(rules)  # Before the responses are read.
   grader = TaskGrader(spec.task.name, rules, examples.examples)
@@ -105,7 +105,7 @@ def run(
 
 def _read_spec(workdir: str) -> RandOptSpec:
   """What the run in a directory was asked to do."""
-  path = pathlib.Path(workdir) / "config.json"
+  path = locations.locate(workdir) / "config.json"
   try:
     fields = json_files.read_json(path)["config"]
   except (OSError, ValueError, KeyError, TypeError) as error:
@@ -128,7 +128,7 @@ def _read_spec(workdir: str) -> RandOptSpec:
 
 
 def _read_choice(
-  workdir: pathlib.Path, size: int
+  workdir: Location, size: int
 ) -> tuple[list[int], list[JsonObject]]:
   """Positions of the chosen members, and the table of temperatures."""
   try:

@@ -4,8 +4,9 @@
 
 For a run that is refused because its log is corrupt. Lines that are no JSON, fail
 their checksum, end in the middle, or are there twice are dropped; a copy of the
-log as it was stays beside it. The run's own command then evaluates again what was
-lost.
+log as it was stays beside it. Of a run in an object store, objects that are not
+what was uploaded are dropped in the same way. The run's own command then evaluates
+again what was lost.
 """
 
 from absl import flags

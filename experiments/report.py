@@ -8,13 +8,13 @@ directory that holds them all. What `experiments.density` and
 page opens without a network: docs/report.md.
 """
 
-import pathlib
 from collections.abc import Sequence
 
 from experiments import launch
 from experiments.launch import estimator_flags, measured_runs, reproduction
 from thickets.errors import UserError
 from thickets.report import run_files
+from thickets.runs.locations import Location
 
 try:
   from thickets.report.html import report
@@ -37,11 +37,11 @@ def main(argv: list[str]) -> None:
   """Reads the flags, makes what is missing, and writes the page."""
   workdirs = measured_runs.read_workdirs(argv)
   path = run(workdirs, _find_path(workdirs))
-  size = path.stat().st_size / 2**20
+  size = len(path.read_bytes()) / 2**20
   print(f"The report is {path} ({size:.1f} MiB). Open it in a browser.")
 
 
-def run(workdirs: Sequence[pathlib.Path], path: pathlib.Path) -> pathlib.Path:
+def run(workdirs: Sequence[Location], path: Location) -> Location:
   """Makes what is missing and writes the page; returns its path."""
   if report is None:
     raise UserError(
@@ -57,12 +57,17 @@ def run(workdirs: Sequence[pathlib.Path], path: pathlib.Path) -> pathlib.Path:
   return report.write_report(path, found, commands=commands, notes=notes)
 
 
-def _find_path(workdirs: Sequence[pathlib.Path]) -> pathlib.Path:
+def _find_path(workdirs: Sequence[Location]) -> Location:
   if FLAGS.values["out"].value:
     return measured_runs.make_out(FLAGS.values["out"].value) / _PAGE
   folders = [workdir.resolve() for workdir in workdirs]
   shared = folders[0]
   while not all(folder.is_relative_to(shared) for folder in folders):
+    if shared == shared.parent:  # That of a bucket, or of a disk beside one.
+      raise UserError(
+        "--out must name a directory for this comparison, as no directory holds"
+        f" all of its runs: {', '.join(map(str, folders))}."
+      )
     shared = shared.parent
   if len(folders) > 1 and shared in folders:
     raise UserError(

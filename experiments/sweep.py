@@ -28,7 +28,9 @@ FLAGS = launch.BinaryFlags(
   " --workdir=runs/approximation",
 )
 FLAGS.define_config()
-FLAGS.define_workdir()
+FLAGS.define_workdir(
+  needs_disk="It keeps a folder for each of its runs there, on a disk."
+)
 FLAGS.define_cluster()
 _INDEX = flags.DEFINE_integer(
   "index", None, "The only point to run.", flag_values=FLAGS.values

@@ -18,7 +18,8 @@ from thickets.generation.grading_workers import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.generation.subject import Subject
 from thickets.perturbation import describe_kind
-from thickets.runs import directory, record_log
+from thickets.runs import directory, locations, record_files, record_log
+from thickets.runs.locations import Location
 from thickets.search import engine
 from thickets.search.progress import format_duration
 
@@ -30,7 +31,7 @@ def check_randopt(spec: RandOptSpec, workdir: str) -> Iterator[str]:
     UserError: for what the run itself would refuse.
   """
   directory.check_config(workdir, spec.config)
-  yield _describe_workdir(pathlib.Path(workdir))
+  yield _describe_workdir(locations.locate(workdir))
   subject = subject_lib.load_subject(
     spec.model,
     spec.task,
@@ -56,19 +57,18 @@ def check_randopt(spec: RandOptSpec, workdir: str) -> Iterator[str]:
   yield "The run can begin. Nothing was written."
 
 
-def _describe_workdir(path: pathlib.Path) -> str:
-  parent = next(p for p in (path, *path.absolute().parents) if p.exists())
-  if not (parent.is_dir() and os.access(parent, os.W_OK)):
-    raise UserError(
-      f"workdir must be a directory that can be written, got {path}. Choose"
-      " another with --workdir."
-    )
+def _describe_workdir(path: Location) -> str:
+  if isinstance(path, pathlib.Path):  # Of others, `check_config` has tried it.
+    parent = next(p for p in (path, *path.absolute().parents) if p.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+      raise UserError(
+        f"workdir must be a directory that can be written, got {path}. Choose"
+        " another with --workdir."
+      )
   if directory.is_new(path):
     return f"Directory: {path} is new."
   num_records = sum(
-    1
-    for log in sorted((path / "records").glob("*.jsonl"))
-    for _ in record_log.read_log(log)
+    1 for log in record_files.list_logs(path) for _ in record_log.read_log(log)
   )
   return f"Directory: {path} holds a run of {num_records} records to continue."
 

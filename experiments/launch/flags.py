@@ -20,6 +20,7 @@ from ml_collections import config_flags
 
 from thickets import errors
 from thickets.errors import UserError
+from thickets.runs import locations
 
 _OVERRIDE = re.compile("--?config[.]([^=]*)")
 _CONFIG = re.compile("--?config=")
@@ -49,6 +50,7 @@ class BinaryFlags:
     self._argv: list[str] = []  # What the config flag looks for overrides in.
     self._config: flags.FlagHolder | None = None
     self._workdir: flags.FlagHolder[str] | None = None
+    self._needs_disk: str | None = None
     self._cluster: tuple[flags.FlagHolder, ...] = ()
     self._check: flags.FlagHolder[bool] | None = None
 
@@ -63,12 +65,19 @@ class BinaryFlags:
       sys_argv=self._argv,
     )
 
-  def define_workdir(self) -> None:
-    """Declares --workdir, the directory of a run."""
+  def define_workdir(self, *, needs_disk: str | None = None) -> None:
+    """Declares --workdir, the directory of a run.
+
+    Args:
+      needs_disk: why it cannot be an address in an object store, a full sentence;
+        None where it can.
+    """
+    self._needs_disk = needs_disk
+    place = "directory" if needs_disk else "directory, s3:// or gs:// address"
     self._workdir = flags.DEFINE_string(
       "workdir",
       None,
-      "The directory of the run. The same command continues a run in it.",
+      f"The {place} of the run. The same command continues a run in it.",
       flag_values=self.values,
     )
 
@@ -117,10 +126,15 @@ class BinaryFlags:
     """The directory of the run.
 
     Raises:
-      UserError: if none is given.
+      UserError: if none is given, or an address that cannot be one.
     """
     if self._workdir is None or not self._workdir.value:
       raise UserError("--workdir must name the directory of the run, got none.")
+    if self._needs_disk is not None:
+      locations.locate_on_disk(
+        self._workdir.value, "--workdir", self._needs_disk
+      )
+    locations.locate(self._workdir.value)  # Refuses an address that is none.
     return self._workdir.value
 
   @property

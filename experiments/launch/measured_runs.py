@@ -1,6 +1,5 @@
 """The finished runs that a binary is told to analyse, and where results go."""
 
-import pathlib
 from collections.abc import Sequence
 
 from absl import flags
@@ -9,7 +8,8 @@ from experiments.launch.flags import BinaryFlags
 from thickets.analysis import joined_measurements, measurement
 from thickets.analysis.measurement import Measurement
 from thickets.errors import UserError
-from thickets.runs import directory
+from thickets.runs import directory, locations
+from thickets.runs.locations import Location, Place
 
 # These are the suffixes of files that a binary writes below --out, or that
 # somebody may expect there.
@@ -19,7 +19,7 @@ _FILE_SUFFIXES = (
 )
 
 
-def read_workdirs(argv: Sequence[str]) -> list[pathlib.Path]:
+def read_workdirs(argv: Sequence[str]) -> list[Location]:
   """Returns the directories of runs that the command names.
 
   Args:
@@ -28,7 +28,7 @@ def read_workdirs(argv: Sequence[str]) -> list[pathlib.Path]:
   Raises:
     UserError: if it names none, or one that is not there.
   """
-  workdirs = [pathlib.Path(name) for name in argv[1:]]
+  workdirs = [locations.locate(name) for name in argv[1:]]
   if not workdirs:
     raise UserError("Name the directory of a run, got none.")
   for workdir in workdirs:
@@ -37,7 +37,7 @@ def read_workdirs(argv: Sequence[str]) -> list[pathlib.Path]:
   return workdirs
 
 
-def read_sources(argv: Sequence[str]) -> list[pathlib.Path]:
+def read_sources(argv: Sequence[str]) -> list[Location]:
   """Returns the directories of runs that the command names, or the one file.
 
   Args:
@@ -46,12 +46,12 @@ def read_sources(argv: Sequence[str]) -> list[pathlib.Path]:
   Raises:
     UserError: if it names none, or one that is not there.
   """
-  if len(argv) == 2 and pathlib.Path(argv[1]).is_file():
-    return [pathlib.Path(argv[1])]
+  if len(argv) == 2 and (path := locations.locate(argv[1])).is_file():
+    return [path]
   return read_workdirs(argv)
 
 
-def read_workdir(argv: Sequence[str], *, what: str) -> pathlib.Path:
+def read_workdir(argv: Sequence[str], *, what: str) -> Location:
   """Returns the one directory that the command names.
 
   Args:
@@ -61,13 +61,18 @@ def read_workdir(argv: Sequence[str], *, what: str) -> pathlib.Path:
   Raises:
     UserError: if the command names none or several, or one that is not there.
   """
+  if what != "run":
+    for place in argv[1:]:
+      locations.locate_on_disk(
+        place, f"A {what}", "Only runs can be read from an object store."
+      )
   workdirs = read_workdirs(argv)
   if len(workdirs) > 1:
     raise UserError(f"Name one {what}, got {len(workdirs)}.")
   return workdirs[0]
 
 
-def read_as_one(workdirs: Sequence[pathlib.Path]) -> Measurement:
+def read_as_one(workdirs: Sequence[Location]) -> Measurement:
   """Reads runs that measure different tasks of one base as one measurement."""
   found = [measurement.read_measurement(workdir) for workdir in workdirs]
   return (
@@ -87,9 +92,7 @@ def define_out(binary: BinaryFlags) -> None:
   )
 
 
-def find_out(
-  binary: BinaryFlags, workdirs: Sequence[pathlib.Path]
-) -> pathlib.Path:
+def find_out(binary: BinaryFlags, workdirs: Sequence[Location]) -> Location:
   """Returns the directory that results go to, and makes it if it is missing.
 
   Args:
@@ -101,13 +104,13 @@ def find_out(
   return out
 
 
-def make_out(out: str | pathlib.Path) -> pathlib.Path:
+def make_out(out: Place) -> Location:
   """Makes the directory that results go to, if it is missing.
 
   Raises:
     UserError: if its name is that of a file, or it cannot be written.
   """
-  path = pathlib.Path(out)
+  path = locations.locate(out)
   refuse_file_name(path)
   try:
     return directory.make_workdir(path)
@@ -118,7 +121,7 @@ def make_out(out: str | pathlib.Path) -> pathlib.Path:
     ) from error
 
 
-def refuse_file_name(path: pathlib.Path) -> None:
+def refuse_file_name(path: Location) -> None:
   """Refuses as a directory what is a file, or has the name of one.
 
   Raises:
@@ -133,13 +136,13 @@ def refuse_file_name(path: pathlib.Path) -> None:
     )
 
 
-def make_out_file(out: str) -> pathlib.Path:
+def make_out_file(out: str) -> Location:
   """Makes the directory of the file that results go to, if it is missing.
 
   Raises:
     UserError: if its name is that of a directory, or it cannot be written.
   """
-  path = pathlib.Path(out)
+  path = locations.locate(out)
   if path.is_dir():
     raise UserError(
       f"--out must be a file, got the directory {path}. Name a file in it, such"

@@ -55,7 +55,8 @@ def after_randopt(workdir: str, *, has_questions: bool) -> dict[str, str]:
     has_questions: whether its task answers plain lines of text.
   """
   experts = shlex.quote(f"--experts={workdir}/experts.json")
-  out = shlex.quote(f"--out={workdir}/expert_0")
+  on_disk = "" if "://" in workdir else f"{workdir}/"
+  out = shlex.quote(f"--out={on_disk}expert_0")
   commands = {}
   if has_questions:
     commands["answer questions from standard input, one a line"] = (

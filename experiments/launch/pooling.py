@@ -1,14 +1,13 @@
 """Pooling runs that differ in their seed alone: what sweep and repeats both do."""
 
-import pathlib
-
 from thickets.analysis import pooled_runs
 from thickets.analysis.pooled_runs import Pool
 from thickets.report import pool_table
 from thickets.report.figures import pool_plots, style
+from thickets.runs.locations import Location
 
 
-def write_pool(pool: Pool, out: pathlib.Path, name: str) -> str:
+def write_pool(pool: Pool, out: Location, name: str) -> str:
   """Writes the file and the figure of a pool; returns its table.
 
   Args:

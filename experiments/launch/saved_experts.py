@@ -1,6 +1,5 @@
 """From an experts file back to the model and the members that it names."""
 
-import pathlib
 from collections.abc import Sequence
 
 from absl import flags, logging
@@ -11,9 +10,10 @@ from thickets.generation import prompts
 from thickets.generation.decoding import Decoding
 from thickets.generation.sampling import Sampling
 from thickets.models import chat_templates, hub, transformer
-from thickets.runs import clock, experts
+from thickets.runs import clock, experts, locations
 from thickets.runs.experts import Experts
 from thickets.runs.json_files import JsonObject
+from thickets.runs.locations import Location
 from thickets.tasks.base import Example
 
 
@@ -22,7 +22,7 @@ def define_experts_flags(binary: launch.BinaryFlags) -> None:
   flags.DEFINE_string(
     "experts",
     None,
-    "The experts.json of a run.",
+    "The experts.json of a run, a file or an s3:// or gs:// address.",
     flag_values=binary.values,
   )
   flags.DEFINE_string(
@@ -47,7 +47,7 @@ def load_named(binary: launch.BinaryFlags) -> tuple[hub.Model, Experts]:
   if not path:
     raise UserError("--experts must name the experts.json of a run, got none.")
   launch.configure_jax()
-  source = _read_source(pathlib.Path(path))
+  source = _read_source(locations.locate(path))
   revision = None if name else source["revision"]
   model = hub.load(
     name or source["name"], revision=revision, dtype=source["dtype"]
@@ -115,7 +115,7 @@ def render_examples(
   return prompts.render_examples(model.tokenizer, examples, chat, owner=owner)
 
 
-def _read_source(path: pathlib.Path) -> JsonObject:
+def _read_source(path: Location) -> JsonObject:
   fields = experts.read_fields(path)
   try:
     source = fields["base"]["source"]

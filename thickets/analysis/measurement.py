@@ -9,8 +9,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import json
-import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,8 +19,9 @@ from jaxtyping import Float
 from thickets.analysis import prompt_groups
 from thickets.errors import UserError
 from thickets.members import Member
-from thickets.runs import directory, record_log
+from thickets.runs import directory, locations, record_files, record_log
 from thickets.runs.json_files import JsonObject
+from thickets.runs.locations import Place
 from thickets.runs.split_labels import SLICE, Split
 from thickets.search.answers import Answers
 
@@ -107,7 +106,7 @@ class Measurement:
 
 
 def read_measurement(
-  workdir: str | os.PathLike[str], *, splits: Sequence[str] = ("select", "dev")
+  workdir: Place, *, splits: Sequence[str] = ("select", "dev")
 ) -> Measurement:
   """Reads what all members of a run answered.
 
@@ -123,7 +122,7 @@ def read_measurement(
     UserError: if there are no records, no base among them, or records that mean
       different things; it names the file.
   """
-  folder = pathlib.Path(workdir)
+  folder = locations.locate(workdir)
   header, found = read_records(folder)
   parts = _find_parts(header, found, splits, folder)
   positions = _find_complete(found, parts, folder)
@@ -143,11 +142,11 @@ def read_measurement(
     )
   first = next(iter(parts.values()))[0]
   members = tuple(found[first.label][position].member for position in positions)
-  return Measurement(os.fspath(folder), header, members, tasks)
+  return Measurement(str(folder), header, members, tasks)
 
 
 def read_slice(
-  workdir: str | os.PathLike[str],
+  workdir: Place,
 ) -> tuple[tuple[Member, ...], dict[str, TaskScores]] | None:
   """Reads the members of a two-dimensional slice, where a run has one.
 
@@ -157,7 +156,7 @@ def read_slice(
   Returns:
     The members, row by row, and their answers by task; None without a slice.
   """
-  folder = pathlib.Path(workdir)
+  folder = locations.locate(workdir)
   header, found = read_records(folder)
   if not any(Split.parse(label).name == SLICE for label in found):
     return None
@@ -177,7 +176,7 @@ def read_slice(
 
 
 def read_samples(
-  workdir: str | os.PathLike[str],
+  workdir: Place,
 ) -> dict[str, tuple[float, Answers]]:
   """Reads what was sampled from the base on the prompts of `dev`.
 
@@ -203,19 +202,19 @@ def read_samples(
 
 
 def read_records(
-  workdir: str | os.PathLike[str],
+  workdir: Place,
 ) -> tuple[JsonObject, Mapping[str, Mapping[int, record_log.Record]]]:
   """Reads the header of a run, and its records by label of split and position.
 
   Raises:
     UserError: if there are none, or records that mean different things.
   """
-  folder = pathlib.Path(workdir)
-  paths = sorted((folder / "records").glob("*.jsonl"))
+  folder = locations.locate(workdir)
+  paths = record_files.list_logs(folder)
   if not paths:
     raise UserError(
-      f"{folder} must be the directory of a run, with records/*.jsonl; it has"
-      " none. Check the path."
+      f"{folder} must be the directory of a run, with records/**/*.jsonl; it"
+      " has none. Check the path."
     )
   header = next(filter(None, map(record_log.read_header, paths)), None)
   if header is None:
@@ -351,13 +350,13 @@ def _read_answers(
   }
 
 
-def read_run_config(workdir: str | os.PathLike[str]) -> dict[str, Any]:
+def read_run_config(workdir: Place) -> dict[str, Any]:
   """Reads a run's config and environment.
 
   Raises:
     UserError: if there is none.
   """
-  path = pathlib.Path(workdir) / "config.json"
+  path = locations.locate(workdir) / "config.json"
   try:
     return json.loads(path.read_text(encoding="utf-8"))
   except (OSError, ValueError) as error:

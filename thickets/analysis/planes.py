@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +20,8 @@ from thickets.analysis.interpolation import Explained
 from thickets.analysis.landscape import Landscape
 from thickets.analysis.measurement import Measurement
 from thickets.errors import UserError
+from thickets.runs import locations
+from thickets.runs.locations import Location, Place
 
 PROJECTION = "projection.json"  # Where members lie on a random plane.
 
@@ -55,14 +55,14 @@ class Planes:
     }
 
 
-def has_planes(workdir: str | os.PathLike[str]) -> bool:
+def has_planes(workdir: Place) -> bool:
   """Says whether a run has a projection or a slice."""
-  return (pathlib.Path(workdir) / PROJECTION).exists() or (
+  return (locations.locate(workdir) / PROJECTION).exists() or (
     measurement.read_slice(workdir) is not None
   )
 
 
-def read_planes(workdir: str | os.PathLike[str]) -> Planes:
+def read_planes(workdir: Place) -> Planes:
   """Reads the scores of a run, and puts them on its planes.
 
   Args:
@@ -72,7 +72,7 @@ def read_planes(workdir: str | os.PathLike[str]) -> Planes:
     UserError: if the run has neither a projection nor a slice, or one of them is
       not finished; it names the file.
   """
-  folder = pathlib.Path(workdir)
+  folder = locations.locate(workdir)
   measured = measurement.read_measurement(folder)
   projections = _read_projections(folder, measured)
   slices = _read_slices(folder)
@@ -96,7 +96,7 @@ def read_planes(workdir: str | os.PathLike[str]) -> Planes:
 
 
 def _read_projections(
-  folder: pathlib.Path, measured: Measurement
+  folder: Location, measured: Measurement
 ) -> dict[str, Landscape] | None:
   """Reads where members lie on a random plane; None where a run has not that."""
   path = folder / PROJECTION
@@ -131,7 +131,7 @@ def _put_on_plane(
   }
 
 
-def _read_slices(folder: pathlib.Path) -> dict[str, Landscape] | None:
+def _read_slices(folder: Location) -> dict[str, Landscape] | None:
   """Reads the members of a grid; None where a run has no slice."""
   found = measurement.read_slice(folder)
   if found is None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,8 +20,9 @@ from thickets.analysis import measurement, population_means, randopt_results
 from thickets.analysis.intervals import Estimate
 from thickets.analysis.vote_comparisons import DIFFERENCES
 from thickets.errors import UserError
-from thickets.runs import json_files
+from thickets.runs import json_files, locations
 from thickets.runs.json_files import JsonObject
+from thickets.runs.locations import Location, Place
 from thickets.runs.record_log import Record
 from thickets.runs.split_labels import Split
 
@@ -145,7 +144,7 @@ class Pool:
     )
 
 
-def read_pool(sources: Sequence[str | os.PathLike[str]]) -> Pool:
+def read_pool(sources: Sequence[Place]) -> Pool:
   """Reads finished runs of `experiments.randopt`, or the file of a pool.
 
   Args:
@@ -154,7 +153,7 @@ def read_pool(sources: Sequence[str | os.PathLike[str]]) -> Pool:
   Raises:
     UserError: if a run is not finished, or runs differ in more than the seed.
   """
-  paths = [pathlib.Path(source) for source in sources]
+  paths = [locations.locate(source) for source in sources]
   if len(paths) == 1 and paths[0].is_file():
     return _load_pool(paths[0])
   if len(paths) < 2:
@@ -180,7 +179,7 @@ def read_pool(sources: Sequence[str | os.PathLike[str]]) -> Pool:
   return Pool(first, runs)
 
 
-def save_pool(path: pathlib.Path, pool: Pool) -> None:
+def save_pool(path: Location, pool: Pool) -> None:
   """Writes a pool, one run to a line, since their numbers are for programs."""
   content = pool.to_json()
   runs = [
@@ -196,7 +195,7 @@ def save_pool(path: pathlib.Path, pool: Pool) -> None:
   )
 
 
-def _load_pool(path: pathlib.Path) -> Pool:
+def _load_pool(path: Location) -> Pool:
   try:
     content = json_files.read_json(path)
     runs = [
@@ -217,7 +216,7 @@ def _load_pool(path: pathlib.Path) -> Pool:
     ) from error
 
 
-def _read_config(workdir: pathlib.Path) -> JsonObject:
+def _read_config(workdir: Location) -> JsonObject:
   config = measurement.read_run_config(workdir)["config"]
   if config.get("experiment") != "randopt":
     raise UserError(
@@ -227,7 +226,7 @@ def _read_config(workdir: pathlib.Path) -> JsonObject:
   return {key: value for key, value in config.items() if key not in _LAYOUT}
 
 
-def _read_run(workdir: pathlib.Path) -> SeedRun:
+def _read_run(workdir: Location) -> SeedRun:
   """Reads who is right, from the records of a finished run."""
   header, found = measurement.read_records(workdir)
   results = _read_results(workdir)
@@ -264,7 +263,7 @@ def _read_run(workdir: pathlib.Path) -> SeedRun:
   )
 
 
-def _read_results(workdir: pathlib.Path) -> JsonObject:
+def _read_results(workdir: Location) -> JsonObject:
   size = measurement.read_run_config(workdir)["config"]["population"]["size"]
   try:
     results = json_files.read_json(workdir / "results.json")
@@ -289,7 +288,7 @@ class _Records:
     return self.found[split][position].channels()
 
 
-def _find_temperature(found, workdir: pathlib.Path) -> float | None:
+def _find_temperature(found, workdir: Location) -> float | None:
   """The temperature at which the base was sampled; None where it was not."""
   splits = [Split.parse(label) for label in found]
   sampled = {

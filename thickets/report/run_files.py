@@ -1,9 +1,8 @@
 """The files of finished runs of which a report is made, and what may be compared."""
 
 import dataclasses
+import itertools
 import json
-import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,8 @@ from thickets.analysis import measurement
 from thickets.errors import UserError
 from thickets.report import run_kinds, saved_analyses
 from thickets.report.run_kinds import RunKind
-from thickets.runs import json_files, record_log
+from thickets.runs import json_files, locations, record_files, record_log
+from thickets.runs.locations import Location, Place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class RunFiles:
   """
 
   name: str
-  workdir: pathlib.Path
+  workdir: Location
   kind: RunKind
   config: Mapping[str, Any]
   environment: Mapping[str, Any]
@@ -53,9 +53,7 @@ class RunFiles:
     return self.kind.count_members(self.results)
 
 
-def read_run(
-  workdir: str | os.PathLike[str], *, name: str | None = None
-) -> RunFiles:
+def read_run(workdir: Place, *, name: str | None = None) -> RunFiles:
   """Reads the files of a finished run.
 
   Args:
@@ -67,7 +65,7 @@ def read_run(
     UserError: if it does not hold a finished run of one of them; it names the
       file.
   """
-  folder = pathlib.Path(workdir).resolve()
+  folder = locations.locate(workdir).resolve()
   saved = measurement.read_run_config(folder)
   config = saved.get("config", {})
   kind = run_kinds.find_kind(config.get("experiment"), folder / "config.json")
@@ -84,7 +82,7 @@ def read_run(
       f" {', '.join(sorted(results)[:8])}. Is it of an earlier version? Run the"
       " command again that made it: it evaluates nothing twice."
     )
-  logs = sorted((folder / "records").glob("*.jsonl"))
+  logs = record_files.list_logs(folder)
   header = next(filter(None, map(record_log.read_header, logs)), None)
   if header is None:
     raise UserError(
@@ -104,7 +102,7 @@ def read_run(
   )
 
 
-def read_runs(workdirs: Sequence[str | os.PathLike[str]]) -> list[RunFiles]:
+def read_runs(workdirs: Sequence[Place]) -> list[RunFiles]:
   """Reads runs that are to be compared.
 
   Args:
@@ -114,7 +112,7 @@ def read_runs(workdirs: Sequence[str | os.PathLike[str]]) -> list[RunFiles]:
     UserError: if one of them cannot be read, see `read_run`, or if two of them
       cannot be compared; it names both.
   """
-  folders = [pathlib.Path(workdir).resolve() for workdir in workdirs]
+  folders = [locations.locate(workdir).resolve() for workdir in workdirs]
   for place, folder in enumerate(folders):
     if folder in folders[:place]:
       raise UserError(
@@ -122,15 +120,22 @@ def read_runs(workdirs: Sequence[str | os.PathLike[str]]) -> list[RunFiles]:
       )
   if len(folders) == 1:
     return [read_run(folders[0])]
-  shared = os.path.commonpath(folders)
   found = [
-    read_run(
-      folder, name=pathlib.Path(os.path.relpath(folder, shared)).as_posix()
-    )
-    for folder in folders
+    read_run(folder, name=name)
+    for folder, name in zip(folders, _name_apart(folders), strict=True)
   ]
   _check_comparable(found)
   return found
+
+
+def _name_apart(folders: Sequence[Location]) -> list[str]:
+  """Names for runs without what all of their directories have in common."""
+  parts = [str(folder).split("/") for folder in folders]
+  alike = itertools.takewhile(
+    lambda one: len(set(one)) == 1, zip(*parts, strict=False)
+  )
+  num_shared = sum(1 for _ in alike)
+  return ["/".join(names[num_shared:]) or "." for names in parts]
 
 
 def _check_comparable(found: Sequence[RunFiles]) -> None:
@@ -168,7 +173,7 @@ def _check_task(task: str, first: RunFiles, other: RunFiles) -> None:
     )
 
 
-def _read_json(path: pathlib.Path) -> dict[str, Any] | None:
+def _read_json(path: Location) -> dict[str, Any] | None:
   if not path.exists():
     return None
   try:

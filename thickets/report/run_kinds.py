@@ -5,7 +5,6 @@ way for one kind than for another is a function or a text of its `RunKind`.
 """
 
 import dataclasses
-import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from thickets.analysis.neighbourhood import Settings
 from thickets.errors import UserError
 from thickets.report import results_tables, saved_analyses, tables
 from thickets.report.tables import TextTable
+from thickets.runs.locations import Location
 
 Results = Mapping[str, Any]  # The contents of a results.json.
 
@@ -41,7 +41,7 @@ class RunKind:
   result_keys: tuple[str, ...]
   count_members: Callable[[Results], int]
   tabulate_results: Callable[[Results], list[TextTable]]
-  complete: Callable[[pathlib.Path, Settings], list[str]]
+  complete: Callable[[Location, Settings], list[str]]
 
 
 _MEMBERS = (
@@ -91,7 +91,7 @@ _KINDS = (
 KINDS = {kind.name: kind for kind in _KINDS}
 
 
-def find_kind(experiment: object, path: pathlib.Path) -> RunKind:
+def find_kind(experiment: object, path: Location) -> RunKind:
   """Returns the kind of a run.
 
   Args:

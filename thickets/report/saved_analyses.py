@@ -1,7 +1,6 @@
 """Saves the analyses of a run, and makes those that a report finds missing."""
 
 import dataclasses
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from thickets.analysis.planes import Planes
 from thickets.errors import UserError
 from thickets.report.figures import landscape_figures, neighbourhood_figures
 from thickets.runs import json_files
+from thickets.runs.locations import Location
 
 DENSITY = "density.json"
 LANDSCAPE = "landscape.json"
@@ -28,7 +28,7 @@ _NO_SHARES = (
 )
 
 
-def save_neighbourhood(out: pathlib.Path, found: Analysis) -> None:
+def save_neighbourhood(out: Location, found: Analysis) -> None:
   """Writes density.json and the figures of an analysis.
 
   Args:
@@ -40,7 +40,7 @@ def save_neighbourhood(out: pathlib.Path, found: Analysis) -> None:
 
 
 def save_landscapes(
-  out: pathlib.Path, found: Planes, *, composite: Sequence[str] = ()
+  out: Location, found: Planes, *, composite: Sequence[str] = ()
 ) -> None:
   """Writes landscape.json and the figures of a run's landscapes.
 
@@ -53,7 +53,7 @@ def save_landscapes(
   json_files.write_json(out / LANDSCAPE, found.to_json())
 
 
-def complete_measure(workdir: pathlib.Path, settings: Settings) -> list[str]:
+def complete_measure(workdir: Location, settings: Settings) -> list[str]:
   """Makes density and landscape of a run of `experiments.measure`.
 
   Args:
@@ -73,7 +73,7 @@ def complete_measure(workdir: pathlib.Path, settings: Settings) -> list[str]:
   return []
 
 
-def complete_randopt(workdir: pathlib.Path, settings: Settings) -> list[str]:
+def complete_randopt(workdir: Location, settings: Settings) -> list[str]:
   """Makes the density of a run of `experiments.randopt`, and says what it lacks.
 
   Args:
@@ -84,13 +84,13 @@ def complete_randopt(workdir: pathlib.Path, settings: Settings) -> list[str]:
   return [] if (workdir / LANDSCAPE).exists() else [_NO_LANDSCAPE]
 
 
-def complete_signals(workdir: pathlib.Path, settings: Settings) -> list[str]:
+def complete_signals(workdir: Location, settings: Settings) -> list[str]:
   """Says why a run of `experiments.signals` has neither density nor landscape."""
   del workdir, settings
   return [_NO_SHARES]
 
 
-def _complete_density(workdir: pathlib.Path, settings: Settings) -> None:
+def _complete_density(workdir: Location, settings: Settings) -> None:
   """Makes density.json where it is missing or of an earlier version."""
   path, stored = workdir / DENSITY, None
   if path.exists():

@@ -1,15 +1,17 @@
 """Run directories: everything that one run leaves behind, and how it resumes.
 
-    <workdir>/config.json  base/  records/*.jsonl  experts.json  results.json
+    <workdir>/config.json  base/  records/**/*.jsonl  experts.json  results.json
               figures/*.png
 
 The records are the checkpoint: the same command again reads them, evaluates
-only chunks of which a member is missing, and ends with the same files.
+only chunks of which a member is missing, and ends with the same files. The
+directory may lie on a disk or in an object store (`locations`).
 """
 
 import contextlib
 import os
 import pathlib
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 
 import jax
@@ -19,9 +21,17 @@ from jaxtyping import Float
 
 from thickets.errors import UserError
 from thickets.members import Member
-from thickets.runs import environment, json_files, record_log
+from thickets.runs import (
+  environment,
+  json_files,
+  locations,
+  record_files,
+  record_log,
+)
 from thickets.runs.json_files import JsonObject
-from thickets.runs.record_log import Record, RecordLog
+from thickets.runs.locations import Location, Place, StorePath
+from thickets.runs.record_files import OpenLog
+from thickets.runs.record_log import Record
 from thickets.runs.run_config import RunConfig
 
 BASE_POSITION = -1
@@ -29,13 +39,12 @@ _RECORDS = "records"
 
 
 @contextlib.contextmanager
-def open_run(
-  workdir: str | os.PathLike[str], config: RunConfig
-) -> Iterator["Run"]:
+def open_run(workdir: Place, config: RunConfig) -> Iterator["Run"]:
   """Opens a run directory for one process, and closes its log at the end.
 
   Args:
-    workdir: the directory, made if it is missing.
+    workdir: the directory, made if it is missing, or an address in an object
+      store.
     config: what the run is asked to do.
 
   Yields:
@@ -47,40 +56,40 @@ def open_run(
   """
   path = make_workdir(workdir)
   check_config(path, config)
-  with record_log.open_log(
-    path / _RECORDS / _name_log(jax.process_index())
-  ) as log:
+  with record_files.open_log(path, jax.process_index()) as log:
     run = Run(path, config, log)
     run.refresh()
     yield run
 
 
-def check_config(workdir: str | os.PathLike[str], config: RunConfig) -> None:
+def check_config(workdir: Place, config: RunConfig) -> None:
   """Refuses to continue a run in a directory that means something else.
 
   A directory without any record is new, whatever a start that failed has left.
 
   Raises:
-    UserError: if the configurations differ; the message lists the differences.
+    UserError: if the configurations differ; the message lists the differences. If
+      the directory is in an object store, and cannot be read or written.
   """
-  if not is_new(workdir):
-    config.check(workdir)
+  path = locations.locate(workdir)
+  if isinstance(path, StorePath):
+    _try_writing(path)
+  if not is_new(path):
+    config.check(path)
 
 
-def is_new(workdir: str | os.PathLike[str]) -> bool:
+def is_new(workdir: Place) -> bool:
   """Whether a directory is missing, or holds no more than a failed start."""
-  path = pathlib.Path(workdir)
+  path = locations.locate(workdir)
   if not path.is_dir():
     return True
   names = {entry.name for entry in path.iterdir()}
-  return names <= {"config.json", _RECORDS} and not any(
-    map(record_log.has_records, (path / _RECORDS).glob("*.jsonl"))
-  )
+  return names <= {"config.json", _RECORDS} and not _logs_with_records(path)
 
 
-def read_header(workdir: str | os.PathLike[str]) -> JsonObject | None:
+def read_header(workdir: Place) -> JsonObject | None:
   """What the records of a directory mean; None where it holds none."""
-  logs = _logs_with_records(pathlib.Path(workdir))
+  logs = _logs_with_records(locations.locate(workdir))
   return next(filter(None, map(record_log.read_header, logs)), None)
 
 
@@ -90,10 +99,10 @@ class Run:
   Args:
     workdir: the directory.
     config: what the run is asked to do.
-    log: the record log of this process.
+    log: what this process writes its records to.
   """
 
-  def __init__(self, workdir: pathlib.Path, config: RunConfig, log: RecordLog):
+  def __init__(self, workdir: Location, config: RunConfig, log: OpenLog):
     self.workdir = workdir
     self._config, self._log = config, log
     self._records: dict[tuple[str, int], Record] = {}
@@ -119,7 +128,7 @@ class Run:
       # Each against what the others wrote: their bases may differ in bits.
       multihost_utils.sync_global_devices("thickets header")
       for process in range(jax.process_count()):
-        path = self.workdir / _RECORDS / _name_log(process)
+        path = record_files.find_log(self.workdir, process)
         record_log.check_header(path, header)
     self.save_config()
 
@@ -134,7 +143,7 @@ class Run:
     Of several records of one member, the last of the first process that has one
     counts, however often and by whom the log is read.
     """
-    for path in reversed(_log_paths(self.workdir)):
+    for path in reversed(record_files.list_logs(self.workdir)):
       self._keep(record_log.read_log(path))
 
   def _keep(self, found: Iterable[Record]) -> None:
@@ -182,30 +191,26 @@ class Run:
       [self._records[split, int(p)].channels()[name] for p in positions]
     )
 
-  def save_json(self, name: str, content: JsonObject) -> pathlib.Path:
+  def save_json(self, name: str, content: JsonObject) -> Location:
     """Writes a JSON file of the run, whole or not at all."""
     return json_files.write_json(self.workdir / name, content)
 
 
-def _log_paths(workdir: pathlib.Path) -> list[pathlib.Path]:
-  return sorted((workdir / _RECORDS).glob("*.jsonl"))
+def _logs_with_records(workdir: Location) -> list[pathlib.Path]:
+  logs = record_files.list_logs(workdir)
+  return [path for path in logs if record_log.has_records(path)]
 
 
-def _logs_with_records(workdir: pathlib.Path) -> list[pathlib.Path]:
-  return [p for p in _log_paths(workdir) if record_log.has_records(p)]
-
-
-def _name_log(process: int) -> str:
-  return f"process_{process:04d}.jsonl"
-
-
-def make_workdir(workdir: str | os.PathLike[str]) -> pathlib.Path:
+def make_workdir(workdir: Place) -> Location:
   """Makes a directory if it is missing, and checks that it can be written.
 
   Raises:
     UserError: if it cannot.
   """
-  path = pathlib.Path(workdir)
+  path = locations.locate(workdir)
+  if isinstance(path, StorePath):
+    _try_writing(path)
+    return path
   try:
     path.mkdir(parents=True, exist_ok=True)
     probe = path / f".probe.{os.getpid()}"
@@ -217,3 +222,13 @@ def make_workdir(workdir: str | os.PathLike[str]) -> pathlib.Path:
       f" ({error.strerror}). Choose another with --workdir."
     ) from error
   return path
+
+
+def _try_writing(path: StorePath) -> None:
+  """Lists, writes, reads and deletes below an address, or says what is refused."""
+  path.is_dir()
+  probe = path / f".probe.{uuid.uuid4().hex}"
+  try:
+    path.store.put(probe.key, b"Can this be written?")
+  finally:
+    probe.unlink()

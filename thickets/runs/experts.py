@@ -7,8 +7,6 @@ the models.
 
 import dataclasses
 import json
-import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +15,9 @@ from thickets.errors import UserError
 from thickets.members import Member
 from thickets.naming import Names, Params
 from thickets.perturbation import Kind, kind_from_json, perturb
+from thickets.runs import locations
 from thickets.runs.json_files import JsonObject
+from thickets.runs.locations import Location, Place
 
 FORMAT = "thickets.experts"
 VERSION = 2
@@ -124,7 +124,7 @@ def describe_experts(
 
 
 def load_experts(
-  path: str | os.PathLike[str],
+  path: Place,
   base: Params,
   *,
   names: Names | None = None,
@@ -133,7 +133,7 @@ def load_experts(
   """Loads an experts file and checks that it belongs to `base`.
 
   Args:
-    path: the file.
+    path: the file, or its address in an object store.
     base: the weights that the members are to be added to.
     names: the logical names of its tensors, by default those of its paths.
     identity: the identity of the base as published, such as `hub.Model.identity`; computed
@@ -143,7 +143,7 @@ def load_experts(
     UserError: if the file is missing, corrupt, of a newer version, drawn by
       other noise, or made from another base or from other dtypes.
   """
-  path = pathlib.Path(path)
+  path = locations.locate(path)
   fields = read_fields(path)
   try:
     _check_version(path, fields)
@@ -171,7 +171,7 @@ def load_experts(
 
 
 def _check_base(
-  path: pathlib.Path,
+  path: Location,
   recorded: JsonObject,
   base: Params,
   names: Names | None,
@@ -199,7 +199,7 @@ def _check_base(
     )
 
 
-def _check_version(path: pathlib.Path, fields: JsonObject) -> None:
+def _check_version(path: Location, fields: JsonObject) -> None:
   if fields["version"] > VERSION:
     raise UserError(
       f"{path} is an experts file of version {fields['version']}; this version"
@@ -219,7 +219,7 @@ def _check_version(path: pathlib.Path, fields: JsonObject) -> None:
     )
 
 
-def read_fields(path: pathlib.Path) -> JsonObject:
+def read_fields(path: Location) -> JsonObject:
   """Reads the contents of an experts file, before the base is at hand.
 
   Raises:

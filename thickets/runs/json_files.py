@@ -5,37 +5,49 @@ import dataclasses
 import json
 import os
 import pathlib
+import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from thickets.runs.locations import Location, StorePath
 
 # What a JSON object holds, where its keys are not known beforehand.
 JsonObject = dict[str, Any]
 ABSENT = "absent"  # In place of a value that is missing, where two differ.
 
 
-def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> pathlib.Path:
+def write_json(path: Location, content: Mapping[str, Any]) -> Location:
   """Writes a JSON file whole or not at all; returns its path."""
   text = json.dumps(content, indent=2, allow_nan=False) + "\n"
   return write_text(path, text)
 
 
-def write_text(path: pathlib.Path, text: str) -> pathlib.Path:
+def write_text(path: Location, text: str) -> Location:
   """Writes a text file whole or not at all; returns its path."""
+  if isinstance(path, StorePath):
+    path.write_bytes(text.encode("utf-8"))
+    return path
   with replacing(path) as temporary:
     temporary.write_text(text, encoding="utf-8")
   return path
 
 
 @contextlib.contextmanager
-def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Replaces a file once all of it is written; else leaves it as it was.
+def replacing(path: Location) -> Iterator[pathlib.Path]:
+  """Replaces a file or object once all of it is written; else leaves it as it was.
 
   Args:
-    path: the file.
+    path: the file or object.
 
   Yields:
-    Where to write what becomes the file.
+    The file of this machine to write what becomes of it to.
   """
+  if isinstance(path, StorePath):
+    with tempfile.TemporaryDirectory(prefix="thickets-upload-") as folder:
+      whole = pathlib.Path(folder) / path.name
+      yield whole
+      path.write_bytes(whole.read_bytes())
+    return
   temporary = path.with_name(f".{path.name}.{os.getpid()}")
   try:
     with naming_file(path):
@@ -58,7 +70,7 @@ def naming_file(path: pathlib.Path) -> Iterator[None]:
     raise
 
 
-def read_json(path: pathlib.Path) -> Any:
+def read_json(path: Location) -> Any:
   """Reads a JSON file.
 
   Raises:

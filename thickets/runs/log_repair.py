@@ -9,9 +9,14 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import NoReturn, TypeVar
 
 from thickets.errors import UserError
-from thickets.runs import record_log
+from thickets.runs import record_files, record_log
+from thickets.runs.locations import Location, StorePath
+from thickets.runs.mirror import Mirror
+
+_Path = TypeVar("_Path", pathlib.Path, StorePath)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,25 +39,24 @@ class Repair:
   """What a repair of one log keeps and drops.
 
   Attributes:
-    path: the log.
+    path: the log, or the object of a store.
     num_records: records that are kept.
     dropped: the lines that are not.
     backup: a copy of the log as it was; None where nothing was changed.
   """
 
-  path: pathlib.Path
+  path: Location
   num_records: int
   dropped: Sequence[DroppedLine]
-  backup: pathlib.Path | None = None
+  backup: Location | None = None
 
 
-def repair_logs(
-  workdir: pathlib.Path, *, dry_run: bool = False
-) -> list[Repair]:
+def repair_logs(workdir: Location, *, dry_run: bool = False) -> list[Repair]:
   """Drops the bad lines of all logs of a run, and keeps copies beside them.
 
   Bad are lines that are no JSON, whose checksum does not match, or that end in
-  the middle, and records of which a later line has the same member and split.
+  the middle, and records of which a later line has the same member and split. Of
+  a run in a store, objects that are not what was uploaded are bad as well.
 
   Args:
     workdir: the run directory.
@@ -62,12 +66,12 @@ def repair_logs(
     UserError: if the directory holds no run or is in use, or a log has lost its
       header, without which nobody knows what its records mean.
   """
-  paths = sorted((workdir / "records").glob("*.jsonl"))
+  if isinstance(workdir, StorePath):
+    with record_files.open_copies(workdir) as copies:
+      return _repair_objects(copies, dry_run=dry_run)
+  paths = record_files.list_logs(workdir)
   if not paths:
-    raise UserError(
-      f"{workdir} must be the directory of a run, got one without any log in"
-      " records. Correct the path."
-    )
+    _refuse_other(workdir)
   with contextlib.ExitStack() as locks:
     for path in paths:
       locks.enter_context(record_log.lock_log(path))
@@ -75,7 +79,55 @@ def repair_logs(
     found = [_inspect(path) for path in paths]
     if dry_run:
       return [repair for repair, _ in found]
-    return [_rewrite(repair, kept) for repair, kept in found]
+    return [
+      _rewrite(path, repair, kept)
+      for path, (repair, kept) in zip(paths, found, strict=True)
+    ]
+
+
+def _repair_objects(copies: Mirror, *, dry_run: bool) -> list[Repair]:
+  """Repairs what lies in a store, where chunks are sound or damaged as a whole."""
+  paths = copies.sync()
+  damaged = copies.list_damaged()
+  if not paths and not damaged:
+    _refuse_other(copies.records.parent)
+  repairs = []
+  for path in paths:
+    if not record_log.has_records(path):  # The next start writes it anew.
+      continue
+    repair, kept = _inspect(path)
+    target = copies.records / copies.name(path)
+    repair = dataclasses.replace(repair, path=target)
+    if repair.dropped and not dry_run:
+      lines, keep = _read_lines(path), set(kept)
+      data = b"".join(line for number, line in lines if number in keep)
+      backup = _back_up(target, path.read_bytes())
+      target.write_bytes(data)
+      copies.add(copies.name(path), data)
+      repair = dataclasses.replace(repair, backup=backup)
+    repairs.append(repair)
+  for name, data in damaged.items():
+    target = copies.records / name
+    reason = "the object is not what was uploaded, as its name says"
+    repair = Repair(target, 0, [DroppedLine(1, len(data), reason)])
+    if not dry_run:
+      repair = dataclasses.replace(repair, backup=_back_up(target, data))
+      target.unlink()
+    repairs.append(repair)
+  return sorted(repairs, key=lambda repair: str(repair.path))
+
+
+def _back_up(target: StorePath, data: bytes) -> StorePath:
+  backup = _find_free(target)
+  target.store.put(backup.key, data)
+  return backup
+
+
+def _refuse_other(workdir: Location) -> NoReturn:
+  raise UserError(
+    f"{workdir} must be the directory of a run, got one without any log in"
+    " records. Correct the path."
+  )
 
 
 def _inspect(path: pathlib.Path) -> tuple[Repair, list[int]]:
@@ -107,11 +159,11 @@ def _inspect(path: pathlib.Path) -> tuple[Repair, list[int]]:
   return Repair(path, len(last), dropped), kept
 
 
-def _rewrite(repair: Repair, kept: Sequence[int]) -> Repair:
+def _rewrite(path: pathlib.Path, repair: Repair, kept: Sequence[int]) -> Repair:
   """Writes a log without its bad lines, whole or not at all."""
   if not repair.dropped:
     return repair
-  path, keep = repair.path, set(kept)
+  keep = set(kept)
   backup = _find_free(path)
   partial = path.with_name(f".{path.name}.{os.getpid()}")
   try:
@@ -133,7 +185,7 @@ def _read_lines(path: pathlib.Path) -> Iterator[tuple[int, bytes]]:
     yield from enumerate(file, start=1)
 
 
-def _find_free(path: pathlib.Path) -> pathlib.Path:
+def _find_free(path: _Path) -> _Path:
   """A name beside a log that no earlier copy of it has."""
   number = 1
   while (
@@ -143,7 +195,7 @@ def _find_free(path: pathlib.Path) -> pathlib.Path:
   return free
 
 
-def _refuse_header(path: pathlib.Path, why: str) -> None:
+def _refuse_header(path: pathlib.Path, why: str) -> NoReturn:
   raise UserError(
     f"{path} must begin with its header, which says what the records mean, got"
     f" {why}. Restore the file, or delete it to have its members evaluated"

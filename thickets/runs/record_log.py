@@ -1,4 +1,4 @@
-"""The record log: one append-only JSON-lines file per process.
+"""The record log: one append-only JSON-lines file per process, on a disk.
 
 The first line is a header that names everything the records' meaning depends
 on; every other line is one record: the scores of one member on one split, with
@@ -149,7 +149,7 @@ class RecordLog:
       assert not has_records(self._path), "Records keep their header."
       os.truncate(self._path, 0)
       self._size = 0
-    self._write(_encode_line({"header": header}))
+    self._write(encode_line({"header": header}))
     self.header = header
 
   def append(
@@ -173,24 +173,9 @@ class RecordLog:
       [P] the records, as `read_log` would read them.
     """
     assert self.header is not None, "A log begins with its header."
-    lines, written, offset = [], [], self._size
-    for row, (position, member) in enumerate(
-      zip(positions, members, strict=True)
-    ):
-      failed = not np.isfinite(scores[row])
-      fields = {
-        "split": split,
-        "position": int(position),
-        "terms": [list(term) for term in member.terms],
-        "score": None if failed else float(scores[row]),
-        "channels": {
-          name: packed_arrays.encode_array(array[row])
-          for name, array in channels.items()
-        },
-      }
-      lines.append(_encode_line(fields))
-      written.append(_make_record(fields, self._path, offset, len(lines[-1])))
-      offset += len(lines[-1])
+    found = describe_records(positions, members, scores, channels, split=split)
+    lines = [encode_line(fields) for fields in found]
+    written = place_records(found, lines, self._path, self._size)
     self._write(b"".join(lines))
     return written
 
@@ -276,6 +261,56 @@ def check_header(path: pathlib.Path, header: JsonObject) -> None:
     )
 
 
+def describe_records(
+  positions: Sequence[int],
+  members: Sequence[Member],
+  scores: np.ndarray,
+  channels: dict[str, np.ndarray],
+  *,
+  split: str,
+) -> list[JsonObject]:
+  """Returns the fields of the records of a chunk; see `RecordLog.append`."""
+  found = []
+  for row, (position, member) in enumerate(
+    zip(positions, members, strict=True)
+  ):
+    failed = not np.isfinite(scores[row])
+    found.append(
+      {
+        "split": split,
+        "position": int(position),
+        "terms": [list(term) for term in member.terms],
+        "score": None if failed else float(scores[row]),
+        "channels": {
+          name: packed_arrays.encode_array(array[row])
+          for name, array in channels.items()
+        },
+      }
+    )
+  return found
+
+
+def place_records(
+  found: Sequence[JsonObject],
+  lines: Sequence[bytes],
+  path: pathlib.Path,
+  offset: int,
+) -> list[Record]:
+  """Returns the records whose lines lie in a file from an offset on.
+
+  Args:
+    found: [P] their fields.
+    lines: [P] the same, encoded.
+    path: the file.
+    offset: where the first line begins in it.
+  """
+  placed = []
+  for fields, line in zip(found, lines, strict=True):
+    placed.append(_make_record(fields, path, offset, len(line)))
+    offset += len(line)
+  return placed
+
+
 def _make_record(
   fields: JsonObject, path: pathlib.Path, offset: int, length: int
 ) -> Record:
@@ -333,7 +368,8 @@ def _read_lines(path: pathlib.Path) -> Iterator[_Line]:
       offset += len(line)
 
 
-def _encode_line(fields: JsonObject) -> bytes:
+def encode_line(fields: JsonObject) -> bytes:
+  """Writes the header or a record as one line, with its checksum at the end."""
   body = json.dumps(fields).encode("ascii")[:-1]
   return body + _CHECKSUM + str(zlib.crc32(body)).encode("ascii") + b"}\n"
 

@@ -1,14 +1,13 @@
 """The configuration of a run, and what may change when the run is continued."""
 
 import dataclasses
-import os
-import pathlib
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from thickets.errors import UserError
-from thickets.runs import json_files
+from thickets.runs import json_files, locations
 from thickets.runs.json_files import Difference, JsonObject
+from thickets.runs.locations import Location, Place
 
 _NAME = "config.json"
 
@@ -29,9 +28,7 @@ class RunConfig:
   extendable: Collection[str] = ()
   later: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-  def find_differences(
-    self, workdir: str | os.PathLike[str]
-  ) -> list[Difference]:
+  def find_differences(self, workdir: Place) -> list[Difference]:
     """Lists how this configuration differs from that of a directory's run.
 
     Where the directory holds no run, nothing differs.
@@ -39,7 +36,7 @@ class RunConfig:
     Raises:
       UserError: if the run's own configuration is corrupt.
     """
-    path = pathlib.Path(workdir) / _NAME
+    path = locations.locate(workdir) / _NAME
     if not path.exists():
       return []
     old = read_config(path)
@@ -60,7 +57,7 @@ class RunConfig:
       and difference.new == self.later[difference.key]
     )
 
-  def check(self, workdir: str | os.PathLike[str]) -> None:
+  def check(self, workdir: Place) -> None:
     """Refuses to continue a run that means something else.
 
     Raises:
@@ -73,14 +70,14 @@ class RunConfig:
         + ". Choose another workdir, or the values it was made with."
       )
 
-  def save(self, workdir: pathlib.Path, environment: JsonObject) -> None:
+  def save(self, workdir: Location, environment: JsonObject) -> None:
     """Writes config.json: the configuration, and the machine and the code."""
     json_files.write_json(
       workdir / _NAME, {"config": self.fields, "environment": environment}
     )
 
 
-def read_config(path: pathlib.Path) -> JsonObject:
+def read_config(path: Location) -> JsonObject:
   """Reads the configuration out of a run's config.json.
 
   Raises:

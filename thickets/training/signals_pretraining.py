@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from thickets.errors import UserError
 from thickets.models.mlp import MLP
 from thickets.naming import Params
 from thickets.runs import base_checkpoint
+from thickets.runs.locations import Location
 from thickets.tasks import signals
 
 
@@ -38,7 +38,7 @@ class SignalsPretraining:
 
 def load_or_pretrain(
   key: PRNGKeyArray,
-  workdir: pathlib.Path,
+  workdir: Location,
   model: MLP,
   spec: SignalsPretraining,
   context: int,

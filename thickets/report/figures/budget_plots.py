@@ -1,7 +1,6 @@
 """The figure of budgets: how good a vote is at what it may cost."""
 
 import math
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,12 +15,13 @@ from thickets.report.figures.style import (
   make_panels,
   save_figure,
 )
+from thickets.runs.locations import Location
 
 _SHARES = (0.02, 0.1, 0.5, 1.0)  # K/N of the lines, as far as rows come near.
 
 
 def plot_budgets(
-  path: pathlib.Path,
+  path: Location,
   rows: Sequence[Mapping[str, Any]],
   *,
   task: str,

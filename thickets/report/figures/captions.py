@@ -6,7 +6,8 @@ report reads it there. So a picture that is copied or renamed keeps its caption.
 
 import dataclasses
 import enum
-import pathlib
+
+from thickets.runs.locations import Location
 
 
 class Topic(enum.StrEnum):
@@ -36,11 +37,11 @@ class Caption:
     return {"Subject": self.topic.value, "Description": self.text}
 
 
-def read_caption(path: pathlib.Path) -> Caption | None:
+def read_caption(path: Location) -> Caption | None:
   """Reads the caption of a figure.
 
   Args:
-    path: the PNG file.
+    path: the PNG file or object.
 
   Returns:
     The caption; None if the file has none, as figures of older versions or of
@@ -50,7 +51,7 @@ def read_caption(path: pathlib.Path) -> Caption | None:
   from PIL import Image
 
   try:
-    with Image.open(path) as picture:
+    with path.open("rb") as file, Image.open(file) as picture:
       metadata = dict(picture.info)
   except (OSError, SyntaxError, ValueError):  # What damaged files raise.
     return None

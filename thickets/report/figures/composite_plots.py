@@ -3,7 +3,6 @@
 Reference: Gan and Isola (2026), arXiv:2603.12228, Fig. 2, last column.
 """
 
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,6 +30,7 @@ from thickets.report.figures.style import (
   make_panels,
   save_figure,
 )
+from thickets.runs.locations import Location
 
 _CHANNELS = ("red", "green", "blue")
 _POINTS: Style = {
@@ -65,7 +65,7 @@ _LABELS = {  # By whether the members are a slice.
 }
 
 
-def plot_composite(path: pathlib.Path, landscapes: Sequence[Landscape]) -> None:
+def plot_composite(path: Location, landscapes: Sequence[Landscape]) -> None:
   """Draws three tasks as the red, green and blue of one picture.
 
   Beside it stands every task alone in grey, for those who cannot tell these

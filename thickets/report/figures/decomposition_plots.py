@@ -1,6 +1,5 @@
 """The figure of what the gains of an ensemble and of its members consist of."""
 
-import pathlib
 from collections.abc import Sequence
 
 import matplotlib
@@ -16,6 +15,7 @@ from thickets.report.figures.style import (
   make_panel,
   save_figure,
 )
+from thickets.runs.locations import Location
 
 # From dark to light, and hatched, so that greyscale tells them apart.
 _STYLES = {
@@ -30,7 +30,7 @@ _NARROW = 0.05  # A part below this share has no room for its number.
 
 
 def plot_decomposition(
-  path: pathlib.Path, parts: Sequence[Decomposition], *, of: str = ""
+  path: Location, parts: Sequence[Decomposition], *, of: str = ""
 ) -> None:
   """Draws the six parts as stacked bars, one per way of answering.
 

@@ -1,7 +1,6 @@
 """Figures of solution densities: against the margin, and against sigma."""
 
 import math
-import pathlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,6 +17,7 @@ from thickets.report.figures.style import (
   make_panels,
   save_figure,
 )
+from thickets.runs.locations import Location
 
 # Line styles and markers too, so that the curves differ in greyscale.
 _CURVES: dict[str, tuple[str, Style]] = {
@@ -54,7 +54,7 @@ _AGAINST_SIGMA = Caption(
 )
 
 
-def plot_density(path: pathlib.Path, densities: Mapping[str, Density]) -> None:
+def plot_density(path: Location, densities: Mapping[str, Density]) -> None:
   """Draws the densities against the margin: a row per name, a panel per sigma.
 
   Bands and bars are the intervals of the estimates in `density.ESTIMANDS`.
@@ -85,7 +85,7 @@ def plot_density(path: pathlib.Path, densities: Mapping[str, Density]) -> None:
 
 
 def plot_density_by_sigma(
-  path: pathlib.Path,
+  path: Location,
   densities: Mapping[str, Density],
   *,
   margin: float = 0.02,
@@ -158,7 +158,7 @@ def _make_grid(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
 
 
 def _finish(
-  fig: Figure, axes: np.ndarray, path: pathlib.Path, caption: Caption
+  fig: Figure, axes: np.ndarray, path: Location, caption: Caption
 ) -> None:
   handles, labels = axes[0, 0].get_legend_handles_labels()
   add_legend(

@@ -1,6 +1,5 @@
 """The figures of diversity: do tasks agree, who is good at what."""
 
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +19,7 @@ from thickets.report.figures.style import (
   make_panel,
   save_figure,
 )
+from thickets.runs.locations import Location
 
 _COLOURS = (
   "#1f5fa8",
@@ -34,7 +34,7 @@ _COLOURS = (
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
-def plot_correlation(path: pathlib.Path, result: Discordance) -> None:
+def plot_correlation(path: Location, result: Discordance) -> None:
   """Draws the rank correlations of tasks, and their reliability on the diagonal.
 
   Args:
@@ -59,7 +59,7 @@ def plot_correlation(path: pathlib.Path, result: Discordance) -> None:
   save_figure(fig, path, Caption(Topic.DIVERSITY, caption))
 
 
-def plot_overlap(path: pathlib.Path, overlap: Overlap, *, at: str = "") -> None:
+def plot_overlap(path: Location, overlap: Overlap, *, at: str = "") -> None:
   """Draws the share of best members that each pair of tasks has in common.
 
   Args:
@@ -93,9 +93,7 @@ def plot_overlap(path: pathlib.Path, overlap: Overlap, *, at: str = "") -> None:
   save_figure(fig, path, Caption(Topic.DIVERSITY, caption))
 
 
-def plot_rank_lines(
-  path: pathlib.Path, lines: RankLines, *, at: str = ""
-) -> None:
+def plot_rank_lines(path: Location, lines: RankLines, *, at: str = "") -> None:
   """Draws each member's percentile rank over the tasks.
 
   The members that are best on one task each stand out, with a marker each.
@@ -142,7 +140,7 @@ def plot_rank_lines(
 
 
 def plot_clusters(
-  path: pathlib.Path, embedding: Embedding, *, at: str = ""
+  path: Location, embedding: Embedding, *, at: str = ""
 ) -> None:
   """Draws members in the plane of their main differences, with clusters.
 
@@ -185,9 +183,7 @@ def plot_clusters(
   save_figure(fig, path, Caption(Topic.DIVERSITY, caption))
 
 
-def plot_discordance(
-  path: pathlib.Path, results: Sequence[Discordance]
-) -> None:
+def plot_discordance(path: Location, results: Sequence[Discordance]) -> None:
   """Draws D against sigma, with intervals, and what noise alone would give.
 
   Args:

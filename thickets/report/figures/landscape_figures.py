@@ -1,6 +1,5 @@
 """All figures of a run's landscapes, as a directory holds them."""
 
-import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,10 +9,11 @@ from thickets.analysis.planes import Planes
 from thickets.errors import UserError
 from thickets.report.figures import composite_plots, landscape_plots
 from thickets.report.figures.style import name_file
+from thickets.runs.locations import Location
 
 
 def draw_landscapes(
-  folder: pathlib.Path, planes: Planes, *, composite: Sequence[str] = ()
+  folder: Location, planes: Planes, *, composite: Sequence[str] = ()
 ) -> None:
   """Draws the projection and the slice of every task, and composites of three.
 

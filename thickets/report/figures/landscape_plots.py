@@ -5,7 +5,6 @@ yellow (better): told apart by the colour-blind, and in greyscale by lightness.
 The sign is said a second time, by contours or by the direction of markers.
 """
 
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,6 +24,7 @@ from thickets.report.figures.style import (
   make_panel,
   save_figure,
 )
+from thickets.runs.locations import Location
 
 _COLOURS = "cividis"
 _RESOLUTION = 161  # Places to a side of an interpolated background.
@@ -46,7 +46,7 @@ _RING: Style = {
 
 
 def plot_slice(
-  path: pathlib.Path,
+  path: Location,
   landscape: Landscape,
   *,
   sigmas: Sequence[float] = (),
@@ -101,7 +101,7 @@ def plot_slice(
 
 
 def plot_projection(
-  path: pathlib.Path,
+  path: Location,
   landscape: Landscape,
   *,
   explained: Explained | None = None,

@@ -1,6 +1,5 @@
 """All figures of an analysis of a neighbourhood, as a directory holds them."""
 
-import pathlib
 from collections.abc import Mapping, Sequence
 
 from thickets.analysis.decomposition import Decomposition
@@ -11,9 +10,10 @@ from thickets.report.figures import (
   diversity_plots,
 )
 from thickets.report.figures.style import name_file
+from thickets.runs.locations import Location
 
 
-def draw_neighbourhood(folder: pathlib.Path, found: Analysis) -> None:
+def draw_neighbourhood(folder: Location, found: Analysis) -> None:
   """Draws densities, diversity, and what the gains of the votes consist of.
 
   Args:
@@ -31,9 +31,7 @@ def draw_neighbourhood(folder: pathlib.Path, found: Analysis) -> None:
   _draw_decompositions(folder, found.parts)
 
 
-def _draw_diversity(
-  folder: pathlib.Path, by_sigma: Sequence[Diversity]
-) -> None:
+def _draw_diversity(folder: Location, by_sigma: Sequence[Diversity]) -> None:
   measured = []
   for one in by_sigma:
     name, at = f"sigma_{one.sigma:g}.png", f" at sigma {one.sigma:g}"
@@ -59,7 +57,7 @@ def _draw_diversity(
 
 
 def _draw_decompositions(
-  folder: pathlib.Path,
+  folder: Location,
   by_task: Mapping[str, Mapping[float, Sequence[Decomposition]]],
 ) -> None:
   for task, by_sigma in by_task.items():

@@ -1,6 +1,5 @@
 """The figure of runs that differ in their seed alone."""
 
-import pathlib
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,6 +14,7 @@ from thickets.report.figures.style import (
   make_panels,
   save_figure,
 )
+from thickets.runs.locations import Location
 
 _DOTS: Style = {"s": 22, "color": MEMBER["color"], "linewidths": 0, "zorder": 2}
 _BAR: Style = {
@@ -34,7 +34,7 @@ _CAPTION = Caption(
 )
 
 
-def plot_pool(path: pathlib.Path, pool: Pool) -> None:
+def plot_pool(path: Location, pool: Pool) -> None:
   """Draws who is right in each run, and the differences, with what is pooled.
 
   Args:

@@ -1,6 +1,5 @@
 """The figures of a RandOpt run on a language task, drawn from `results.json`."""
 
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from thickets.report.figures.style import (
   make_panels,
   save_figure,
 )
+from thickets.runs.locations import Location
 
 _VOTE: Style = {"color": "#a87c00", "linestyle": "-", "marker": "o"}
 _RANDOM: Style = {"color": "#e9967a", "linestyle": "--", "marker": "s"}
@@ -57,7 +57,7 @@ _SELECTION_CAPTION = Caption(
 
 
 def draw_randopt(
-  workdir: pathlib.Path,
+  workdir: Location,
   members: Sequence[Member],
   scores: Float[np.ndarray, " P"],
   results: Mapping[str, Any],
@@ -81,7 +81,7 @@ def draw_randopt(
 
 
 def plot_summary(
-  path: pathlib.Path,
+  path: Location,
   scores: Float[np.ndarray, " P"],
   results: Mapping[str, Any],
 ) -> None:
@@ -170,7 +170,7 @@ def _draw_bars(ax, results) -> None:
 
 
 def plot_scores(
-  path: pathlib.Path,
+  path: Location,
   sigmas: Float[np.ndarray, " P"],
   scores: Float[np.ndarray, " P"],
   results: Mapping[str, Any],
@@ -220,7 +220,7 @@ def plot_scores(
   save_figure(fig, path, _SCORES_CAPTION)
 
 
-def plot_vote_curves(path: pathlib.Path, results: Mapping[str, Any]) -> None:
+def plot_vote_curves(path: Location, results: Mapping[str, Any]) -> None:
   """Draws accuracy against K for members, random members and the base's own.
 
   Args:
@@ -256,7 +256,7 @@ def plot_vote_curves(path: pathlib.Path, results: Mapping[str, Any]) -> None:
   save_figure(fig, path, _VOTE_CAPTION)
 
 
-def plot_selection(path: pathlib.Path, results: Mapping[str, Any]) -> None:
+def plot_selection(path: Location, results: Mapping[str, Any]) -> None:
   """Draws members' gains in selection against those on unseen prompts.
 
   Gains and not scores, since one set of prompts may be easier for the base.

@@ -1,6 +1,5 @@
 """All figures of a run on 1-D signals, as its directory holds them."""
 
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from jaxtyping import Float
 from thickets.analysis.signals_results import JudgedPredictions
 from thickets.report.figures import signals_plots
 from thickets.report.figures.signals_plots import RollOuts
+from thickets.runs.locations import Location
 from thickets.search import ensemble
 from thickets.tasks import signals
 
@@ -17,7 +17,7 @@ _NUM_SIGNALS = 3  # Rows of the roll-out figure, where signals differ.
 
 
 def draw_signals(
-  folder: pathlib.Path,
+  folder: Location,
   results: Mapping[str, Any],
   judged: JudgedPredictions,
   *,

@@ -1,7 +1,6 @@
 """The figures of RandOpt on 1-D signals, each drawn from plain numbers."""
 
 import dataclasses
-import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from thickets.report.figures.style import (
   make_panels,
   save_figure,
 )
+from thickets.runs.locations import Location
 
 _ROLE_COLOURS = {"base": "0.15", "top-1": "#c0392b"}  # Others: ensembles.
 
@@ -52,7 +52,7 @@ class RollOuts:
   ensemble: Float[np.ndarray, "Q T"]
 
 
-def plot_roll_outs(path: pathlib.Path, roll_outs: RollOuts) -> None:
+def plot_roll_outs(path: Location, roll_outs: RollOuts) -> None:
   """Draws roll-outs of the base, of random and of the best members, and the truth.
 
   There is a row for each of the signals, with random members on the left and the
@@ -117,7 +117,7 @@ def _draw_truth(ax: Axes, roll_outs: RollOuts, row: int) -> None:
 
 
 def plot_bars(
-  path: pathlib.Path, rows: Sequence[Mapping[str, Any]], *, title: str
+  path: Location, rows: Sequence[Mapping[str, Any]], *, title: str
 ) -> None:
   """Draws errors on the judging prompts as bars, with standard errors.
 
@@ -156,7 +156,7 @@ def plot_bars(
 
 
 def plot_score_histogram(
-  path: pathlib.Path,
+  path: Location,
   errors_by_sigma: Mapping[float, Float[np.ndarray, " P"]],
   base_error: float,
   *,
@@ -205,7 +205,7 @@ def plot_score_histogram(
 
 
 def plot_error_curves(
-  path: pathlib.Path,
+  path: Location,
   by_k: Sequence[Mapping[str, Any]],
   by_n: Sequence[Mapping[str, Any]],
   *,
@@ -296,7 +296,7 @@ def _draw_by_n(
 
 
 def plot_groups(
-  path: pathlib.Path,
+  path: Location,
   groups: Mapping[str, Mapping[str, Sequence[float]]],
   *,
   title: str,

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from thickets.report.figures.captions import Caption
 from thickets.runs import json_files
+from thickets.runs.locations import Location
 
 # Keyword arguments of matplotlib's functions that draw.
 Style = dict[str, Any]
@@ -81,7 +82,7 @@ def add_legend(target: Axes | Figure, **options: Any) -> None:
   )
 
 
-def save_figure(fig: Figure, path: pathlib.Path, caption: Caption) -> None:
+def save_figure(fig: Figure, path: Location, caption: Caption) -> None:
   """Writes a figure as a PNG file that carries its caption, whole or not at all.
 
   Args:

@@ -1,6 +1,5 @@
 """Tasks side by side: members, base, and what votes reach on new prompts."""
 
-import pathlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -20,6 +19,7 @@ from thickets.report.figures.style import (
   make_panel,
   save_figure,
 )
+from thickets.runs.locations import Location
 
 _HALF = 0.36  # Half of the width of a task's place.
 _SPREAD = 0.28  # Half of the width over which members are spread.
@@ -32,7 +32,7 @@ _CAPTION = Caption(
 
 
 def plot_votes(
-  path: pathlib.Path, measured: Measurement, votes: Mapping[str, TaskVotes]
+  path: Location, measured: Measurement, votes: Mapping[str, TaskVotes]
 ) -> None:
   """Draws the tasks of one base side by side.
 

@@ -5,8 +5,6 @@ The page has no dates, so that one run always gives the same page.
 
 import base64
 import json
-import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,18 +19,19 @@ from thickets.report.html.page import (
   render_page,
 )
 from thickets.report.run_files import RunFiles
-from thickets.runs import json_files
+from thickets.runs import json_files, locations
+from thickets.runs.locations import Location, Place
 
 _Pictures = dict[Topic, list[Picture]]
 
 
 def write_report(
-  path: str | os.PathLike[str],
+  path: Place,
   found: Sequence[RunFiles],
   *,
   commands: Sequence[Sequence[str]],
   notes: Sequence[Sequence[str]] = (),
-) -> pathlib.Path:
+) -> Location:
   """Writes the page of one run, or of the comparison of several.
 
   Args:
@@ -45,7 +44,7 @@ def write_report(
     The path of the page.
   """
   page = render_report(found, commands=commands, notes=notes)
-  return json_files.write_text(pathlib.Path(path), page)
+  return json_files.write_text(locations.locate(path), page)
 
 
 def render_report(
@@ -94,7 +93,7 @@ def _describe_run(
   )
 
 
-def _read_pictures(folder: pathlib.Path) -> _Pictures:
+def _read_pictures(folder: Location) -> _Pictures:
   """Reads all figures of a directory, in the order of their names, by topic.
 
   A figure without a caption, as older versions drew them, is shown under the
