@@ -8,7 +8,7 @@ import nbformat
 from absl.testing import parameterized
 
 ROOT = pathlib.Path(__file__).parents[1]
-NAMES = ("quickstart", "density_and_diversity", "scaling")
+NAMES = ("two_thickets", "quickstart", "density_and_diversity", "scaling")
 # Of a home, a scratch or an installation directory.
 _MACHINE_PATH = re.compile(r"(?<![\w.])/(home|Users|root|tmp|work|content)/")
 _MAGIC = re.compile(r"^(\s*)%.*$", re.MULTILINE)

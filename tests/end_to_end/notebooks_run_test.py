@@ -72,6 +72,7 @@ def _text(notebook, stream):
 
 class NotebooksRunTest(parameterized.TestCase):
   @parameterized.parameters(
+    ("two_thickets", 3, "vote - random members .* of "),
     ("quickstart", 4, r"vote - base .*\[.*\] (gains|loses|undecided)"),
     ("density_and_diversity", 13, r"D = \d\.\d+ at sigma"),
     ("scaling", 2, "density rises with size, plain, sigma level 1"),
