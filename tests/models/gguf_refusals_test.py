@@ -117,7 +117,11 @@ class GgufRefusalsTest(parameterized.TestCase):
   @parameterized.parameters(
     ({"tokens": [1] * 97}, "tokens must be a list of texts, got 1"),
     ({"merges": [1, 2]}, "merges must be a list of texts, got 1"),
-    ({"merges": ["abc"]}, "merges must fit the tokens"),
+    ({"merges": ["he"]}, "merges must be pairs of tokens that .* got 'he'"),
+    ({"merges": ["h e l"]}, "merges must be pairs of tokens .* got 'h e l'"),
+    ({"merges": ["h t"]}, "merges must be pairs of tokens .* got 'h t'"),
+    # At which the library panics.
+    ({"tokens": ["a"] * 97}, "merges must be pairs of tokens .* got 'h e'"),
     ({"token_type": [1]}, "token_type must have a value for each of the 97"),
     ({"eos_token_id": 97}, "eos_token_id must be below the 97 tokens, got 97"),
     (
@@ -156,6 +160,32 @@ class GgufRefusalsTest(parameterized.TestCase):
       changed = struct.pack("<QQI", 32, 2, number)
       self.path.write_bytes(content.replace(shape, changed))
       self._assert_refused(f"must store its tensors as .*{name} for 'x'")
+
+  def test_tensors_that_do_not_follow_one_another_are_refused(self):
+    """As in llama.cpp: a type that was changed is seen by its length."""
+    gguf_cases.write(self.path, LLAMA)
+    content = self.path.read_bytes()
+    name = b"blk.1.attn_q.weight"
+    shape = name + struct.pack("<IQQ", 2, 64, 64)
+    self.assertEqual(content.count(shape), 1)
+    stored = shape + struct.pack("<I", gguf_cases.KINDS.F32)
+    for kind in (gguf_cases.KINDS.BF16, gguf_cases.KINDS.Q8_0):
+      changed = shape + struct.pack("<I", kind)
+      self.path.write_bytes(content.replace(stored, changed))
+      self._assert_refused("a whole GGUF file, got .* at offset")
+
+  @parameterized.parameters(
+    (b"GG", "of 2 bytes that begins with b'GG'"),
+    (b"GGML" + bytes(99), "begins with b'GGML'"),
+    (b"<!DOCTYPE html>", "got a page of HTML. Fetch the file itself"),
+    (b"version https://git-lfs.github.com/spec/v1", "git lfs pull"),
+    (b"GGUF", "has 4 bytes where its header needs 8"),
+    (bytes(4096), "got a file of zeros, as a torn download leaves it"),
+    (b"", "got an empty file. Fetch it again"),
+  )
+  def test_what_is_another_file_is_said(self, content, message):
+    self.path.write_bytes(content)
+    self._assert_refused(f"must be a whole GGUF file, .*{message}")
 
   def test_counts_beyond_the_file_are_refused(self):
     head = b"GGUF" + struct.pack("<I", 3)

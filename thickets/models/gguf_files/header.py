@@ -21,6 +21,7 @@ import gguf
 import numpy as np
 
 from thickets.errors import UserError
+from thickets.models import foreign_files
 
 MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
@@ -87,7 +88,7 @@ def read_header(path: pathlib.Path) -> Header:
   with path.open("rb") as file:
     size = file.seek(0, 2)
     if size == 0:
-      raise _broken(path, "is empty")
+      raise foreign_files.explain(path, "a whole GGUF file", "none")
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
       return _Cursor(path, view, size).read()
 
@@ -113,18 +114,29 @@ class _Cursor:
     if not isinstance(alignment, int) or alignment < 1:
       raise _broken(self._path, f"has general.alignment {alignment!r}")
     start = -(-self._at // alignment) * alignment
-    tensors = {}
+    tensors, expected = {}, 0
     for name, shape, kind, offset in listed:
       if name in tensors:
         raise _broken(self._path, f"has the tensor {name!r} twice")
       tensors[name] = self._place(name, shape, kind, start + offset)
+      # One after the other, as llama.cpp demands: no two share bytes, and a type
+      # or a shape that was changed is seen by its length.
+      if offset != expected:
+        raise _broken(
+          self._path,
+          f"has its tensor {name!r} at offset {offset} where the one before it"
+          f" leads to {expected}",
+        )
+      expected += -(-tensors[name].num_bytes // alignment) * alignment
     return Header(self._path, metadata, tensors)
 
   def _check_kind(self) -> None:
-    if self._size < 8 or self._view[:4] != MAGIC:
-      raise UserError(
-        f"{self._path} must be a GGUF file, got one that begins with"
-        f" {bytes(self._view[:4])!r}. Fetch it again, or name another."
+    if self._view[:4] != MAGIC:
+      begin = bytes(self._view[:4])
+      raise foreign_files.explain(
+        self._path,
+        "a whole GGUF file",
+        f"one of {self._size} bytes that begins with {begin!r}",
       )
     self._at = 4
     (version,) = self._unpack("I")

@@ -202,15 +202,12 @@ def _build_bytes(vocabulary: _Vocabulary, splitting: Splitting) -> Any:
   import tokenizers
   from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-  merges = [tuple(merge.split(" ")) for merge in vocabulary.get("merges")]
-  try:
-    backend = tokenizers.Tokenizer(
-      models.BPE(
-        _list_ids(vocabulary), merges, ignore_merges=splitting.takes_whole
-      )
+  ids = _list_ids(vocabulary)
+  backend = tokenizers.Tokenizer(
+    models.BPE(
+      ids, _read_merges(vocabulary, ids), ignore_merges=splitting.takes_whole
     )
-  except Exception as error:  # The library raises bare ones.
-    raise vocabulary.refuse("merges", "fit the tokens", str(error)) from error
+  )
   steps = []
   if splitting.has_single_digits:
     steps.append(pre_tokenizers.Digits(individual_digits=True))
@@ -230,6 +227,25 @@ def _build_bytes(vocabulary: _Vocabulary, splitting: Splitting) -> Any:
     backend.normalizer = normalizers.NFC()
   backend.decoder = decoders.ByteLevel()
   return backend
+
+
+def _read_merges(
+  vocabulary: _Vocabulary, ids: Mapping[str, int]
+) -> list[tuple[str, str]]:
+  """The pairs of tokens that are merged, the first one first.
+
+  Checked here, since the library panics at some that are none.
+  """
+  merges = []
+  for merge in vocabulary.get("merges"):
+    at = merge.find(" ", 1)
+    left, right = merge[:at], merge[at + 1 :]
+    if at < 0 or not {left, right, left + right} <= ids.keys():
+      raise vocabulary.refuse(
+        "merges", "be pairs of tokens that make a token", merge
+      )
+    merges.append((left, right))
+  return merges
 
 
 def _build_pieces(vocabulary: _Vocabulary, is_gemma: bool) -> Any:
