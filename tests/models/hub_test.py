@@ -138,13 +138,41 @@ class DirectoryTest(_Test):
   def test_hosts_and_devices_hold_the_same_weights(self, dtype):
     model = cases.make_model()
     norm = np.array(model.params["norm"])
-    norm[:5] = 1e30, -70_000, 1e-7, 1 + 2**-9, 65_519  # Rounded, or infinite.
+    norm[:3] = 1e-7, 1 + 2**-9, -65_519  # They are rounded.
     hub.save(self.directory, model, params={**model.params, "norm": norm})
     on_host = hub.load(self.directory, dtype=dtype)
     with mock.patch.object(streaming, "_lies_on_host", lambda _: False):
       on_device = hub.load(self.directory, dtype=dtype)
     self._assert_same(on_host.params, on_device.params)
     self.assertEqual(on_host.identity, on_device.identity)
+
+  @parameterized.parameters(
+    (np.nan, jnp.float32, "must be finite numbers, got nan in {}. Fetch"),
+    (-np.inf, jnp.bfloat16, "must be finite numbers, got inf in {}"),
+    (-65_520.0, jnp.float16, "within what float16 holds, got 65520 in {}"),
+  )
+  def test_weights_that_are_no_numbers_are_refused(self, value, dtype, message):
+    stored = jnp.bfloat16 if dtype == jnp.bfloat16 else jnp.float32
+    model = cases.make_model(dtype=stored)
+    for at, name in ((np.s_[0], "layers.0"), (np.s_[-1], "layers.2")):
+      up = np.array(model.params["layers"]["mlp"]["up_proj"])
+      up[at][-1, -1] = value
+      layers = model.params["layers"]
+      layers = layers | {"mlp": layers["mlp"] | {"up_proj": up}}
+      directory = self.folder / name
+      hub.save(directory, model, params={**model.params, "layers": layers})
+      expected = message.format(f"{name}.mlp.up_proj")
+      with self.assertRaisesRegex(UserError, expected):
+        hub.load(directory, dtype=dtype)
+
+  def test_matrices_of_zeros_are_said(self):
+    model = cases.make_model()
+    embedding = jnp.zeros_like(model.params["embed_tokens"])
+    params = {**model.params, "embed_tokens": embedding}
+    hub.save(self.directory, model, params=params)
+    with self.assertLogs(level="WARNING") as logs:
+      hub.load(self.directory)
+    self.assertIn("embed_tokens hold nothing but zeros", logs.output[-1])
 
   @mock.patch.object(streaming, "_lies_on_host", lambda _: False)
   def test_devices_never_hold_weights_twice(self):

@@ -12,16 +12,22 @@ from typing import Any, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 
 from thickets import naming
+from thickets.errors import UserError, shorten
 from thickets.models import memory, transformer
 from thickets.models.config import TransformerConfig
 from thickets.naming import Params
 
 _ALIGNMENT = 64  # Of bytes that a CPU device uses where they are.
+_STEP = (
+  1 << 18
+)  # Values that are looked at together: they stay in a core's cache.
+_NUM_SHOWN = 4  # Names that a message shows.
 
 
 @runtime_checkable
@@ -69,6 +75,9 @@ def read_params(
 
   Returns:
     The weights, and their identity before the cast (`naming.identify`).
+
+  Raises:
+    UserError: if a weight is NaN or infinite, or too large for `dtype`.
   """
   import tqdm
 
@@ -85,10 +94,16 @@ def read_params(
 
   fill = _fill_on_host if _lies_on_host(mesh) else _fill_on_device
   arrays = [None] * len(leaves)
-  identity = hashlib.sha256()
-  # A thread hashes a tensor while the next is read.
+  identity, empty = hashlib.sha256(), []
+
+  def look_at(name: str, tensor: np.ndarray) -> None:
+    _hash_tensor(identity, name, tensor)
+    if _check_numbers(name, tensor, np.dtype(dtype)) == 0 and tensor.ndim > 1:
+      empty.append(name)
+
+  # A thread looks at a tensor while the next is read.
   with (
-    futures.ThreadPoolExecutor(1) as hasher,
+    futures.ThreadPoolExecutor(1) as looker,
     tqdm.tqdm(
       total=stored.num_bytes,
       unit="B",
@@ -97,16 +112,22 @@ def read_params(
       disable=None,
     ) as progress,
   ):
-    hashed = hasher.submit(lambda: None)
+    looked = looker.submit(lambda: None)
     for name in stored.names:
       i, at = slots[name]
       arrays[i], tensor = fill(
         arrays[i], leaves[i], at, stored, name, shardings[i]
       )
-      hashed.result()
-      hashed = hasher.submit(_hash_tensor, identity, name, tensor)
+      looked.result()
+      looked = looker.submit(look_at, name, tensor)
       progress.update(tensor.nbytes)
-    hashed.result()
+    looked.result()
+  if empty:
+    logging.warning(
+      "%s hold nothing but zeros, as a torn download leaves them: fetch the"
+      " weights again, unless they were made so",
+      shorten(empty, _NUM_SHOWN),
+    )
   for i, array in enumerate(arrays):
     arrays[i] = jax.device_put(array, shardings[i])
   return jax.tree.unflatten(structure, arrays), identity.hexdigest()
@@ -116,6 +137,37 @@ def _hash_tensor(identity: Any, name: str, tensor: np.ndarray) -> None:
   head = f"{name}|{tensor.dtype.name}|{tuple(tensor.shape)}|"
   identity.update(head.encode())
   identity.update(tensor.reshape(-1).view(np.uint8).data)
+
+
+def _check_numbers(name: str, tensor: np.ndarray, dtype: np.dtype) -> float:
+  """The largest magnitude in a tensor; refuses one that cannot be computed with.
+
+  Without their signs, the bits of floats are ordered as their magnitudes are, and
+  those of infinity and NaN come last.
+  """
+  kind = np.dtype(f"u{tensor.itemsize}")
+  bits = np.ascontiguousarray(tensor).reshape(-1).view(kind)
+  unsigned = kind.type(np.iinfo(kind).max >> 1)
+  largest = max(
+    (
+      np.max(bits[at : at + _STEP] & unsigned)
+      for at in range(0, bits.size, _STEP)
+    ),
+    default=kind.type(0),
+  )
+  found = float(np.array(largest).view(tensor.dtype).astype(np.float32))
+  if not math.isfinite(found):
+    raise UserError(
+      f"Weights must be finite numbers, got {found} in {name}. Fetch them again,"
+      " or take another conversion of the model."
+    )
+  with np.errstate(over="ignore"):
+    if not math.isfinite(float(np.float32(found).astype(dtype))):
+      raise UserError(
+        f"Weights must lie within what {dtype.name} holds, got {found:g} in"
+        f" {name}. Load them with dtype bfloat16 or float32."
+      )
+  return found
 
 
 def _lies_on_host(mesh: Mesh | None) -> bool:
@@ -145,7 +197,7 @@ def _fill_on_host(
   if slot.dtype == stored.dtype(name):
     return array, stored.read(name, slot)
   tensor = stored.read(name)
-  with np.errstate(over="ignore"):  # Becomes infinite, as on other devices.
+  with np.errstate(over="ignore"):  # It is refused when it is looked at.
     slot[...] = tensor
   return array, tensor
 
