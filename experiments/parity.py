@@ -73,9 +73,9 @@ _NUM_STEPS = 64  # Of an answer, in tokens.
 def main(_: list[str]) -> None:
   """Reads the flags, and compares what they say."""
   _refuse_idle_flags()
-  families = _read_families()
+  _check_torch()
   if _MODEL.value is None:
-    _compare_configs(families)
+    _compare_configs(_read_families())
   else:
     _compare_answers(_MODEL.value)
 
@@ -173,13 +173,17 @@ def _compare_answers(name: str) -> None:
     sys.exit(1)
 
 
-def _read_families() -> list[str]:
-  """The families that are compared, and whether they can be."""
+def _check_torch() -> None:
+  """Refuses to begin without what runs the models of `transformers`."""
   if importlib.util.find_spec("torch") is None:
     raise UserError(
       "The package torch must be installed for a comparison with transformers,"
       " got none. Install the extra: pip install -e '.[torch]'."
     )
+
+
+def _read_families() -> list[str]:
+  """The families that are compared."""
   known = sorted(FAMILIES.keys() & random_configs.RULES.keys())
   for name in _FAMILIES.value or ():
     if name not in known:

@@ -173,6 +173,15 @@ class ReadingTest(_Test):
     self.assertNotIn("\n", str(caught.exception))
     self.assertIn(str(self.directory), str(caught.exception))
 
+  def test_a_file_at_which_the_library_panics_is_refused(self):
+    self._write("gpt2")
+    # Its tokens must be longer than that, which the library does not check.
+    self._edit(
+      lambda file: file["model"].update(continuing_subword_prefix="#" * 99)
+    )
+    with self.assertRaisesRegex(UserError, "got PanicException"):
+      self._load()
+
   def test_code_of_a_directory_is_not_run(self):
     """With the file none is needed; without it, nobody is asked to trust it."""
     self._write("code")
@@ -252,6 +261,14 @@ class StopTokensTest(parameterized.TestCase):
     self.assertIn("ends answers with 'w4' (4)", logged.output[0])
     with self.assertNoLogs("absl", "INFO"):
       self.find(eos_token_id=[7, 4])
+
+  def test_it_is_said_where_the_tokenizer_has_no_such_token(self):
+    tokenizer = cases.make_tokenizer(num_tokens=11)
+    with self.assertLogs("absl", "WARNING") as logged:
+      tokenizer_files.find_stop_tokens(
+        {"eos_token_id": [7, 11]}, None, tokenizer, vocab_size=12
+      )
+    self.assertIn("with 11, for which the tokenizer has no", logged.output[0])
 
   @parameterized.parameters(
     ("5",), (5.0,), (True,), ([[5]],), ([5, None],), ({"a": 5},)

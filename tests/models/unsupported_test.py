@@ -12,7 +12,9 @@ class ExplainTest(parameterized.TestCase):
     ("qwen3_next", "needs layers with a recurrent state.*is qwen3_moe"),
     ("mamba", r"needs state-space layers, which the package does not have\.$"),
     ("qwen-2", "nearest name is qwen2"),
-    ("bert", "got 'bert'. Other architectures are not supported"),
+    ("bert", r"in both directions, which the package does not have\.$"),
+    ("exaone4", "within each head, and layers without .* family is olmo3"),
+    ("rwkv", "got 'rwkv'. Other architectures are not supported"),
     (None, "got None. Other architectures"),
   )
   def test_the_nearest_family_and_what_it_lacks(self, model_type, message):
@@ -23,3 +25,5 @@ class ExplainTest(parameterized.TestCase):
     for model_type, (nearest, _) in unsupported._MISSING.items():
       self.assertNotIn(model_type, families.FAMILIES)
       self.assertIn(nearest, {None, *families.FAMILIES})
+    for name in unsupported._GGUF_NAMES.values():
+      self.assertIn(name, unsupported._MISSING)

@@ -25,6 +25,7 @@ from thickets.models.config import TransformerConfig
 
 _MAIN_FILE = "tokenizer.json"
 _TOKENIZER_FILES = (_MAIN_FILE, "tokenizer.model", "vocab.json")
+_PANIC = "PanicException"  # Of libraries in Rust; it cannot be imported.
 
 
 def load_tokenizer(directory: str | pathlib.Path) -> Any:
@@ -63,7 +64,10 @@ def _read(path: pathlib.Path, declared: Mapping[str, Any]) -> Any:
     )
   except UserError:
     raise
-  except Exception as error:  # The library's parsers raise bare ones.
+  except BaseException as error:  # The library's parsers raise bare ones.
+    # And they panic, which is no Exception.
+    if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+      raise
     reason = " ".join(str(error).split())
     raise UserError(
       f"The tokenizer in {path} must be one that transformers"
@@ -196,6 +200,11 @@ def check_vocabulary(tokenizer: Any, config: TransformerConfig) -> None:
     (id for token, id in tokenizer.get_vocab().items() if token not in added),
     default=-1,
   )
+  if num_ids == 0 and not added:
+    raise UserError(
+      "A tokenizer must have tokens, got none. Use the tokenizer that was"
+      " published with the model."
+    )
   if num_ids > config.vocab_size:
     raise UserError(
       f"A tokenizer must have at most the model's {config.vocab_size} ids"
@@ -259,7 +268,22 @@ def find_stop_tokens(
       end,
     )
     ids.add(end)
-  return tuple(sorted(id for id in ids if 0 <= id < vocab_size))
+  found = sorted(id for id in ids if 0 <= id < vocab_size)
+  _say_missing(found, tokenizer)
+  return tuple(found)
+
+
+def _say_missing(ids: Sequence[int], tokenizer: Any) -> None:
+  """Says which ids end a text that the tokenizer has no token for."""
+  if tokenizer is None:
+    return
+  known = set(tokenizer.get_vocab().values())
+  if missing := [str(id) for id in ids if id not in known]:
+    logging.warning(
+      "the model's files end texts with %s, for which the tokenizer has no token,"
+      " so that none is generated: check that it is the model's own",
+      ", ".join(missing),
+    )
 
 
 def _read_ids(said: Any, file: str) -> list[int]:
