@@ -4,6 +4,11 @@
     python3 bootstrap.py run      RandOpt on SmolLM2-135M-Instruct, which it
                                   fetches once (98 MB), into runs/smollm2
     python3 bootstrap.py test     the tests
+    python3 bootstrap.py benchmark
+                                  what this machine's GPU, TPU or processor does
+                                  with language models, stage by stage, a row for
+                                  each in docs/benchmarks.md; on a GPU at most
+                                  24 minutes behind the installation
 
 Needs Linux or macOS, Python 3.11 or later, and nothing else. What is installed
 already is not installed again; further arguments go to the command behind the
@@ -14,6 +19,7 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -21,6 +27,17 @@ _ROOT = pathlib.Path(__file__).resolve().parent
 _VENV = _ROOT / ".venv"
 _PYTHON = _VENV / "bin" / "python"
 _MARKER = _VENV / "thickets-installed.json"
+
+_CUDA13_DRIVER = 580  # The first that runs programs for CUDA 13.
+
+_PCI_FILES, _GOOGLE = ("vendor", "device"), "0x1ae0"
+_TPUS = (
+  "0x005e",
+  "0x0062",
+  "0x0063",
+  "0x006f",
+  "0x0076",
+)  # v4, v5p, v5e, v6e, 7x.
 
 _VERBS = {  # Extras to install, and the arguments of Python.
   "run": (
@@ -44,12 +61,15 @@ def main(arguments: list[str]) -> int:
       f" {sys.version.split()[0]} ({sys.executable}). Run this file with a newer"
       " one, as in: python3.12 bootstrap.py run"
     )
-  if not arguments or arguments[0] not in _VERBS:
+  verbs = {**_VERBS, "benchmark": ()}
+  if not arguments or arguments[0] not in verbs:
     print(__doc__)
     if arguments[:1] in ([], ["-h"], ["--help"]):
       return 0
-    return _fail(f"the verb must be run or test, got {arguments[0]!r}.")
-  extras, command = _VERBS[arguments[0]]
+    return _fail(
+      f"the verb must be one of {', '.join(verbs)}, got {arguments[0]!r}."
+    )
+  extras, command = _VERBS.get(arguments[0]) or plan_benchmark(_find_devices())
   if problem := _install(extras):
     return _fail(problem)
   # In place of this process, so that Ctrl-C reaches the command alone: a parent
@@ -57,6 +77,46 @@ def main(arguments: list[str]) -> int:
   os.chdir(_ROOT)
   sys.stdout.flush()
   os.execv(_PYTHON, [str(_PYTHON), *command, *arguments[1:]])
+
+
+def plan_benchmark(devices: str) -> tuple[str, tuple[str, ...]]:
+  """Extras to install, and the arguments of Python, for the devices there are.
+
+  Args:
+    devices: `cuda13` or `cuda12` by what the driver runs, `tpu`, or `cpu`.
+  """
+  config = "configs/benchmark_machine.py"
+  command = (
+    *("-m", "experiments.benchmark_machine"),
+    f"--config={config}:cpu" if devices == "cpu" else f"--config={config}",
+    "--config.table=docs/benchmarks.md",
+    f"--workdir=runs/machine_{devices}",
+  )
+  if devices == "cpu":
+    return "[torch]", command
+  if devices == "cuda13":  # Which PyTorch is built for as well.
+    return "[cuda13,torch]", command
+  return f"[{devices}]", (*command, "--config.bound_s.transformers=()")
+
+
+def _find_devices() -> str:
+  """What this machine computes with, as `plan_benchmark` calls it."""
+  if shutil.which("nvidia-smi"):
+    query = ["--query-gpu=driver_version", "--format=csv,noheader"]
+    asked = subprocess.run(
+      ["nvidia-smi", *query], capture_output=True, text=True, check=False
+    )
+    version = asked.stdout.strip().partition(".")[0]
+    if asked.returncode == 0 and version.isdigit():
+      return "cuda13" if int(version) >= _CUDA13_DRIVER else "cuda12"
+  for device in pathlib.Path("/sys/bus/pci/devices").glob("*"):
+    try:
+      ids = [(device / part).read_text().strip() for part in _PCI_FILES]
+    except OSError:
+      continue
+    if ids[0] == _GOOGLE and ids[1] in _TPUS:
+      return "tpu"
+  return "cpu"
 
 
 def _install(extras: str) -> str | None:

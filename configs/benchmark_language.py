@@ -66,7 +66,7 @@ _QWEN_3B = _QWEN_0_5B | {
 }
 
 # Shape, prompt tokens, new tokens, dtype.
-_VARIANTS = {
+SHAPES = {
   "tiny": (_TINY, 32, 20, "float32"),
   "small": (_SMALL, 64, 64, "float32"),
   "medium": (_MEDIUM, 96, 64, "float32"),
@@ -79,11 +79,11 @@ _VARIANTS = {
 
 def get_config(variant: str = "tiny") -> ml_collections.ConfigDict:
   """Returns the config of one shape."""
-  if variant not in _VARIANTS:
+  if variant not in SHAPES:
     raise ValueError(
-      f"variant must be one of {sorted(_VARIANTS)}, got {variant!r}."
+      f"variant must be one of {sorted(SHAPES)}, got {variant!r}."
     )
-  shape, prompt_tokens, new_tokens, dtype = _VARIANTS[variant]
+  shape, prompt_tokens, new_tokens, dtype = SHAPES[variant]
   config = ml_collections.ConfigDict()
   config.subject = "language"
   config.seed = 0

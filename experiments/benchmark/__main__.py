@@ -10,10 +10,15 @@ hub library.
 """
 
 from experiments import launch
-from experiments.benchmark import chat, language, signals
+from experiments.benchmark import chat, language, signals, theirs
 from thickets.runs import directory, environment, json_files
 
-_SUBJECTS = {"chat": chat, "language": language, "signals": signals}
+_SUBJECTS = {
+  "chat": chat,
+  "language": language,
+  "signals": signals,
+  "transformers": theirs,
+}
 
 
 FLAGS = launch.BinaryFlags(

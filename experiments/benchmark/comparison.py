@@ -4,20 +4,32 @@ import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import ml_collections
 import numpy as np
 
 from experiments import launch
+from thickets.errors import UserError
 
 NAMES = ("", "transformers")  # The values of a config's field `compare`.
 
 
 def check(config: ml_collections.ConfigDict) -> None:
   """Raises a UserError if what `compare` asks for is not installed."""
-  if config.compare and importlib.util.find_spec("torch") is None:
+  if config.compare:
+    check_installed(f"compare={config.compare}")
+
+
+def check_installed(name: str) -> None:
+  """Raises a UserError if there is no PyTorch.
+
+  Args:
+    name: what needs it.
+  """
+  if importlib.util.find_spec("torch") is None:
     launch.refuse(
       [
-        f"compare={config.compare} needs PyTorch, got none. Install it with"
+        f"{name} needs PyTorch, got none. Install it with"
         " pip install -e '.[torch]'."
       ]
     )
@@ -31,6 +43,9 @@ class Transformers:
     prompts: [Q] token ids of each prompt.
     new_tokens: how many tokens a response has at most.
     stop_tokens: ids of the tokens that end a response.
+
+  Raises:
+    UserError: if PyTorch does not see the GPU that JAX sees.
   """
 
   def __init__(
@@ -42,6 +57,12 @@ class Transformers:
   ):
     import torch
 
+    if jax.default_backend() == "gpu" and not torch.cuda.is_available():
+      raise UserError(
+        "PyTorch must run on the GPU that JAX runs on, got"
+        f" {torch.__version__}, which sees none. Install a build for the CUDA"
+        " that the driver supports."
+      )
     self._torch = torch
     self._new_tokens, self._stop_tokens = new_tokens, list(stop_tokens)
     model = model.eval()

@@ -80,13 +80,10 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
   model = families.parse_config(launch.to_json(config.model))
   dtype = jnp.dtype(config.dtype)
   mesh = meshes.make_mesh(model=config.model_devices)
-  weights_key, prompts_key = jax.random.split(jax.random.key(config.seed))
+  weights_key, _ = _split_keys(config)
   make = functools.partial(transformer.init, model, dtype=dtype)
   shardings = transformer.shardings(model, mesh)
-  shape = (config.num_prompts, config.prompt_tokens)
-  prompts = np.asarray(
-    jax.random.randint(prompts_key, shape, 0, model.vocab_size)
-  ).tolist()
+  prompts = make_prompts(config, model)
   subject = answering.Answering(
     model,
     jax.jit(make, out_shardings=shardings)(weights_key),
@@ -103,7 +100,7 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
   subject.read()
   # Before the ceilings are measured and others' libraries loaded.
   peak = ceilings_lib.peak_memory_bytes()
-  theirs = _make_theirs(config, prompts).generate if config.compare else None
+  theirs = make_theirs(config, prompts).generate if config.compare else None
   times, ceilings = subject.time_phases(theirs, config.repeats, dtype)
   figures: dict[str, Any] = _describe(
     config, model, dtype, subject, times, ceilings
@@ -115,10 +112,20 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
   return figures
 
 
-def _make_theirs(
+def make_prompts(
+  config: ml_collections.ConfigDict, model: TransformerConfig
+) -> list[list[int]]:
+  """[Q][T] random token ids."""
+  _, prompts_key = _split_keys(config)
+  shape = (config.num_prompts, config.prompt_tokens)
+  tokens = jax.random.randint(prompts_key, shape, 0, model.vocab_size)
+  return np.asarray(tokens).tolist()
+
+
+def make_theirs(
   config: ml_collections.ConfigDict, prompts: Sequence[Sequence[int]]
 ) -> comparison.Transformers:
-  """The same architecture in transformers."""
+  """The same architecture in transformers, which continues the prompts."""
   import torch
   import transformers
 
@@ -128,6 +135,11 @@ def _make_theirs(
     hf_config, dtype=getattr(torch, config.dtype)
   )
   return comparison.Transformers(model, prompts, config.new_tokens)
+
+
+def _split_keys(config: ml_collections.ConfigDict) -> jax.Array:
+  """The keys of the weights and of the prompts."""
+  return jax.random.split(jax.random.key(config.seed))
 
 
 def _describe(

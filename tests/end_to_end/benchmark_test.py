@@ -117,7 +117,7 @@ class BenchmarkTest(parameterized.TestCase):
     with self.assertRaisesRegex(UserError, message):
       language.validate(config)
 
-  @parameterized.parameters(*config_file._VARIANTS)
+  @parameterized.parameters(*config_file.SHAPES)
   def test_every_variant_is_valid(self, variant):
     language.validate(config_file.get_config(variant))
 

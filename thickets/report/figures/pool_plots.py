@@ -1,6 +1,5 @@
 """The figure of runs that differ in their seed alone."""
 
-
 import numpy as np
 from matplotlib.axes import Axes
 
