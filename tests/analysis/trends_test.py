@@ -41,6 +41,30 @@ class TrendTest(parameterized.TestCase):
       trend.slope_interval, [slope - half, slope + half]
     )
 
+  def test_beside_another_is_the_regression_on_both(self):
+    z = np.array([0.3, -0.2, 0.9, 0.1, -0.5, 0.4])
+    y = _noisy(2) - 0.8 * z
+    design = np.stack([np.ones(6), X, z], axis=1)
+    inverse = np.linalg.inv(design.T @ design)
+    found = inverse @ design.T @ y
+    rest = y - design @ found
+    error = np.sqrt(rest @ rest / 3 * inverse[1, 1])
+    half = error * scipy.stats.t.ppf(0.975, 3)
+    trend = trends.fit_trend(X, y, beside=z)
+    np.testing.assert_allclose(trend.slope, found[1])
+    np.testing.assert_allclose(
+      trend.slope_interval, [found[1] - half, found[1] + half]
+    )
+
+  @parameterized.parameters(
+    ([1.0, 2.0], "a finite number for each of the 6 points"),
+    ([np.nan, 1, 2, 3, 4, 5], "a finite number for each"),
+    (3 - 2 * X, "x that does not follow"),
+  )
+  def test_what_stands_beside_must_differ_from_x(self, beside, message):
+    with self.assertRaisesRegex(UserError, message):
+      trends.fit_trend(X, _noisy(3), beside=beside)
+
   @parameterized.parameters((0.5, "rises"), (-0.5, "falls"), (0.0, "not shown"))
   def test_verdict_and_json(self, slope, verdict):
     trend = trends.fit_trend(X, _noisy(4, slope=slope, spread=0.03))
@@ -51,8 +75,11 @@ class TrendTest(parameterized.TestCase):
     self.assertEqual((plain["num_points"], plain["level"]), (6, 0.95))
 
   def test_points_all_alike_show_nothing(self):
-    trend = trends.fit_trend(X, np.zeros(6))
-    self.assertEqual((trend.slope, trend.verdict), (0.0, "not shown"))
+    for y in (0.0, 0.3):
+      trend = trends.fit_trend(X, np.full(6, y))
+      self.assertAlmostEqual(trend.slope, 0.0)
+      self.assertEqual(trend.verdict, "not shown")
+      self.assertTrue(np.isfinite(trend.slope_interval).all())
 
   def test_a_higher_level_is_wider(self):
     lows = [

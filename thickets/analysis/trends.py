@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -51,9 +51,10 @@ def fit_trend(
   x: Sequence[float] | Float[np.ndarray, " X"],
   y: Sequence[float] | Float[np.ndarray, " X"],
   *,
+  beside: Sequence[float] | Float[np.ndarray, " X"] | None = None,
   level: float = 0.95,
 ) -> Trend:
-  """Fits y = a + b x by least squares.
+  """Fits y = a + b x by least squares, or y = a + b x + c z for another z.
 
   All points count alike, whatever their errors: the scatter about the line holds
   these, and what else points differ in. The interval assumes that points are
@@ -63,11 +64,13 @@ def fit_trend(
   Args:
     x: [X] place of each point, such as the logarithm of a size.
     y: [X] what was measured there.
+    beside: [X] z, in which points differ besides; the slope is that of points with
+      the same z.
     level: coverage of the interval, two-sided, within 0 and 1.
 
   Raises:
     UserError: if there are fewer than 3 points or all x are the same, or a value
-      is not finite.
+      is not finite; with `beside`, fewer than 4 points, or x that follows from z.
   """
   x, y = (np.asarray(values, np.float64) for values in (x, y))
   if x.shape != y.shape or x.ndim != 1:
@@ -82,8 +85,19 @@ def fit_trend(
     raise UserError(
       f"A trend needs at least 3 points at different x, got x={x.tolist()}."
     )
+  num_free = len(x) - 2
+  if beside is not None:
+    z = np.asarray(beside, np.float64)
+    if z.shape != x.shape or not np.isfinite(z).all():
+      raise UserError(
+        f"beside must hold a finite number for each of the {len(x)} points, got"
+        f" {z.tolist()}."
+      )
+    x, y, num_free = _remove(x, y, z)
   slope, error = fit_line(x, y)
-  half = error * stats.t.ppf((1 + level) / 2, len(x) - 2)
+  # `fit_line` takes all points but two as free.
+  error *= math.sqrt((len(x) - 2) / num_free)
+  half = error * stats.t.ppf((1 + level) / 2, num_free)
   return Trend(
     slope=slope,
     slope_interval=(float(slope - half), float(slope + half)),
@@ -92,14 +106,41 @@ def fit_trend(
   )
 
 
+def _remove(
+  x: Float[np.ndarray, " X"],
+  y: Float[np.ndarray, " X"],
+  z: Float[np.ndarray, " X"],
+) -> tuple[Float[np.ndarray, " X"], Float[np.ndarray, " X"], int]:
+  """What is left of x and y beside z, and the degrees of freedom of their line.
+
+  The slope of what is left is that of the fit with z (Frisch, Waugh, Lovell).
+  """
+  design = np.stack([np.ones_like(z), z], axis=1)
+  found = [v - design @ np.linalg.lstsq(design, v)[0] for v in (x, y)]
+  if len(x) < 4 or np.ptp(found[0]) <= 1e-9 * np.ptp(x):
+    raise UserError(
+      "A trend beside another needs at least 4 points, at x that does not follow"
+      f" from it, got x={x.tolist()} and {z.tolist()}."
+    )
+  return found[0], found[1], len(x) - 3
+
+
 def fit_line(
   x: Sequence[float] | Float[np.ndarray, " X"],
   y: Sequence[float] | Float[np.ndarray, " X"],
 ) -> tuple[float, float]:
-  """Returns the slope of the line of least squares, and its standard error."""
-  # The type that SciPy gives its result has no fields.
-  line = cast(Any, stats.linregress(x, y))
-  return float(line.slope), float(line.stderr)
+  """Returns the slope of the line of least squares, and its standard error.
+
+  The error is 0 where all y are the same, and of two points.
+  """
+  x, y = (np.asarray(values, np.float64) for values in (x, y))
+  centred = x - x.mean()
+  squares = centred @ centred
+  slope = centred @ (y - y.mean()) / squares
+  rest = y - y.mean() - slope * centred
+  # SciPy's `linregress` gives NaN where all y are the same.
+  error = math.sqrt(rest @ rest / max(len(x) - 2, 1) / squares)
+  return float(slope), error
 
 
 @dataclasses.dataclass(frozen=True)
