@@ -83,6 +83,25 @@ class PreferencesTest(absltest.TestCase):
     self.assertAlmostEqual(leaning.predict_share(0.01), 0.02275, places=5)
     self.assertGreater(leaning.predict_share(0.02), leaning.predict_share(0.01))
 
+  def test_every_answer_is_scored_by_itself(self):
+    """Also where both are read behind the same tokens, and where rows are wider."""
+    single = [(first[:1], second[:1]) for first, second in self.answers]
+    for answers in (self.answers, single):
+      each = preferences.measure_answers(
+        self.model.config, self.model.params, self.questions, answers
+      )
+      self.assertEqual(each.shape, (2, 2))
+      for row, question, pair in zip(
+        each, self.questions, answers, strict=True
+      ):
+        found = preferences.measure_preference(
+          self.model.config, self.model.params, [question], [pair], width=20
+        )
+        self.assertAlmostEqual(row[0] - row[1], found.log_odds, places=4)
+    self.assertLess(each.max(), 0)
+    # The first tokens of all answers together cannot be more than certain.
+    self.assertTrue((np.exp(each).sum(axis=1) <= 1.0).all())
+
   def test_no_questions_are_refused(self):
     with self.assertRaisesRegex(UserError, "questions must hold at least one"):
       preferences.measure_preference(

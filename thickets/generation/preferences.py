@@ -17,7 +17,7 @@ import dataclasses
 import functools
 import statistics
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -62,6 +62,7 @@ def measure_preference(
   answers: Sequence[tuple[Sequence[int], Sequence[int]]],
   *,
   kind: Kind | None = None,
+  width: int = 0,
 ) -> Preference:
   """Measures the preference of the first answers, and its gradient.
 
@@ -69,24 +70,16 @@ def measure_preference(
     config: shape of the model.
     params: its weights.
     questions: [Q] the tokens of each question, from the first of the text on.
-    answers: [Q] the tokens of its two answers, each with the token that ends it.
+    answers: [Q] the tokens of its two answers, each with the token that ends it, if
+      one should.
     kind: how noise is drawn and for which tensors; `Gaussian()` by default.
+    width: tokens of a row at least, so that several calls share a program.
 
   Raises:
     UserError: if there are no questions.
   """
-  if not questions:
-    raise UserError("questions must hold at least one, got none.")
-  first, second = (
-    _write_rows(
-      [
-        (question, pair[place])
-        for question, pair in zip(questions, answers, strict=True)
-      ]
-    )
-    for place in (0, 1)
-  )
-  value, gradient = _differentiate(config, params, first, second)
+  rows = _write_rows(questions, answers, width)
+  value, gradient = _differentiate(config, params, rows)
   return Preference(
     float(value) / len(questions),
     _measure_norm(gradient, Gaussian() if kind is None else kind)
@@ -94,39 +87,99 @@ def measure_preference(
   )
 
 
+def measure_answers(
+  config: TransformerConfig,
+  params: Params,
+  questions: Sequence[Sequence[int]],
+  answers: Sequence[tuple[Sequence[int], Sequence[int]]],
+) -> Float[np.ndarray, "Q 2"]:
+  """The log-probability of each of two answers to every question, in nats.
+
+  Their difference says which a model prefers; the logarithm of the sum of their
+  probabilities, how far it knows that the answer is one of the two.
+
+  Args:
+    config: shape of the model.
+    params: its weights.
+    questions: [Q] the tokens of each question, from the first of the text on.
+    answers: [Q] the tokens of its two answers, as in `measure_preference`.
+
+  Raises:
+    UserError: if there are no questions.
+  """
+  return np.asarray(
+    _score_answers(config, params, _write_rows(questions, answers, 0))
+  )
+
+
+class _Rows(NamedTuple):
+  """Texts with their answers; texts that read the same tokens are read once.
+
+  Attributes:
+    inputs: [R, T] the tokens that are read.
+    places: [2, Q] the row of each question with its first and its second answer.
+    targets: [2, Q, T] the token that follows each token.
+    weights: [2, Q, T] one for those of answers, and zero for all others.
+  """
+
+  inputs: np.ndarray
+  places: np.ndarray
+  targets: np.ndarray
+  weights: np.ndarray
+
+
+def _write_rows(
+  questions: Sequence[Sequence[int]],
+  answers: Sequence[tuple[Sequence[int], Sequence[int]]],
+  width: int,
+) -> _Rows:
+  if not questions:
+    raise UserError("questions must hold at least one, got none.")
+  texts = [
+    (asked, pair[place])
+    for place in (0, 1)
+    for asked, pair in zip(questions, answers, strict=True)
+  ]
+  width = max(width, *(len(asked) + len(told) for asked, told in texts))
+  inputs, targets = np.zeros((2, len(texts), width - 1), np.int32)
+  weights = np.zeros((len(texts), width - 1), np.float32)
+  for row, (asked, told) in enumerate(texts):
+    start, end = len(asked) - 1, len(asked) + len(told) - 1
+    # The last token of an answer is not read: answers of one token share a row.
+    inputs[row, :end] = [*asked, *told[:-1]]
+    targets[row, start:end] = told
+    weights[row, start:end] = 1.0
+  inputs, places = np.unique(inputs, axis=0, return_inverse=True)
+  shape = (2, len(questions))
+  return _Rows(
+    inputs,
+    places.reshape(shape),
+    targets.reshape(*shape, -1),
+    weights.reshape(*shape, -1),
+  )
+
+
 @functools.partial(jax.jit, static_argnums=0)
-def _differentiate(config: TransformerConfig, params: Params, first, second):
+def _differentiate(config: TransformerConfig, params: Params, rows: _Rows):
   """The preference of the first answers, summed, and its gradient."""
 
   def prefer(params):
-    return _score(config, params, *first) - _score(config, params, *second)
+    log_probs = _score_answers(config, params, rows)
+    return jnp.sum(log_probs[:, 0] - log_probs[:, 1])
 
   return jax.value_and_grad(prefer)(params)
 
 
-def _write_rows(
-  texts: Sequence[tuple[Sequence[int], Sequence[int]]],
-) -> tuple[np.ndarray, np.ndarray]:
-  """Tokens [Q, T + 1], and weights [Q, T] of one for those of answers."""
-  width = max(len(asked) + len(answered) for asked, answered in texts)
-  tokens = np.zeros((len(texts), width), np.int32)
-  weights = np.zeros((len(texts), width), np.float32)
-  for row, (asked, answered) in enumerate(texts):
-    end = len(asked) + len(answered)
-    tokens[row, :end] = [*asked, *answered]
-    weights[row, len(asked) : end] = 1.0
-  return tokens, weights[:, 1:]
-
-
-def _score(
-  config: TransformerConfig, params: Params, tokens: Any, weights: Any
-) -> Float[Array, ""]:
-  """The log-probability of all answers together."""
-  tokens = jnp.asarray(tokens)
-  logits = transformer.apply(config, params, tokens[:, :-1])
+@functools.partial(jax.jit, static_argnums=0)
+def _score_answers(
+  config: TransformerConfig, params: Params, rows: _Rows
+) -> Float[Array, "Q 2"]:
+  """The log-probability of both answers to each question."""
+  logits = transformer.apply(config, params, jnp.asarray(rows.inputs))
   log_probs = jax.nn.log_softmax(logits.astype(jnp.float32))
-  taken = jnp.take_along_axis(log_probs, tokens[:, 1:, None], axis=-1)[..., 0]
-  return jnp.sum(taken * weights)
+  steps = jnp.arange(rows.inputs.shape[1])
+  taken = log_probs[jnp.asarray(rows.places)[..., None], steps, rows.targets]
+  return jnp.sum(taken * rows.weights, axis=-1).T
 
 
 def _measure_norm(gradient: Params, kind: Kind) -> float:
