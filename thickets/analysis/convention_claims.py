@@ -81,6 +81,13 @@ def judge(
   return Claim(text, verdict, found, n, unit)
 
 
+def judge_between(found: Estimate, low: float, high: float) -> str:
+  """The verdict on a value that is claimed to lie between two others."""
+  if low < found.low and found.high < high:
+    return "shown"
+  return "refuted" if found.high < low or found.low > high else "not shown"
+
+
 def judge_seeds(points: Sequence[Point]) -> list[Claim]:
   """Claims on repeated trainings with hidden conventions, and on what controls there are."""
   hidden = [p for p in points if p.group == "hidden"]

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from thickets.analysis import convention_points
-from thickets.analysis.convention_claims import Claim, judge
+from thickets.analysis.convention_claims import Claim, judge, judge_between
 from thickets.analysis.convention_points import Point
 from thickets.analysis.intervals import Estimate
 
@@ -128,7 +128,7 @@ def judge_discordance(rows: Sequence[Mapping[str, Any]], n: str) -> list[Claim]:
     Claim(
       f"first tasks of {last['k']} families rank members independently: D lies"
       " within 0.1 of 1",
-      _judge_between(first, 0.9, 1.1),
+      judge_between(first, 0.9, 1.1),
       first,
       n,
       "D",
@@ -149,10 +149,3 @@ def judge_discordance(rows: Sequence[Mapping[str, Any]], n: str) -> list[Claim]:
       "D",
     ),
   ]
-
-
-def _judge_between(found: Estimate, low: float, high: float) -> str:
-  """The verdict on a value that is claimed to lie between two others."""
-  if low < found.low and found.high < high:
-    return "shown"
-  return "refuted" if found.high < low or found.low > high else "not shown"

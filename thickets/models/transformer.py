@@ -170,6 +170,19 @@ def apply(
     params: the weights, layers stacked, as from `init`.
     tokens: [B, S] token ids, S at most `config.context`.
   """
+  return unembed(config, params, read(config, params, tokens))
+
+
+def read(
+  config: TransformerConfig, params: Params, tokens: Int[Array, "B S"]
+) -> Float[Array, "B S D"]:
+  """The output of the last layer after every token; `unembed` makes it logits.
+
+  Args:
+    config: the architecture.
+    params: the weights, layers stacked, as from `init`.
+    tokens: [B, S] token ids, S at most `config.context`.
+  """
   rows, steps = tokens.shape
   if steps > config.context:
     raise ValueError(
@@ -186,7 +199,7 @@ def apply(
     return attention.attend(query, [piece]), cache
 
   x, _ = run_layers(config, params["layers"], x, contexts, attend, None)
-  return unembed(config, params, x)
+  return x
 
 
 def init(
