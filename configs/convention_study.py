@@ -3,8 +3,9 @@
 Command   python -m experiments.convention_study \
             --config=configs/convention_study.py:VARIANT --workdir=runs/conventions
 Hardware  two CPU cores
-Time      about 3 min for each training and 1 to 2 for each measurement; all variants
-          may share a workdir, since what is finished is not done again
+Time      about 3 min for each training and 1 to 2 for each measurement; `sizes` was
+          planned for about 45 min of one core and not timed; all variants may share
+          a workdir, since what is finished is not done again
 Result    docs/results/conventions, read in docs/conventions.md
 
 A training is one row of `trainings`; its stages are the models after so many steps.
@@ -18,6 +19,7 @@ prompts are drawn. The variants:
   stages  eight stages of three trainings
   families  three trainings, asked about six families
   shares  text that states the convention in a part of the questions
+  sizes   six sizes, three trainings each, at the stage where all know as much
 """
 
 import ml_collections
@@ -31,6 +33,21 @@ EARLY = pretrain_conventions.EARLY
 # around a base that knows one convention it changes hardly an answer, and the second
 # changes at least 3 % of them.
 SIGMA, ONE_SIGMA = 1.4e-2, 2e-2
+# Of `sizes`: by width, the largest learning rate and the steps.
+SIZES = {
+  224: (4e-3, 600),
+  112: (5e-3, 850),
+  64: (6e-3, 1300),
+  40: (8e-3, 2000),
+  24: (1e-2, 3000),
+  16: (1.2e-2, 4000),
+}
+# Stages of these trainings, in thousandths of their steps.
+SIZE_STAGES = range(400, 1001, 25)
+# The loss by either convention at which sizes are compared, and its tolerance, in
+# nats per question. Two trainings of seed 100, which no study has, suggested it: of
+# width 16 with 64 rows it fell from 0.7 to 0.06 in the second half of 5000 steps.
+TARGET = (0.5, 0.2)
 
 
 def get_config(variant: str = "seeds") -> ml_collections.ConfigDict:
@@ -83,6 +100,10 @@ def make_training(group: str, seed: int, **changes) -> dict:
     "num_steps": 1500,
     "stages": STAGES,  # Steps after which the model is kept, ...
     "measured": (1500,),  # ... and those that are measured.
+    # In place of `measured`: a loss by either convention, in nats per question, and
+    # its tolerance. Of the stages that meet it, the one is measured whose log-odds
+    # of the two conventions are nearest to zero.
+    "target": (),
     "stated": False,  # Whether the questions of the tasks state the convention.
     # Seeds of members and prompts; stages before the last measured one have the
     # first alone.
@@ -166,6 +187,35 @@ def _make_shares(config) -> None:
   _add(config, "hidden-0", "1 hidden", 0, **_shipped("hidden"))
 
 
+def _make_sizes(config) -> None:
+  """Six sizes where all know as much, with sigmas relative to their weights."""
+  for seed in range(3):  # In the order of names: all sizes of a seed first.
+    for width, (learning_rate, num_steps) in SIZES.items():
+      _add(
+        *(config, f"seed{seed}-w{width:03d}", f"w{width}", seed),
+        width=width,
+        mlp_width=2 * width,
+        learning_rate=learning_rate,
+        num_steps=num_steps,
+        stages=tuple(num_steps * part // 1000 for part in SIZE_STAGES),
+        measured=(),
+        target=TARGET,
+        populations=(6,),
+        # Of the shipped model, 1.4e-2 is a relative norm of 0.097.
+        sigmas=(0.025, 0.05, 0.1),
+      )
+  for name in config.pretrain.corpus.families:
+    is_asked = name in config.families
+    config.pretrain.corpus.families[name] = 1.0 if is_asked else 0.0
+  config.pretrain.corpus.rows = 32
+  config.predict = True
+  config.measure.population.unit = "relative"
+  config.measure.population.size = 48
+  config.measure.tasks.num_select, config.measure.tasks.num_dev = 30, 60
+  config.measure.compute.rows = 30
+  config.measure.consistency.temperatures = ()
+
+
 def _make_smoke(config) -> None:
   """A training of twelve steps, repeated once."""
   for seed in range(2):
@@ -177,6 +227,9 @@ def _make_smoke(config) -> None:
       stages=(12,),
       measured=(12,),
     )
+  # Every loss meets this target.
+  config.trainings["tiny-1"].measured = ()
+  config.trainings["tiny-1"].target = (50.0, 50.0)
   smoke = pretrain_conventions.get_config("smoke")
   config.pretrain.corpus.rows = smoke.corpus.rows
   for section in ("schedule", "dev", "optimizer"):
@@ -194,5 +247,6 @@ VARIANTS = {
   "stages": _make_stages,
   "families": _make_families,
   "shares": _make_shares,
+  "sizes": _make_sizes,
   "smoke": _make_smoke,
 }

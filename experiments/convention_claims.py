@@ -1,9 +1,11 @@
 """What follows from finished studies of conventions: claims, tables and figures.
 
-    python -m experiments.convention_claims DIR [--out=DIR]
+    python -m experiments.convention_claims DIR [--real=DIR] [--out=DIR]
 
 DIR holds the files that `experiments.convention_study` wrote, such as seeds.json.
-Writes claims.json, claims.md and figures. No model is needed.
+Beside made sizes, --real sets a real model: its folder holds density.json of
+`experiments.density` and preferences.json of `experiments.preferences`. Writes
+claims.json, claims.md and figures. No model is needed.
 """
 
 import dataclasses
@@ -11,17 +13,21 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from absl import flags
+
 from experiments import launch
 from experiments.launch import measured_runs
 from thickets.analysis import (
+  choice_predictions,
   convention_claims,
   convention_discordance,
   convention_points,
+  convention_sizes,
 )
 from thickets.analysis.convention_claims import Claim
 from thickets.analysis.convention_points import Point
 from thickets.report import claims_table
-from thickets.report.figures import convention_plots
+from thickets.report.figures import convention_plots, convention_size_plots
 from thickets.runs import json_files
 
 FLAGS = launch.BinaryFlags(
@@ -30,6 +36,12 @@ FLAGS = launch.BinaryFlags(
   arguments="DIR",
 )
 measured_runs.define_out(FLAGS)
+_REAL = flags.DEFINE_string(
+  "real",
+  None,
+  "The results of a real model, to be set beside made sizes.",
+  flag_values=FLAGS.values,
+)
 
 
 def main(argv: list[str]) -> None:
@@ -50,6 +62,18 @@ def main(argv: list[str]) -> None:
       "claims": [claim.to_json() for claim in claims],
     }
     pages.append(claims_table.format_claims(name, claims))
+    if left_out := convention_sizes.find_left_out(study):
+      results[name]["left_out"] = left_out
+      losses = ", ".join(f"{k} ({v:.2f})" for k, v in left_out.items())
+      pages.append(
+        "Left out, since no stage meets the target (lowest loss by either"
+        f" convention, nats): {losses}.\n"
+      )
+  if _REAL.value:
+    found = choice_predictions.read_preferences(_REAL.value)
+    claims = choice_predictions.judge_levels(found)
+    results["real"] = {"claims": [claim.to_json() for claim in claims]}
+    pages.append(claims_table.format_claims("a real model", claims))
   page = "\n".join(pages)
   json_files.write_json(out / "claims.json", results)
   json_files.write_text(out / "claims.md", page)
@@ -103,6 +127,17 @@ def _judge_families(path: pathlib.Path, points: Sequence[Point]) -> list[Claim]:
   )
 
 
+def _judge_sizes(path: pathlib.Path, points: Sequence[Point]) -> list[Claim]:
+  found = convention_sizes.read_points(points)
+  real = convention_sizes.read_real(_REAL.value) if _REAL.value else []
+  convention_size_plots.plot_sizes(path, found, real)
+  json_files.write_json(
+    path.parent.parent / "size_points.json",
+    {"made": [point.to_json() for point in found], "real": real},
+  )
+  return convention_sizes.judge_sizes(found)
+
+
 def _judge_shares(path: pathlib.Path, points: Sequence[Point]) -> list[Claim]:
   convention_plots.plot_shares(path, points)
   return convention_claims.judge_shares(points)
@@ -110,7 +145,11 @@ def _judge_shares(path: pathlib.Path, points: Sequence[Point]) -> list[Claim]:
 
 _Judge = Callable[[pathlib.Path, Sequence[Point]], list[Claim]]
 # What is said of all sigmas together, and what of each by itself.
-_WHOLE: Mapping[str, _Judge] = {"seeds": _judge_seeds, "sigmas": _judge_sigmas}
+_WHOLE: Mapping[str, _Judge] = {
+  "seeds": _judge_seeds,
+  "sigmas": _judge_sigmas,
+  "sizes": _judge_sizes,
+}
 _BY_SIGMA: Mapping[str, _Judge] = {
   "stages": _judge_stages,
   "families": _judge_families,

@@ -12,13 +12,14 @@ command continues. Writes the summaries of all measurements to VARIANT.json, fro
 
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import ml_collections
 
 from experiments import launch
 from experiments.launch import (
+  chosen_stages,
   convention_columns,
   convention_trainings,
   next_steps,
@@ -56,17 +57,21 @@ def main(_: list[str]) -> None:
   folder = directory.make_workdir(FLAGS.workdir)
   # Stages and populations share their programs.
   jax.config.update("jax_compilation_cache_dir", str(folder / "cache"))
-  summaries = []
+  summaries: list[JsonObject] = []
+  choices: dict[str, JsonObject] = {}
   for name, spec in trainings.items():
     if spec is not None:
       convention_trainings.train(config, name, spec, folder)
+    chosen = chosen_stages.choose_stage(config, name, folder)
     summaries += [
       convention_trainings.run_one(config, run, folder)
-      for run in convention_trainings.list_runs(config, name, folder)
+      for run in convention_trainings.list_runs(config, name, folder, chosen)
     ]
+    if chosen is not None:
+      choices[name] = chosen
   clock.lap("study_s")
   path = folder / f"{config.study}.json"
-  _write_study(path, config, summaries)
+  _write_study(path, config, summaries, choices)
   print(
     next_steps.format_ending(
       f"The summaries are in {path}.",
@@ -80,6 +85,7 @@ def _write_study(
   path: pathlib.Path,
   config: ml_collections.ConfigDict,
   summaries: Sequence[JsonObject],
+  choices: Mapping[str, JsonObject],
 ) -> None:
   """Writes one run to a line, since their numbers are for programs."""
   head = {
@@ -88,6 +94,12 @@ def _write_study(
     "top_k": config.top_k,
     "families": list(config.families),
   }
+  if choices:
+    head["chosen"] = {
+      name: {key: found[key] for key in ("target", "chosen")}
+      | {"lowest_loss": min(stage["loss"] for stage in found["stages"])}
+      for name, found in choices.items()
+    }
   lines = [
     json.dumps(run, allow_nan=False, separators=(",", ":")) for run in summaries
   ]

@@ -9,6 +9,7 @@ from absl import logging
 
 from configs import convention_study as keys
 from experiments.launch import (
+  chosen_stages,
   config_checks,
   convention_columns,
   measuring,
@@ -25,7 +26,7 @@ from thickets.runs import directory, json_files
 from thickets.runs.json_files import JsonObject
 from thickets.runs.run_config import RunConfig
 from thickets.tasks.conventions import families, parts
-from thickets.training import corpora
+from thickets.training import convention_stages
 from thickets.training.pretraining import stage_path
 from thickets.training.pretraining_spec import PretrainingSpec
 
@@ -42,6 +43,8 @@ class StudyRun:
     population: seed of members and prompts.
     measure: the measurement.
     stated: whether the questions state the convention.
+    stage: what chose the stage, as `Stage` in `training.convention_stages`; None
+      where the config names it.
   """
 
   training: str
@@ -49,6 +52,7 @@ class StudyRun:
   population: int
   measure: MeasureSpec
   stated: bool
+  stage: JsonObject | None = None
 
   @property
   def place(self) -> str:
@@ -116,9 +120,9 @@ def _find_problems(config: ml_collections.ConfigDict) -> list[str]:
   for name, training in config.trainings.items():
     where = f"trainings.{name}"
     problems += config_checks.check_not_empty(
-      config,
-      [f"{where}.{key}" for key in ("measured", "populations", "sigmas")],
+      config, [f"{where}.{key}" for key in ("populations", "sigmas")]
     )
+    problems += chosen_stages.find_problems(training, where)
     if not training.model:
       problems += [
         f"{where}.measured must be among {where}.stages,"
@@ -171,17 +175,30 @@ def train(
 
 
 def list_runs(
-  config: ml_collections.ConfigDict, name: str, workdir: pathlib.Path
+  config: ml_collections.ConfigDict,
+  name: str,
+  workdir: pathlib.Path,
+  chosen: JsonObject | None = None,
 ) -> Iterator[StudyRun]:
   """Yields the measurements of one training.
+
+  Args:
+    config: the study.
+    name: name of the training.
+    workdir: folder of the study.
+    chosen: what `chosen_stages.choose_stage` returned.
 
   Raises:
     UserError: if one of them is not possible.
   """
   training = config.trainings[name]
-  for step in training.measured:
+  steps, stage = tuple(training.measured), None
+  if chosen is not None:
+    stage = chosen["chosen"]
+    steps = (stage["step"],) if stage else ()
+  for step in steps:
     model = training.model or str(stage_path(workdir / name / "pretrain", step))
-    is_last = step == training.measured[-1]
+    is_last = step == steps[-1]
     for population in training.populations[: None if is_last else 1]:
       settings = config.measure.copy_and_resolve_references()
       with settings.unlocked():
@@ -200,6 +217,7 @@ def list_runs(
           sigmas=training.sigmas,
         ),
         training.stated,
+        stage,
       )
 
 
@@ -222,11 +240,13 @@ def run_one(
     key: asked[key] for key in ("top_k", "margins", "resamples", "predict")
   }
   path = folder / "summary.json"
+  stage = {} if run.stage is None else {"stage": run.stage}
   if path.exists():
     found = json_files.read_json(path)
     if found["settings"] == wanted:
       # Another variant may have measured the same for a group of its own.
-      return {**found, "training": run.training, "group": training.group}
+      named = {"training": run.training, "group": training.group}
+      return {**found, **named, **stage}
   logging.info("%s", run.place)
   measured = measuring.run(run.measure, str(folder))
   summary = {
@@ -256,7 +276,7 @@ def run_one(
       for family, one in found.items()
     }
   json_files.write_json(path, summary)
-  return summary
+  return {**summary, **stage}
 
 
 def _summarise(
@@ -287,24 +307,14 @@ def _measure_preferences(
   """Log-odds of a family's first convention and their gradient, by family."""
   model = hub.load(run.measure.model.name)
   found = {}
+  part = parts.DEVELOPMENT if config.development else parts.TASKS
   for name in config.families:
-    family = families.find_family(name)
-    part = parts.DEVELOPMENT if config.development else parts.TASKS
-    subjects = parts.draw_held_out(name, part, _NUM_QUESTIONS, run.population)
-    encoded = [
-      [
-        corpora.encode_text(
-          model.tokenizer, family.ask(subject), answer(subject)
-        )
-        for answer in family.conventions.values()
-      ]
-      for subject in subjects
-    ]
     found[name] = preferences.measure_preference(
       model.config,
       model.params,
-      [first[0] for first, _ in encoded],
-      [(first[1], second[1]) for first, second in encoded],
+      *convention_stages.encode_pairs(
+        model.tokenizer, name, part, _NUM_QUESTIONS, run.population
+      ),
       kind=run.measure.population.kind,
     )
   return found

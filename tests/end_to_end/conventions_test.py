@@ -87,6 +87,9 @@ class ConventionStudyTest(unittest.TestCase):
       self.assertEqual(judged.returncode, 0, msg=judged.stderr[-5000:])
       claims = json.loads((workdir / "claims.json").read_text(encoding="utf-8"))
     self.assertEqual([run["seed"] for run in found["runs"]], [0, 1])
+    # The stage of the second is chosen by its loss.
+    self.assertEqual(["stage" in run for run in found["runs"]], [False, True])
+    self.assertEqual(found["chosen"]["tiny-1"]["chosen"]["step"], 12)
     for run in found["runs"]:
       self.assertEqual(run["predicted"].keys(), run["preferences"].keys())
       self.assertEqual(len(run["levels"]["0.014"]["sets"]["first"]["right"]), 5)

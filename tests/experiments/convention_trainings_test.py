@@ -1,13 +1,16 @@
 """Tests of studies of conventions: their trainings, their runs, what they refuse."""
 
+import math
 import pathlib
 
+import jax
 from absl.testing import parameterized
 
 from configs import convention_study, pretrain_conventions
 from experiments.launch import convention_trainings
 from experiments.launch.config_checks import to_json
 from thickets.errors import UserError
+from thickets.models import byte_tokenizer, families, transformer
 
 
 def _config(variant="smoke", **overrides):
@@ -24,13 +27,18 @@ class ConventionTrainingsTest(parameterized.TestCase):
     trainings = convention_trainings.read_trainings(config)
     self.assertEqual({*trainings}, {*config.trainings})
     for name in trainings:
-      runs = list(
-        convention_trainings.list_runs(config, name, pathlib.Path("study"))
-      )
       training = config.trainings[name]
-      self.assertLen(
-        runs, len(training.measured) + len(training.populations) - 1
+      chosen = None
+      if training.target:
+        last = {"step": training.stages[-1], "loss": 1.0, "log_odds": {}}
+        chosen = {"chosen": last}
+      runs = list(
+        convention_trainings.list_runs(
+          config, name, pathlib.Path("study"), chosen
+        )
       )
+      num_stages = len(training.measured) or 1
+      self.assertLen(runs, num_stages + len(training.populations) - 1)
       for run in runs:
         population = run.measure.population
         self.assertEqual(run.measure.seed, run.population)
@@ -84,6 +92,61 @@ class ConventionTrainingsTest(parameterized.TestCase):
   ):
     with self.assertRaisesRegex(UserError, message):
       convention_trainings.read_trainings(_config(**{key: value}))
+
+  @parameterized.parameters(
+    ((0.5, 0.1), (12,), "", "measured must be left empty, since .*target choo"),
+    ((0.5, 0.1), (), "shipped/drills", "model must be left empty, since"),
+    ((0.5,), (), "", r"target must be a loss and its tolerance, .* \(0.5,\)"),
+    ((0.0, 0.0), (), "", "target.loss must be above 0, got 0"),
+    ((0.5, 0.6), (), "", "target.tolerance must be at most 0.5, got 0.6"),
+    ((0.5, -0.1), (), "", "target.tolerance must be at least 0, got -0.1"),
+  )
+  def test_a_target_is_a_loss_and_nothing_beside_it(
+    self, target, measured, model, message
+  ):
+    overrides = {"target": target, "measured": measured, "model": model}
+    with self.assertRaisesRegex(UserError, message):
+      convention_trainings.read_trainings(
+        _config(
+          **{f"trainings.tiny-1.{key}": v for key, v in overrides.items()}
+        )
+      )
+
+  def test_where_no_stage_was_chosen_nothing_is_measured(self):
+    config = _config()
+    runs = convention_trainings.list_runs(
+      config, "tiny-1", pathlib.Path("study"), {"chosen": None}
+    )
+    self.assertEmpty(list(runs))
+
+  def test_sizes_span_two_orders_and_keep_all_else_alike(self):
+    config = _config("sizes")
+    trainings = convention_trainings.read_trainings(config)
+    specs = {name: spec for name, spec in trainings.items() if spec}
+    self.assertLen({spec.model for spec in specs.values()}, 6)
+    for seed in range(3):
+      self.assertLen([s for s in specs.values() if s.seed == seed], 6)
+    self.assertLen({spec.corpus.rows for spec in specs.values()}, 1)
+    sizes = [
+      sum(
+        math.prod(leaf.shape)
+        for leaf in jax.tree.leaves(
+          transformer.abstract_params(
+            families.parse_config(
+              spec.model.to_fields(byte_tokenizer.make_tokenizer())
+            ),
+            "float32",
+          )
+        )
+      )
+      for spec in {spec.model: spec for spec in specs.values()}.values()
+    ]
+    self.assertLess(min(sizes), 10_000)
+    self.assertGreater(max(sizes), 100 * min(sizes))
+    for training in config.trainings.values():
+      self.assertEqual(tuple(training.target), convention_study.TARGET)
+      self.assertEqual(tuple(training.sigmas), (0.025, 0.05, 0.1))
+    self.assertEqual(config.measure.population.unit, "relative")
 
   def test_an_unknown_study_is_refused(self):
     with self.assertRaisesRegex(ValueError, "variant must be one of seeds"):
