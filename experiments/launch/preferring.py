@@ -146,7 +146,7 @@ def run(spec: PreferencesSpec, workdir: str) -> JsonObject:
       "relative_norms": {
         f"{sigma:g}": sigma * ratio for sigma in spec.population.sigmas
       },
-      "gradient_norms": _measure_norms(spec, model, choice),
+      "gradient_norms": _find_norms(run, spec, model, choice),
     }
     run.save_json(choice_predictions.FILE, found)
   return found
@@ -194,6 +194,16 @@ def _list_log_odds(run: Run, search: Search) -> JsonObject:
 
 def _round(scores: np.ndarray) -> list[float]:
   return scores.astype(np.float64).round(_DIGITS).tolist()
+
+
+def _find_norms(
+  run: Run, spec: PreferencesSpec, model: hub.Model, choice: Choices
+) -> list[float]:
+  """The norms of the gradients; they do not change with more members."""
+  if (run.workdir / choice_predictions.FILE).exists():
+    found = choice_predictions.read_preferences(run.workdir)
+    return found["gradient_norms"]
+  return _measure_norms(spec, model, choice)
 
 
 def _measure_norms(

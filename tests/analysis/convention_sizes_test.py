@@ -83,6 +83,8 @@ class SizesTest(parameterized.TestCase):
     self.assertEqual(claim.verdict, verdict)
     self.assertAlmostEqual(claim.found.value, slope, delta=0.02)
     self.assertIn("9 trainings of 3 sizes, 1000 to 100000 weights", claim.n)
+    checked = [text for text in claims if text.startswith("the ")]
+    self.assertLen(checked, 2)  # Once, whatever the norms.
     flat = claims[
       "at a relative norm of 0.05 the density at +0.05 rises with size"
     ]

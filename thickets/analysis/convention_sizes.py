@@ -186,12 +186,19 @@ def group_by_norm(
   return dict(sorted(found.items()))
 
 
-# What is compared at each relative norm: its name, the number, and its unit.
+# What is compared at each relative norm, also among bases that lean as far: its name,
+# the number, and its unit.
 _TRENDS: tuple[tuple[str, Callable[[SizePoint], float], str], ...] = (
   (f"the density at +{MARGIN}", lambda p: p.density, "share of members"),
   ("the gain of the vote over the base", lambda p: p.gain, "share of prompts"),
 )
-# What ought to be the same at all sizes, and what first order says of the noise.
+# What is said of the noise in first order, at each relative norm.
+_SPREAD = (
+  "the standard deviation of log-odds among members, in first order,",
+  lambda p: p.spread,
+  "nats",
+)
+# What ought to be the same at all sizes; it does not depend on sigma.
 _CHECKS: tuple[tuple[str, Callable[[SizePoint], float], str], ...] = (
   ("the loss by either convention", lambda p: p.loss, "nats"),
   (
@@ -200,11 +207,6 @@ _CHECKS: tuple[tuple[str, Callable[[SizePoint], float], str], ...] = (
     "share of prompts",
   ),
   ("the distance of the log-odds from zero", lambda p: p.leaning, "nats"),
-  (
-    "the standard deviation of log-odds among members, in first order,",
-    lambda p: p.spread,
-    "nats",
-  ),
 )
 
 
@@ -217,8 +219,13 @@ def judge_sizes(points: Sequence[SizePoint]) -> list[Claim]:
   Args:
     points: what `read_points` returned.
   """
-  claims = []
-  for norm, chosen in group_by_norm(points).items():
+  groups = group_by_norm(points)
+  any_norm = next(iter(groups.values()))
+  claims = [
+    _judge_trend(any_norm, f"{name} rises with size", read, unit)
+    for name, read, unit in _CHECKS
+  ]
+  for norm, chosen in groups.items():
     where = f"at a relative norm of {norm:g}"
     for name, read, unit in _TRENDS:
       claims += [
@@ -231,10 +238,10 @@ def judge_sizes(points: Sequence[SizePoint]) -> list[Claim]:
           beside=lambda p: p.leaning,
         ),
       ]
-    claims += [
+    name, read, unit = _SPREAD
+    claims.append(
       _judge_trend(chosen, f"{where} {name} rises with size", read, unit)
-      for name, read, unit in _CHECKS
-    ]
+    )
   return claims
 
 

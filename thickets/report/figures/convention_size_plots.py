@@ -26,6 +26,7 @@ _MADE: tuple[Style, ...] = (
   {"color": "#4d8c57", "marker": "^"},
 )
 _REAL: Style = {"color": "#2c2c2c", "marker": "*", "s": 80, "zorder": 3}
+_APART = 2.0  # Factor between the places of two sigmas of one real model.
 _TASK: Style = {"color": "#2c2c2c", "marker": "_", "s": 40, "alpha": 0.6}
 
 
@@ -84,8 +85,9 @@ def _say(real: Sequence[Mapping[str, Any]]) -> str:
   )
   if real:
     text += (
-      " Stars are real models on other tasks (bars: single tasks), with the relative"
-      " norm beside them; no line joins them to made ones."
+      " Stars are a real model on other tasks (bars: single tasks) at several sigmas,"
+      " side by side about its size, with the relative norm of each; no line joins"
+      " them to made models."
     )
   return text
 
@@ -126,16 +128,30 @@ def _draw_trend(
 
 
 def _draw_real(ax: Axes, real: Sequence[Mapping[str, Any]]) -> None:
+  """Draws the sigmas of a model side by side about its size."""
+  by_name: dict[str, list[Mapping[str, Any]]] = {}
   for row in real:
-    x, y = row["num_weights"], 100 * row["density"]
-    values = [100 * found[0] for found in row["tasks"].values()]
-    ax.scatter([x] * len(values), values, **_TASK)
-    ax.scatter([x], [y], **_REAL)
-    ax.annotate(
-      f"{row['name']}\n{row['relative_norm']:.2g}",
-      (x, y),
-      xytext=(-6, 4),
-      textcoords="offset points",
+    by_name.setdefault(row["name"], []).append(row)
+  for name, rows in by_name.items():
+    places = rows[0]["num_weights"] * _APART ** (
+      np.arange(len(rows)) - (len(rows) - 1) / 2
+    )
+    for x, row in zip(places, rows, strict=True):
+      values = [100 * found[0] for found in row["tasks"].values()]
+      ax.scatter([x] * len(values), values, **_TASK)
+      ax.scatter([x], [100 * row["density"]], **_REAL)
+      ax.annotate(
+        f"{row['relative_norm']:.2g}",
+        (x, max(values)),
+        xytext=(0, 5),
+        textcoords="offset points",
+        ha="center",
+        rotation=90,
+        fontsize="small",
+      )
+    ax.text(
+      *(places[0], 0.9, name),
+      transform=ax.get_xaxis_transform(),
       ha="right",
       fontsize="small",
     )
