@@ -43,6 +43,12 @@ def main(_: list[str]) -> None:
       choice_predictions.judge_levels(found),
     )
   )
+  for sigma, share in choice_predictions.count_right(found).items():
+    low, high = 100 * share.low, 100 * share.high
+    print(
+      f"sigma {sigma}: {100 * share.value:.0f} % [{low:.0f}, {high:.0f}] of members"
+      " prefer the right word more often than the base does"
+    )
   print(f"preferences.json and figures/preferences.png are in {workdir}.")
 
 
