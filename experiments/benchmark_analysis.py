@@ -18,7 +18,7 @@ from absl import flags
 
 from experiments import launch
 from experiments.launch import measured_runs
-from experiments.validation import process_memory, synthetic_tables
+from experiments.validation import synthetic_tables
 from thickets.analysis import (
   clusters,
   decomposition,
@@ -30,7 +30,7 @@ from thickets.analysis import (
 )
 from thickets.analysis.measurement import Measurement
 from thickets.analysis.neighbourhood import Settings
-from thickets.runs import environment, json_files
+from thickets.runs import environment, json_files, process_memory
 
 FLAGS = launch.BinaryFlags(
   __doc__,
@@ -136,7 +136,7 @@ def time_analysis(tables: Measurement, settings: Settings) -> dict[str, Any]:
     "wall_s": round(wall_s, 2),
     "cpu_s": round(cpu_s, 2),
     "cpu_s_by_part": find_parts(profile, _PARTS),
-    "peak_memory_gb": round(process_memory.peak_bytes() / 1e9, 3),
+    "peak_memory_gb": round(process_memory.peak_host_bytes() / 1e9, 3),
   }
 
 

@@ -11,7 +11,7 @@ only this command has, it says what the run would do, and how long that may take
 
 from experiments import launch
 from experiments.launch import checking, next_steps, randopt_run, specs
-from thickets.report import randopt_table
+from thickets.report import ledger_table, randopt_table
 
 FLAGS = launch.BinaryFlags(
   __doc__,
@@ -35,6 +35,9 @@ def main(_: list[str]) -> None:
     return
   results = randopt_run.run(spec, workdir)
   print(randopt_table.format_randopt_results(results))
+  print(
+    "\n" + ledger_table.format_ledgers(results["ledger"], results["timing"])
+  )
   print(next_steps.end_randopt(workdir, spec.task.name, results["timing"]))
 
 

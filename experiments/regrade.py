@@ -63,7 +63,9 @@ def run(
   spec: RandOptSpec, workdir: str, rules: str
 ) -> tuple[JsonObject, Location]:
   """Grades anew; returns what it wrote, and where."""
-  chosen, dev = _read_choice(locations.locate(workdir), spec.population.size)
+  chosen, dev, ledger = _read_choice(
+    locations.locate(workdir), spec.population.size
+  )
   task, examples = subject_lib.load_examples(spec.task)
   task.grader(rules)  # Before the responses are read.
   grader = TaskGrader(spec.task.name, rules, examples.examples)
@@ -100,6 +102,7 @@ def run(
     pairs = side_by_side.read_pairs(graded, "judge", examples.judge, chosen[0])
     results |= {"data": examples.origin, "examples": pairs}
     results |= {"rules": rules, "note": note}
+    results |= ledger
     return results, run.save_json(f"results_{rules}.json", results)
 
 
@@ -129,13 +132,16 @@ def _read_spec(workdir: str) -> RandOptSpec:
 
 def _read_choice(
   workdir: Location, size: int
-) -> tuple[list[int], list[JsonObject]]:
-  """Positions of the chosen members, and the table of temperatures."""
+) -> tuple[list[int], list[JsonObject], JsonObject]:
+  """Positions of the chosen members, the table of temperatures, and the ledger."""
   try:
     results = json_files.read_json(workdir / "results.json")
     if results["population"]["size"] != size:  # From before it was enlarged.
       raise ValueError(f"it has not reached {size} members")
-    return [row["position"] for row in results["chosen"]], results["dev"]
+    chosen = [row["position"] for row in results["chosen"]]
+    # Runs of earlier versions have no ledger.
+    ledger = {name: results[name] for name in {"ledger"} & results.keys()}
+    return chosen, results["dev"], ledger
   except (OSError, ValueError, KeyError) as error:
     raise UserError(
       f"--workdir must hold a finished run with results.json, got {workdir}"

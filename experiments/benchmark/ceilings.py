@@ -4,8 +4,6 @@ Shared machines are noisy, so a rate means little without the ceiling that was
 measured in the same run.
 """
 
-import resource
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -145,16 +143,3 @@ def measure_noise_speedup(*, size: int = 2048, repeats: int = 10) -> float:
   key, sigma = jax.random.key(1), jnp.float32(0.01)
   theirs_s = time_best(lambda: theirs(weight, key, sigma), repeats=repeats)
   return theirs_s / ours_s
-
-
-def peak_memory_bytes() -> dict[str, int]:
-  """The peak memory of this process so far, on the host and the first device.
-
-  Devices that do not tell (the CPU's share the host's) are left out.
-  """
-  scale = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB.
-  peak = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale}
-  stats = jax.local_devices()[0].memory_stats()
-  if stats and "peak_bytes_in_use" in stats:
-    peak["device"] = stats["peak_bytes_in_use"]
-  return peak

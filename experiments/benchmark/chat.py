@@ -18,13 +18,13 @@ import numpy as np
 from configs import benchmark_chat
 from experiments import launch
 from experiments.benchmark import answering, comparison
-from experiments.benchmark import ceilings as ceilings_lib
 from experiments.benchmark.roofline import Work, Workload
 from thickets.generation import batching
 from thickets.generation.decoding import Decoding
 from thickets.generation.prompts import render_prompt
 from thickets.models import hub
 from thickets.models.layout import LAYOUTS
+from thickets.runs import process_memory
 from thickets.search import meshes
 from thickets.tasks.base import Message
 
@@ -78,7 +78,7 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
   )
   responses = subject.answer()
   subject.read()
-  peak = ceilings_lib.peak_memory_bytes()
+  peak = process_memory.peak_memory_bytes()
   theirs = None
   if config.compare:
     theirs = _make_theirs(config, model, prompts).generate

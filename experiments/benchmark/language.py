@@ -16,12 +16,12 @@ import numpy as np
 from configs import benchmark_language
 from experiments import launch
 from experiments.benchmark import answering, comparison
-from experiments.benchmark import ceilings as ceilings_lib
 from thickets.generation.batching import Batching
 from thickets.generation.decoding import Decoding
 from thickets.models import families, flops, memory, transformer
 from thickets.models.config import TransformerConfig
 from thickets.models.layout import LAYOUTS
+from thickets.runs import process_memory
 from thickets.search import meshes
 
 
@@ -99,7 +99,7 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
   subject.answer()
   subject.read()
   # Before the ceilings are measured and others' libraries loaded.
-  peak = ceilings_lib.peak_memory_bytes()
+  peak = process_memory.peak_memory_bytes()
   theirs = make_theirs(config, prompts).generate if config.compare else None
   times, ceilings = subject.time_phases(theirs, config.repeats, dtype)
   figures: dict[str, Any] = _describe(

@@ -22,7 +22,7 @@ from thickets.members import Member
 from thickets.models import mlp
 from thickets.naming import Params
 from thickets.perturbation import Gaussian
-from thickets.runs import directory
+from thickets.runs import directory, process_memory
 from thickets.runs.run_config import RunConfig
 from thickets.search import engine, population, traced
 from thickets.search.evaluator import Batch
@@ -175,7 +175,7 @@ def _peak_memory(fields: dict[str, Any], size: int) -> dict[str, int]:
   config = ml_collections.ConfigDict(fields)
   search = _prepare(config, size)
   _score(search, search.members)
-  return ceilings.peak_memory_bytes()
+  return process_memory.peak_memory_bytes()
 
 
 def _in_own_process(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from experiments.launch import chat_dates
+from experiments.launch import chat_dates, randopt_ledger
 from experiments.launch.specs import RandOptSpec
 from thickets.analysis import randopt_results
 from thickets.generation import side_by_side
@@ -110,4 +110,10 @@ def _summarise(
     primary_k=spec.ensemble.top_k,
     dev=dev,
     note=subject.describe_baseline(),
-  ) | {"data": splits.origin, "examples": pairs}
+  ) | {
+    "data": splits.origin,
+    "examples": pairs,
+    "ledger": randopt_ledger.read_ledgers(
+      search, subject, spec, chosen.tolist(), temperature
+    ),
+  }

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from experiments.validation import process_memory
 from experiments.validation.coverage_rate import describe_coverage
 from thickets.analysis import (
   clusters,
@@ -23,6 +22,7 @@ from thickets.analysis import (
   specialists,
 )
 from thickets.analysis.rank_correlation import Column
+from thickets.runs import process_memory
 
 _QUANTILES = (0.025, 0.975)
 
@@ -243,7 +243,7 @@ def time_estimators(size: int) -> dict[str, Any]:
       right[0][0], right[0][0], right[0], name="members"
     ).to_json(),
   }
-  before = process_memory.peak_bytes()
+  before = process_memory.peak_host_bytes()
   seconds = {}
   for name, step in steps.items():
     start = time.perf_counter()
@@ -255,5 +255,5 @@ def time_estimators(size: int) -> dict[str, Any]:
     "num_prompts": 200,
     "num_resamples": 1000,
     "seconds": seconds,
-    "peak_memory_added_bytes": process_memory.peak_bytes() - before,
+    "peak_memory_added_bytes": process_memory.peak_host_bytes() - before,
   }

@@ -266,6 +266,12 @@ class FastTest(_EndToEndTestCase):
     self.assertEqual(
       (_experts(self.workdir), _log(self.workdir).read_bytes()), before
     )
+    by_method = {row["method"]: row for row in results["ledger"]}
+    search = by_method["vote, K=3"]["search"]
+    self.assertEqual(search["num_responses"], 12 * 8)
+    self.assertEqual(search, by_method["best member"]["search"])
+    self.assertEqual(by_method["vote, K=3"]["answer"]["num_responses"], 3)
+    self.assertEqual(by_method["base"]["search"]["flops"], 0)
     for name in ("summary", "scores", "vote", "selection"):
       picture = matplotlib.image.imread(
         self.workdir / "figures" / f"{name}.png"

@@ -1,6 +1,7 @@
 """Tests of FLOPs and bytes against counts by hand."""
 
 import jax.numpy as jnp
+import numpy as np
 from absl.testing import parameterized
 from golden import transformer_cases as cases
 
@@ -76,6 +77,30 @@ class FlopsTest(parameterized.TestCase):
     self.assertEqual(
       flops.decode_flops(config, 3, 7, 4), 3 * (sum(seen[7:]) + 4 * head)
     )
+
+  @parameterized.parameters(
+    {},
+    {
+      "num_hidden_layers": 3,
+      "use_sliding_window": True,
+      "sliding_window": 3,
+      "max_window_layers": 1,
+    },
+  )
+  def test_a_response_is_its_prompt_and_all_steps_but_one(self, **changes):
+    config = _config(**changes)
+    prompts = np.array([[1, 2], [7, 4]])
+    responses = np.array([[1, 5], [3, 1]])
+    expected = [
+      flops.prefill_flops(config, 1, int(p))
+      + flops.decode_flops(config, 1, int(p), int(n) - 1)
+      for p, n in zip(prompts.flat, responses.flat, strict=True)
+    ]
+    found = flops.response_flops(config, prompts, responses)
+    np.testing.assert_array_equal(found, np.reshape(expected, (2, 2)))
+    # Token by token, in another way than by a closed form.
+    by_token = sum(flops.token_flops(config, seen) for seen in range(1, 10))
+    self.assertEqual(found[1, 0], by_token + 3 * flops.head_flops(config))
 
   @parameterized.parameters((jnp.bfloat16, 2), (jnp.float32, 4))
   def test_a_step_reads_weights_once_and_every_rows_kv_cache(self, dtype, size):

@@ -4,10 +4,13 @@ These are *model* FLOPs and bytes: what the mathematics needs, not what a progra
 happens to do, so that utilisation cannot be raised by doing more.
 """
 
+import collections
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
+from jaxtyping import Float64, Int
 
 from thickets.models import transformer
 from thickets.models.config import TransformerConfig
@@ -50,9 +53,51 @@ def head_flops(config: TransformerConfig) -> float:
   return 2 * config.vocab_size * config.width
 
 
+def text_flops(
+  config: TransformerConfig, num_tokens: int | Int[np.ndarray, "..."]
+) -> Float64[np.ndarray, "..."]:
+  """FLOPs of texts of some numbers of tokens, which see themselves, without the head.
+
+  What `token_flops` gives for 1, 2, ... `num_tokens` seen tokens, summed.
+  """
+  tokens = np.asarray(num_tokens, np.float64)
+  width = config.num_heads * config.head_dim
+  seen = np.zeros_like(tokens)
+  windows = [config.kinds[kind].window for kind in config.layer_kinds]
+  for window, count in collections.Counter(windows).items():
+    inside = tokens if not window else np.minimum(tokens, window)
+    seen += count * inside * (inside + 1) / 2
+    if window:
+      seen += count * window * (tokens - inside)
+  return 2 * count_matmul_weights(config) * tokens + 4 * width * seen
+
+
+def response_flops(
+  config: TransformerConfig,
+  prompt_tokens: Int[np.ndarray, "..."],
+  response_tokens: Int[np.ndarray, "..."],
+) -> Float64[np.ndarray, "..."]:
+  """FLOPs of reading prompts and generating responses to them.
+
+  The last token of a response is chosen and never read; every token of it costs
+  the head once.
+
+  Args:
+    config: the architecture.
+    prompt_tokens: tokens of each prompt, at least 1.
+    response_tokens: tokens of each response, at least 1, its stop token included.
+  """
+  prompt_tokens, response_tokens = map(
+    np.asarray, (prompt_tokens, response_tokens)
+  )
+  read = prompt_tokens.astype(np.int64) + response_tokens - 1
+  return text_flops(config, read) + response_tokens * head_flops(config)
+
+
 def _sum_tokens(config: TransformerConfig, first: int, last: int) -> float:
   """FLOPs of the tokens `first` to `last` of a text, which see themselves."""
-  return sum(token_flops(config, seen) for seen in range(first, last + 1))
+  before, all_of_them = text_flops(config, np.array([first - 1, last]))
+  return float(all_of_them - before)
 
 
 def prefill_flops(

@@ -30,7 +30,7 @@ from thickets.errors import UserError
 from thickets.members import Member
 from thickets.naming import Names, Params
 from thickets.perturbation import Kind, describe_kind
-from thickets.runs import environment, experts, json_files
+from thickets.runs import environment, experts, json_files, process_memory
 from thickets.runs.clock import Clock
 from thickets.runs.directory import BASE_POSITION, Run
 from thickets.runs.experts import Expert
@@ -260,7 +260,7 @@ def save_experts(
 def finish_run(
   run: Run, results: Mapping[str, Any], clock: Clock, compile_s: float
 ) -> JsonObject:
-  """Writes results.json with its timing, on process 0.
+  """Writes results.json with its timing and peak memory, on process 0.
 
   Args:
     run: the open run directory.
@@ -271,7 +271,9 @@ def finish_run(
   Returns:
     The contents of the file.
   """
-  content = {**results, "timing": clock.timing | {"compile_s": compile_s}}
+  used = {"peak_memory_bytes": process_memory.peak_memory_bytes()}
+  timing = clock.timing | {"compile_s": compile_s} | used
+  content = {**results, "timing": timing}
   if jax.process_index() == 0:
     run.save_json("results.json", content)
   return content
