@@ -6,21 +6,18 @@ backend and number of devices).
 """
 
 import concurrent.futures
-import contextlib
 import dataclasses
 import functools
 import math
 import os
-import pathlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import orbax.checkpoint as ocp
 from absl import logging
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
@@ -29,8 +26,7 @@ from thickets.errors import UserError
 from thickets.models import transformer
 from thickets.models.config import TransformerConfig
 from thickets.naming import Params
-from thickets.runs import base_checkpoint
-from thickets.training import spec_checks
+from thickets.training import checkpoints, spec_checks
 
 HostBatch = Mapping[str, np.ndarray]
 LossFn = Callable[[Params, Any], Float[Array, ""]]
@@ -170,10 +166,10 @@ def train(
   """
   whole, spread = _shardings(make_batch(0))
   take_step = _make_step(loss_fn, optimizer)
-  with _open(directory) as manager, _Ahead(make_batch) as batches:
+  with checkpoints.open_checkpoints(directory) as manager, _Ahead(make_batch) as batches:
     # A copy, since a step takes the buffers of the one before.
     state = jax.tree.map(jnp.array, (params, optimizer.init(params)))
-    done, state = _restore(manager, state)
+    done, state = checkpoints.restore_checkpoint(manager, state)
     state = jax.device_put(state, whole)
     losses, start = [], time.perf_counter()
     for step in range(done, schedule.num_steps):
@@ -191,7 +187,7 @@ def train(
         losses, start = [], time.perf_counter()
       if schedule.is_saved(done):
         _check_loss(float(loss), done)  # A diverged state is not kept.
-        _save(manager, done, state)
+        checkpoints.save_checkpoint(manager, done, state)
   return state[0]
 
 
@@ -230,43 +226,6 @@ class _Ahead:
         future = self._executor.submit(self._make_batch, number)
         self._futures[number] = future
     return self._futures.pop(step).result()
-
-
-@contextlib.contextmanager
-def _open(directory) -> Iterator[ocp.CheckpointManager]:
-  options = ocp.CheckpointManagerOptions(
-    max_to_keep=2, create=True, enable_async_checkpointing=False
-  )
-  path = pathlib.Path(directory).absolute()
-  with base_checkpoint.silence_orbax():
-    manager = ocp.CheckpointManager(path, options=options)
-  try:
-    yield manager
-  finally:
-    with base_checkpoint.silence_orbax():
-      manager.close()
-
-
-def _save(manager, step, state) -> None:
-  """On return the checkpoint is complete, before that it is absent."""
-  with base_checkpoint.silence_orbax():
-    manager.save(step, args=ocp.args.StandardSave(jax.device_get(state)))
-
-
-def _restore(manager, state) -> tuple[int, Any]:
-  """The number of finished steps and the state after them."""
-  last = manager.latest_step()
-  if last is None:
-    return 0, state
-  try:
-    with base_checkpoint.silence_orbax():
-      return last, manager.restore(last, args=ocp.args.StandardRestore(state))
-  except (OSError, ValueError, KeyError) as error:
-    reason = str(error).strip().splitlines()[0][:200]
-    raise UserError(
-      f"{manager.directory} must hold checkpoints of this model, got {reason}."
-      " Choose another workdir, or delete them."
-    ) from error
 
 
 def _shardings(batch: HostBatch) -> tuple[NamedSharding, NamedSharding]:
