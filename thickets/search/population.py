@@ -26,6 +26,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 # Purposes of the random words; changing one changes every population.
 _INDEPENDENT, _BALANCED = 1, 2
 _SEED_ROUNDS = (3, 4, 5, 6)
+_DERIVED = 7
 
 
 def sample_members(
@@ -85,6 +86,16 @@ def balanced(
     words.reshape(num_blocks, num_levels), axis=1, kind="stable"
   )
   return order.reshape(-1)[:num_members]
+
+
+def derive_seed(seed: int, index: int) -> int:
+  """Returns the root seed of one of several populations of a run.
+
+  Args:
+    seed: root seed of the run, within [0, 2**32).
+    index: which of its populations, within [0, 2**32).
+  """
+  return int(_random_words(seed, np.array([index]), purpose=_DERIVED)[0])
 
 
 DESIGNS = {"independent": independent, "balanced": balanced}

@@ -132,6 +132,7 @@ def start_search(
   *,
   first: Evaluation,
   task: Mapping[str, Any],
+  method: Mapping[str, Any] | None = None,
 ) -> Search:
   """Samples a population, and states in a run's log what its records mean.
 
@@ -142,6 +143,8 @@ def start_search(
     first: the evaluation that finds the members to a chunk, where neither the
       population nor the run so far says it.
     task: what the scores mean, as JSON values: data, splits, grading.
+    method: how the weights that members are drawn around move, as JSON values;
+      None where they stay those of the base.
 
   Raises:
     UserError: if the run was made with another base, task or population.
@@ -160,6 +163,7 @@ def start_search(
       "population": population.describe(),
       "width": width,
       "precision": base.precision,
+      **({} if method is None else {"method": method}),
     }
   )
   logging.info(
@@ -172,6 +176,23 @@ def start_search(
   )
   run.write_header(header)
   return Search(run, base, population.kind, population.sample(), width, header)
+
+
+def score_base(search: Search, evaluation: Evaluation) -> float:
+  """Evaluates the base on a split, unless the log holds it; returns its mean score.
+
+  Raises:
+    UserError: if a score is not finite, since everything is compared with it.
+  """
+  score = engine.evaluate_base(
+    search.run,
+    evaluation.evaluator,
+    search.base.params,
+    evaluation.batch,
+    split=evaluation.split,
+  )
+  _check_base(search.run, evaluation)
+  return score
 
 
 def score_members(
@@ -194,14 +215,7 @@ def score_members(
     UserError: if a score of the base is not finite, since everything is
       compared with it.
   """
-  engine.evaluate_base(
-    search.run,
-    evaluation.evaluator,
-    search.base.params,
-    evaluation.batch,
-    split=evaluation.split,
-  )
-  _check_base(search.run, evaluation)
+  score_base(search, evaluation)
   if positions is None:
     positions = range(len(search.members))
   return engine.evaluate_members(

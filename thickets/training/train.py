@@ -166,7 +166,10 @@ def train(
   """
   whole, spread = _shardings(make_batch(0))
   take_step = _make_step(loss_fn, optimizer)
-  with checkpoints.open_checkpoints(directory) as manager, _Ahead(make_batch) as batches:
+  with (
+    checkpoints.open_checkpoints(directory) as manager,
+    _Ahead(make_batch) as batches,
+  ):
     # A copy, since a step takes the buffers of the one before.
     state = jax.tree.map(jnp.array, (params, optimizer.init(params)))
     done, state = checkpoints.restore_checkpoint(manager, state)
