@@ -111,6 +111,28 @@ def after_pretraining(workdir: str) -> dict[str, str]:
   }
 
 
+def after_evolution(workdir: str, task: str, sigma: float) -> dict[str, str]:
+  """Returns the command that lets members around the new weights vote.
+
+  Args:
+    workdir: the directory of a finished run of `experiments.evolution`.
+    task: name of its task.
+    sigma: the standard deviation of its members' noise.
+  """
+  flags = (
+    f"--config.model.name={workdir}/model",
+    f"--config.task.name={task}",
+    f"--config.population.sigmas=({sigma:g},)",
+    f"--workdir={workdir}/randopt",
+  )
+  return {
+    "let members around the new weights vote (its defaults need an accelerator)": (
+      f"{_python()} -m experiments.randopt --config=configs/randopt.py"
+      f" {' '.join(map(shlex.quote, flags))}"
+    )
+  }
+
+
 def after_conventions(workdir: str, columns: Iterable[str]) -> dict[str, str]:
   """Returns the commands that show what was found around each base.
 

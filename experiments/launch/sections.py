@@ -14,9 +14,11 @@ from thickets.generation.specs import (
   ComputeSpec,
   ModelSpec,
   SelfConsistencySpec,
+  TaskSpec,
 )
 from thickets.perturbation import Gaussian
 from thickets.search.population import PopulationSpec
+from thickets.tasks.splits import Sizes
 
 # How the work is laid out changes records no further than rounding.
 LAYOUT = tuple(
@@ -70,6 +72,21 @@ def read_model(config: ml_collections.ConfigDict) -> ModelSpec:
   """The model of a config."""
   return ModelSpec(
     config.model.name, config.model.revision or None, config.model.dtype
+  )
+
+
+def read_task(config: ml_collections.ConfigDict) -> TaskSpec:
+  """The task of a config."""
+  settings = config.task
+  return TaskSpec(
+    settings.name,
+    Sizes(settings.num_select, settings.num_dev, settings.num_judge),
+    rules=settings.rules,
+    train=settings.train,
+    test=settings.test,
+    revision=settings.revision or None,
+    seed=config.seed,
+    chat=read_chat(settings),
   )
 
 

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
+from thickets import noise
 from thickets.errors import UserError
 from thickets.members import BASE, Member, MemberArrays
 from thickets.perturbation import Gaussian, Kind, perturb
-from thickets.runs import directory
+from thickets.runs import directory, json_files
 from thickets.runs.run_config import RunConfig
 from thickets.search import population, randopt, traced
 from thickets.training import (
@@ -22,6 +23,7 @@ from thickets.training import (
   evolution,
   evolution_run,
   trained_weights,
+  updates_file,
 )
 from thickets.training.evolution import EvolutionSpec
 from thickets.training.evolution_run import EvolutionSchedule
@@ -155,9 +157,9 @@ class StepTest(parameterized.TestCase):
     self.assertAlmostEqual(float(found.std()), 1.0, places=6)
 
   @parameterized.parameters(
-    ({"size": 1}, "evolution.size must be at least 2, got 1"),
+    ({"size": 1}, "population.size must be at least 2, got 1"),
     ({"size": 5, "is_antithetic": True}, "size must be even .* got 5"),
-    ({"sigma": 0.0}, "evolution.sigma must be at least"),
+    ({"sigma": 0.0}, "population.sigma must be at least"),
     ({"alpha": float("nan")}, "evolution.alpha must be finite"),
     ({"seed": 2**32}, "seed must be at most"),
   )
@@ -196,7 +198,7 @@ class RunTest(parameterized.TestCase):
         members,
         first=select,
         task={"name": "quadratic"},
-        method=dataclasses.asdict(spec) | {"kind": spec.kind.to_json()},
+        method=spec.describe(),
       )
       randopt.score_base(search, select)
       evolved = evolution_run.evolve(
@@ -206,7 +208,7 @@ class RunTest(parameterized.TestCase):
         run.record("dev", trained_weights.find_position(step)).score
         for step in trained_weights.list_watched(num_steps, 2)
       ]
-      scores = evolution_run.read_scores(run, spec, select, num_steps)
+      scores = evolution_run.read_scores(run, spec, num_steps)
     return evolved, watched, scores
 
   def log(self, name):
@@ -327,6 +329,38 @@ class RunTest(parameterized.TestCase):
 
     with self.assertRaisesRegex(UserError, "got none of 6 in step 1. Lower"):
       self.evolve("failed", 2, evaluator=traced.traced(fail_off_the_base))
+
+  def test_the_file_of_updates_makes_the_weights_again(self):
+    evolved, _, _ = self.whole
+    header = {
+      "base": {"identity": "a base"},
+      "noise": {"version": noise.NOISE_VERSION, "prng": noise.PRNG},
+      "kind": SPEC.kind.to_json(),
+    }
+    path = self.folder / "updates.json"
+
+    def write(**changes):
+      content = updates_file.describe_updates(
+        header | changes, evolved.updates, None
+      )
+      json_files.write_json(path, content)
+
+    write()
+    kind, updates = updates_file.read_updates(path, "a base")
+    jax.tree.map(
+      np.testing.assert_array_equal,
+      evolution.replay(WEIGHTS, updates, kind),
+      evolved.weights,
+    )
+    with self.assertRaisesRegex(UserError, "belongs to the base a base"):
+      updates_file.read_updates(path, "another base")
+    write(noise={"version": 99, "prng": noise.PRNG})
+    with self.assertRaisesRegex(UserError, "was drawn by noise .*99"):
+      updates_file.read_updates(path, "a base")
+    for text in ("", "[]", "{}", '{"format": "x", "version": 1}'):
+      path.write_text(text)
+      with self.assertRaisesRegex(UserError, "must hold the updates of a run"):
+        updates_file.read_updates(path, "a base")
 
   def test_checkpoints_behind_the_last_are_left_out(self):
     state = {"w": np.arange(3.0)}

@@ -15,6 +15,7 @@ References: Salimans et al. (2017), arXiv:1703.03864; Gan and Isola (2026),
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -60,17 +61,26 @@ class EvolutionSpec:
     tiny = float(np.finfo(np.float32).tiny)
     problems = [
       # The score of a single member has nothing to be compared with.
-      *spec_checks.check_range("evolution.size", self.size, 2, 2**31),
-      *spec_checks.check_range("evolution.sigma", self.sigma, tiny, 1e30),
+      *spec_checks.check_range("population.size", self.size, 2, 2**31),
+      *spec_checks.check_range("population.sigma", self.sigma, tiny, 1e30),
       *spec_checks.check_range("evolution.alpha", self.alpha, tiny, 1e30),
       *spec_checks.check_range("seed", self.seed, 0, 2**32 - 1),
     ]
     if self.is_antithetic and self.size % 2:
       problems.append(
-        "evolution.size must be even where evolution.antithetic is true, since"
+        "population.size must be even where population.antithetic is true, since"
         f" members come in pairs, got {self.size}."
       )
     spec_checks.raise_problems(problems)
+
+  def describe(self) -> dict[str, Any]:
+    """What the scores of a step depend on beside its members, as JSON values."""
+    return {
+      "name": "evolution",
+      "size": self.size,
+      "alpha": self.alpha,
+      "antithetic": self.is_antithetic,
+    }
 
   def draw_members(self, step: int) -> list[Member]:
     """Draws the [P] members of a step, which depend on the seed and the step."""

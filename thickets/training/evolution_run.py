@@ -138,13 +138,16 @@ def _score_step(
     split=select.split,
     width=min(search.width, spec.size),
     positions=locate_members(spec, step),
-    unit=f"members of step {step + 1}",
   )
   if not np.isfinite(scores).any():
     raise UserError(
       f"At least one member of each step must have a finite score, got none of"
-      f" {spec.size} in step {step + 1}. Lower evolution.sigma or evolution.alpha."
+      f" {spec.size} in step {step + 1}. Lower population.sigma or evolution.alpha."
     )
+  logging.info(
+    "step %d is scored | mean %.4g of %d members",
+    *(step + 1, float(np.nanmean(scores)), spec.size),
+  )
 
 
 def _make_update(
@@ -183,9 +186,9 @@ def _count_steps(
 
 
 def read_scores(
-  run: Run, spec: EvolutionSpec, select: Evaluation, num_steps: int
+  run: Run, spec: EvolutionSpec, num_steps: int
 ) -> Float[np.ndarray, "S P"]:
   """Reads the scores [S, P] of the members of all steps, NaN where one failed."""
-  return run.scores(select.split, range(num_steps * spec.size)).reshape(
+  return run.scores("select", range(num_steps * spec.size)).reshape(
     num_steps, spec.size
   )

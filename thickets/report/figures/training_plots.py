@@ -1,0 +1,82 @@
+"""The figure of a training: what its weights reach, step by step."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib import ticker
+
+from thickets.report.figures.captions import Caption, Topic
+from thickets.report.figures.style import (
+  BASE,
+  CHOSEN,
+  MEMBER,
+  TRUTH,
+  add_legend,
+  make_panel,
+  save_figure,
+)
+
+
+def plot_steps(
+  path: pathlib.Path,
+  watched: Sequence[Mapping[str, Any]],
+  populations: Sequence[Mapping[str, Any]],
+  *,
+  task: str,
+) -> None:
+  """Draws scores and right answers against the number of steps.
+
+  Args:
+    path: the PNG file to write.
+    watched: by step, what `trained_results.describe_watched` found on `dev`; may
+      be empty.
+    populations: by step, what `trained_results.describe_populations` found.
+    task: name of the task, for the title.
+  """
+  fig, ax = make_panel(5.6, 3.6)
+  # The members of a step lie around the weights before it.
+  steps = [row["step"] - 1 for row in populations]
+  ax.fill_between(
+    steps,
+    [row["lowest"] for row in populations],
+    [row["highest"] for row in populations],
+    color=MEMBER["color"],
+    alpha=0.25,
+    label="members, lowest to highest",
+  )
+  ax.plot(
+    steps,
+    [row["mean"] for row in populations],
+    **CHOSEN,
+    label="mean score of the members (select)",
+  )
+  if watched:
+    steps = [row["step"] for row in watched]
+    scored = [row for row in watched if row["score"] is not None]
+    ax.axhline(watched[0]["score"], **BASE, label="score of the base (dev)")
+    ax.plot(
+      [row["step"] for row in scored],
+      [row["score"] for row in scored],
+      **TRUTH | {"linestyle": "-"},
+      marker="o",
+      markersize=3,
+      label="score of the weights (dev)",
+    )
+    ax.fill_between(
+      steps,
+      [row["right"]["low"] for row in watched],
+      [row["right"]["high"] for row in watched],
+      color=TRUTH["color"],
+      alpha=0.15,
+      label="share right, 95 % over prompts (dev)",
+    )
+  ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+  ax.set(xlabel="steps so far", ylabel="score", title=task)
+  add_legend(ax)
+  caption = (
+    f"Scores on {task} against the steps so far: the weights that the steps have"
+    " moved, on the prompts of dev, with the 95 % interval of the share that they"
+    " have right, and the members around them, on the prompts of selection."
+  )
+  save_figure(fig, path, Caption(Topic.SUMMARY, caption))
