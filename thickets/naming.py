@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
-from thickets import noise
+from thickets import noise, placement
 from thickets.errors import UserError, nearest, shorten
 
 # A nested dict of arrays. It is no type of its own, since JAX puts other things
@@ -141,7 +141,7 @@ def identify(base: Params, names: Names | None = None) -> str:
   places = sorted(_places(base, names), key=lambda place: place[0])
   for name, leaf, index in places:
     # One tensor at a time: the host may be too small for a whole base.
-    array = np.asarray(jax.device_get(leaf[index] if index else leaf))
+    array = np.asarray(placement.fetch(leaf[index] if index else leaf))
     head = f"{name}|{array.dtype.name}|{array.shape}|"
     total.update(head.encode())
     total.update(array.tobytes())

@@ -6,12 +6,8 @@ midnight, and `experiments.predict` asks as the run did.
 
 import datetime
 
-import jax
-import numpy as np
-from jax.experimental import multihost_utils
-
 from thickets.generation import prompts
-from thickets.runs import clock, directory
+from thickets.runs import clock, directory, processes
 from thickets.runs.json_files import JsonObject
 
 _UNKNOWN = 0  # No day has this number.
@@ -29,8 +25,7 @@ def find_today(workdir: str) -> datetime.date | None:
   header = None if directory.is_new(workdir) else directory.read_header(workdir)
   found = clock.today() if header is None else _read_date(header)
   number = _UNKNOWN if found is None else found.toordinal()
-  if jax.process_count() > 1:
-    number = int(multihost_utils.broadcast_one_to_all(np.int32(number)))
+  number = processes.share("today", number)
   return None if number == _UNKNOWN else datetime.date.fromordinal(number)
 
 

@@ -22,6 +22,7 @@ from thickets.runs.split_labels import SLICE, Split
 from thickets.search import engine, projection, randopt
 from thickets.search.population import PopulationSpec
 from thickets.search.randopt import Evaluation, Search
+from thickets.search.teams import Team
 
 
 def run(spec: MeasureSpec, workdir: str) -> JsonObject:
@@ -59,7 +60,7 @@ def run(spec: MeasureSpec, workdir: str) -> JsonObject:
         _evaluate_slice(spec, search, groups)
         clock.lap("slice_s")
       if spec.project:
-        _project(spec, search)
+        _project(spec, search, largest.evaluator.team)
         clock.lap("projection_s")
       compile_s = sum(group.evaluator.compile_s for group in groups)
     results = summarise(run, model, ratio)
@@ -151,9 +152,9 @@ def _scale_sigmas(spec: MeasureSpec, ratio: float) -> PopulationSpec:
   return dataclasses.replace(spec.population, sigmas=sigmas)
 
 
-def _project(spec: MeasureSpec, search: Search) -> None:
-  """Members on a random plane; from shapes and seeds, so any process can."""
-  if jax.process_index():
+def _project(spec: MeasureSpec, search: Search, team: Team) -> None:
+  """Members on a random plane; from shapes and seeds, so any team can."""
+  if team.number:
     return
   found = projection.project_members(
     search.base.params,
@@ -162,6 +163,8 @@ def _project(spec: MeasureSpec, search: Search) -> None:
     kind=search.kind,
     names=search.base.names,
   )
+  if not team.is_led_here:
+    return
   search.run.save_json(
     planes.PROJECTION,
     {

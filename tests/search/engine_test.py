@@ -8,6 +8,7 @@ from absl.testing import parameterized
 from thickets.search import (
   engine,
   population,
+  teams,
 )
 
 NUM_PROMPTS = 13  # A prime: it divides among no number of devices.
@@ -36,6 +37,7 @@ class _Started:
   """Counts what an evaluator has under way: a double without a device."""
 
   compile_s = 0.0
+  team = teams.Team((0,))
 
   class Handle:
     def __init__(self, num_members):

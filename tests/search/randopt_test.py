@@ -2,6 +2,8 @@
 
 import pathlib
 import tempfile
+import threading
+from unittest import mock
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ from absl.testing import parameterized
 from thickets.errors import UserError
 from thickets.members import BASE
 from thickets.perturbation import perturb
-from thickets.runs import directory
+from thickets.runs import directory, record_log, stopping
 from thickets.runs.run_config import RunConfig
 from thickets.search import engine, population, randopt, traced
 
@@ -32,6 +34,7 @@ class _Counting:
   """Delegates to `TRACED`, and keeps the members it was asked to evaluate."""
 
   compile_s = 0.0
+  team = TRACED.team
 
   def __init__(self):
     self.chunks = []
@@ -217,6 +220,26 @@ class SearchTest(parameterized.TestCase):
       evaluate(run, 0)
       with self.assertRaisesRegex(UserError, "sampled in another way"):
         evaluate(run, 1)
+
+  def test_told_to_end_it_finishes_what_is_under_way_and_begins_no_more(self):
+    start_chunk = _Counting.__call__
+
+    def start_and_ask(evaluator, base, members, batch):
+      handle = start_chunk(evaluator, base, members, batch)
+      if len(evaluator.chunks) == 2:  # The base, and the first members.
+        stopping.ask()
+      return handle
+
+    with (
+      mock.patch.object(stopping, "_asked", threading.Event()),
+      mock.patch.object(_Counting, "__call__", start_and_ask),
+      self.assertRaises(stopping.StoppedError),
+    ):
+      self.search()
+    found = [record.position for record in record_log.read_log(self.log)]
+    self.assertEqual(found, [-1, *range(WIDTH)])
+    _, chunks = self.search()
+    self.assertEqual([len(chunk) for chunk in chunks], [WIDTH] * 2)
 
   def test_records_of_several_processes_are_one_run(self):
     scores, _ = self.search()

@@ -4,10 +4,10 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from thickets import placement
 from thickets.errors import UserError
 from thickets.generation.decode_step import NO_TOKEN, Prompts
 from thickets.generation.decoding import Decoding, Responses
@@ -187,18 +187,16 @@ class _Transcript:
     self,
     seats: _Seats,
     index: int,
-    tokens_GBS: Int[jax.Array, "G B S"],
-    log_probs_GBS: Float[jax.Array, "G B S"],
+    tokens_GBS: Int[np.ndarray, "G B S"],
+    log_probs_GBS: Float[np.ndarray, "G B S"],
   ) -> None:
     """Keeps what a program generated from position `index` of responses on."""
     is_active = self.find_active(seats)
-    tokens_RS = np.asarray(tokens_GBS)[is_active]
+    tokens_RS = tokens_GBS[is_active]
     members, prompts = seats.members[is_active], seats.prompts[is_active]
     steps = slice(index, index + tokens_RS.shape[1])
     self._tokens[members, prompts, steps] = tokens_RS
-    self._log_probs[members, prompts, steps] = np.asarray(log_probs_GBS)[
-      is_active
-    ]
+    self._log_probs[members, prompts, steps] = log_probs_GBS[is_active]
     self._stopped[members, prompts] = np.isin(
       tokens_RS, self._decoding.stop_tokens
     ).any(axis=1)
@@ -332,7 +330,8 @@ def _continue_batch(
   rows = programs.prefill(
     weights, prompts, num_slots=room + sum(segments[:1]), block=batching.block
   )
-  transcript.record(seats, 0, rows.tokens[..., None], rows.log_probs[..., None])
+  tokens_GB, log_probs_GB = placement.fetch((rows.tokens, rows.log_probs))
+  transcript.record(seats, 0, tokens_GB[..., None], log_probs_GB[..., None])
   index = 1
   for number, num_steps in enumerate(segments):
     room, end = room + num_steps, index + num_steps
@@ -348,7 +347,7 @@ def _continue_batch(
       most_steps = end - index
       if batching.segment is None:
         most_steps = min(most_steps, programs.most_steps(kept_GC.shape[1]))
-      rows, tokens_GBS, log_probs_GBS = programs.run_segment(
+      rows, *generated = programs.run_segment(
         weights,
         rows,
         transcript.find_active(seats),
@@ -357,6 +356,7 @@ def _continue_batch(
         num_steps=num_steps,
         most_steps=most_steps,
       )
+      tokens_GBS, log_probs_GBS = placement.fetch(generated)
       transcript.record(
         seats,
         index,

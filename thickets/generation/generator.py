@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
+from thickets import placement
 from thickets.errors import UserError
 from thickets.generation.batching import (
   Batching,
@@ -283,7 +284,7 @@ def _place_weight(weight: Any, sharding: Sharding) -> jax.Array:
   """Puts a weight where it belongs, unless it lies there already."""
   if getattr(weight, "sharding", None) == sharding:
     return weight
-  return jax.device_put(weight, sharding)
+  return placement.put(weight, sharding)
 
 
 def _is_plain_key(keys: jax.Array) -> bool:

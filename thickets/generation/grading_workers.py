@@ -250,8 +250,10 @@ _worker_grader: Grader | None = None
 
 def _start_worker(grader: Grader, posts: Posts) -> None:
   global _worker_grader
-  # The parent answers an interrupt, so that one in here is the grader's own.
-  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  # The parent answers signals, so that one in here is the grader's own. Those that
+  # end a job reach all its processes, and work under way may still be finished.
+  for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
   watched = posts.watch(grader.grade, os.getpid())
   _worker_grader = dataclasses.replace(grader, grade=watched)
   threading.Thread(target=_end_with_parent, daemon=True).start()

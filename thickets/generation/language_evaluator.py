@@ -26,8 +26,9 @@ from thickets.members import Member, MemberArrays, stack_members
 from thickets.models.layout import Layout
 from thickets.naming import Params
 from thickets.perturbation import Gaussian, Kind
-from thickets.search import staged
+from thickets.search import staged, teams
 from thickets.search.evaluator import Handle
+from thickets.search.teams import Team
 
 # The arrays of prompts by name, [Q, ...] each; see `make_batch`.
 PromptBatch = Mapping[str, np.ndarray]
@@ -99,6 +100,7 @@ class LanguageEvaluator:
     self.generator, self._key = generator, key
     self._plans: dict[tuple[np.dtype, Workload], Batching] = {}
     self._num_slots = generator.programs.num_slots
+    self._team = teams.find_team(generator.mesh)
     self._rebuilder = Rebuilder(
       generator.config,
       Gaussian() if kind is None else kind,
@@ -107,6 +109,11 @@ class LanguageEvaluator:
       generator.layout,
     )
     self._queue = staged.GradingQueue(grading.host_fn, grading.executor)
+
+  @property
+  def team(self) -> Team:
+    """The processes whose devices are on the mesh."""
+    return self._team
 
   @property
   def compile_s(self) -> float:
@@ -148,6 +155,8 @@ class LanguageEvaluator:
   ) -> Handle:
     """Generates for the members, and queues the grading of their responses."""
     responses = self.respond(base, members, batch)
+    if not self._team.is_led_here:
+      return staged.UngradedHandle()
     return self._queue.submit(responses, len(members), batch)
 
   def respond(

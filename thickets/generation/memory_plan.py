@@ -66,7 +66,7 @@ def plan_memory(
   """
   # By the device's size, not by what is free now: a resumed run must find the same.
   if size is None:
-    size = memory.device_size_bytes(mesh.devices.flat[0])
+    size = memory.device_size_bytes(mesh.local_devices[0])
   if size is None:
     return dataclasses.replace(
       asked,

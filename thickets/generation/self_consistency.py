@@ -22,6 +22,7 @@ from thickets.runs.split_labels import Split
 from thickets.search import engine
 from thickets.search.answers import read_answers
 from thickets.search.evaluator import Batch, Channels, Handle
+from thickets.search.teams import Team
 
 
 class SelfConsistency:
@@ -158,6 +159,11 @@ class Samples:
 
   evaluator: LanguageEvaluator
   temperature: float
+
+  @property
+  def team(self) -> Team:
+    """The processes that generate samples together."""
+    return self.evaluator.team
 
   @property
   def compile_s(self) -> float:

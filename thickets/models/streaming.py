@@ -17,7 +17,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 
-from thickets import naming
+from thickets import naming, placement
 from thickets.errors import UserError, shorten
 from thickets.models import memory, transformer
 from thickets.models.config import TransformerConfig
@@ -129,7 +129,7 @@ def read_params(
       shorten(empty, _NUM_SHOWN),
     )
   for i, array in enumerate(arrays):
-    arrays[i] = jax.device_put(array, shardings[i])
+    arrays[i] = placement.put(array, shardings[i])
   return jax.tree.unflatten(structure, arrays), identity.hexdigest()
 
 
@@ -232,7 +232,7 @@ def _place(
 ) -> jax.Array:
   """Puts a tensor into its leaf, which is made when its first slice comes."""
   if not at:
-    return _make_cast(leaf.dtype, sharding)(jax.device_put(tensor, sharding))
+    return _make_cast(leaf.dtype, sharding)(placement.put(tensor, sharding))
   if array is None:
     array = jnp.zeros(leaf.shape, leaf.dtype, device=sharding)
   part = sharding
@@ -241,7 +241,7 @@ def _place(
       sharding.mesh, PartitionSpec(*sharding.spec[len(at) :])
     )
   return _make_update(sharding)(
-    array, jax.device_put(tensor, part), np.array(at, np.int32)
+    array, placement.put(tensor, part), np.array(at, np.int32)
   )
 
 

@@ -14,11 +14,10 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
-from jax.experimental import multihost_utils
 
 from thickets.errors import UserError
 from thickets.naming import Params
-from thickets.runs import json_files, locations
+from thickets.runs import json_files, locations, processes
 from thickets.runs.locations import Location, Place, StorePath
 
 _FOLDER = "base"
@@ -35,8 +34,7 @@ def save_base(workdir: Place, base: Params) -> None:
     with tempfile.TemporaryDirectory(prefix="thickets-base-") as folder:
       _save(pathlib.Path(folder) / _FOLDER, base)
       _upload(pathlib.Path(folder), path)
-  if jax.process_count() > 1:
-    multihost_utils.sync_global_devices("thickets base")
+  processes.wait_for_all("the base")
 
 
 def load_base(workdir: Place, like: Params) -> Params | None:

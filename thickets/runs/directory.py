@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from jaxtyping import Float
 
 from thickets.errors import UserError
@@ -25,6 +24,7 @@ from thickets.runs import (
   environment,
   json_files,
   locations,
+  processes,
   record_files,
   record_log,
 )
@@ -126,7 +126,7 @@ class Run:
     self._log.write_header(header)
     if jax.process_count() > 1:
       # Each against what the others wrote: their bases may differ in bits.
-      multihost_utils.sync_global_devices("thickets header")
+      processes.wait_for_all("the header")
       for process in range(jax.process_count()):
         path = record_files.find_log(self.workdir, process)
         record_log.check_header(path, header)

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Sharding
 
+from thickets import placement
 from thickets.search import progress
 
 _PERIOD_S = 10.0  # Between two lines of a log that announce a compilation.
@@ -55,7 +56,7 @@ class Programs:
 
   def put(self, tree: Any, sharding: Sharding) -> Any:
     """Puts arrays where a program expects them."""
-    return jax.device_put(tree, sharding)
+    return placement.put(tree, sharding)
 
   def fill(self, make: Callable[[], Any], shardings: Any) -> Any:
     """The arrays that a function of nothing makes, laid out by `shardings`."""

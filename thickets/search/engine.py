@@ -15,7 +15,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from jaxtyping import Float, Shaped
 
@@ -23,9 +22,10 @@ from thickets.errors import UserError
 from thickets.members import BASE, Member
 from thickets.naming import Names, Params
 from thickets.perturbation import Kind
-from thickets.runs import directory
+from thickets.runs import directory, processes, stopping
 from thickets.search import progress, traced
 from thickets.search.evaluator import Batch, Channels, Evaluator
+from thickets.search.teams import Team
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,8 +120,8 @@ def evaluate_members(
 ) -> Float[np.ndarray, " P"]:
   """Evaluates the members that a run's log lacks, chunk by chunk, and logs them.
 
-  Process p of n takes the chunks p, p + n, ... on its own devices; all return
-  with the same scores.
+  Teams of processes (`teams`) take turns at the chunks that are missing, each on
+  its own devices; all processes return with the same scores.
 
   Args:
     run: the open run directory.
@@ -139,15 +139,14 @@ def evaluate_members(
 
   Raises:
     UserError: if the log holds another member at one of the positions.
+    StoppedError: if the process was told to end; chunks under way are logged.
   """
   positions = range(len(members)) if positions is None else positions
   pending = _find_pending(run, split, members, positions, width)
-  # By number, not by turn: another process may see more chunks finished.
-  mine = [
-    chunk
-    for chunk in pending
-    if chunk % jax.process_count() == jax.process_index()
-  ]
+  # As process 0 sees it, since a disk may show others more or fewer records.
+  pending = processes.share(f"chunks of {split}", pending)
+  team = evaluator.team
+  mine = pending[team.number :: team.count]
   num_on_disk = len(members) - _count_members(pending, len(members), width)
   num_mine = _count_members(mine, len(members), width)
   meter = progress.Progress(
@@ -158,18 +157,27 @@ def evaluate_members(
     unit=unit,
   )
   meter.skip(num_on_disk)
-  for chunk in stream_chunks(
-    evaluator, base, members, batch, width=width, chunks=mine
-  ):
-    where = positions[chunk.start : chunk.start + len(chunk.members)]
-    scores = chunk.scores
-    run.append(split, where, chunk.members, scores, chunk.channels)
-    meter.add(scores)
+  with stopping.deferring():
+    for chunk in stream_chunks(
+      evaluator,
+      base,
+      members,
+      batch,
+      width=width,
+      chunks=_until_stopped(mine, team, split),
+    ):
+      processes.note_progress()
+      if not team.is_led_here:
+        continue
+      where = positions[chunk.start : chunk.start + len(chunk.members)]
+      scores = chunk.scores
+      run.append(split, where, chunk.members, scores, chunk.channels)
+      meter.add(scores)
   if jax.process_count() > 1:
-    multihost_utils.sync_global_devices(f"thickets {split} is scored")
+    processes.wait_for_all(f"the scores of {split}")
     run.refresh()
     # Nobody writes on while another still reads.
-    multihost_utils.sync_global_devices(f"thickets {split} is read")
+    processes.wait_for_all(f"the reading of {split}")
   return run.scores(split, positions)
 
 
@@ -259,6 +267,25 @@ def _find_pending(
     if None in found:
       pending.append(chunk)
   return pending
+
+
+def _until_stopped(
+  chunks: Iterable[int], team: Team, split: str
+) -> Iterator[int]:
+  """Chunks to begin: those before the team was told to end."""
+  for chunk in chunks:
+    is_stopped = stopping.is_asked()
+    if len(team.processes) > 1:
+      # Begun by all or by none: the leader decides, whoever is told first.
+      is_stopped = processes.share(
+        f"{split}, whether chunk {chunk} is begun",
+        is_stopped,
+        source=team.processes[0],
+      )
+    if is_stopped:
+      stopping.ask()  # If only the leader had heard of it.
+      return
+    yield chunk
 
 
 def _count_members(chunks: Sequence[int], num_members: int, width: int) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 
 from thickets.members import Member
 from thickets.naming import Params
+from thickets.search.teams import Team
 
 # A tree of arrays. The evaluator and the maker of the batch agree on its structure.
 Batch = Any
@@ -48,6 +49,15 @@ class Evaluator(Protocol):
   @property
   def compile_s(self) -> float:
     """Seconds spent on compilation so far."""
+    ...
+
+  @property
+  def team(self) -> Team:
+    """The processes that evaluate a chunk together; see `teams`.
+
+    All of them make the same calls. Only the handles of the one that leads need
+    have channels.
+    """
     ...
 
   def __call__(

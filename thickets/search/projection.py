@@ -22,7 +22,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Float
 
-from thickets import naming, noise
+from thickets import naming, noise, placement
 from thickets.errors import UserError
 from thickets.members import Member, stack_members
 from thickets.naming import Names, Params
@@ -215,7 +215,7 @@ def _read(leaf, index, template) -> np.ndarray:
       f"base must hold weights, got only the shape of {template!r}. Load the"
       " model, or choose a kind whose noise does not depend on the weights."
     )
-  array = jax.device_get(leaf[index] if index else leaf)
+  array = placement.fetch(leaf[index] if index else leaf)
   return np.asarray(array).astype(np.float32)
 
 

@@ -11,7 +11,9 @@ import numpy as np
 
 from thickets.members import Member, MemberArrays, stack_members
 from thickets.naming import Params
+from thickets.search import teams
 from thickets.search.evaluator import Batch, Channels, Handle
+from thickets.search.teams import Team
 
 # Maps one member's part of the device's outputs, as NumPy arrays, and the batch
 # to channels [Q, ...].
@@ -99,6 +101,11 @@ class Staged:
     self._device_fn, self._queue, self._width = device_fn, queue, width
 
   @property
+  def team(self) -> Team:
+    """The team of this process alone."""
+    return teams.alone()
+
+  @property
   def compile_s(self) -> float:
     """Zero: what the device half compiles is not known here."""
     return 0.0
@@ -121,6 +128,14 @@ class Staged:
     """Starts the device half, and queues the host halves behind it."""
     outputs = self._device_fn(base, stack_members(members), batch)
     return self._queue.submit(outputs, len(members), batch)
+
+
+class UngradedHandle:
+  """Stands for results that another process of the team grades."""
+
+  def result(self) -> Channels:
+    """No channels."""
+    return {}
 
 
 class _StagedHandle:

@@ -12,12 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from thickets import placement
 from thickets.members import MemberArrays, stack_members
 from thickets.naming import Names, Params
 from thickets.perturbation import Gaussian, Kind, perturb
-from thickets.search import chunk_width, meshes
+from thickets.search import chunk_width, meshes, teams
 from thickets.search.compiled import Programs, shapes
 from thickets.search.evaluator import Batch
+from thickets.search.teams import Team
 
 
 def traced(
@@ -67,6 +69,11 @@ class Traced:
     return self._programs.compile_s
 
   @property
+  def team(self) -> Team:
+    """The processes whose devices are on the mesh."""
+    return teams.find_team(self._mesh)
+
+  @property
   def num_compilations(self) -> int:
     """Programs compiled so far."""
     return self._programs.num_compilations
@@ -78,10 +85,10 @@ class Traced:
     base = jax.tree.map(self._place_weight, base)
     num_prompts = len(jax.tree.leaves(batch)[0])
     if num_members >= self._slots:
-      placed = jax.device_put(batch, self._sharding())
+      placed = placement.put(batch, self._sharding())
     else:
       padded = jax.tree.map(self._pad_prompts, batch)
-      placed = jax.device_put(padded, self._sharding("population"))
+      placed = placement.put(padded, self._sharding("population"))
     return base, _PlacedBatch(placed, num_prompts)
 
   def __call__(self, base, members, batch):
@@ -96,7 +103,7 @@ class Traced:
     arranged = jax.tree.map(
       lambda field: field[fill].reshape(steps, width, num_terms), stacked
     )
-    arranged = jax.device_put(arranged, self._member_sharding(width))
+    arranged = placement.put(arranged, self._member_sharding(width))
     with jax.transfer_guard("disallow"):
       outputs = program(base, arranged, batch.prompts)
     return _DeviceHandle(outputs, len(members), batch.num_prompts)
@@ -135,7 +142,7 @@ class Traced:
       program, _, _ = self._program(base, batch, num_members, num_terms, 1)
       memory = program.memory_analysis()
       needed = max(1, memory.temp_size_in_bytes)
-      device = self._mesh.devices.flat[0]
+      device = self._mesh.local_devices[0]
       fitting = max(1, int(chunk_width.memory_budget_bytes(device) // needed))
       self._lanes[key] = 2 ** (fitting.bit_length() - 1)
     return min(self._lanes[key], most)
@@ -178,7 +185,7 @@ class Traced:
     sharding = getattr(weight, "sharding", None)
     if isinstance(sharding, NamedSharding) and sharding.mesh == self._mesh:
       return weight
-    return jax.device_put(weight, self._sharding())
+    return placement.put(weight, self._sharding())
 
   def _pad_prompts(self, leaf):
     leaf = np.asarray(leaf)
@@ -213,7 +220,7 @@ class _DeviceHandle:
       name: array.reshape(-1, *array.shape[2:])[
         : self.num_members, : self.num_prompts
       ]
-      for name, array in jax.device_get(self.outputs).items()
+      for name, array in placement.fetch(self.outputs).items()
     }
 
 

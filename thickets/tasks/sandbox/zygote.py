@@ -75,8 +75,9 @@ def main() -> None:
   os.environ.clear()
   sys.argv = [""]
   sys.dont_write_bytecode = True
-  # The terminal's interrupt is for the process that started this one.
-  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  # Interrupts, and the end of a job, are for the process that started this one.
+  for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, signal.SIG_IGN)
   jobs = socket.socket(fileno=os.dup(0))
   null = os.open(os.devnull, os.O_RDWR)
   for standard in (0, 1, 2):
