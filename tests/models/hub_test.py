@@ -129,6 +129,10 @@ class DirectoryTest(_Test):
       finally:
         tracemalloc.stop()
     jit.assert_not_called()
+    with mock.patch.object(jax, "device_put") as put:
+      streaming.read_params(config, stored, jnp.float32)
+    for array, _ in (call.args for call in put.call_args_list):
+      self.assertFalse(array.flags.writeable)  # Devices read the same memory.
     self.assertGreater(held, total)  # The devices have no copies of their own.
     self.assertLess(most, total + 4 * largest)
     for leaf in jax.tree.leaves(params):

@@ -91,6 +91,10 @@ def read_params(
   for i, (pattern, leaf) in enumerate(naming.named_leaves(template, names)):
     slices = naming.slice_names(pattern, leaf)
     slots |= {str(slices[at]): (i, at) for at in np.ndindex(slices.shape)}
+  # Each place is filled once: a stack begins as zeros, or as whatever was there.
+  assert sorted(stored.names) == sorted(slots), (
+    "The weights must fit the model."
+  )
 
   fill = _fill_on_host if _lies_on_host(mesh) else _fill_on_device
   arrays = [None] * len(leaves)
@@ -129,6 +133,8 @@ def read_params(
       shorten(empty, _NUM_SHOWN),
     )
   for i, array in enumerate(arrays):
+    if isinstance(array, np.ndarray):
+      array.flags.writeable = False  # The devices may use its memory.
     arrays[i] = placement.put(array, shardings[i])
   return jax.tree.unflatten(structure, arrays), identity.hexdigest()
 
