@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl.testing import absltest
+from golden import transformer_cases as cases
 
 from thickets.errors import UserError
 from thickets.generation import preferences
 from thickets.generation.preferences import Preference
 from thickets.members import Member
-from thickets.models import hub, transformer
+from thickets.models import families, hub, transformer
 from thickets.perturbation import Gaussian, perturb
 from thickets.training import corpora
 
@@ -106,6 +107,23 @@ class PreferencesTest(absltest.TestCase):
     with self.assertRaisesRegex(UserError, "questions must hold at least one"):
       preferences.measure_preference(
         self.model.config, self.model.params, [], []
+      )
+
+
+class MixtureTest(absltest.TestCase):
+  def test_a_mixture_is_refused_since_it_has_no_gradient(self):
+    config = families.parse_config(cases.CASES["qwen3_moe"])
+    with self.assertRaisesRegex(UserError, "no experts, got a mixture of"):
+      preferences.measure_preference(config, {}, [[1]], [([2], [3])])
+    # If this starts to work, the refusal may go.
+    params = transformer.abstract_params(config, jnp.float32)
+    row = np.zeros((1, 4), np.int32), np.ones((1, 3), np.float32)
+    with self.assertRaisesRegex(ValueError, "Reverse-mode"):
+      jax.eval_shape(
+        functools.partial(preferences._differentiate, config),
+        params,
+        row,
+        row,
       )
 
 

@@ -76,8 +76,15 @@ def measure_preference(
     width: tokens of a row at least, so that several calls share a program.
 
   Raises:
-    UserError: if there are no questions.
+    UserError: if there are no questions, or the model is a mixture of experts.
   """
+  if config.mixture is not None:
+    raise UserError(
+      "The model must have no experts, got a mixture of"
+      f" {config.mixture.num_experts}: as many blocks of tokens run as experts"
+      " were chosen, and such a loop has no gradient. Name a model without"
+      " experts."
+    )
   rows = _write_rows(questions, answers, width)
   value, gradient = _differentiate(config, params, rows)
   return Preference(
