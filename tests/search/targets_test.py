@@ -1,6 +1,9 @@
 """Tests of machines by name: which there are, and what others are told."""
 
+from unittest import mock
+
 from absl.testing import parameterized
+from jax.experimental import topologies
 
 from thickets.errors import UserError
 from thickets.search import targets
@@ -41,3 +44,31 @@ class ParseTest(parameterized.TestCase):
   def test_refuses_others_and_names_the_nearest(self, name, message):
     with self.assertRaisesRegex(UserError, message):
       targets.parse(name)
+
+
+class DevicesTest(parameterized.TestCase):
+  def _make(self, name="v5e:2x4", *, is_installed=True, **described):
+    with (
+      mock.patch.object(targets, "_is_installed", lambda _: is_installed),
+      mock.patch.object(topologies, "get_topology_desc", **described),
+    ):
+      return targets.parse(name).make_devices()
+
+  @parameterized.parameters(
+    ("v5e:2x4", "libtpu, got none.*thickets.compile-tpu"),
+    ("h100:1", "jax_plugins.xla_cuda12, got none.*thickets.compile-cuda"),
+  )
+  def test_a_compiler_that_is_missing_is_to_be_installed(self, name, message):
+    with self.assertRaisesRegex(UserError, message):
+      self._make(name, is_installed=False)
+
+  def test_one_that_is_there_has_the_word(self):
+    with self.assertRaisesRegex(
+      UserError, "must be known .* got from it: no such slice[.].* old version"
+    ):
+      self._make(side_effect=RuntimeError("no such slice\n at line 3"))
+
+  def test_as_many_devices_as_the_name_says_are_needed(self):
+    found = mock.Mock(devices=[1, 2, 3])
+    with self.assertRaisesRegex(UserError, "must have 8 devices, got 3"):
+      self._make(return_value=found)

@@ -10,6 +10,7 @@ vector units of TPUs).
 """
 
 import dataclasses
+import importlib.util
 import math
 import re
 from collections.abc import Callable
@@ -24,6 +25,11 @@ _GIB = 2**30
 # Of a GPU's memory, what JAX's runtime takes at its start.
 _GPU_FRAC = 0.75
 _NODE = 8  # GPUs of a node.
+# The extra that installs a platform's compiler, and the module that holds it.
+_COMPILERS = {
+  "tpu": ("compile-tpu", "libtpu"),
+  "cuda": ("compile-cuda", "jax_plugins.xla_cuda12"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +93,15 @@ class Target:
     """The devices as the compiler sees them, in their order.
 
     Raises:
-      UserError: if the compiler is not installed.
+      UserError: if the compiler is not installed, or does not know the machine.
     """
+    extra, package = _COMPILERS[self.chip.platform]
+    if not _is_installed(package):
+      raise UserError(
+        f"--target={self.name} needs the compiler of its devices, the package"
+        f" {package}, got none. Install it with pip install"
+        f" 'thickets[{extra}]'."
+      )
     if self.chip.platform == "tpu":
       options = {"topology_name": self.name}
     else:
@@ -103,13 +116,19 @@ class Target:
         platform=self.chip.platform, **options
       )
     except (RuntimeError, NotImplementedError, ValueError) as error:
-      extra = "compile-tpu" if self.chip.platform == "tpu" else "compile-cuda"
-      reason = str(error).strip().splitlines()[0]
+      reason = (str(error).strip() or type(error).__name__).splitlines()[0]
       raise UserError(
-        f"--target={self.name} needs its compiler, which does not start:"
-        f" {reason}. Install it with pip install 'thickets[{extra}]'."
+        f"--target={self.name} must be known to the compiler that is installed,"
+        f" {package}, got from it: {reason}. Where that is an old version, renew"
+        f" it with pip install --upgrade 'thickets[{extra}]'."
       ) from error
-    return list(found.devices)
+    devices = list(found.devices)
+    if len(devices) != self.num_devices:
+      raise UserError(
+        f"--target={self.name} must have {self.num_devices} devices, got"
+        f" {len(devices)} from the compiler {package}. Name another slice."
+      )
+    return devices
 
 
 def parse(text: str) -> Target:
@@ -142,6 +161,14 @@ def parse(text: str) -> Target:
       f" {_NODE}, got {text!r}. Write {name}:1 or {name}:{_NODE}."
     )
   return Target(chip, shape, int(shape))
+
+
+def _is_installed(module: str) -> bool:
+  """Whether a module can be imported, as far as that is known without it."""
+  try:
+    return importlib.util.find_spec(module) is not None
+  except ModuleNotFoundError:  # Of the package around it.
+    return False
 
 
 def _count(shape: str) -> int:
