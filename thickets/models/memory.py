@@ -68,13 +68,6 @@ def bytes_per_device(
   config: TransformerConfig, dtype: DTypeLike, mesh: Mesh | None = None
 ) -> int:
   """Bytes of one copy of the weights on each device."""
-  return sum(leaf_bytes(config, dtype, mesh))
-
-
-def leaf_bytes(
-  config: TransformerConfig, dtype: DTypeLike, mesh: Mesh | None = None
-) -> list[int]:
-  """Bytes of each leaf of the weights on each device."""
   params = transformer.abstract_params(config, dtype)
   shapes = [leaf.shape for leaf in jax.tree.leaves(params)]
   if mesh is not None:
@@ -83,7 +76,7 @@ def leaf_bytes(
       sharding.shard_shape(shape)
       for sharding, shape in zip(shardings, shapes, strict=True)
     ]
-  return [np.dtype(dtype).itemsize * math.prod(shape) for shape in shapes]
+  return np.dtype(dtype).itemsize * sum(map(math.prod, shapes))
 
 
 def device_size_bytes(device: Device) -> int | None:
