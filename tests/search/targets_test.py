@@ -68,6 +68,12 @@ class DevicesTest(parameterized.TestCase):
     ):
       self._make(side_effect=RuntimeError("no such slice\n at line 3"))
 
+  @parameterized.parameters(("v4:2x2x1", True), ("v5e:2x2", False))
+  def test_two_cores_of_a_chip_are_one_device(self, name, is_told):
+    found = mock.Mock(return_value=mock.Mock(devices=[1, 2, 3, 4]))
+    self.assertLen(self._make(name, new=found), 4)
+    self.assertEqual("chip_config_name" in found.call_args.kwargs, is_told)
+
   def test_as_many_devices_as_the_name_says_are_needed(self):
     found = mock.Mock(devices=[1, 2, 3])
     with self.assertRaisesRegex(UserError, "must have 8 devices, got 3"):

@@ -25,6 +25,8 @@ _GIB = 2**30
 # Of a GPU's memory, what JAX's runtime takes at its start.
 _GPU_FRAC = 0.75
 _NODE = 8  # GPUs of a node.
+# TPUs whose chips have two cores, which work as one device.
+_OF_TWO_CORES = ("v4", "v5p")
 # The extra that installs a platform's compiler, and the module that holds it.
 _COMPILERS = {
   "tpu": ("compile-tpu", "libtpu"),
@@ -104,6 +106,8 @@ class Target:
       )
     if self.chip.platform == "tpu":
       options = {"topology_name": self.name}
+      if self.chip.name in _OF_TWO_CORES:
+        options["chip_config_name"] = "megacore"
     else:
       nodes = -(-self.num_devices // _NODE)
       options = {
