@@ -3,9 +3,11 @@
 Command   python -m experiments.compile --target=v5e:4x4 \
             --config=configs/compile.py:qwen2_5_7b
 Variants  qwen2_5_0_5b, qwen2_5_1_5b, qwen2_5_3b, qwen2_5_7b, qwen2_5_14b and
-          qwen2_5_32b; small: 0.2B weights in ten layers, to try a compiler
+          qwen2_5_32b; all: these on every machine of the table in the docs, for
+          which --workdir=DIR --segments=last is meant; small: 0.2B weights in ten
+          layers, to try a compiler
 Hardware  any; needs the extra compile-tpu or compile-cuda, no weights and no data
-Time      one to five minutes on two cores
+Time      one to five minutes on two cores, hours for all
 Result    docs/accelerators.md
 """
 
@@ -43,16 +45,27 @@ SHAPES = {
 }
 
 
+TARGETS = (
+  *("h100:1", "h100:8", "v5e:2x4", "v5e:4x4", "v5e:8x8", "v5p:2x2x2"),
+  *("v6e:2x4",),
+)
+
+
 def get_config(variant: str = "qwen2_5_3b") -> ml_collections.ConfigDict:
   """Returns the config of one shape."""
   shapes = {"small": _SMALL, **SHAPES}
-  if variant not in shapes:
-    raise ValueError(f"variant must be one of {list(shapes)}, got {variant!r}.")
+  variants = [*shapes, "all"]
+  if variant not in variants:
+    raise ValueError(f"variant must be one of {variants}, got {variant!r}.")
   is_small = variant == "small"
   config = ml_collections.ConfigDict()
   config.subject = "language"
   # Fields of a config.json, of any family that the README's table lists.
-  config.model = ml_collections.ConfigDict(shapes[variant])
+  if variant == "all":
+    config.models = ml_collections.ConfigDict(SHAPES)
+    config.targets = TARGETS
+  else:
+    config.model = ml_collections.ConfigDict(shapes[variant])
   config.dtype = "bfloat16"  # Of weights, activations and memory.
 
   config.num_prompts = 64 if is_small else 200

@@ -13,6 +13,25 @@ class UserError(ValueError):
   """
 
 
+class NoRoomError(UserError):
+  """Says that a device's memory is too small, and what would do.
+
+  Args:
+    message: what must be, what was got, and the remedy.
+    needed_bytes: what a device would have to hold; None where nobody says.
+    size_bytes: what it has room for; None where nobody says.
+  """
+
+  def __init__(
+    self,
+    message: str,
+    needed_bytes: float | None = None,
+    size_bytes: float | None = None,
+  ):
+    super().__init__(message)
+    self.needed_bytes, self.size_bytes = needed_bytes, size_bytes
+
+
 def is_interrupt(error: BaseException) -> bool:
   """Whether a person has interrupted the process, rather than its own code.
 

@@ -17,7 +17,7 @@ from experiments.benchmark import ceilings as ceilings_lib
 from thickets.generation import memory_plan
 from thickets.generation.batching import Batching
 from thickets.generation.decoding import Decoding
-from thickets.generation.generator import Generator, choose_layout
+from thickets.generation.generator import Generator
 from thickets.generation.member_weights import Rebuilder
 from thickets.generation.memory_plan import Workload
 from thickets.members import stack_members
@@ -64,13 +64,14 @@ class Answering:
     sigma: float,
   ):
     self._base, self._prompts = base, prompts
-    layout = LAYOUTS[layers] or choose_layout(model, mesh)
+    layout = LAYOUTS[layers]
     self.plan = memory_plan.plan_memory(
       model,
       base["embed_tokens"].dtype,
       mesh,
       Workload(len(prompts), max(map(len, prompts)), new_tokens),
       asked,
+      layout=layout,
     )
     assert self.plan.lanes is not None  # A plan leaves nothing open.
     self.num_members = self.plan.lanes * mesh.shape["population"]
@@ -93,7 +94,7 @@ class Answering:
       Gaussian(),
       mesh,
       self.generator.programs.compiled,
-      layout,
+      self.generator.layout,
     )
 
   def perturb(self) -> None:

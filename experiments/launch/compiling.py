@@ -1,6 +1,8 @@
 """What is to be compiled for a machine that is not here, read from a config."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 import ml_collections
@@ -15,14 +17,14 @@ from experiments.launch.config_checks import (
   refuse,
   to_json,
 )
-from thickets.errors import UserError
+from thickets.errors import NoRoomError, UserError
 from thickets.generation import batching, memory_plan, prompts, subject
 from thickets.generation.batching import Batching
 from thickets.generation.decoding import Decoding
 from thickets.generation.memory_plan import Workload
-from thickets.generation.rehearsal import Rehearsal, rehearse
+from thickets.generation.rehearsal import Rehearsal, Segments, rehearse
 from thickets.generation.specs import TaskSpec
-from thickets.models import families, sources
+from thickets.models import families, sources, tokenizer_files, transformer
 from thickets.models.config import TransformerConfig
 from thickets.models.layout import LAYOUTS, Layout
 from thickets.perturbation import Gaussian, Kind
@@ -34,10 +36,6 @@ from thickets.tasks import registry
 _MANY_ROWS = 64
 
 
-class DoesNotFitError(UserError):
-  """Says that a machine is too small, and what would do."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Case:
   """A run without its weights.
@@ -47,6 +45,7 @@ class Case:
     dtype: the dtype of the weights.
     workload: what each member has to do.
     prefix_tokens: how many tokens all prompts begin with.
+    decoding: how tokens are chosen.
     asked: lanes and rows, None where memory decides.
     devices: how many devices share a member; 0 finds the fewest.
     devices_key: the key of the config that says so.
@@ -58,6 +57,7 @@ class Case:
   dtype: np.dtype
   workload: Workload
   prefix_tokens: int
+  decoding: Decoding
   asked: Batching
   devices: int
   devices_key: str
@@ -69,7 +69,7 @@ class Case:
 
     Raises:
       UserError: if they do not divide the machine.
-      DoesNotFitError: if not even one row fits.
+      NoRoomError: if not even one row fits.
     """
     if self.devices and target.num_devices % self.devices:
       raise UserError(
@@ -80,26 +80,28 @@ class Case:
     found = target.make_devices()
     counts = [n for n in _divisors(target.num_devices) if n >= self.devices]
     wanted = min(self.asked.rows or _MANY_ROWS, self.workload.num_prompts)
-    problem: UserError | None = None
+    problems: list[NoRoomError] = []
     fitting = {}  # Meshes on which at least one row fits, with their rows.
     for count in counts:
       mesh = meshes.make_mesh(found, model=count)
       try:
         fitting[count] = mesh, self.plan(mesh, target).rows or 0
-      except UserError as error:
-        problem = problem or error
+      except NoRoomError as error:
+        problems.append(error)
         continue
       if self.devices == count or fitting[count][1] >= min(wanted, _MANY_ROWS):
         break
     if not fitting:
-      raise DoesNotFitError(
-        f"{target.name} must hold the model, got: {problem} Name a larger"
-        " machine: not even all of it suffices for one member."
+      raise _raise_anew(
+        problems[-1],
+        f"{target.name} must hold the model, got: {problems[-1]} Name a larger"
+        " machine: not even all of it suffices for one member.",
       )
     if self.devices and self.devices not in fitting:
-      raise DoesNotFitError(
-        f"{problem} Of {target.name}, {min(fitting)} devices a member suffice:"
-        f" write {self.devices_key}={min(fitting)}."
+      raise _raise_anew(
+        problems[0],
+        f"{problems[0]} Of {target.name}, {min(fitting)} devices a member"
+        f" suffice: write {self.devices_key}={min(fitting)}.",
       )
     # The most rows; the fewest devices of equal ones.
     return max(fitting.values(), key=lambda mesh_and_rows: mesh_and_rows[1])[0]
@@ -108,7 +110,7 @@ class Case:
     """Lanes and rows on a mesh of a machine.
 
     Raises:
-      UserError: if not one fits.
+      NoRoomError: if not one fits.
     """
     return memory_plan.plan_memory(
       self.config,
@@ -117,31 +119,77 @@ class Case:
       self.workload,
       self.asked,
       target.chip.memory_bytes,
+      layout=self.layout,
     )
 
   def rehearse(
-    self, mesh: Mesh, target: Target, *, is_every: bool
+    self, mesh: Mesh, target: Target, *, segments: Segments
   ) -> Rehearsal:
     """Compiles the programs for a mesh of a machine.
 
     Args:
       mesh: the mesh, from `place`.
       target: the machine.
-      is_every: whether each segment is compiled, or the first and the last.
+      segments: which segments of decoding are compiled.
+
+    Raises:
+      NoRoomError: if a program turns out to be too large for the machine.
     """
     return rehearse(
       self.config,
       self.dtype,
       mesh,
       self.workload,
-      Decoding(max_new_tokens=self.workload.new_tokens),
+      self.decoding,
       asked=self.asked,
       memory_bytes=target.chip.memory_bytes,
       prefix_tokens=self.prefix_tokens,
       kind=self.kind,
       layout=self.layout,
-      is_every=is_every,
+      compiled_segments=segments,
     )
+
+  def describe(self) -> dict[str, Any]:
+    """What it asks as JSON, for two cases to be compared."""
+    return {
+      "config": dataclasses.asdict(self.config),
+      "dtype": self.dtype.name,
+      "workload": dataclasses.asdict(self.workload),
+      "prefix_tokens": self.prefix_tokens,
+      "decoding": self.decoding.describe(),
+      "layout": None if self.layout is None else self.layout.value,
+      "kind": [type(self.kind).__name__, dataclasses.asdict(self.kind)],
+    }
+
+
+def _raise_anew(error: NoRoomError, message: str) -> NoRoomError:
+  """The same refusal in other words."""
+  return NoRoomError(message, error.needed_bytes, error.size_bytes)
+
+
+def read_cases(
+  config: ml_collections.ConfigDict, name: str, prompt_tokens: int | None
+) -> Mapping[str, Case]:
+  """What a config asks to be compiled, by its names, smaller models first.
+
+  Args:
+    config: as for `read_case`, or with several bare shapes as `models`.
+    name: the name where there is one.
+    prompt_tokens: as for `read_case`.
+
+  Raises:
+    UserError: with everything that is wrong.
+  """
+  if "models" not in config:
+    return {name: read_case(config, prompt_tokens)}
+  cases = {}
+  for shape in config.models:
+    one = ml_collections.ConfigDict(config.to_dict())
+    one.model = one.models[shape]
+    cases[shape] = read_case(one, prompt_tokens)
+  # A config keeps its keys in the order of the alphabet.
+  sizes = {k: transformer.count_params(v.config) for k, v in cases.items()}
+  return dict(sorted(cases.items(), key=lambda case: sizes[case[0]]))
 
 
 def read_case(
@@ -180,7 +228,7 @@ def _read_shape(config: ml_collections.ConfigDict) -> Case:
         {
           "num_prompts": Range(1),
           "prompt_tokens": Range(1),
-          "new_tokens": Range(2),
+          "new_tokens": Range(1),
           "lanes": Range(0),
           "rows": Range(0),
           "model_devices": Range(0),
@@ -201,6 +249,7 @@ def _read_shape(config: ml_collections.ConfigDict) -> Case:
     _check_context(model, workload, config.dtype),
     workload,
     prefix_tokens=0,
+    decoding=_decode_unread(model, workload, (0,)),
     asked=Batching(lanes=config.lanes or None, rows=config.rows or None),
     devices=config.model_devices,
     devices_key="--config.model_devices",
@@ -216,9 +265,10 @@ def _read_run(
   source = sources.find(spec.model.name, spec.model.revision)
   model = families.parse_config(source.fields)
   task = registry.load_task(spec.task.name)
-  num_prompts, prefix = spec.task.sizes.select, 0
+  num_prompts, prefix, tokenizer = spec.task.sizes.select, 0, None
   if prompt_tokens is None:
-    tokens = _render(source.load_tokenizer(), spec.task, spec.model.name)
+    tokenizer = source.load_tokenizer()
+    tokens = _render(tokenizer, spec.task, spec.model.name)
     prompt_tokens, prefix = max(map(len, tokens)), batching.find_prefix(tokens)
     num_prompts = len(tokens)
   compute = spec.answering.compute
@@ -227,16 +277,39 @@ def _read_run(
     prompt_tokens,
     spec.answering.max_new_tokens or task.max_new_tokens,
   )
+  stop_tokens = tokenizer_files.find_stop_tokens(
+    source.fields, source.generation, tokenizer, model.vocab_size
+  )
+  decoding = _decode_unread(model, workload, stop_tokens)
+  if tokenizer is not None:
+    decoding = Decoding.for_tokenizer(
+      tokenizer, model, workload.new_tokens, stop_tokens=stop_tokens
+    )
   return Case(
     model,
     _check_context(model, workload, spec.model.dtype),
     workload,
     prefix_tokens=prefix,
+    decoding=decoding,
     asked=Batching(lanes=compute.lanes, rows=compute.rows),
     devices=compute.devices_per_member,
     devices_key="--config.compute.devices_per_member",
     layout=LAYOUTS[compute.layers],
     kind=spec.population.kind,
+  )
+
+
+def _decode_unread(
+  model: TransformerConfig, workload: Workload, stop_tokens: tuple[int, ...]
+) -> Decoding:
+  """Decoding where no tokenizer was read: with the masks that one would need.
+
+  Published models have rows of the embedding without a token; here the last is
+  taken for one, so that the program that leaves them out is the one compiled.
+  """
+  num_tokens = max(model.vocab_size - 1, 1, *(t + 1 for t in stop_tokens))
+  return Decoding(
+    workload.new_tokens, stop_tokens=stop_tokens, num_tokens=num_tokens
   )
 
 

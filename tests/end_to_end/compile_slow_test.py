@@ -5,6 +5,7 @@ a folder of its own: beside JAX they would be looked for a device by every test.
 """
 
 import importlib.util
+import json
 import os
 import pathlib
 import re
@@ -56,12 +57,12 @@ def _needs(package):
     pytest.param("h100:1", (), marks=_needs("jax_cuda12_plugin")),
   ],
 )
-def test_a_step_moves_little_more_than_it_must(target, arguments):
-  result = _run(target, *arguments)
+def test_a_step_moves_little_more_than_it_must(target, arguments, tmp_path):
+  result = _run(target, *arguments, f"--workdir={tmp_path}")
   assert result.returncode == 0, result.stderr[-2000:]
   rows = re.findall(
     r"^(rebuild|prefill|segment|regroup).*?"
-    r" +[\d.]+ +([\d.]+) +([\d.]+) +[\d.]+ +([\d.]+) +(.*)$",
+    r" +[\d.]+ +([\d.]+) +[\d.–]+ +([\d.]+) +[\d.]+ +([\d.]+) +(.*)$",
     result.stdout,
     re.MULTILINE,
   )
@@ -75,6 +76,15 @@ def test_a_step_moves_little_more_than_it_must(target, arguments):
       assert float(temporaries) <= 0.1 * float(memory) / 2
       assert exchanged == "nothing"
   assert ("along model" in result.stdout) == bool(arguments)
+  (row,) = json.loads((tmp_path / "machines.json").read_text())["rows"]
+  # What is planned with is within a tenth of what the compiler allots.
+  programs = row["forecast"]["programs"]
+  most = max(program["memory_bytes"] for program in programs)
+  planned = max(program["planned_bytes"] or 0 for program in programs)
+  assert 0.9 <= planned / most <= 1.1
+  again = _run(target, *arguments, f"--workdir={tmp_path}")
+  assert again.stdout == result.stdout
+  assert "compiling" not in again.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import json
 import os
 import pathlib
 import pkgutil
@@ -17,6 +18,7 @@ from absl.testing import parameterized
 from golden import transformer_cases as cases
 
 from thickets.models import hub, transformer
+from thickets.report import forecast_table
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = tuple(
@@ -103,6 +105,12 @@ class NamesTest(parameterized.TestCase):
 
 
 class DocsTest(parameterized.TestCase):
+  def test_the_table_of_machines_is_what_was_recorded(self):
+    path = ROOT / "docs/results/machines/machines.json"
+    rows = forecast_table.from_json(json.loads(path.read_text("utf-8")))
+    page = (ROOT / "docs/accelerators.md").read_text("utf-8")
+    self.assertIn(forecast_table.write_markdown(rows), page)
+
   @parameterized.parameters(*PAGES)
   def test_names_exist(self, page):
     text = _read(page)

@@ -8,7 +8,7 @@ from absl.testing import parameterized
 from configs import benchmark_language, randopt
 from configs import compile as shapes
 from experiments.launch import compiling
-from thickets.errors import UserError
+from thickets.errors import NoRoomError, UserError
 from thickets.search import targets
 from thickets.search.targets import Target
 
@@ -54,6 +54,33 @@ class ReadTest(parameterized.TestCase):
     self.assertEqual(case.workload.num_prompts, 5)
     self.assertGreater(case.workload.prompt_tokens, 5)
 
+  def test_masks_are_those_of_a_model_with_a_tokenizer(self):
+    case = _shape("qwen2_5_3b")
+    self.assertLen(case.decoding.stop_tokens, 1)
+    self.assertLess(case.decoding.num_tokens, case.config.vocab_size)
+    config = randopt.get_config().unlock()
+    config.task.num_select, config.task.num_dev = 5, 4
+    config.task.num_judge = 3
+    config.decoding.max_new_tokens = 1
+    case = compiling.read_case(config, None)
+    self.assertNotEmpty(case.decoding.stop_tokens)
+    self.assertEqual(case.workload.new_tokens, 1)
+
+  def test_several_shapes_are_one_case_each(self):
+    config = shapes.get_config("all")
+    cases = compiling.read_cases(config, "all", None)
+    self.assertEqual(list(cases), list(shapes.SHAPES))
+    self.assertEqual(
+      cases["qwen2_5_7b"].describe(), _shape("qwen2_5_7b").describe()
+    )
+    # Others are as they always were.
+    alone = shapes.get_config("small")
+    self.assertEqual(
+      list(compiling.read_cases(alone, "small", None)), ["small"]
+    )
+    for name in config.targets:
+      self.assertEqual(targets.parse(name).name, name)
+
   @parameterized.parameters(
     ({"rows": -1, "num_prompts": 0}, "num_prompts must be .*rows must be"),
     ({"dtype": "int8"}, "dtype must be one of"),
@@ -98,5 +125,9 @@ class PlaceTest(parameterized.TestCase):
       UserError, "needs 12. GiB.*write --config.model_devices=4"
     ):
       _place(_shape("qwen2_5_32b", model_devices=1), "h100:8")
-    with self.assertRaisesRegex(UserError, "not even all of it suffices"):
+    with self.assertRaisesRegex(
+      NoRoomError, "not even all of it suffices"
+    ) as caught:
       _place(_shape("qwen2_5_32b"), "h100:1")
+    # 32.8e9 weights of two bytes, twice.
+    self.assertBetween(caught.exception.needed_bytes, 1.3e11, 1.35e11)

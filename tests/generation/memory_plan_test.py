@@ -1,5 +1,6 @@
 """Tests of what is run at once: bounded by memory, as asked, or refused."""
 
+import dataclasses
 import re
 from unittest import mock
 
@@ -75,6 +76,27 @@ class PlanTest(parameterized.TestCase):
     # Devices that share the host's memory.
     self.assertEqual(_plan(None, self.small, lanes=3).lanes, 3)
 
+  @parameterized.parameters(10, 20, 40)
+  def test_no_more_would_fit(self, gib):
+    mesh = meshes.make_mesh(jax.devices()[:1], model=1)
+    workload = Workload(num_prompts=10**4, prompt_tokens=60, new_tokens=400)
+    size = gib * _GIB
+
+    def estimate(plan):
+      return max(
+        memory_plan.estimate_bytes(
+          self.small, jnp.bfloat16, mesh, workload, plan
+        ).values()
+      )
+
+    plan = memory_plan.plan_memory(
+      self.small, jnp.bfloat16, mesh, workload, Batching(lanes=512), size
+    )
+    self.assertLess(plan.rows, 10**4)
+    self.assertLessEqual(estimate(plan), 0.9 * size)
+    one_more = dataclasses.replace(plan, rows=plan.rows + 1)
+    self.assertGreater(estimate(one_more), 0.9 * size)
+
   def test_no_stack_of_layers_is_held_twice(self):
     with self.assertRaisesRegex(UserError, "needs") as caught:
       _plan(1, self.large)
@@ -85,5 +107,5 @@ class PlanTest(parameterized.TestCase):
     self.assertBetween(needed, 2 * copy, (2 + 1 / 32) * copy + 1)
 
   def test_says_what_it_needs_and_what_there_is(self):
-    with self.assertRaisesRegex(UserError, "which needs 1.. GiB, got 68 GiB"):
+    with self.assertRaisesRegex(UserError, "which needs 1.. GiB, got 72 GiB"):
       _plan(80 * _GIB, self.large, model=1)

@@ -1,6 +1,8 @@
 """Tests of programs compiled from shapes: those of a run, and what they hold."""
 
+import dataclasses
 import functools
+import json
 import math
 
 import jax
@@ -13,6 +15,7 @@ from golden import transformer_cases as cases
 from thickets.generation import forecast, rehearsal
 from thickets.generation.batching import Batching
 from thickets.generation.decoding import Decoding
+from thickets.generation.forecast import Forecast
 from thickets.generation.generator import Generator
 from thickets.generation.member_weights import Rebuilder
 from thickets.generation.memory_plan import Workload
@@ -52,6 +55,10 @@ def _rehearsal(layout):
     memory_bytes=2**30,
     layout=layout,
   )
+
+
+def _through_json(content):
+  return json.loads(json.dumps(content))
 
 
 @pytest.mark.slow
@@ -113,16 +120,41 @@ class RehearsalTest(parameterized.TestCase):
       noise_operations=100,
     )
     for program in read.programs:
-      for opcode, axes in program.collectives:
-        self.assertNotIn("population", axes, (program.name, opcode))
+      for one in program.exchanges:
+        self.assertNotIn("population", one.axes, (program.name, one))
     step = read.programs[-1]
-    self.assertIn("all-reduce", {opcode for opcode, _ in step.collectives})
+    self.assertIn("all-reduce", {one.opcode for one in step.exchanges})
     rebuild = read.programs[0]
-    self.assertEmpty(rebuild.collectives)
+    self.assertEmpty(rebuild.exchanges)
+    self.assertEqual(Forecast.from_json(_through_json(read.to_json())), read)
     self.assertLess(
       rebuild.temporary_bytes, _rehearsal(Layout.STACKED).base_bytes
     )
-    self.assertGreater(read.members_per_hour, 0)
+    self.assertGreater(read.members_per_hour(8), 0)
+    self.assertEqual(read.members_per_hour(16), 2 * read.members_per_hour(8))
     self.assertGreater(
       read.memory_bytes, 3 * _rehearsal(Layout.STACKED).base_bytes
     )
+
+  def test_a_response_of_one_token_takes_no_step(self):
+    workload = dataclasses.replace(_WORKLOAD, new_tokens=1)
+    found = rehearsal.rehearse(
+      _config(),
+      jnp.float32,
+      meshes.make_mesh(jax.devices()[:1], model=1),
+      workload,
+      Decoding(max_new_tokens=1),
+      asked=Batching(lanes=1, rows=3),
+      memory_bytes=2**30,
+    )
+    self.assertEqual([s.name for s in found.stages], ["rebuild", "prefill"])
+    read = forecast.make_forecast(
+      found,
+      workload,
+      np.dtype(np.float32),
+      targets.CHIPS["h100"],
+      noise_operations=100,
+    )
+    self.assertIsNone(read.step_ratio)
+    self.assertEqual(read.decode_s, 0)
+    self.assertGreater(read.members_per_hour(1), 0)

@@ -1,11 +1,14 @@
 """Tests of the store of compiled programs: what is compiled anew, and counted."""
 
+from unittest import mock
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl.testing import absltest
 
-from thickets.search.compiled import Programs
+from thickets.errors import NoRoomError
+from thickets.search.compiled import AbsentPrograms, Programs
 
 
 def _double(x):
@@ -52,3 +55,30 @@ class ProgramsTest(absltest.TestCase):
     x = jnp.arange(4.0)
     programs.get("double", _double, (x,), donate=(0,))(x)
     self.assertTrue(x.is_deleted())
+
+
+class AbsentProgramsTest(absltest.TestCase):
+  def _refuse(self, text):
+    error = jax.errors.JaxRuntimeError(text)
+    shape = jax.ShapeDtypeStruct((4,), jnp.float32)
+    with mock.patch.object(Programs, "get", side_effect=error):
+      AbsentPrograms().get(("segment", 3), _double, (shape,))
+
+  def test_what_a_compiler_has_no_room_for_is_said_in_bytes(self):
+    with self.assertRaisesRegex(
+      NoRoomError, "'segment' must fit .* needs 24.80 GiB, got 15.75 GiB"
+    ) as caught:
+      self._refuse(
+        "RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory"
+        " in memory space hbm. Used 24.80G of 15.75G hbm. Exceeded by 9.05G."
+      )
+    self.assertEqual(caught.exception.needed_bytes, 24.8 * 2**30)
+    self.assertEqual(caught.exception.size_bytes, 15.75 * 2**30)
+
+  def test_without_numbers_the_compiler_has_the_word(self):
+    with self.assertRaisesRegex(NoRoomError, "is too large: RESOURCE_EXH"):
+      self._refuse("RESOURCE_EXHAUSTED: out of something")
+
+  def test_other_failures_are_bugs(self):
+    with self.assertRaises(jax.errors.JaxRuntimeError):
+      self._refuse("INTERNAL: out of ideas")

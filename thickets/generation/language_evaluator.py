@@ -296,6 +296,7 @@ class LanguageEvaluator:
         self.generator.mesh,
         workload,
         self.generator.batching,
+        layout=self.generator.layout,
       )
     return self._plans[dtype, workload]
 

@@ -1,23 +1,28 @@
 """How much of a population of language models fits into memory at once."""
 
+import bisect
 import dataclasses
+import itertools
 
 from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
-from thickets.errors import UserError
-from thickets.generation import programs
+from thickets.errors import NoRoomError
+from thickets.generation import batching, generator, programs
 from thickets.generation.batching import Batching
 from thickets.models import flops, memory, transformer
 from thickets.models.config import TransformerConfig
+from thickets.models.layout import Layout
 
 _CPU_ROWS = 256
-# Share of a device's memory; the rest is for programs and fragments.
-_MEMORY_FRAC = 0.85
+# Share of a device's memory: what compilers allot is within a tenth of estimates.
+_MEMORY_FRAC = 0.9
 _BLOCK_FRAC = 0.25  # Share of what the weights leave, for reading prompts.
 _MAX_LANES_TIMES_ROWS = 8192  # Beyond, more members at once are no faster.
-# Float32 arrays of the vocabulary's size that choosing a token may need.
-_LOGIT_COPIES = 5
+# Float32 arrays of the vocabulary's size that choosing a token needs: GPUs hold
+# logits and what they are reduced from, TPUs fuse all but the logits.
+_LOGIT_COPIES, _TPU_LOGIT_COPIES = 3, 1
+_GIB = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +47,8 @@ def plan_memory(
   workload: Workload,
   asked: Batching,
   size: int | None = None,
+  *,
+  layout: Layout | None = None,
 ) -> Batching:
   """Finds how many members and prompts fit into memory at once.
 
@@ -57,12 +64,13 @@ def plan_memory(
     asked: lanes and rows as the user wants them, None to find them; there are
       fewer rows if not all of them fit.
     size: bytes of a device's memory, where the devices are not here to tell.
+    layout: how layers lie while decoding, found by default.
 
   Returns:
     `asked` with lanes, rows and block found.
 
   Raises:
-    UserError: if the base, one member and one row do not fit.
+    NoRoomError: if the base, one member and one row do not fit.
   """
   # By the device's size, not by what is free now: a resumed run must find the same.
   if size is None:
@@ -75,68 +83,166 @@ def plan_memory(
       block=programs.CPU_BLOCK_TOKENS,
     )
   size = int(_MEMORY_FRAC * size)
-  base = memory.bytes_per_device(config, dtype, mesh)
-  # While they are rebuilt, a layer may be held a second time.
-  copy = base + base // config.num_layers
-  row = _row_bytes(config, dtype, mesh, workload)
-  free = (size - base) / (asked.lanes or 1) - copy  # Bytes left for one lane.
-  block, block_bytes = _find_block(config, dtype, mesh, workload, free)
-  fitting = int((free - block_bytes) // row)
-  if fitting < 1:
-    lanes = asked.lanes or 1
-    needed = base + lanes * (copy + block_bytes + row)
-    raise UserError(
+  sizes = _measure(config, dtype, mesh, workload, asked.segment, layout)
+
+  def holds(lanes: int, rows: int, block: int) -> float:
+    return max(sizes.count_bytes(lanes, rows, block).values())
+
+  lanes = asked.lanes or 1
+  block = _find_block(sizes, size, lanes)
+  needed = holds(lanes, 1, block)
+  if needed > size:
+    raise NoRoomError(
       f"The base and {lanes} members with a prompt each must fit into a"
-      f" device, which needs {needed / 2**30:.3g} GiB, got"
-      f" {size / 2**30:.3g} GiB. Use more devices on the mesh axis `model`, or"
-      " a smaller dtype."
+      f" device, which needs {needed / _GIB:.3g} GiB, got"
+      f" {size / _GIB:.3g} GiB, nine tenths of it. Use more devices on the"
+      " mesh axis `model`, or a smaller dtype.",
+      needed,
+      size,
     )
-  rows = min(asked.rows or fitting, fitting, workload.num_prompts)
-  lanes = asked.lanes
-  if lanes is None:
-    most = (size - base) / (copy + block_bytes + rows * row)
-    most = min(most, _MAX_LANES_TIMES_ROWS / rows)
-    lanes = 2 ** (max(1, int(most)).bit_length() - 1)
+  # The most rows that fit; what they take grows with them.
+  rows = bisect.bisect_right(
+    range(1, min(asked.rows or workload.num_prompts, workload.num_prompts) + 1),
+    size,
+    key=lambda rows: holds(lanes, rows, block),
+  )
+  while (
+    asked.lanes is None
+    and 2 * lanes * rows <= _MAX_LANES_TIMES_ROWS
+    and holds(2 * lanes, rows, block) <= size
+  ):
+    lanes *= 2
   return dataclasses.replace(asked, lanes=lanes, rows=rows, block=block)
 
 
-def _row_bytes(
-  config: TransformerConfig, dtype: DTypeLike, mesh: Mesh, workload: Workload
-) -> float:
-  """Bytes of one row on each device: its KV cache and its logits."""
-  mesh = transformer.fit_mesh(config, mesh)
-  num_kv_heads = config.num_kv_heads
-  split = mesh.shape["model"] if num_kv_heads % mesh.shape["model"] == 0 else 1
-  kv_cache = flops.kv_cache_bytes(
-    config, dtype, workload.prompt_tokens + workload.new_tokens
-  )
-  # Twice, since rows are copied when some are dropped.
-  return 2 * kv_cache / split + _LOGIT_COPIES * 4 * config.vocab_size
-
-
-def _find_block(
+def estimate_bytes(
   config: TransformerConfig,
   dtype: DTypeLike,
   mesh: Mesh,
   workload: Workload,
-  free: float,
-) -> tuple[int, float]:
-  """Prompt tokens to read at once, and the bytes that it takes on each device.
+  plan: Batching,
+  *,
+  layout: Layout | None = None,
+) -> dict[str, float]:
+  """What a device holds while the programs of a run do their work.
+
+  Compilers allot within about a tenth of the largest; docs/accelerators.md has
+  the comparison.
 
   Args:
     config: the architecture of the members.
-    dtype: the dtype of their activations.
+    dtype: the dtype of their weights and KV caches.
     mesh: the devices, with axes `population` and `model`.
-    workload: the prompts of each member.
-    free: bytes that the weights leave on each device for one lane.
+    workload: the prompts and responses of each member.
+    plan: lanes, rows and block, from `plan_memory`.
+    layout: how layers lie while decoding, found by default.
+
+  Returns:
+    Bytes by the name of the program, as in `rehearsal.Stage`; of segments and of
+    the growth of KV caches those of the last.
   """
-  num_model = transformer.count_model_devices(mesh)
-  longest = workload.prompt_tokens
+  assert plan.lanes is not None  # A plan leaves nothing open.
+  assert plan.rows is not None
+  assert plan.block is not None
+  sizes = _measure(config, dtype, mesh, workload, plan.segment, layout)
+  return sizes.count_bytes(plan.lanes, plan.rows, plan.block)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sizes:
+  """Bytes on each device of what a run holds.
+
+  Attributes:
+    weights: one copy of the weights.
+    token: the KV cache of one token of a row.
+    logits: what choosing the token of a row takes.
+    reading: what one prompt token takes while it is read.
+    prompt_tokens: tokens of a prompt.
+    slots: room of a row's KV cache in the first segment of decoding, the last
+      but one, and the last.
+    is_stacked: whether layers are stacked.
+  """
+
+  weights: float
+  token: float
+  logits: float
+  reading: float
+  prompt_tokens: int
+  slots: tuple[int, int, int]
+  is_stacked: bool
+
+  def count_bytes(self, lanes: int, rows: int, block: int) -> dict[str, float]:
+    """Bytes by the name of the program, as `estimate_bytes` returns them."""
+    held = (1 + lanes) * self.weights
+    first, before, last = (
+      lanes * rows * self.token * slots for slots in self.slots
+    )
+    read = min(block, rows * self.prompt_tokens)
+    logits = lanes * rows * self.logits
+    # A stack is copied where a program wants another layout, and keys, then
+    # values, before they get more room.
+    copied, grown = (last, last / 2) if self.is_stacked else (0.0, 0.0)
+    return {
+      "rebuild": held,
+      "prefill": held + first + max(lanes * read * self.reading, logits),
+      "segment": held + last + copied + logits,
+      "regroup": held + before + last + grown,
+    }
+
+
+def _measure(
+  config: TransformerConfig,
+  dtype: DTypeLike,
+  mesh: Mesh,
+  workload: Workload,
+  segment: int | None,
+  layout: Layout | None,
+) -> _Sizes:
+  """The sizes of a run on a mesh."""
+  parts = transformer.count_model_devices(mesh)
+  # Heads of keys and values are divided, or whole on each device.
+  kv_parts = transformer.fit_mesh(config, mesh).shape["model"]
+  if config.num_kv_heads % kv_parts:
+    kv_parts = 1
+  vocab_parts = 1 if config.vocab_size % parts else parts
+  is_tpu = mesh.devices.flat[0].platform == "tpu"
+  copies = _TPU_LOGIT_COPIES if is_tpu else _LOGIT_COPIES
+  layout = layout or generator.choose_layout(config, mesh)
+  return _Sizes(
+    weights=memory.bytes_per_device(config, dtype, mesh),
+    token=flops.kv_cache_bytes(config, dtype, 1) / kv_parts,
+    logits=copies * 4 * config.vocab_size / vocab_parts,
+    reading=flops.prefill_bytes(
+      config, dtype, 1, workload.prompt_tokens, num_devices=parts
+    ),
+    prompt_tokens=workload.prompt_tokens,
+    slots=_plan_slots(workload, segment),
+    is_stacked=layout is Layout.STACKED,
+  )
+
+
+def _plan_slots(
+  workload: Workload, segment: int | None
+) -> tuple[int, int, int]:
+  """Slots of the KV cache in the first segment, the last but one and the last."""
+  room = batching.round_width(batching.round_width(workload.prompt_tokens))
+  steps = batching.plan_segments(room, workload.new_tokens - 1, segment)
+  slots = [*itertools.accumulate(steps, initial=room)][1:] or [room]
+  return slots[0], slots[-2:][0], slots[-1]
+
+
+def _find_block(sizes: _Sizes, size: float, lanes: int) -> int:
+  """Prompt tokens that each member reads at once.
+
+  Args:
+    sizes: those of the run.
+    size: bytes of a device.
+    lanes: members that run at once.
+  """
+  free = (size - (1 + lanes) * sizes.weights) / lanes
   block = programs.ACCELERATOR_BLOCK_TOKENS
-  while block > longest and (
-    flops.prefill_bytes(config, dtype, block, longest)
-    > _BLOCK_FRAC * free * num_model
+  while (
+    block > sizes.prompt_tokens and block * sizes.reading > _BLOCK_FRAC * free
   ):
     block //= 2
-  block = max(block, longest)  # A row at least.
-  return block, flops.prefill_bytes(config, dtype, block, longest) / num_model
+  return max(block, sizes.prompt_tokens)  # A row at least.

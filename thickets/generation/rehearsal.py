@@ -5,8 +5,10 @@ They are made by what a run makes them with, from shapes in place of arrays; see
 """
 
 import dataclasses
+import enum
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -16,7 +18,7 @@ from jax.typing import DTypeLike
 from thickets.generation import batching as batching_lib
 from thickets.generation import memory_plan
 from thickets.generation.batching import Batching
-from thickets.generation.decode_step import Prompts
+from thickets.generation.decode_step import Prompts, Rows
 from thickets.generation.decoding import Decoding
 from thickets.generation.generator import Generator
 from thickets.generation.member_weights import Rebuilder
@@ -32,6 +34,34 @@ from thickets.perturbation import Gaussian, Kind
 from thickets.search.compiled import AbsentPrograms, Compilation
 
 
+class Segments(enum.Enum):
+  """Which segments of decoding are compiled.
+
+  Attributes:
+    NONE: none, and no other program either.
+    LAST: the last, which holds and moves most.
+    ENDS: the first as well.
+    EVERY: all.
+  """
+
+  NONE = "none"
+  LAST = "last"
+  ENDS = "ends"
+  EVERY = "every"
+
+  def includes(self, other: "Segments") -> bool:
+    """Whether all is compiled that another one compiles."""
+    order = [*Segments]
+    return order.index(self) >= order.index(other)
+
+  def has(self, number: int, count: int) -> bool:
+    """Whether a segment is compiled, of so many."""
+    if self is Segments.EVERY:
+      return True
+    is_first = number == 0 and self is Segments.ENDS
+    return is_first or (number == count - 1 and self is not Segments.NONE)
+
+
 @dataclasses.dataclass(frozen=True)
 class Stage:
   """One program of a run, and how it is used.
@@ -39,15 +69,15 @@ class Stage:
   Attributes:
     name: what it does: `rebuild`, `prefix`, `prefill`, `segment` or `regroup`.
     compilations: the programs that do it, of which each waits for the one
-      before; rebuilding layers apart takes two.
+      before; rebuilding layers apart takes two. None where nothing is compiled.
     calls: how often each of them is called for one batch of rows.
     num_slots: tokens that the KV cache of a row has room for; 0 without rows.
     num_steps: steps of decoding that it makes, 0 for none.
   """
 
   name: str
-  compilations: tuple[Compilation, ...]
-  calls: tuple[int, ...]
+  compilations: tuple[Compilation, ...] = ()
+  calls: tuple[int, ...] = ()
   num_slots: int = 0
   num_steps: int = 0
 
@@ -86,7 +116,8 @@ class _Recorder:
   """Tells which programs were compiled since it was last asked."""
 
   def __init__(self, compiled: AbsentPrograms):
-    self._compiled, self._seen = compiled, 0
+    self._compiled = compiled
+    self._seen = len(compiled.compilations)
 
   def take(self) -> tuple[Compilation, ...]:
     found = self._compiled.compilations[self._seen :]
@@ -106,7 +137,7 @@ def rehearse(
   prefix_tokens: int = 0,
   kind: Kind | None = None,
   layout: Layout | None = None,
-  is_every: bool = False,
+  compiled_segments: Segments = Segments.ENDS,
 ) -> Rehearsal:
   """Compiles what members need to be rebuilt and to answer.
 
@@ -121,13 +152,13 @@ def rehearse(
     prefix_tokens: how many tokens all prompts begin with.
     kind: how noise is drawn.
     layout: how layers lie, found by default.
-    is_every: whether each segment is compiled, or the first and the last.
+    compiled_segments: which segments of decoding are compiled.
 
   Raises:
-    UserError: if the base, a member and a row do not fit.
+    NoRoomError: if the base, a member and a row do not fit.
   """
   plan = memory_plan.plan_memory(
-    config, dtype, mesh, workload, asked, memory_bytes
+    config, dtype, mesh, workload, asked, memory_bytes, layout=layout
   )
   assert plan.lanes is not None  # A plan leaves nothing open.
   assert plan.rows is not None
@@ -141,36 +172,73 @@ def rehearse(
     compiled=compiled,
   )
   base = make_base(generator, dtype)
-  num_members = plan.lanes * generator.programs.num_slots
-  kind = Gaussian() if kind is None else kind
-  rebuilder = Rebuilder(
-    generator.config, kind, generator.mesh, compiled, generator.layout
-  )
-  recorder = _Recorder(compiled)
-  members = MemberArrays(
-    np.zeros((num_members, 1), np.uint32),
-    np.zeros((num_members, 1), np.float32),
-  )
-  weights = Weights(rebuilder.rebuild_many(base, members), num_members)
-  rebuilding = recorder.take()
-  calls = (1,) if len(rebuilding) == 1 else (1, config.num_layers)
-  stages = [Stage("rebuild", rebuilding, calls)]
-  stages += _answer(
-    generator, weights, plan, workload, prefix_tokens, recorder, is_every
-  )
-  _, slots, steps = _plan_slots(generator, plan, workload, prefix_tokens)
+  width, slots, steps = _plan_slots(generator, plan, workload, prefix_tokens)
+  if compiled_segments is Segments.NONE:
+    stages = _list_stages(slots or [batching_lib.round_width(width)], steps)
+  else:
+    members = _rebuild(generator, base, plan.lanes, kind or Gaussian())
+    stages = [
+      members.stage,
+      *_answer(
+        generator,
+        members.weights,
+        plan,
+        workload,
+        prefix_tokens,
+        compiled_segments,
+      ),
+    ]
+  base_bytes = _count_bytes(base)
   return Rehearsal(
     generator,
     plan,
-    num_members,
+    plan.lanes * generator.programs.num_slots,
     generator.mesh.size // generator.programs.num_slots,
-    _count_bytes(base),
-    _count_bytes(weights.params),
+    base_bytes,
+    plan.lanes * base_bytes,
     prefix_tokens,
     -(-workload.num_prompts // plan.rows),
     tuple(zip(slots, steps, strict=True)),
     tuple(stages),
   )
+
+
+def _list_stages(slots: list[int], steps: list[int]) -> list[Stage]:
+  """The stages without their programs."""
+  stages = [Stage("rebuild"), Stage("prefill", num_slots=slots[0])]
+  if len(steps) > 1:
+    stages.append(Stage("regroup", num_slots=slots[-1]))
+  if steps:
+    stages.append(Stage("segment", num_slots=slots[-1], num_steps=steps[-1]))
+  return stages
+
+
+class _Members(NamedTuple):
+  """Members that were rebuilt, and the programs that did it."""
+
+  weights: Weights
+  stage: Stage
+
+
+def _rebuild(
+  generator: Generator, base: Params, lanes: int, kind: Kind
+) -> _Members:
+  """Compiles what rebuilds as many members as run at once on all devices."""
+  compiled = generator.programs.compiled
+  assert isinstance(compiled, AbsentPrograms)
+  rebuilder = Rebuilder(
+    generator.config, kind, generator.mesh, compiled, generator.layout
+  )
+  recorder = _Recorder(compiled)
+  num_members = lanes * generator.programs.num_slots
+  members = MemberArrays(
+    np.zeros((num_members, 1), np.uint32),
+    np.zeros((num_members, 1), np.float32),
+  )
+  weights = Weights(rebuilder.rebuild_many(base, members), num_members)
+  found = recorder.take()
+  calls = (1,) if len(found) == 1 else (1, generator.config.num_layers)
+  return _Members(weights, Stage("rebuild", found, calls))
 
 
 def make_base(generator: Generator, dtype: DTypeLike) -> Params:
@@ -190,10 +258,12 @@ def _answer(
   plan: Batching,
   workload: Workload,
   prefix_tokens: int,
-  recorder: _Recorder,
-  is_every: bool,
+  compiled_segments: Segments,
 ) -> Iterator[Stage]:
   """The stages from the first token that is read to the last that is chosen."""
+  compiled = generator.programs.compiled
+  assert isinstance(compiled, AbsentPrograms)
+  recorder = _Recorder(compiled)
   programs, num_members = generator.programs, weights.num_members
   assert num_members is not None and plan.rows is not None
   if prefix_tokens:
@@ -211,11 +281,11 @@ def _answer(
   rows = programs.prefill(weights, prompts, num_slots=first, block=plan.block)
   yield Stage("prefill", recorder.take(), (1,), num_slots=first)
   for number, (room, num_steps) in enumerate(zip(slots, segments, strict=True)):
-    is_last = number == len(segments) - 1
-    if number and not (is_every or is_last):
+    if not compiled_segments.has(number, len(segments)):
       continue
     if number:
       kept = np.broadcast_to(np.arange(plan.rows), shape)
+      rows = _resize(rows, slots[number - 1])
       rows = programs.regroup(rows, kept, num_slots=room)
       yield Stage("regroup", recorder.take(), (1,), num_slots=room)
     rows, _, _ = programs.run_segment(
@@ -234,6 +304,16 @@ def _answer(
       num_slots=room,
       num_steps=num_steps,
     )
+
+
+def _resize(rows: Rows, num_slots: int) -> Rows:
+  """The shapes of rows with room for so many tokens in their KV cache."""
+
+  def resize(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    shape = (*leaf.shape[:-2], num_slots, leaf.shape[-1])
+    return jax.ShapeDtypeStruct(shape, leaf.dtype, sharding=leaf.sharding)
+
+  return dataclasses.replace(rows, kv_cache=jax.tree.map(resize, rows.kv_cache))
 
 
 def _plan_slots(

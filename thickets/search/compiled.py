@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,9 +12,13 @@ import numpy as np
 from jax.sharding import Sharding
 
 from thickets import placement
+from thickets.errors import NoRoomError
 from thickets.search import progress
 
 _PERIOD_S = 10.0  # Between two lines of a log that announce a compilation.
+# What the compiler of TPUs says of a program that is too large.
+_USED = re.compile(r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?)")
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,8 +138,17 @@ class AbsentPrograms(Programs):
     donate: tuple[int, ...] = (),
     **options: Any,
   ) -> Any:
-    """Compiles as `Programs.get`, and returns what gives the results' shapes."""
-    program = super().get(name, function, arguments, donate=donate, **options)
+    """Compiles as `Programs.get`, and returns what gives the results' shapes.
+
+    Raises:
+      NoRoomError: if the compiler finds no room for the program.
+    """
+    try:
+      program = super().get(name, function, arguments, donate=donate, **options)
+    except jax.errors.JaxRuntimeError as error:
+      if "RESOURCE_EXHAUSTED" not in str(error):
+        raise
+      raise _read_refusal(_name(name), str(error)) from error
 
     def describe(*arguments: Any) -> Any:
       del arguments  # It was compiled for such.
@@ -145,6 +159,23 @@ class AbsentPrograms(Programs):
 
 def _place(leaf: Any, sharding: Sharding) -> jax.ShapeDtypeStruct:
   return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _read_refusal(name: str, text: str) -> NoRoomError:
+  """What a compiler says of a program that is too large for a device."""
+  needed, size = None, None
+  if found := _USED.search(text):
+    needed = float(found[1]) * _UNITS[found[2]]
+    size = float(found[3]) * _UNITS[found[4]]
+    said = f"needs {needed / 2**30:.2f} GiB, got {size / 2**30:.2f} GiB"
+  else:
+    said = f"is too large: {' '.join(text.split())[:200]}"
+  return NoRoomError(
+    f"The program {name!r} must fit into a device, but it {said}. Use fewer"
+    " rows, fewer lanes, or more devices a member.",
+    needed,
+    size,
+  )
 
 
 def _name(name: Any) -> str:
