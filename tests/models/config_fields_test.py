@@ -87,6 +87,15 @@ class RopeSpellingsTest(_FieldsTest):
       {LENGTH: 16},
     )
 
+  def test_what_is_not_read_is_said(self):
+    """As DeepSeek-R1-0528-Qwen3-8B, whose attn_factor only vLLM reads."""
+    scaling = YARN | {"attn_factor": 0.878}
+    with self.assertLogs("absl", "WARNING") as logged:
+      found = _parse(LLAMA, rope_scaling=scaling)
+    self.assertIn("attn_factor=0.878 beside rope_type 'yarn'", logged.output[0])
+    with self.assertNoLogs("absl", "WARNING"):
+      self.assertEqual(_parse(LLAMA, rope_scaling=YARN), found)
+
   def test_the_length_is_the_context_where_none_is_given(self):
     for scaling in (
       {"rope_type": "yarn", "factor": 4.0},

@@ -17,6 +17,8 @@ The same is read here, except that values which disagree are refused.
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
+from absl import logging
+
 from thickets.errors import UserError
 from thickets.models.layer_types import FULL, SLIDING
 from thickets.models.published_classes import PublishedClass
@@ -24,6 +26,8 @@ from thickets.models.published_classes import PublishedClass
 _SPELLINGS = ("rope_scaling", "rope_parameters")
 _LENGTH = "original_max_position_embeddings"
 _KINDS = ("type", "rope_type")
+# Which are read with any kind of scaling.
+_READ = (*_KINDS, "rope_theta", "partial_rotary_factor")
 
 _REQUIRED = object()
 
@@ -247,6 +251,14 @@ def _complete(
     if partial != 1 and not (partial is None and source is fields):
       raise UserError(f"partial_rotary_factor must be 1, got {partial}.")
   read = {"rope_type": kind, "rope_theta": parameters["rope_theta"]}
+  unread = parameters.keys() - {*_PARAMETERS[kind], *_READ}
+  if unread:
+    logging.warning(
+      "%s beside rope_type %r is not read, as in transformers; other programs may"
+      " compute with it",
+      ", ".join(f"{key}={parameters[key]!r}" for key in sorted(unread)),
+      kind,
+    )
   for key, default in _PARAMETERS[kind].items():
     read[key] = parameters.get(key, default)
     if read[key] is _REQUIRED:
