@@ -32,7 +32,7 @@ def save_base(workdir: Place, base: Params) -> None:
     return
   if jax.process_index() == 0:
     with tempfile.TemporaryDirectory(prefix="thickets-base-") as folder:
-      _save(pathlib.Path(folder) / _FOLDER, base)
+      _save(pathlib.Path(folder) / _FOLDER, base, writers={0})
       _upload(pathlib.Path(folder), path)
   processes.wait_for_all("the base")
 
@@ -75,8 +75,18 @@ def silence_orbax() -> Iterator[None]:
     logging.set_verbosity(verbosity)
 
 
-def _save(path: pathlib.Path, base: Params) -> None:
-  with silence_orbax(), ocp.StandardCheckpointer() as checkpointer:
+def _save(
+  path: pathlib.Path, base: Params, *, writers: set[int] | None = None
+) -> None:
+  """Saves with these processes, all by default; Orbax waits for each of them."""
+  options = ocp.options.MultiprocessingOptions(
+    active_processes=writers,
+    barrier_sync_key_prefix="base" if writers else None,
+  )
+  with (
+    silence_orbax(),
+    ocp.StandardCheckpointer(multiprocessing_options=options) as checkpointer,
+  ):
     checkpointer.save(path, jax.device_get(base))
 
 
