@@ -55,7 +55,7 @@ def open_run(workdir: Place, config: RunConfig) -> Iterator["Run"]:
       holds a run whose configuration means something else.
   """
   path = make_workdir(workdir)
-  check_config(path, config)
+  _refuse_other(path, config)
   with record_files.open_log(path, jax.process_index()) as log:
     run = Run(path, config, log)
     run.refresh()
@@ -74,6 +74,10 @@ def check_config(workdir: Place, config: RunConfig) -> None:
   path = locations.locate(workdir)
   if isinstance(path, StorePath):
     _try_writing(path)
+  _refuse_other(path, config)
+
+
+def _refuse_other(path: Location, config: RunConfig) -> None:
   if not is_new(path):
     config.check(path)
 

@@ -35,14 +35,20 @@ def connect(scheme: str) -> ObjectStore:
       f"Addresses that begin with {scheme}:// need {library}, got {error}. In a"
       f" clone, install it with: .venv/bin/pip install -e '.[{extra}]'."
     ) from error
-  return ObjectStore(_FsspecObjects(_open_filesystem(scheme)), scheme)
+  return ObjectStore(FsspecObjects(open_filesystem(scheme)), scheme)
 
 
-def _open_filesystem(scheme: str) -> Any:
+def open_filesystem(scheme: str) -> Any:
+  """Opens the file system of fsspec whose addresses begin with `scheme`."""
   import fsspec  # Only runs on a store need it.
 
-  options: dict[str, Any] = {"use_listings_cache": False}
+  # `connect` keeps the one that runs use, and lists must not be kept.
+  options: dict[str, Any] = {
+    "skip_instance_cache": True,
+    "use_listings_cache": False,
+  }
   if scheme == "s3":
+    options["max_concurrency"] = 1  # One request reads an object, not two.
     # `ObjectStore` repeats what fails; repeats inside would multiply with it.
     options["config_kwargs"] = {
       "connect_timeout": 10,
@@ -52,8 +58,8 @@ def _open_filesystem(scheme: str) -> Any:
   return fsspec.filesystem(scheme, **options)
 
 
-class _FsspecObjects:
-  """`object_store.Objects` of one of fsspec's file systems."""
+class FsspecObjects:
+  """`object_store.Objects` of a file system, as `open_filesystem` returns it."""
 
   def __init__(self, filesystem: Any):
     self._filesystem = filesystem
