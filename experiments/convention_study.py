@@ -39,6 +39,7 @@ FLAGS.define_workdir(
   needs_disk="It keeps models and compiled programs there, which need a disk."
 )
 FLAGS.define_cluster()
+FLAGS.define_grace()
 
 
 def main(_: list[str]) -> None:

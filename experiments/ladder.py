@@ -36,6 +36,7 @@ FLAGS.define_workdir(
   needs_disk="It keeps models, metrics and compiled programs there, which need a disk."
 )
 FLAGS.define_cluster()
+FLAGS.define_grace()
 _RUNG = flags.DEFINE_string(
   "rung",
   None,

@@ -21,6 +21,7 @@ FLAGS = launch.BinaryFlags(
 FLAGS.define_config()
 FLAGS.define_workdir()
 FLAGS.define_cluster()
+FLAGS.define_grace()
 FLAGS.define_check()
 
 

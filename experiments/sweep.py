@@ -32,6 +32,7 @@ FLAGS.define_workdir(
   needs_disk="It keeps a folder for each of its runs there, on a disk."
 )
 FLAGS.define_cluster()
+FLAGS.define_grace()
 _INDEX = flags.DEFINE_integer(
   "index", None, "The only point to run.", flag_values=FLAGS.values
 )

@@ -1,4 +1,15 @@
-"""How a binary runs and ends: devices before it, one line after a mistake."""
+"""How a binary runs and ends: devices before it, one line after a mistake.
+
+Its exit status says what to do:
+
+    0    the work is done
+    1    refused or failed: the message says what must change
+    75   ended before its work was done and through no fault of its own, by SIGTERM
+         or since another process of the run was lost: start the same command again
+    130  interrupted by Ctrl-C
+    141  whoever read its output has gone
+    143  ended by SIGTERM without a run directory in which to go on
+"""
 
 import contextlib
 import logging
@@ -8,17 +19,28 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 
 import absl.logging
 import jax
 from absl import app
 
-from experiments.launch import failures, screen
+from experiments.launch import failures, hosts, screen
 from experiments.launch.flags import BinaryFlags
+from experiments.launch.hosts import Ending
 from thickets.errors import UserError
+from thickets.runs import processes, stopping
+from thickets.runs.stopping import StoppedError
+
+UNFINISHED = os.EX_TEMPFAIL  # 75: the same command goes on.
+_FAILED, _INTERRUPTED, _UNREAD, _TERMINATED = 1, 130, 141, 143
 
 _GRACE_S = 3.0  # What an interrupted process may take to end by itself.
+_SETTLING_S = 15.0  # What a thread that ends the process may take for it.
+
+_watch: hosts.Watch | None = None  # Of the other processes, once joined.
+_ending = threading.Lock()  # Held by the thread that ends the process.
 
 
 def run(main: Callable[[list[str]], None], flags: BinaryFlags) -> None:
@@ -32,12 +54,16 @@ def run(main: Callable[[list[str]], None], flags: BinaryFlags) -> None:
   os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
   screen.prepare_output()
   with ending_in_one_line(flags):
-    _watch_interrupts(flags)
+    _heed_signals(flags)
 
     def shown(argv: list[str]) -> None:
       with screen.showing_log():
         main(argv)
       sys.stdout.flush()  # Where writing fails, it fails here and not unseen.
+      if _watch is not None:
+        # Without JAX's own end, which aborts whoever comes to it late.
+        _watch.finish()
+        _leave(0, None)
 
     app.run(shown, flags_parser=flags.parse)
 
@@ -52,19 +78,26 @@ def ending_in_one_line(flags: BinaryFlags) -> Iterator[None]:
   try:
     yield
   except UserError as error:
-    sys.exit(_refuse(str(error)))
+    _refuse(str(error))
   except BrokenPipeError:  # The reader has gone, as with `| head`.
-    os._exit(141)
+    _leave(_UNREAD, "whoever read its output has gone")
   except KeyboardInterrupt:
     # Without waiting for work that is under way on the devices.
     _end_interrupted(flags)
+  except StoppedError:
+    _end_stopped(flags)
   except Exception as error:
+    if _watch is not None and isinstance(error, jax.errors.JaxRuntimeError):
+      _watch.wait_for_lost()  # What failed may be what it sent to this one.
     message = failures.describe_failure(error)
     if message is None:
-      raise
+      if _watch is None:
+        raise
+      traceback.print_exc()
+      _leave(_FAILED, "an error that its log shows")
     absl.logging.debug("The traceback of this error:", exc_info=True)
     _drop_output()
-    sys.exit(_refuse(message + _advise(flags)))
+    _refuse(f"{message}{_advise(flags)}")
 
 
 def start_devices(flags: BinaryFlags) -> None:
@@ -73,18 +106,18 @@ def start_devices(flags: BinaryFlags) -> None:
   Raises:
     UserError: if there is no cluster to join.
   """
+  global _watch
   configure_jax()
-  if flags.cluster is None:
+  cluster = flags.cluster
+  if cluster is None:
     return
-  try:
-    jax.distributed.initialize(*flags.cluster)
-  except (ValueError, RuntimeError) as error:
-    reason = " ".join(str(error).split()).rstrip(".")
-    raise UserError(
-      "--distributed must find the other processes of a pod or cluster, got:"
-      f" {reason}. Name them with --coordinator=HOST:PORT, --num_processes and"
-      " --process_id, or leave out --distributed."
-    ) from error
+
+  def end(ending: Ending) -> None:
+    _end_with_other(ending, flags)
+
+  hosts.join(cluster, end)
+  _watch = hosts.Watch(cluster.lost_after_s, end, processes.client())
+  _watch.start()
 
 
 def configure_jax() -> None:
@@ -109,9 +142,12 @@ def _num_cores() -> int:
   return os.cpu_count() or 1
 
 
-def _refuse(message: str) -> str:
+def _refuse(message: str) -> None:
   screen.finish_line()
-  return f"error: {message}"
+  if _watch is None:
+    sys.exit(f"error: {message}")
+  print(f"error: {message}", file=sys.stderr, flush=True)
+  _leave(_FAILED, message)
 
 
 def _advise(flags: BinaryFlags) -> str:
@@ -134,26 +170,36 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _watch_interrupts(flags: BinaryFlags) -> None:
-  """Interrupts end the process, even while the main thread cannot.
+def _heed_signals(flags: BinaryFlags) -> None:
+  """Signals end the process, even while the main thread cannot.
 
   Python raises KeyboardInterrupt in the main thread once it is back from
   compiled code. A thread ends the process where that takes too long, as while a
-  large program compiles.
+  large program compiles. SIGTERM lets work under way be finished, if it is in time.
   """
   signal.signal(signal.SIGINT, _interrupt)
-  signal.signal(signal.SIGTERM, _interrupt)
+  signal.signal(signal.SIGTERM, _stop)
   heard, told = socket.socketpair()
   told.setblocking(False)
   signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
 
   def listen():
+    end, deadline = _end_interrupted, None
     with heard, told:
-      numbers = (signal.SIGINT, signal.SIGTERM)
-      while heard.recv(1)[:1] not in map(bytes, zip(numbers, strict=True)):
-        pass
-      time.sleep(_GRACE_S)
-      _end_interrupted(flags)
+      while True:
+        left = None if deadline is None else deadline - time.monotonic()
+        heard.settimeout(left if left is None else max(left, 0.01))
+        try:
+          number = heard.recv(1)[0]
+        except TimeoutError:
+          end(flags)
+          return
+        if number == signal.SIGINT:
+          end, deadline = _end_interrupted, time.monotonic() + _GRACE_S
+        elif number == signal.SIGTERM and deadline is None:
+          grace_s = flags.grace_s if stopping.is_deferring() else _GRACE_S
+          end, deadline = _end_stopped, time.monotonic() + grace_s
+          _announce_stop()
 
   threading.Thread(target=listen, daemon=True).start()
 
@@ -163,9 +209,64 @@ def _interrupt(signum, frame):
   raise KeyboardInterrupt
 
 
+def _stop(signum, frame):
+  del signum, frame
+  stopping.ask()
+
+
+def _announce_stop() -> None:
+  """Has the other processes of a run end with this one, at once or soon."""
+  if _watch is not None:
+    _watch.announce(
+      Ending(jax.process_index(), UNFINISHED, "SIGTERM", is_stop=True)
+    )
+
+
 def _end_interrupted(flags: BinaryFlags) -> None:
-  screen.finish_line()
-  print(f"\nInterrupted.{_advise(flags)}", file=sys.stderr, flush=True)
-  with contextlib.suppress(OSError):
-    sys.stdout.flush()
-  os._exit(130)
+  _end(_INTERRUPTED, f"\nInterrupted.{_advise(flags)}", "it was interrupted")
+
+
+def _end_stopped(flags: BinaryFlags) -> None:
+  code = UNFINISHED if flags.has_workdir else _TERMINATED
+  _end(code, f"Told to end by SIGTERM.{_advise(flags)}")
+
+
+def _end_with_other(ending: Ending, flags: BinaryFlags) -> None:
+  """Ends this process since another ends or is lost; not in the main thread."""
+  if ending.is_stop:
+    if not stopping.is_asked():
+      os.kill(os.getpid(), signal.SIGTERM)
+    return
+  _end(ending.code, f"error: {ending.why}{_advise(flags)}")
+
+
+def _end(code: int, message: str, why: str | None = None) -> None:
+  """Ends the process with a line, from whatever thread.
+
+  Args:
+    code: the exit status.
+    message: the line.
+    why: what other processes of the run are told; None if they know.
+  """
+  if not _ending.acquire(blocking=False):
+    time.sleep(_SETTLING_S)  # Another thread is at it, unless it hangs.
+    os._exit(code)
+  try:
+    screen.finish_line()
+    print(message, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):
+      sys.stdout.flush()
+    _leave(code, why)
+  finally:
+    _ending.release()
+
+
+def _leave(code: int, why: str | None) -> None:
+  """Ends the process; tells the others why, unless they know."""
+  if _watch is not None:
+    if why is not None:
+      process = jax.process_index()
+      words = f"Process {process} ended the run: {why}"
+      _watch.announce(Ending(process, code, f"{words.rstrip('.')}."))
+    _watch.leave()
+  os._exit(code)

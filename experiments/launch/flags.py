@@ -18,6 +18,8 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
+from experiments.launch import cluster_flags
+from experiments.launch.cluster_flags import Cluster
 from thickets import errors
 from thickets.errors import UserError
 from thickets.runs import locations
@@ -52,6 +54,7 @@ class BinaryFlags:
     self._workdir: flags.FlagHolder[str] | None = None
     self._needs_disk: str | None = None
     self._cluster: tuple[flags.FlagHolder, ...] = ()
+    self._grace: flags.FlagHolder[float] | None = None
     self._check: flags.FlagHolder[bool] | None = None
 
   def define_config(self) -> None:
@@ -93,32 +96,17 @@ class BinaryFlags:
 
   def define_cluster(self) -> None:
     """Declares what the processes of a pod or a cluster are told."""
-    self._cluster = (
-      flags.DEFINE_bool(
-        "distributed",
-        False,
-        "Join the other processes of a pod or cluster; failing to join is an"
-        " error.",
-        flag_values=self.values,
-      ),
-      flags.DEFINE_string(
-        "coordinator",
-        None,
-        "host:port of process 0, where the cluster does not say it.",
-        flag_values=self.values,
-      ),
-      flags.DEFINE_integer(
-        "num_processes",
-        None,
-        "The number of processes, where the cluster does not say it.",
-        flag_values=self.values,
-      ),
-      flags.DEFINE_integer(
-        "process_id",
-        None,
-        "The number of this process, where the cluster does not say it.",
-        flag_values=self.values,
-      ),
+    self._cluster = cluster_flags.define(self.values)
+
+  def define_grace(self) -> None:
+    """Declares how long SIGTERM may be put off, for binaries that score members."""
+    self._grace = flags.DEFINE_float(
+      "grace_s",
+      25.0,
+      "Seconds after SIGTERM in which members under way may be finished; what is"
+      " not finished by then is computed again when the run goes on.",
+      lower_bound=0.0,
+      flag_values=self.values,
     )
 
   @property
@@ -176,11 +164,16 @@ class BinaryFlags:
     return variant or os.path.splitext(os.path.basename(path))[0]
 
   @property
-  def cluster(self) -> tuple[str | None, int | None, int | None] | None:
-    """Coordinator, number of processes and this one's; None to run alone."""
+  def cluster(self) -> Cluster | None:
+    """The processes to join; None to run alone."""
     if not self._cluster or not self._cluster[0].value:
       return None
-    return tuple(flag.value for flag in self._cluster[1:])
+    return Cluster(*(flag.value for flag in self._cluster[1:]))
+
+  @property
+  def grace_s(self) -> float:
+    """Seconds after SIGTERM in which work under way may be finished."""
+    return 0.0 if self._grace is None else self._grace.value
 
   def parse(self, argv: Sequence[str]) -> list[str]:
     """Reads a command line; ends the process on --help or a wrong flag.
@@ -232,7 +225,7 @@ class BinaryFlags:
         f"{self._program} takes flags only, got the argument {words[0]!r}. See"
         " --help."
       )
-    others = [flag.name for flag in self._cluster[1:] if flag.value is not None]
+    others = [flag.name for flag in self._cluster[1:] if flag.present]
     if others and not self._cluster[0].value:
       raise UserError(
         f"--{others[0]} must be given with --distributed, got it alone: this"

@@ -12,6 +12,7 @@ from absl.testing import parameterized
 import experiments
 from experiments import launch
 from experiments.launch import flags as flags_lib
+from experiments.launch.cluster_flags import Cluster
 from thickets.errors import UserError
 
 CONFIG = """
@@ -153,7 +154,7 @@ class ParseTest(parameterized.TestCase):
     _parse(binary)
     self.assertIsNone(binary.cluster)
     _parse(binary, "--distributed", "--num_processes=2", "--process_id=1")
-    self.assertEqual(binary.cluster, (None, 2, 1))
+    self.assertEqual(binary.cluster, Cluster(None, 2, 1, lost_after_s=60.0))
 
   def test_a_missing_config_or_workdir_is_named(self):
     binary = _make()
