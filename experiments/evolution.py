@@ -47,6 +47,7 @@ FLAGS = launch.BinaryFlags(
 FLAGS.define_config()
 FLAGS.define_workdir()
 FLAGS.define_cluster()
+FLAGS.define_grace()
 
 
 def main(_: list[str]) -> None:
