@@ -154,6 +154,8 @@ def _advise(flags: BinaryFlags) -> str:
   """Says how a run is continued, where there is one."""
   if not flags.has_workdir:
     return ""
+  if "://" not in flags.workdir and not os.path.isdir(flags.workdir):
+    return ""  # It had not begun.
   return (
     f" What was finished is in {flags.workdir}; the same command continues it."
   )

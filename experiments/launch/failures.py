@@ -1,8 +1,8 @@
 """What a machine can refuse a program, each said in one line with its remedy.
 
 A failure of the machine is no bug: a full disk, a file that is none, memory that
-is short, a worker that was killed. What is not known here is taken for a bug,
-and keeps its traceback.
+is short, a worker that was killed, a package that is not installed. What is not
+known here is taken for a bug, and keeps its traceback.
 """
 
 import concurrent.futures
@@ -19,6 +19,9 @@ _MEMORY = (
   "Lower population.chunk, compute.lanes or compute.rows, or use a machine with"
   " more memory."
 )
+
+# A module that is missing in these is a bug.
+_OWN_PACKAGES = ("configs", "experiments", "thickets")
 
 # What must be, and the remedy, by the number of the system's error.
 _SYSTEM = {
@@ -64,6 +67,8 @@ def describe_failure(error: BaseException) -> str | None:
       " before, killed from outside or for want of memory. Start the command"
       " again, with fewer workers where memory is short."
     )
+  if isinstance(error, ModuleNotFoundError):
+    return _describe_missing(error.name or "")
   if isinstance(error, MemoryError):
     return f"The machine must have memory for the work, got none. {_MEMORY}"
   text = " ".join(str(error).split())
@@ -79,6 +84,17 @@ def describe_failure(error: BaseException) -> str | None:
   if spelt := _SPELT.search(text):
     return _describe_system(int(spelt[1]), text)
   return None
+
+
+def _describe_missing(module: str) -> str | None:
+  package = module.partition(".")[0]
+  if not package or package in _OWN_PACKAGES:
+    return None
+  return (
+    f"The package {package} must be installed for this, got none. Install what"
+    " is missing: pip install -e . for what all commands need, or the extra that"
+    " setup.py names for it."
+  )
 
 
 def _describe_system(number: int | None, text: str) -> str | None:

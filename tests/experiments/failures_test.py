@@ -39,6 +39,10 @@ class DescribeFailureTest(parameterized.TestCase):
       "devices must have memory .*3 GiB.*Lower population.chunk",
     ),
     (
+      ModuleNotFoundError("No module named 'gguf.x'", name="gguf.x"),
+      "package gguf must be installed for this, got none. Install",
+    ),
+    (
       concurrent.futures.BrokenExecutor("A process ended"),
       "worker processes must live",
     ),
@@ -54,6 +58,8 @@ class DescribeFailureTest(parameterized.TestCase):
     self.assertEndsWith(said, ".")
 
   @parameterized.parameters(
+    ModuleNotFoundError("No module named 'thickets.x'", name="thickets.x"),
+    ModuleNotFoundError(),
     KeyError("x"),
     ValueError("28"),
     AssertionError(),
@@ -80,11 +86,16 @@ class EndingTest(absltest.TestCase):
     self.assertEqual(self.end(UserError("x must be 1.")), "error: x must be 1.")
 
   def test_a_failure_says_where_what_was_finished_is(self):
-    self.assertRegex(
-      self.end(_system_error(errno.ENOSPC), "--workdir=runs/x"),
-      "^error: The disk must .*finished is in runs/x; the same command",
-    )
+    folder = self.enterContext(tempfile.TemporaryDirectory())
+    for begun in (folder, "gs://bucket/x"):
+      self.assertRegex(
+        self.end(_system_error(errno.ENOSPC), f"--workdir={begun}"),
+        f"^error: The disk must .*finished is in {begun}; the same command",
+      )
     self.assertNotIn("finished", self.end(_system_error(errno.ENOSPC)))
+    # A run that had not begun, for want of a package.
+    none = self.end(ModuleNotFoundError(name="x"), f"--workdir={folder}/x")
+    self.assertNotIn("finished", none)
 
   def test_a_failure_before_the_flags_are_read(self):
     binary = launch.BinaryFlags("Does nothing.", "python -m experiments.none")
