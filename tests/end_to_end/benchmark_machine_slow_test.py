@@ -5,9 +5,9 @@ import json
 import pathlib
 import tempfile
 
-import commands
 import pytest
 from absl.testing import absltest
+from end_to_end import commands
 
 from thickets.report import machine_table
 
