@@ -3,9 +3,9 @@
     python -m experiments.convention_claims DIR [--real=DIR] [--out=DIR]
 
 DIR holds the files that `experiments.convention_study` wrote, such as seeds.json.
-Beside made sizes, --real sets a real model: its folder holds density.json of
-`experiments.density` and preferences.json of `experiments.preferences`. Writes
-claims.json, claims.md and figures. No model is needed.
+--real names the results of a real model: preferences.json of `experiments.preferences`,
+which is judged and drawn as well, and, to be set beside made sizes, density.json of
+`experiments.density`. Writes claims.json, claims.md and figures. No model is needed.
 """
 
 from typing import Any
@@ -21,6 +21,7 @@ from thickets.analysis import (
 )
 from thickets.analysis.convention_points import Point
 from thickets.report import claims_table
+from thickets.report.figures import choice_plots
 from thickets.runs import json_files
 
 FLAGS = launch.BinaryFlags(
@@ -32,7 +33,7 @@ measured_runs.define_out(FLAGS)
 _REAL = flags.DEFINE_string(
   "real",
   None,
-  "The results of a real model, to be set beside made sizes.",
+  "The results of a real model, judged and drawn beside made ones.",
   flag_values=FLAGS.values,
 )
 
@@ -65,6 +66,11 @@ def main(argv: list[str]) -> None:
       )
   if _REAL.value:
     found = choice_predictions.read_preferences(_REAL.value)
+    choice_plots.plot_choices(
+      out / "figures" / "preferences.png",
+      choice_predictions.compare_levels(found),
+      choice_predictions.say_what(found),
+    )
     claims = choice_predictions.judge_levels(found)
     results["real"] = {"claims": [claim.to_json() for claim in claims]}
     pages.append(claims_table.format_claims("a real model", claims))
