@@ -27,6 +27,7 @@ _VARIANTS = {
       "stacked": (150, 240),
       "transformers": (150, 240),
       "apart": (240, 420),
+      "foretold": (300, 600),
     },
   },
   "cpu": {
@@ -53,12 +54,19 @@ def get_config(variant: str = "qwen2_5") -> ml_collections.ConfigDict:
   # shapes; () leaves a stage out.
   #   stacked, apart  members, with layers that are scanned or compiled one by one
   #   transformers    the same prompts through its generate, alone on the machine
+  #   foretold        what experiments.compile says of both, without the device,
+  #                   behind all others
   #   beside          both in turns in one process, for machines that others use
   config.bound_s = ml_collections.ConfigDict(
-    dict.fromkeys(("stacked", "transformers", "apart", "beside"), ())
+    dict.fromkeys(
+      ("stacked", "transformers", "apart", "foretold", "beside"), ()
+    )
     | _VARIANTS[variant]["bound_s"]
   )
   config.repeats = 5 if variant == "cpu" else 2  # The fastest counts.
+  # What the compiler calls the machine, as h100:1; "" finds it for GPUs that it
+  # knows, by what was measured.
+  config.target = ""
   # A page whose table gets a row for each stage; "" for none.
   config.table = ""
   return config.lock()

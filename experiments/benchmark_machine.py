@@ -5,8 +5,8 @@
       --config=configs/benchmark_machine.py:smoke
 
 Every stage is a command in a process of its own, which is logged: members of one
-shape with layers stacked or apart, or the same prompts through transformers. Where
-one fails or takes too long, the others go on, and the same command makes up for it.
+shape with layers stacked or apart, the same prompts through transformers, and what
+experiments.compile foretells of the machine, to compare with. Where one fails or takes too long, the others go on, and the same command makes up for it.
 Prints a table. Where the config names a page, the rows of each shape are added to
 it once all its stages are done.
 """
@@ -41,11 +41,10 @@ def main(_: list[str]) -> None:
   machine_stages.validate(config)
   workdir = directory.make_workdir(workdir_name)
   stages = machine_stages.plan(config, workdir)
-  problems = [
-    f"{stage.name} {problem}"
-    for stage in stages
-    if stage.read() is None and (problem := machine_stages.run(stage))
-  ]
+  problems = _run(stages)
+  forecasts = machine_stages.plan_forecasts(config, stages, workdir)
+  problems += _run(forecasts)
+  stages += forecasts
   rows = {shape: _make_rows(shape, stages) for shape in config.shapes}
   shown = [row for found in rows.values() for row in found]
   print(machine_table.write_markdown(shown), end="", flush=True)
@@ -58,6 +57,15 @@ def main(_: list[str]) -> None:
       " --config.bound_s.KIND, as in --config.bound_s.transformers='()', stages of"
       " a kind are left out."
     )
+
+
+def _run(stages: list[Stage]) -> list[str]:
+  """Runs what is missing; returns what is missing still, and why."""
+  return [
+    f"{stage.name} {problem}"
+    for stage in stages
+    if stage.read() is None and (problem := machine_stages.run(stage))
+  ]
 
 
 def _make_rows(shape: str, stages: list[Stage]) -> list[tuple[str, ...]]:
@@ -74,9 +82,11 @@ def _make_rows(shape: str, stages: list[Stage]) -> list[tuple[str, ...]]:
       figures["config"]["layers"],
       figures,
       theirs.get("transformers_s"),
+      found.get(f"{machine_stages.FORETOLD}-{kind}"),
       clock.today(),
     )
-    for figures in found.values()
+    for kind, figures in found.items()
+    if not kind.startswith(machine_stages.FORETOLD)
   ]
 
 

@@ -22,6 +22,7 @@ from experiments.launch.config_checks import (
 from thickets import errors
 from thickets.runs import json_files
 from thickets.runs.json_files import JsonObject
+from thickets.search import targets
 
 # What a kind of stage adds to the command of its shape.
 KINDS = {
@@ -30,6 +31,8 @@ KINDS = {
   "beside": ("compare=transformers",),
   "transformers": ("subject=transformers",),
 }
+# Compiles the same for the machine by its name, and computes on none.
+FORETOLD = "foretold"
 _END_S = 10.0  # What a command may take to end once it is told to.
 
 
@@ -39,7 +42,7 @@ class Stage:
 
   Attributes:
     shape: a variant of configs/benchmark_language.py.
-    kind: one of `KINDS`.
+    kind: one of `KINDS`; or of these after `foretold-`.
     folder: its results and its log.
     arguments: the command line behind `python`.
     bound_s: the most seconds that it may take.
@@ -62,10 +65,13 @@ class Stage:
     A stage that was begun twice read some of its programs from the disk: then the
     seconds of compilation are None.
     """
-    path = self.folder / "benchmark.json"
+    is_foretold = self.kind.startswith(FORETOLD)
+    path = self.folder / ("machines.json" if is_foretold else "benchmark.json")
     if not path.exists():
       return None
     found = json_files.read_json(path)
+    if is_foretold:
+      return found["rows"][0]
     return found | {"compile_s": None} if self._again.exists() else found
 
   @property
@@ -109,6 +115,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
   if not any(config.bound_s.values()):
     problems.append("bound_s must have a kind of stage to run, got none.")
   refuse(problems)
+  if config.target:
+    targets.parse(config.target)
 
 
 def plan(
@@ -122,6 +130,38 @@ def plan(
     if config.bound_s[kind]
   ]
   return sorted(stages, key=lambda stage: stage.bound_s)
+
+
+def plan_forecasts(
+  config: ml_collections.ConfigDict, stages: list[Stage], workdir: pathlib.Path
+) -> list[Stage]:
+  """A forecast of each stage that lays layers in one way, for a known machine.
+
+  Args:
+    config: a config that was validated.
+    stages: its stages; what they measured says what machine this is.
+    workdir: where they are.
+  """
+  bounds = config.bound_s[FORETOLD]
+  target = config.target or _find_target(stages)
+  if not bounds or target is None:
+    return []
+  found = []
+  for stage in stages:
+    if stage.kind not in ("stacked", "apart"):
+      continue
+    folder = workdir / f"{stage.shape}-{FORETOLD}-{stage.kind}"
+    arguments = (
+      *("-m", "experiments.compile"),
+      f"--config=configs/benchmark_language.py:{stage.shape}",
+      *(f"--config.{override}" for override in KINDS[stage.kind]),
+      f"--target={target}",
+      f"--workdir={folder}",
+    )
+    bound_s = bounds[config.shapes.index(stage.shape)]
+    kind = f"{FORETOLD}-{stage.kind}"
+    found.append(Stage(stage.shape, kind, folder, arguments, bound_s))
+  return sorted(found, key=lambda stage: stage.bound_s)
 
 
 def run(stage: Stage) -> str | None:
@@ -177,12 +217,25 @@ def _make(
 
 def _make_environment(stage: Stage) -> dict[str, str]:
   """That of a stage: what it compiles is kept, and memory left to PyTorch."""
+  if stage.kind.startswith(FORETOLD):
+    return {**os.environ}
   added = {
     "JAX_COMPILATION_CACHE_DIR": str((stage.folder / "programs").absolute())
   }
   if stage.kind == "transformers":
     added["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
   return {**os.environ, **added}
+
+
+def _find_target(stages: list[Stage]) -> str | None:
+  """What the compiler calls this machine, by what was measured on it."""
+  for stage in stages:
+    if (figures := stage.read()) is not None:
+      environment = figures["environment"]
+      for chip in targets.CHIPS.values():
+        if chip.platform == "cuda" and chip.title == environment["device_kind"]:
+          return f"{chip.name}:{environment['num_devices']}"
+  return None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -7,6 +7,7 @@ import tempfile
 from absl.testing import parameterized
 
 from configs import benchmark_machine
+from experiments import compile as compile_lib
 from experiments.launch import machine_stages
 from experiments.launch.machine_stages import Stage
 from thickets.errors import UserError
@@ -43,6 +44,30 @@ class StagesTest(parameterized.TestCase):
     self.assertEqual(bounds, sorted(bounds))
     self.assertLen({stage.folder for stage in stages}, len(stages))
 
+  def test_forecasts_are_of_the_machine_that_was_measured(self):
+    config = _config()
+    stages = machine_stages.plan(config, self.workdir)
+
+    def plan(config):
+      found = machine_stages.plan_forecasts(config, stages, self.workdir)
+      return [stage.arguments for stage in found]
+
+    self.assertEmpty(plan(config))  # Nothing was measured yet.
+    named = plan(_config(target="h100:8"))
+    self.assertLen(named, 4)
+    stages[0].begin()
+    environment = {"device_kind": "NVIDIA H200", "num_devices": 2}
+    (stages[0].folder / "benchmark.json").write_text(
+      json.dumps({"environment": environment}), "utf-8"
+    )
+    found = plan(config)
+    self.assertTrue(all("--target=h200:2" in words for words in found), found)
+    known = compile_lib.FLAGS.values
+    for words in (*named, *found):
+      flags = {word[2:].partition("=")[0] for word in words[2:]}
+      self.assertContainsSubset({f for f in flags if "." not in f}, set(known))
+    self.assertEmpty(plan(_config(bound_s__foretold=())))
+
   def test_a_kind_without_bounds_is_left_out(self):
     config = _config(bound_s__transformers=())
     kinds = {s.kind for s in machine_stages.plan(config, self.workdir)}
@@ -53,8 +78,12 @@ class StagesTest(parameterized.TestCase):
     ({"shapes": ()}, "shapes must hold at least one item"),
     ({"bound_s__apart": (10,)}, "bound_s.apart must have one number for each"),
     ({"bound_s__apart": (10, 0)}, "bound_s.apart must be at least 1"),
+    ({"target": "h300:1"}, "Nearest: h"),
     (
-      {f"bound_s__{kind}": () for kind in machine_stages.KINDS},
+      {
+        f"bound_s__{kind}": ()
+        for kind in (*machine_stages.KINDS, machine_stages.FORETOLD)
+      },
       "must have a kind of stage",
     ),
   )

@@ -23,19 +23,32 @@ _FIGURES = {
   "copy_gbytes_per_s": 1895.2,
   "compile_s": 25.0,
 }
-_OURS = ("GPU", "shape", "apart", "4", "7200", "0.01, 0.09, –", "–")
+_OURS = ("GPU", "shape", "apart", "4", "7200", "0.01, 0.09, –")
+_FORETOLD = {
+  "num_members": 4,
+  "members_per_hour": 14400.0,
+  "forecast": {"rebuild_s": 0.02, "prefill_s": 0.2, "decode_s": 0.78},
+}
 
 
-def _make(theirs_s=None, **changes):
+def _make(theirs_s=None, foretold=None, **changes):
   figures = _FIGURES | changes
-  return machine_table.make_row("shape", "apart", figures, theirs_s, _DAY)
+  return machine_table.make_row(
+    "shape", "apart", figures, theirs_s, foretold, _DAY
+  )
 
 
 class MachineTableTest(absltest.TestCase):
   def test_a_row_holds_what_was_measured(self):
-    rest = ("693, 1895", "25", "–", "–", "2026-11-27, abc")
+    rest = ("–", "–", "693, 1895", "25", "–", "–", "2026-11-27, abc")
     self.assertEqual(_make(), (*_OURS, *rest))
     self.assertLen(_make(), len(machine_table.HEADER))
+
+  def test_a_forecast_stands_beside_it_for_one_member(self):
+    said = "14400/h, 4 at once, 0.005, 0.05, 0.195 s"
+    self.assertEqual(_make(foretold=_FORETOLD)[6], said)
+    refused = {"refused": "It must fit."}
+    self.assertEqual(_make(foretold=refused)[6], "does not fit")
 
   def test_speed_up_is_over_transformers_of_either_stage(self):
     for row in (_make(1.5), _make(transformers_s=1.5)):

@@ -16,6 +16,7 @@ HEADER = (
   "members at once",
   "members/h",
   "perturb, prefill, decode, s a member",
+  "foretold at best",
   "decode, share of its roofline",
   "TFLOP/s, GB/s",
   "compile, s",
@@ -30,6 +31,7 @@ def make_row(
   layers: str,
   figures: Mapping[str, Any],
   theirs_s: float | None,
+  foretold: Mapping[str, Any] | None,
   day: datetime.date,
 ) -> tuple[str, ...]:
   """One row under `HEADER`.
@@ -41,6 +43,7 @@ def make_row(
       `environment`.
     theirs_s: seconds of `transformers` for the prompts of one member, where it was
       measured apart from the figures.
+    foretold: the row of `forecast_table.to_json` for the same, if there is one.
     day: when it was measured.
   """
   theirs_s = figures.get("transformers_s", theirs_s)
@@ -58,12 +61,29 @@ def make_row(
     str(figures["members_at_once"]),
     f"{figures['members_per_hour']:.0f}",
     ", ".join(map(tables.format_number, phases)),
+    _describe_forecast(foretold),
     tables.format_number(figures["decode_roofline_frac"]),
     f"{rate}, {figures['copy_gbytes_per_s']:.0f}",
     tables.format_number(figures["compile_s"]),
     tables.format_number(theirs_s),
     tables.format_number(speedup),
     f"{day.isoformat()}, {environment['commit'] or tables.DASH}",
+  )
+
+
+def _describe_forecast(foretold: Mapping[str, Any] | None) -> str:
+  """Members an hour, members at once, and seconds of each phase a member."""
+  if foretold is None:
+    return tables.DASH
+  if "refused" in foretold:
+    return "does not fit"
+  num_members, forecast = foretold["num_members"], foretold["forecast"]
+  phases = ", ".join(
+    tables.format_number(forecast[f"{phase}_s"] / num_members)
+    for phase in ("rebuild", "prefill", "decode")
+  )
+  return (
+    f"{foretold['members_per_hour']:.0f}/h, {num_members} at once, {phases} s"
   )
 
 
