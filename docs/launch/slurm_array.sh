@@ -4,6 +4,7 @@
 #
 #   sbatch docs/launch/slurm_array.sh
 #   sbatch --array=0-31 docs/launch/slurm_array.sh --config.population.size=256
+#   RESULTS=/scratch/me sbatch docs/launch/slurm_array.sh
 #
 # Flags behind the script's name go to the command. Runs are preempted, requeued
 # and continued without loss: what was scored is in --workdir, which must lie on a
@@ -31,7 +32,7 @@ status=0
 srun "$python" -m experiments.randopt \
   --config=configs/randopt.py:qwen2_5_3b-gsm8k-small \
   --config.seed="$SLURM_ARRAY_TASK_ID" \
-  --workdir="runs/gsm8k-$SLURM_ARRAY_TASK_ID" \
+  --workdir="${RESULTS:-runs}/gsm8k-$SLURM_ARRAY_TASK_ID" \
   "$@" || status=$?
 
 if [ "$status" = "$unfinished" ]; then

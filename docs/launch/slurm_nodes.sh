@@ -4,6 +4,7 @@
 #
 #   sbatch docs/launch/slurm_nodes.sh
 #   sbatch --nodes=8 docs/launch/slurm_nodes.sh --config.population.size=5000
+#   RESULTS=/scratch/me sbatch docs/launch/slurm_nodes.sh
 #
 # Flags behind the script's name go to the command. The processes find each other
 # through Slurm. --workdir must lie on a disk that all nodes share.
@@ -36,7 +37,7 @@ status=0
 # The first process that fails ends the others, after two minutes at the latest.
 srun --kill-on-bad-exit=0 --wait=120 "$python" -m experiments.randopt \
   --config=configs/randopt.py:qwen2_5_7b-gsm8k \
-  --workdir=runs/gsm8k \
+  --workdir="${RESULTS:-runs}/gsm8k" \
   --distributed \
   "$@" || status=$?
 

@@ -13,7 +13,7 @@ JOBSETS = tuple(sorted(path.name for path in FOLDER.glob("jobset_*.yaml")))
 TASKS = tuple(sorted(path.name for path in FOLDER.glob("sky_*.yaml")))
 # From the name of a binary to the end of its command, over joined lines.
 _COMMAND = re.compile(r"-m (experiments\.\w+(?:\\\n|[^\n|;])*)")
-_VARIABLE = re.compile(r"\$\((\w+)\)|\$\{?(\w+)\}?")
+_VARIABLE = re.compile(r"\$\((\w+)\)|\$\{\w+(?::-[^}]*)?\}|\$\w+")
 
 
 def read_yaml(name):

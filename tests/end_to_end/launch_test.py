@@ -47,7 +47,7 @@ class RecipesTest(parameterized.TestCase):
     given = {word.lstrip("-").partition("=")[0] for word in argv}
     self.assertContainsSubset({g for g in given if "." not in g}, set(known))
     specs.read_randopt(flags.config)
-    self.assertTrue(flags.workdir)
+    self.assertTrue(flags.values["workdir"].value)
     alone = name == "slurm_array.sh"
     self.assertEqual(flags.cluster is None, alone)
 
