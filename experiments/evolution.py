@@ -27,7 +27,7 @@ from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.generation.subject import Subject
 from thickets.report import ledger_table, trained_table
 from thickets.report.figures import training_plots
-from thickets.runs import directory
+from thickets.runs import directory, locations
 from thickets.runs.clock import Clock
 from thickets.runs.directory import Run
 from thickets.runs.json_files import JsonObject
@@ -39,13 +39,14 @@ from thickets.training import (
   updates_file,
 )
 
+_NEEDS_DISK = "It keeps checkpoints and a model there, which need a disk."
 FLAGS = launch.BinaryFlags(
   __doc__,
   "python -m experiments.evolution --config=configs/evolution.py:laptop"
   " --workdir=runs/evolution",
 )
 FLAGS.define_config()
-FLAGS.define_workdir()
+FLAGS.define_workdir(needs_disk=_NEEDS_DISK)
 FLAGS.define_cluster()
 FLAGS.define_grace()
 
@@ -130,7 +131,8 @@ def _run(
   randopt.score_base(search, judge)
   trained_weights.evaluate_weights(run, judge, evolved.weights, num_steps)
   clock.lap("judge_s")
-  pretraining.save_model(run.workdir / "model", subject.model, evolved.weights)
+  folder = locations.locate_on_disk(run.workdir, "--workdir", _NEEDS_DISK)
+  pretraining.save_model(folder / "model", subject.model, evolved.weights)
   updates = updates_file.describe_updates(
     search.header, evolved.updates, subject.base.source
   )

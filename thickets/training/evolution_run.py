@@ -16,6 +16,7 @@ from thickets.errors import UserError
 from thickets.members import Member
 from thickets.naming import Params
 from thickets.perturbation import find_targets, shift
+from thickets.runs import locations
 from thickets.runs.directory import Run
 from thickets.search import engine
 from thickets.search.randopt import Evaluation, Search
@@ -98,7 +99,10 @@ def evolve(
     if dev is not None:
       trained_weights.evaluate_weights(run, dev, narrow(weights, base), step)
 
-  with checkpoints.open_checkpoints(run.workdir / "checkpoints") as manager:
+  workdir = locations.locate_on_disk(
+    run.workdir, "The directory of a training", "Checkpoints need a disk."
+  )
+  with checkpoints.open_checkpoints(workdir / "checkpoints") as manager:
     done, weights = checkpoints.restore_checkpoint(
       manager,
       widen(base),

@@ -1,6 +1,5 @@
 """The figure of a training: what its weights reach, step by step."""
 
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,14 +11,18 @@ from thickets.report.figures.style import (
   CHOSEN,
   MEMBER,
   TRUTH,
+  Style,
   add_legend,
   make_panel,
   save_figure,
 )
+from thickets.runs.locations import Location
+
+_WEIGHTS: Style = TRUTH | {"linestyle": "-", "marker": "o", "markersize": 3}
 
 
 def plot_steps(
-  path: pathlib.Path,
+  path: Location,
   watched: Sequence[Mapping[str, Any]],
   populations: Sequence[Mapping[str, Any]],
   *,
@@ -58,9 +61,7 @@ def plot_steps(
     ax.plot(
       [row["step"] for row in scored],
       [row["score"] for row in scored],
-      **TRUTH | {"linestyle": "-"},
-      marker="o",
-      markersize=3,
+      **_WEIGHTS,
       label="score of the weights (dev)",
     )
     ax.fill_between(
