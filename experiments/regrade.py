@@ -14,7 +14,7 @@ import functools
 from absl import flags, logging
 
 from experiments import launch
-from experiments.launch import specs
+from experiments.launch import finished_randopt
 from experiments.launch.specs import RandOptSpec
 from thickets.analysis import randopt_results
 from thickets.errors import UserError
@@ -26,7 +26,7 @@ from thickets.generation import (
 from thickets.generation import subject as subject_lib
 from thickets.generation.regrading import Regraded
 from thickets.report import randopt_table
-from thickets.runs import directory, json_files, locations
+from thickets.runs import directory
 from thickets.runs.directory import Run
 from thickets.runs.json_files import JsonObject
 from thickets.runs.locations import Location
@@ -53,7 +53,7 @@ _RULES = flags.DEFINE_string(
 def main(_: list[str]) -> None:
   """Reads the flags, grades, and prints the table."""
   launch.configure_jax()
-  spec = _read_spec(FLAGS.workdir)
+  spec = finished_randopt.read_spec(FLAGS.workdir, "workdir")
   results, path = run(spec, FLAGS.workdir, _RULES.value or spec.task.rules)
   print(randopt_table.format_randopt_results(results))
   print(f"These figures are in {path}.")
@@ -63,9 +63,11 @@ def run(
   spec: RandOptSpec, workdir: str, rules: str
 ) -> tuple[JsonObject, Location]:
   """Grades anew; returns what it wrote, and where."""
-  chosen, dev, ledger = _read_choice(
-    locations.locate(workdir), spec.population.size
+  finished = finished_randopt.read_results(
+    workdir, spec.population.size, "workdir"
   )
+  chosen = [row["position"] for row in finished["chosen"]]
+  dev = finished["dev"]
   task, examples = subject_lib.load_examples(spec.task)
   task.grader(rules)  # Before the responses are read.
   grader = TaskGrader(spec.task.name, rules, examples.examples)
@@ -102,51 +104,9 @@ def run(
     pairs = side_by_side.read_pairs(graded, "judge", examples.judge, chosen[0])
     results |= {"data": examples.origin, "examples": pairs}
     results |= {"rules": rules, "note": note}
-    results |= ledger
-    return results, run.save_json(f"results_{rules}.json", results)
-
-
-def _read_spec(workdir: str) -> RandOptSpec:
-  """What the run in a directory was asked to do."""
-  path = locations.locate(workdir) / "config.json"
-  try:
-    fields = json_files.read_json(path)["config"]
-  except (OSError, ValueError, KeyError, TypeError) as error:
-    raise UserError(
-      f"--workdir must name a run of experiments.randopt, got {workdir}"
-      f" ({error})."
-    ) from error
-  if fields.get("experiment") != "randopt":
-    raise UserError(
-      f"--workdir must name a run of experiments.randopt, got {workdir}, a run"
-      f" of {fields.get('experiment')}."
-    )
-  try:
-    return specs.read_stored_randopt(fields)
-  except UserError as error:
-    raise UserError(
-      f"{path} must be of this version, got a config that it does not read:"
-      f" {error}"
-    ) from error
-
-
-def _read_choice(
-  workdir: Location, size: int
-) -> tuple[list[int], list[JsonObject], JsonObject]:
-  """Positions of the chosen members, the table of temperatures, and the ledger."""
-  try:
-    results = json_files.read_json(workdir / "results.json")
-    if results["population"]["size"] != size:  # From before it was enlarged.
-      raise ValueError(f"it has not reached {size} members")
-    chosen = [row["position"] for row in results["chosen"]]
     # Runs of earlier versions have no ledger.
-    ledger = {name: results[name] for name in {"ledger"} & results.keys()}
-    return chosen, results["dev"], ledger
-  except (OSError, ValueError, KeyError) as error:
-    raise UserError(
-      f"--workdir must hold a finished run with results.json, got {workdir}"
-      f" ({error}). Finish it with its own command first."
-    ) from error
+    results |= {name: finished[name] for name in {"ledger"} & finished.keys()}
+    return results, run.save_json(f"results_{rules}.json", results)
 
 
 def _check_data(run: Run, examples: Splits) -> None:

@@ -111,11 +111,11 @@ def after_pretraining(workdir: str) -> dict[str, str]:
   }
 
 
-def after_evolution(workdir: str, task: str, sigma: float) -> dict[str, str]:
+def after_one_model(workdir: str, task: str, sigma: float) -> dict[str, str]:
   """Returns the command that lets members around the new weights vote.
 
   Args:
-    workdir: the directory of a finished run of `experiments.evolution`.
+    workdir: the directory of a finished run, with the model in it.
     task: name of its task.
     sigma: the standard deviation of its members' noise.
   """

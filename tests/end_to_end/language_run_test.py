@@ -34,6 +34,7 @@ from thickets.report import randopt_table
 from thickets.runs import experts, record_log
 from thickets.search import ensemble, meshes
 from thickets.tasks.grader import TaskGrader
+from thickets.training import evolution, updates_file
 
 ROOT = pathlib.Path(__file__).parents[2]
 FIELDS = {
@@ -625,6 +626,39 @@ class SavedTest(_EndToEndTestCase):
     self.assert_refused(
       _start("export", flags[0], f"--out={file}2", "--rank=4"),
       "rank must be within 0 and 3, got 4",
+    )
+
+  def test_one_model_is_made_without_training(self):
+    flags = (f"--run={_unbroken_run()}", f"--workdir={self.workdir}")
+    done = self.run_well(_start("consolidate", *flags, "--scales=0.5,2"))
+    results = _results(self.workdir)
+    names = [row["name"] for row in results["watched"]]
+    self.assertEqual(
+      names,
+      [
+        *("base", "best member", *(f"mean of the best {k}" for k in (2, 3, 4))),
+        *("weighted step × 0.5", "weighted step × 2"),
+      ],
+    )
+    scores = [row["score"] for row in results["watched"]]
+    best = names[int(np.argmax(scores))]  # The first of those that tie.
+    self.assertEqual(results["chosen"], None if best == "base" else best)
+    self.assertIn("consolidation", done.stdout)
+    searched = _results(_unbroken_run())["ledger"][1]["search"]
+    self.assertEqual(results["ledger"][0]["search"], searched)
+    if best != "base":
+      model = hub.load(_world() / "model")
+      kind, updates = updates_file.read_updates(
+        self.workdir / "updates.json", model.identity
+      )
+      tensor_names = transformer.tensor_names(model.params)
+      jax.tree.map(
+        np.testing.assert_array_equal,
+        evolution.replay(model.params, updates, kind, tensor_names),
+        hub.load(self.workdir / "model").params,
+      )
+    self.assert_refused(
+      _start("consolidate", *flags, "--scales=0.5"), "config differs"
     )
 
   def test_predictions_are_the_votes_of_the_run(self):
