@@ -117,12 +117,15 @@ class Watch:
     self._lost_after_s, self._end, self._store = lost_after_s, end, store
     self._me, self._count = jax.process_index(), jax.process_count()
     self._seen = _Seen(range(self._count), time.monotonic())
+    self._answered = time.monotonic()  # When the store last did.
     self._is_over = threading.Event()
     self._wait_s = _LEAVING_S
 
   def start(self) -> None:
     """Starts watching."""
     threading.Thread(target=self._run, daemon=True).start()
+    if self._me:
+      threading.Thread(target=self._guard, daemon=True).start()
 
   def finish(self) -> None:
     """Waits until all processes are done; whoever ends from here on is not lost."""
@@ -168,12 +171,20 @@ class Watch:
         self._lose([0])
       self._is_over.wait(_BEAT_S)
 
+  def _guard(self) -> None:
+    """Ends this process where the store neither answers nor fails."""
+    while not self._is_over.wait(_BEAT_S):
+      if time.monotonic() - self._answered > self._lost_after_s:
+        self._lose([0])
+        return
+
   def _look(self, count: int) -> None:
     """Gives a sign of life, and looks for those of the others."""
     store = self._store
     store.key_value_set(f"{_BEATS}{self._me}", str(count), True)
     beats = {_number(k): v for k, v in store.key_value_dir_get(_BEATS)}
-    self._seen.note(beats, time.monotonic())
+    self._answered = time.monotonic()
+    self._seen.note(beats, self._answered)
     for key, content in store.key_value_dir_get(_ENDINGS):
       if _number(key) != self._me:
         self._end(Ending(**json.loads(content)))

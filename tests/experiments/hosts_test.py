@@ -104,6 +104,13 @@ class WatchTest(parameterized.TestCase):
     watch.leave()
     self.assertLess(self.now, 1031)
 
+  def test_a_process_0_that_hangs_is_lost_too(self):
+    self.look(10, living=[0, 2])
+    self.now += _LOST_AFTER_S + 1
+    self.watch._is_over.wait = lambda _: False
+    self.watch._guard()
+    self.assertIn("from process 0 for 30 s", self.ends[0].why)
+
   def test_without_process_0_it_is_the_one_that_is_lost(self):
     self.store = _Gone()
     watch = self.make()
