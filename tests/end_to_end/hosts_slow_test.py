@@ -111,7 +111,7 @@ class SpanningTest(_HostsTestCase):
 @pytest.mark.slow
 class EndingTest(_HostsTestCase):
   def start(self, count, workdir):
-    flags = ["--lost_after_s=15"] if count > 1 else []
+    flags = ["--lost_after_s=10"] if count > 1 else []
     return _start(
       count, "tests/end_to_end/slow_members.py", f"--workdir={workdir}", *flags
     )
@@ -146,7 +146,7 @@ class EndingTest(_HostsTestCase):
       self.assertIn("from it: it was killed", errors.splitlines()[-1])
     for errors in end(3, 2, signal.SIGKILL):
       self.assertIn(
-        "no sign of life from process 2 for 15 s", errors.splitlines()[-1]
+        "no sign of life from process 2 for 10 s", errors.splitlines()[-1]
       )
     self.assertFalse((workdir / "experts.json").exists())
     self.finish(self.start(1, workdir))
