@@ -22,12 +22,12 @@ from experiments.launch import questions, saved_experts
 from thickets.errors import UserError
 from thickets.generation import grading as grading_lib
 from thickets.generation import language_evaluator, task_grading
-from thickets.generation.generator import Generator
+from thickets.generation.generator import Generator, choose_layout
 from thickets.generation.grading_workers import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.models import hub, tokenizer_files
 from thickets.runs.experts import Experts
-from thickets.search import ensemble
+from thickets.search import ensemble, meshes
 from thickets.tasks import registry, splits
 from thickets.tasks.base import Example, Task
 from thickets.tasks.data import DataTable
@@ -109,8 +109,12 @@ def _respond(
         f"--questions, {question['place']}: {error} Shorten that question."
       ) from error
   detokenize = tokenizer_files.make_detokenizer(model.tokenizer)
+  mesh = meshes.make_mesh()
+  layout = choose_layout(model.config, mesh, k * len(tokens))
   evaluator = LanguageEvaluator(
-    Generator(model.config, decoding, detokenize=detokenize),
+    Generator(
+      model.config, decoding, mesh=mesh, layout=layout, detokenize=detokenize
+    ),
     Grading(lambda *_: {}),  # Graded later, where all the votes are together.
     kind=experts.kind,
   )

@@ -13,7 +13,7 @@ import torch
 import transformers
 
 from thickets.generation.decoding import Decoding
-from thickets.generation.generator import Generator
+from thickets.generation.generator import Generator, choose_layout
 from thickets.generation.prompts import render_prompt
 from thickets.models import hub, transformer
 from thickets.search import meshes
@@ -126,7 +126,10 @@ def compare(
   difference, std = _compare_logits(model, theirs, prompts)
   mesh = meshes.make_mesh(jax.local_devices()[:1])
   ours = Generator(
-    model.config, Decoding.for_model(model, num_steps), mesh=mesh
+    model.config,
+    Decoding.for_model(model, num_steps),
+    mesh=mesh,
+    layout=choose_layout(model.config, mesh, len(prompts)),
   ).generate(model.params, prompts)
   expected = _answer(theirs, prompts, num_steps, model.stop_tokens)
   num_tokens, partings = 0, []

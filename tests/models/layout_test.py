@@ -27,6 +27,19 @@ class LayoutTest(parameterized.TestCase):
     got = Layout.for_layers(num_layers, layer_weights, platform)
     self.assertIs(got, layout)
 
+  @parameterized.parameters(
+    (30, 2**20, "cpu", 2999, Layout.STACKED),
+    (30, 2**20, "cpu", 3000, Layout.APART),
+    (36, 1000, "cpu", 3000, Layout.STACKED),
+    (30, 2**20, "gpu", 1, Layout.STACKED),
+    (8, 2**20, "gpu", 1, Layout.APART),
+  )
+  def test_few_responses_are_not_worth_a_long_compilation(
+    self, num_layers, layer_weights, platform, num_responses, layout
+  ):
+    got = Layout.for_layers(num_layers, layer_weights, platform, num_responses)
+    self.assertIs(got, layout)
+
   def test_smollm2_has_large_layers(self):
     config = families.parse_config(
       {

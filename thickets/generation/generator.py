@@ -271,12 +271,15 @@ class Generator:
     return np.broadcast_to(given.astype(np.float32), shape)
 
 
-def choose_layout(config: TransformerConfig, mesh: Mesh) -> Layout:
+def choose_layout(
+  config: TransformerConfig, mesh: Mesh, num_responses: int | None = None
+) -> Layout:
   """How the layers of a model lie on a mesh while it decodes; see `Layout`."""
   return Layout.for_layers(
     config.num_layers,
     transformer.count_layer_params(config),
     mesh.devices.flat[0].platform,
+    num_responses,
   )
 
 

@@ -26,6 +26,9 @@ _LARGE_LAYER = 2**20
 # arrays, so that a scan copies every layer's weights, keys and values before them
 # (three times the bytes of a step). TPUs read slices of stacks in place.
 _COPYING_PLATFORMS = ("gpu", "cuda", "rocm")
+# Responses below which compiling many layers one by one takes longer than it saves:
+# 27 s against some 9 ms for each of SmolLM2 on two cores (docs/benchmarks.md).
+_FEW_RESPONSES = 3000
 
 
 class Layout(enum.Enum):
@@ -42,7 +45,11 @@ class Layout(enum.Enum):
 
   @classmethod
   def for_layers(
-    cls, num_layers: int, layer_weights: int, platform: str
+    cls,
+    num_layers: int,
+    layer_weights: int,
+    platform: str,
+    num_responses: int | None = None,
   ) -> "Layout":
     """The layout that decodes fastest for what its compilation takes.
 
@@ -50,10 +57,15 @@ class Layout(enum.Enum):
       num_layers: layers of the model.
       layer_weights: weights of each.
       platform: that of the devices, such as `cpu`.
+      num_responses: how many responses are asked for in all; None for many.
     """
+    if num_layers <= _MAX_APART:
+      return cls.APART
+    if num_responses is not None and num_responses < _FEW_RESPONSES:
+      return cls.STACKED
     is_large = platform == "cpu" and layer_weights >= _LARGE_LAYER
     is_copied = is_large or platform in _COPYING_PLATFORMS
-    return cls.APART if num_layers <= _MAX_APART or is_copied else cls.STACKED
+    return cls.APART if is_copied else cls.STACKED
 
   def arrange(self, params: Params) -> Params:
     """Lays out weights whose layers are stacked, or lie like this already."""
