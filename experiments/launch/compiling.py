@@ -24,7 +24,13 @@ from thickets.generation.decoding import Decoding
 from thickets.generation.memory_plan import Workload
 from thickets.generation.rehearsal import Rehearsal, Segments, rehearse
 from thickets.generation.specs import TaskSpec
-from thickets.models import families, sources, tokenizer_files, transformer
+from thickets.models import (
+  families,
+  flops,
+  sources,
+  tokenizer_files,
+  transformer,
+)
 from thickets.models.config import TransformerConfig
 from thickets.models.layout import LAYOUTS, Layout
 from thickets.perturbation import Gaussian, Kind
@@ -32,8 +38,9 @@ from thickets.search import meshes
 from thickets.search.targets import Target
 from thickets.tasks import registry
 
-# Rows that a device should at least have, so that weights serve many.
-_MANY_ROWS = 64
+# More devices share a member if steps move less by more than this: what they
+# send each other takes time, too.
+_SPARED = 1.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,17 +86,16 @@ class Case:
       )
     found = target.make_devices()
     counts = [n for n in _divisors(target.num_devices) if n >= self.devices]
-    wanted = min(self.asked.rows or _MANY_ROWS, self.workload.num_prompts)
     problems: list[NoRoomError] = []
-    fitting = {}  # Meshes on which at least one row fits, with their rows.
+    fitting = {}  # Meshes on which at least one row fits, with what steps move.
     for count in counts:
       mesh = meshes.make_mesh(found, model=count)
       try:
-        fitting[count] = mesh, self.plan(mesh, target).rows or 0
+        fitting[count] = mesh, self._count_moved(self.plan(mesh, target))
       except NoRoomError as error:
         problems.append(error)
         continue
-      if self.devices == count or fitting[count][1] >= min(wanted, _MANY_ROWS):
+      if self.devices == count:
         break
     if not fitting:
       raise _raise_anew(
@@ -103,8 +109,23 @@ class Case:
         f"{problems[0]} Of {target.name}, {min(fitting)} devices a member"
         f" suffice: write {self.devices_key}={min(fitting)}.",
       )
-    # The most rows; the fewest devices of equal ones.
-    return max(fitting.values(), key=lambda mesh_and_rows: mesh_and_rows[1])[0]
+    least = min(moved for _, moved in fitting.values())
+    return next(
+      mesh for mesh, moved in fitting.values() if moved <= _SPARED * least
+    )
+
+  def _count_moved(self, plan: Batching) -> float:
+    """Bytes that a token of all responses moves, over all batches of rows.
+
+    They are those of a member on all its devices together, so that members an
+    hour are as its inverse, however many devices share one.
+    """
+    assert plan.rows is not None  # A plan leaves nothing open.
+    num_batches = -(-self.workload.num_prompts // plan.rows)
+    seen = self.workload.prompt_tokens + self.workload.new_tokens
+    return num_batches * flops.step_bytes(
+      self.config, self.dtype, plan.rows, seen
+    )
 
   def plan(self, mesh: Mesh, target: Target) -> Batching:
     """Lanes and rows on a mesh of a machine.

@@ -102,10 +102,11 @@ class ReadTest(parameterized.TestCase):
 class PlaceTest(parameterized.TestCase):
   @parameterized.parameters(
     ("qwen2_5_0_5b", "v5e:2x4", 1),
+    ("qwen2_5_3b", "v5e:2x4", 2),  # One has room for 88 of 200 rows.
     ("qwen2_5_7b", "h100:8", 1),
     ("qwen2_5_32b", "h100:8", 4),
   )
-  def test_the_fewest_devices_that_hold_many_rows_are_found(
+  def test_the_fewest_devices_on_which_weights_are_read_once_are_found(
     self, variant, machine, count
   ):
     shape = _place(_shape(variant), machine)
