@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 import tempfile
+import time
 import unittest
 from unittest import mock
 
@@ -115,6 +116,25 @@ class LawsTest(parameterized.TestCase):
       place.store.list("x")
     logs = record_files.list_logs(place)
     self.assertLen(logs, 1 + 2 * NUM_MEMBERS // WIDTH)
+
+  def test_what_others_have_written_is_waited_for(self):
+    bucket, plan, pauses = Bucket(), [], []
+    work(start_process(bucket))
+    key = next(k for k in bucket.objects if "/select/000002-" in k)
+    late = bucket.objects.pop(key)
+    place = start_process(bucket, iter(lambda: plan and plan.pop(0), 0))
+    with (
+      directory.open_run(place, CONFIG) as run,
+      mock.patch.object(time, "sleep", pauses.append),
+    ):
+      with self.assertRaisesRegex(
+        UserError, "no record of 2 members on select"
+      ):
+        run.await_records("select", range(NUM_MEMBERS))
+      bucket.objects[key], plan[:] = late, ["lagging list"] * 2
+      del pauses[:]
+      run.await_records("select", range(NUM_MEMBERS))
+      self.assertNotEmpty(pauses)
 
   def test_a_torn_object_is_left_out_and_evaluated_again(self):
     bucket = Bucket()

@@ -11,6 +11,7 @@ directory may lie on a disk or in an object store (`locations`).
 import contextlib
 import os
 import pathlib
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -36,6 +37,7 @@ from thickets.runs.run_config import RunConfig
 
 BASE_POSITION = -1
 _RECORDS = "records"
+_PAUSES_S = (0.1, 0.3, 1, 3, 8, 15, 15, 18)  # Between looks for records.
 
 
 @contextlib.contextmanager
@@ -149,6 +151,31 @@ class Run:
     """
     for path in reversed(record_files.list_logs(self.workdir)):
       self._keep(record_log.read_log(path))
+
+  def await_records(self, split: str, positions: Iterable[int]) -> None:
+    """Reads the records of all processes until none of these is missing.
+
+    A store, or a disk of the network, may show late what others have written.
+
+    Args:
+      split: name of the prompts.
+      positions: those of members that some process has evaluated.
+
+    Raises:
+      UserError: if one is missing after a minute.
+    """
+    for pause_s in (*_PAUSES_S, None):
+      self.refresh()
+      missing = [p for p in positions if self.find(split, p) is None]
+      if not missing:
+        return
+      if pause_s is not None:
+        time.sleep(pause_s)
+    raise UserError(
+      f"{self.workdir} must show what all processes have written, got no record"
+      f" of {len(missing)} members on {split} for {sum(_PAUSES_S):.0f} s. Start"
+      " the same command again: it evaluates what is missing."
+    )
 
   def _keep(self, found: Iterable[Record]) -> None:
     for record in found:

@@ -175,7 +175,7 @@ def evaluate_members(
       meter.add(scores)
   if jax.process_count() > 1:
     processes.wait_for_all(f"the scores of {split}")
-    run.refresh()
+    run.await_records(split, positions)
     # Nobody writes on while another still reads.
     processes.wait_for_all(f"the reading of {split}")
   return run.scores(split, positions)
