@@ -152,7 +152,7 @@ class Run:
     for path in reversed(record_files.list_logs(self.workdir)):
       self._keep(record_log.read_log(path))
 
-  def await_records(self, split: str, positions: Iterable[int]) -> None:
+  def await_records(self, split: str, positions: Sequence[int]) -> None:
     """Reads the records of all processes until none of these is missing.
 
     A store, or a disk of the network, may show late what others have written.
