@@ -28,7 +28,9 @@ FLAGS = launch.BinaryFlags(
   " --config=configs/benchmark_machine.py:smoke --workdir=runs/machine",
 )
 FLAGS.define_config()
-FLAGS.define_workdir()
+FLAGS.define_workdir(
+  needs_disk="It measures this machine, and starts other commands there."
+)
 
 
 def main(_: list[str]) -> None:

@@ -50,7 +50,7 @@ FLAGS = launch.BinaryFlags(
   " --target=v5e:4x4",
 )
 FLAGS.define_config()
-FLAGS.define_workdir()
+FLAGS.define_workdir(needs_disk="It keeps compiled texts there, on a disk.")
 _TARGET = flags.DEFINE_list(
   "target",
   None,

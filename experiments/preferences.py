@@ -22,7 +22,9 @@ FLAGS = launch.BinaryFlags(
   " --workdir=runs/preferences",
 )
 FLAGS.define_config()
-FLAGS.define_workdir()
+FLAGS.define_workdir(
+  needs_disk="Its preferences and its figure are written to a disk."
+)
 FLAGS.define_cluster()
 FLAGS.define_grace()
 
