@@ -23,9 +23,11 @@ from thickets.generation.grading_workers import Grading
 from thickets.generation.member_weights import Rebuilder
 from thickets.generation.memory_plan import Workload
 from thickets.members import Member, MemberArrays, stack_members
+from thickets.models import memory
 from thickets.models.layout import Layout
 from thickets.naming import Params
 from thickets.perturbation import Gaussian, Kind
+from thickets.runs import processes
 from thickets.search import staged, teams
 from thickets.search.evaluator import Handle
 from thickets.search.teams import Team
@@ -296,9 +298,24 @@ class LanguageEvaluator:
         self.generator.mesh,
         workload,
         self.generator.batching,
+        self._find_memory(),
         layout=self.generator.layout,
       )
     return self._plans[dtype, workload]
+
+  def _find_memory(self) -> int | None:
+    """Bytes of the smallest device of the team; None where devices have none.
+
+    All of a team must plan alike, or they would run programs of other shapes.
+    """
+    size = memory.device_size_bytes(self.generator.mesh.local_devices[0])
+    if len(self._team.processes) > 1:
+      sizes = [
+        processes.share("memory of a device", size, source=process)
+        for process in self._team.processes
+      ]
+      size = min((one for one in sizes if one is not None), default=None)
+    return size
 
 
 def _next_power(count: int) -> int:
