@@ -164,13 +164,12 @@ class Run:
     Raises:
       UserError: if one is missing after a minute.
     """
-    for pause_s in (*_PAUSES_S, None):
+    for pause_s in (0.0, *_PAUSES_S):
+      time.sleep(pause_s)
       self.refresh()
-      missing = [p for p in positions if self.find(split, p) is None]
-      if not missing:
+      if all(self.find(split, p) is not None for p in positions):
         return
-      if pause_s is not None:
-        time.sleep(pause_s)
+    missing = [p for p in positions if self.find(split, p) is None]
     raise UserError(
       f"{self.workdir} must show what all processes have written, got no record"
       f" of {len(missing)} members on {split} for {sum(_PAUSES_S):.0f} s. Start"
