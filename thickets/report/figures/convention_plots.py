@@ -295,7 +295,7 @@ def plot_shares(path: pathlib.Path, points: Sequence[Point]) -> None:
   """
   points = sorted(points, key=lambda point: float(point.group.split()[0]))
   x = [100 * float(point.group.split()[0]) for point in points]
-  fig, axes = make_panels(1, 2, width=8.4, height=3.9)
+  fig, axes = make_panels(1, 2, width=9.6, height=3.9)
   _draw_line(
     axes[0, 0],
     x,
@@ -316,7 +316,7 @@ def plot_shares(path: pathlib.Path, points: Sequence[Point]) -> None:
       **_MARKS[place % len(_MARKS)],
     )
   axes[0, 1].set(ylabel="% of members", title="Density at +5 points")
-  add_legend(axes[0, 1])
+  add_legend(axes[0, 1], loc="upper left", bbox_to_anchor=(1, 1))
   for ax in axes.flat:
     ax.set_xlabel("% of the questions of the text that hide the convention")
   fig.suptitle(convention_points.say_size(points[0]), fontsize="medium")
