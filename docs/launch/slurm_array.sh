@@ -33,6 +33,7 @@ srun "$python" -m experiments.randopt \
   --config=configs/randopt.py:qwen2_5_3b-gsm8k-small \
   --config.seed="$SLURM_ARRAY_TASK_ID" \
   --workdir="${RESULTS:-runs}/gsm8k-$SLURM_ARRAY_TASK_ID" \
+  --grace_s=90 \
   "$@" || status=$?
 
 if [ "$status" = "$unfinished" ]; then

@@ -39,6 +39,7 @@ srun --kill-on-bad-exit=0 --wait=120 "$python" -m experiments.randopt \
   --config=configs/randopt.py:qwen2_5_7b-gsm8k \
   --workdir="${RESULTS:-runs}/gsm8k" \
   --distributed \
+  --grace_s=90 \
   "$@" || status=$?
 
 if [ "$status" = "$unfinished" ]; then

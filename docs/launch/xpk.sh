@@ -23,4 +23,5 @@ xpk workload create \
     --config=configs/randopt.py:qwen2_5_7b-gsm8k \
     --config.compute.devices_per_member=4 \
     --workdir=gs://$BUCKET/gsm8k \
-    --distributed"
+    --distributed \
+    --grace_s=10"

@@ -14,7 +14,7 @@ from absl.testing import parameterized
 from end_to_end import launch_recipes as recipes
 
 from experiments import launch
-from experiments.launch import specs
+from experiments.launch import ending, specs
 
 _TOOLS = recipes.ROOT / ".ci/launchers"
 _SETUP = (recipes.ROOT / "setup.py").read_text("utf-8")
@@ -27,6 +27,7 @@ def _parse(argv):
   flags.define_config()
   flags.define_workdir()
   flags.define_cluster()
+  flags.define_grace()
   flags.define_check()
   assert flags.parse(["x", *argv]) == ["x"]
   return flags
@@ -87,7 +88,7 @@ class RecipesTest(parameterized.TestCase):
         ]
       ),
     }
-    self.assertEqual(found, {"75"})
+    self.assertEqual(found, {str(ending.UNFINISHED)})
 
   def test_a_slice_has_as_many_chips_as_its_pods(self):
     job = recipes.find_job("jobset_tpu.yaml")
