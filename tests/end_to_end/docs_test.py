@@ -35,7 +35,7 @@ _COMMAND = re.compile(r"\bexperiments\.(\w+)((?:\\\n|[^\n`|])*)")
 _FLAG = re.compile(r"--(\w+)")
 # Old names, and what a run or a reader writes.
 _OLD = re.compile(r"^\| `[\w.]+` \|", re.MULTILINE)
-_WRITTEN = re.compile("^(runs|DIR|tests/tasks/NAME_test)|NAME")
+_WRITTEN = re.compile("^(runs|records|bucket|DIR|tests/tasks/NAME_test)|NAME")
 _TEMPLATE = (
   "{% for message in messages %}{{ message['content'] }}{% endfor %}"
   "{% if add_generation_prompt %} {% endif %}"
