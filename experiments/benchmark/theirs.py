@@ -10,8 +10,9 @@ from typing import Any
 import ml_collections
 
 from experiments import launch
-from experiments.benchmark import ceilings, comparison, language
+from experiments.benchmark import comparison, language
 from thickets.models import families
+from thickets.runs import process_memory
 
 
 def validate(config: ml_collections.ConfigDict) -> None:
@@ -41,5 +42,5 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
     "transformers_tokens_per_s": config.num_prompts
     * config.new_tokens
     / min(taken),
-    "peak_memory_bytes": {"process": ceilings.peak_memory_bytes()},
+    "peak_memory_bytes": {"process": process_memory.peak_memory_bytes()},
   }

@@ -104,7 +104,7 @@ class PlanTest(parameterized.TestCase):
     copy = memory.bytes_per_device(self.large, jnp.bfloat16) / _GIB
     # A layer and a row with what it takes beside the base and a member; the
     # message has three digits.
-    self.assertBetween(needed, 2 * copy, (2 + 1 / 32) * copy + 1)
+    self.assertBetween(needed, 2 * copy - 0.5, (2 + 1 / 32) * copy + 1)
 
   def test_says_what_it_needs_and_what_there_is(self):
     with self.assertRaisesRegex(UserError, "which needs 1.. GiB, got 72 GiB"):

@@ -117,13 +117,12 @@ class MixtureTest(absltest.TestCase):
       preferences.measure_preference(config, {}, [[1]], [([2], [3])])
     # If this starts to work, the refusal may go.
     params = transformer.abstract_params(config, jnp.float32)
-    row = np.zeros((1, 4), np.int32), np.ones((1, 3), np.float32)
+    rows = preferences._write_rows([[1]], [([2], [3])], 0)
     with self.assertRaisesRegex(ValueError, "Reverse-mode"):
       jax.eval_shape(
         functools.partial(preferences._differentiate, config),
         params,
-        row,
-        row,
+        rows,
       )
 
 

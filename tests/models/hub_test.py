@@ -129,7 +129,7 @@ class DirectoryTest(_Test):
       finally:
         tracemalloc.stop()
     jit.assert_not_called()
-    with mock.patch.object(jax, "device_put") as put:
+    with mock.patch.object(jax, "device_put", wraps=jax.device_put) as put:
       streaming.read_params(config, stored, jnp.float32)
     for array, _ in (call.args for call in put.call_args_list):
       self.assertFalse(array.flags.writeable)  # Devices read the same memory.
