@@ -10,9 +10,8 @@ Variants  qwen2_5 (the default): 0.5B and 3B in bfloat16, for one accelerator
           smoke: shows that it runs
 Hardware  an accelerator of 40 GB; no data, no download of weights
 Time      each stage is ended after its `bound_s`, and the next one begins. The
-          same command makes up for what is missing. On one H200, the layers of
-          0.5B stacked took about one minute and those of 3B two; nothing else
-          was timed yet. cpu: five minutes on two quiet cores
+          same command makes up for what is missing. No variant was timed as a
+          whole yet
 Result    the figures of each stage in its folder of the workdir, and its row in
           docs/benchmarks.md
 """
