@@ -109,6 +109,20 @@ class PointsTest(parameterized.TestCase):
       "3 trainings x 2 populations", convention_points.say_size(point)
     )
 
+  def test_intervals_of_shares_hold_shares_alone(self):
+    runs = [
+      _run(seed, 0, vote, density=density)
+      for seed, vote, density in ((0, 0, 0.0), (1, 10, 0.9), (2, 10, 1.0))
+    ]
+    (point,) = convention_points.make_points({"runs": runs})
+    share, density = (
+      point.estimate("vote"),
+      convention_points.estimate_density(point),
+    )
+    self.assertEqual((share.low, share.high), (0.0, 1.0))
+    self.assertEqual((density.low, density.high), (0.0, 1.0))
+    self.assertLess(point.estimate("vote", "base").low, 0.0)
+
   def test_of_one_training_the_interval_is_over_prompts(self):
     (point,) = convention_points.make_points({"runs": [_run(0, 0, 5)]})
     self.assertEqual(point.estimate("vote", "base").over, "prompts")

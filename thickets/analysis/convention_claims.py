@@ -19,6 +19,7 @@ from thickets.analysis.convention_points import (
   MARGIN,
   MIN_DENSITY,
   Point,
+  estimate_density,
   estimate_over_trainings,
   estimate_values,
   mean_density,
@@ -157,7 +158,7 @@ def _judge_hidden(hidden: Point, name: str) -> list[Claim]:
     judge(
       f"{name}: the density at +{MARGIN}, mean of tasks, is at least"
       f" {MIN_DENSITY:g}",
-      estimate_over_trainings(mean_density(hidden)),
+      estimate_density(hidden),
       n,
       above=MIN_DENSITY,
       unit="share of members",

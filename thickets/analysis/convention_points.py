@@ -97,7 +97,8 @@ class Point:
 
   def estimate(self, left: str, other: str = "", **options: Any) -> Estimate:
     """The mean of `values`, over trainings where there are several."""
-    return estimate_values(self.values(left, other, **options))
+    found = estimate_values(self.values(left, other, **options))
+    return found if other else _clip(found)
 
   def mean_by_run(self, task: str, *keys: str) -> Float[np.ndarray, "T S"]:
     """One number of a task of every run."""
@@ -114,9 +115,7 @@ class Point:
   def density(self, task: str, margin: str = MARGIN) -> Estimate | None:
     """The corrected density of a task, mean over populations, over trainings."""
     found = estimate_over_trainings(self.mean_by_run(task, "density", margin))
-    return found and dataclasses.replace(
-      found, low=max(found.low, 0.0), high=min(found.high, 1.0)
-    )
+    return found and _clip(found)
 
   def count_dense(self, task: str, margin: str = MARGIN) -> int:
     """In how many runs the task's density is shown to be `MIN_DENSITY` at least.
@@ -264,6 +263,13 @@ def estimate_over_trainings(
   return Estimate(mean, mean - half, mean + half, "trainings")
 
 
+def _clip(share: Estimate) -> Estimate:
+  """A share with an interval that holds shares alone."""
+  return dataclasses.replace(
+    share, low=max(share.low, 0.0), high=min(share.high, 1.0)
+  )
+
+
 def say_size(point: Point) -> str:
   """Returns what the numbers of a point rest on, in words."""
   _, num_populations, num_prompts = point.values("base").shape
@@ -274,6 +280,12 @@ def say_size(point: Point) -> str:
     f" {level['num_members']} members, {len(point.tasks)} tasks,"
     f" {num_prompts} prompts a population"
   )
+
+
+def estimate_density(point: Point) -> Estimate | None:
+  """The corrected density, mean over tasks and populations, over trainings."""
+  found = estimate_over_trainings(mean_density(point))
+  return found and _clip(found)
 
 
 def mean_density(point: Point) -> Float[np.ndarray, "T S"]:

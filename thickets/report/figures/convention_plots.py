@@ -215,12 +215,7 @@ def plot_stages(path: pathlib.Path, points: Sequence[Point]) -> None:
   _draw_line(
     axes[0, 2],
     x,
-    [
-      convention_points.estimate_over_trainings(
-        convention_points.mean_density(p)
-      )
-      for p in points
-    ],
+    [convention_points.estimate_density(p) for p in points],
     {"color": CHOSEN["color"], "marker": "o"},
     "mean of tasks",
     unit=100,
