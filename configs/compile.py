@@ -7,7 +7,8 @@ Variants  qwen2_5_0_5b, qwen2_5_1_5b, qwen2_5_3b, qwen2_5_7b, qwen2_5_14b and
           which --workdir=DIR --segments=last is meant; small: 0.2B weights in ten
           layers, to try a compiler
 Hardware  any; needs the extra compile-tpu or compile-cuda, no weights and no data
-Time      one to five minutes on two cores, hours for all
+Time      with --segments=last 15 minutes for qwen2_5_7b on two shared cores, hours
+          for all
 Result    docs/accelerators.md
 """
 
@@ -47,7 +48,7 @@ SHAPES = {
 
 TARGETS = (
   *("h100:1", "h100:8", "v5e:2x4", "v5e:4x4", "v5e:8x8", "v5p:2x2x2"),
-  *("v6e:2x4",),
+  *("v6e:2x4", "a100:8", "h200:8", "b200:8"),
 )
 
 
