@@ -29,6 +29,7 @@ _FLAGS = (
   "--config.evolution.save_every=1",
   "--config.evolution.num_steps=3",
   "--config.population.antithetic=True",
+  "--config.population.chunk=2",  # Whatever memory there is.
 )
 
 
