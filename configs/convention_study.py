@@ -1,7 +1,7 @@
 """Trainings on conventions, repeated and varied, and what is around each of them.
 
 Command   python -m experiments.convention_study \
-            --config=configs/convention_study.py:VARIANT --workdir=runs/conventions
+            --config=configs/convention_study.py:VARIANT --workdir=runs/study
 Hardware  two CPU cores
 Time      about 3 min for each training and 1 to 2 for each measurement; `sizes` was
           planned for about 45 min of one core and not timed; all variants may share

@@ -32,7 +32,7 @@ from thickets.runs.json_files import JsonObject
 FLAGS = launch.BinaryFlags(
   __doc__,
   "python -m experiments.convention_study --config=configs/convention_study.py:seeds"
-  " --workdir=runs/conventions",
+  " --workdir=runs/study",
 )
 FLAGS.define_config()
 FLAGS.define_workdir(
