@@ -94,6 +94,8 @@ def plan_benchmark(devices: str) -> tuple[str, tuple[str, ...]]:
   )
   if devices == "cpu":
     return "[torch]", command
+  # The compilers that foretell are others than those of the devices.
+  command = (*command, "--config.bound_s.foretold=()")
   if devices == "cuda13":  # Which PyTorch is built for as well.
     return "[cuda13,torch]", command
   return f"[{devices}]", (*command, "--config.bound_s.transformers=()")

@@ -98,14 +98,19 @@ def _add_to_page(
   stages: list[Stage],
   workdir: pathlib.Path,
 ) -> None:
-  """Adds the rows of each shape that is done to the page, once."""
+  """Adds the rows of each shape that is done to the page, once.
+
+  Where further kinds of stages are done later, the rows stand there once more.
+  """
   path = workdir / "machine.json"
-  added = json_files.read_json(path)["added"] if path.exists() else []
+  added = json_files.read_json(path)["added"] if path.exists() else {}
   for shape in config.shapes:
-    is_done = all(s.read() is not None for s in stages if s.shape == shape)
-    if is_done and shape not in added:
+    asked = [stage for stage in stages if stage.shape == shape]
+    is_done = all(stage.read() is not None for stage in asked)
+    kinds = {stage.kind for stage in asked}
+    if is_done and not kinds <= {*added.get(shape, ())}:
       machine_table.append_rows(pathlib.Path(config.table), rows[shape])
-      added.append(shape)
+      added[shape] = sorted(kinds)
       json_files.write_json(path, {"table": config.table, "added": added})
 
 

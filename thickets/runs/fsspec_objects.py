@@ -74,6 +74,8 @@ class FsspecObjects:
     try:
       self._filesystem.pipe_file(key, data, mode="create")
     except OSError as error:
+      if _is_there(error):
+        raise FileExistsError(key) from error
       if error.errno != errno.ENOSYS:
         raise
       # A server that speaks S3 without conditions: the nearest that it can do.
@@ -90,3 +92,20 @@ class FsspecObjects:
 
   def list(self, prefix: str) -> list[str]:
     return list(self._filesystem.find(prefix))
+
+
+def _is_there(error: BaseException) -> bool:
+  """Whether a store refused an object since there is one, as S3 says it.
+
+  Servers other than Amazon's leave out which condition failed, and s3fs then
+  raises an error like any other.
+  """
+  cause: BaseException | None = error
+  while cause is not None:
+    answer = getattr(cause, "response", None)
+    if isinstance(answer, dict):
+      status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+      code = answer.get("Error", {}).get("Code")
+      return status == 412 or code in ("PreconditionFailed", "412")
+    cause = cause.__cause__ or cause.__context__
+  return False
