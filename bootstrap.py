@@ -8,7 +8,7 @@
                                   what this machine's GPU, TPU or processor does
                                   with language models, stage by stage, a row for
                                   each in docs/benchmarks.md; on a GPU at most
-                                  24 minutes behind the installation
+                                  24 minutes after the installation
 
 Needs Linux or macOS, Python 3.11 or later, and nothing else. What is installed
 already is not installed again; further arguments go to the command behind the
