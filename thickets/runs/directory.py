@@ -89,7 +89,8 @@ def is_new(workdir: Place) -> bool:
   path = locations.locate(workdir)
   if not path.is_dir():
     return True
-  names = {entry.name for entry in path.iterdir()}
+  # What another start tries out in an object store begins with a dot.
+  names = {e.name for e in path.iterdir() if not e.name.startswith(".")}
   return names <= {"config.json", _RECORDS} and not _logs_with_records(path)
 
 

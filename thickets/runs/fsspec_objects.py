@@ -55,7 +55,10 @@ def open_filesystem(scheme: str) -> Any:
       "read_timeout": 60,
       "retries": {"max_attempts": 0},
     }
-  return fsspec.filesystem(scheme, **options)
+  found = fsspec.filesystem(scheme, **options)
+  if scheme == "s3":
+    found.retries = 1  # Its own, beside those of botocore.
+  return found
 
 
 class FsspecObjects:
