@@ -5,7 +5,7 @@ Hardware  two CPU cores
 Variants  smoke: twelve members on two tasks, which takes about a minute
           smollm2: SmolLM2-135M-Instruct on the ten tasks of short questions, for
           which the model is fetched once, 98 MB
-Time      22 min beside other work; smollm2 is meant for a GPU
+Time      22 min on a loaded machine; smollm2 is meant for a GPU
 Result    docs/results/README.md
 
 All members answer the prompts of `select` and of `dev` of every task, so that

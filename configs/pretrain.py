@@ -3,7 +3,7 @@
 Command   python -m experiments.pretrain --config=configs/pretrain.py \
             --workdir=runs/pretrain
 Hardware  two CPU cores
-Time      about 5 min beside other work
+Time      about 5 min on a loaded machine
 Result    36.1 % of countdown3, 10.5 % of countdown4 and 79.7 % of maximum, each
           on 1000 held-out exercises for development, which are easier than
           those of the tasks. The model is thickets/models/shipped/drills;
