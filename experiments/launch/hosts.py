@@ -23,7 +23,7 @@ from jax._src import distributed  # Nothing public tells the coordinator.
 
 from experiments.launch.cluster_flags import Cluster
 from thickets.errors import UserError
-from thickets.runs import processes
+from thickets.runs import processes, stopping
 
 _BEAT_S = 2.0  # Between two signs of life.
 _ANSWER_S = 2.0  # What the store may take for an answer, as a process ends.
@@ -119,6 +119,7 @@ class Watch:
     self._seen = _Seen(range(self._count), time.monotonic())
     self._answered = time.monotonic()  # When the store last did.
     self._is_over = threading.Event()
+    self._is_finished = False
     self._wait_s = _LEAVING_S
 
   def start(self) -> None:
@@ -131,6 +132,7 @@ class Watch:
     """Waits until all processes are done; whoever ends from here on is not lost."""
     processes.wait_for_all("the end")
     self._is_over.set()
+    self._is_finished = True
     self._wait_s = _FINISHING_S
 
   def announce(self, ending: Ending) -> None:
@@ -141,7 +143,8 @@ class Watch:
   def leave(self) -> None:
     """Says that this process is gone. Process 0, on which the others hang, waits."""
     self._is_over.set()
-    _try(self._store.key_value_set, f"{_LEFT}{self._me}", "", True)
+    content = json.dumps(self._is_finished or stopping.is_asked())
+    _try(self._store.key_value_set, f"{_LEFT}{self._me}", content, True)
     deadline = time.monotonic() + self._wait_s
     while self._me == 0 and time.monotonic() < deadline:
       left = _try(self._store.key_value_dir_get, _LEFT) or []
@@ -185,11 +188,23 @@ class Watch:
     beats = {_number(k): v for k, v in store.key_value_dir_get(_BEATS)}
     self._answered = time.monotonic()
     self._seen.note(beats, self._answered)
+    excused = self._find_excused()
     for key, content in store.key_value_dir_get(_ENDINGS):
+      ending = Ending(**json.loads(content))
+      if ending.is_stop:
+        excused.add(_number(key))
       if _number(key) != self._me:
-        self._end(Ending(**json.loads(content)))
-    if lost := self.find_lost():
+        self._end(ending)
+    if lost := [p for p in self.find_lost() if p not in excused]:
       self._lose(lost)
+
+  def _find_excused(self) -> set[int]:
+    """The processes that left because the run is done, or was told to end.
+
+    Others may still finish what is under way.
+    """
+    left = self._store.key_value_dir_get(_LEFT)
+    return {_number(key) for key, content in left if json.loads(content)}
 
   def _lose(self, lost: list[int]) -> None:
     if not self._is_over.is_set():

@@ -9,7 +9,7 @@ import jax
 from absl.testing import absltest, parameterized
 
 from experiments.launch import hosts
-from thickets.runs import processes
+from thickets.runs import processes, stopping
 
 _LOST_AFTER_S = 30.0
 
@@ -94,6 +94,25 @@ class WatchTest(parameterized.TestCase):
     self.watch.announce(hosts.Ending(1, 1, "k must be 3."))
     self.look(2, living=[0, 2])
     self.assertEmpty(self.ends)
+
+  @parameterized.parameters("ending", "left")
+  def test_who_was_told_to_end_is_not_lost_by_those_who_finish(self, said):
+    with mock.patch.object(stopping, "is_asked", lambda: True):
+      self.process = 2
+      if said == "left":
+        self.make().leave()
+      else:
+        self.make().announce(hosts.Ending(2, 75, "SIGTERM", is_stop=True))
+    self.process = 1
+    self.look(3 * _LOST_AFTER_S, living=[0])
+    self.assertEmpty([one for one in self.ends if not one.is_stop])
+
+  def test_who_left_for_want_of_another_is_missed(self):
+    self.process = 2
+    self.make().leave()
+    self.process = 1
+    self.look(_LOST_AFTER_S + 2, living=[0])
+    self.assertIn("from process 2 for 30 s", self.ends[0].why)
 
   def test_process_0_leaves_last_but_not_never(self):
     self.process = 0
