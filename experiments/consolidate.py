@@ -70,7 +70,7 @@ def main(_: list[str]) -> None:
     print(f"\nNo candidate beats the base on dev. Figures are in {workdir}.")
     return
   sigma = max(spec.population.sigmas)
-  commands = next_steps.after_one_model(workdir, spec.task.name, sigma)
+  commands = next_steps.after_one_model(workdir, spec.task, sigma)
   where = f"The model is in {workdir}/model."
   print(next_steps.format_ending(where, results["timing"], commands))
 

@@ -64,7 +64,7 @@ def main(_: list[str]) -> None:
     next_steps.format_ending(
       f"The model is in {workdir}/model.",
       results["timing"],
-      next_steps.after_one_model(workdir, spec.task.name, spec.evolution.sigma),
+      next_steps.after_one_model(workdir, spec.task, spec.evolution.sigma),
     )
   )
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping
 
+from thickets.generation.specs import TaskSpec
 from thickets.search.progress import format_duration
 from thickets.tasks import registry
 
@@ -111,17 +112,19 @@ def after_pretraining(workdir: str) -> dict[str, str]:
   }
 
 
-def after_one_model(workdir: str, task: str, sigma: float) -> dict[str, str]:
+def after_one_model(
+  workdir: str, task: TaskSpec, sigma: float
+) -> dict[str, str]:
   """Returns the command that lets members around the new weights vote.
 
   Args:
     workdir: the directory of a finished run, with the model in it.
-    task: name of its task.
+    task: what the model was asked; its prompts are those of the command.
     sigma: the standard deviation of its members' noise.
   """
   flags = (
     f"--config.model.name={workdir}/model",
-    f"--config.task.name={task}",
+    *_ask(task),
     f"--config.population.sigmas=({sigma:g},)",
     f"--workdir={workdir}/randopt",
   )
@@ -131,6 +134,30 @@ def after_one_model(workdir: str, task: str, sigma: float) -> dict[str, str]:
       f" {' '.join(map(shlex.quote, flags))}"
     )
   }
+
+
+def _ask(task: TaskSpec) -> list[str]:
+  """The flags by which configs/randopt.py asks the prompts of a task."""
+  settings = {
+    "task.name": task.name,
+    "task.num_select": task.sizes.select,
+    "task.num_dev": task.sizes.dev,
+    "task.num_judge": task.sizes.judge,
+    # What is empty or as the config has it is left out.
+    "task.train": task.train,
+    "task.test": task.test,
+    "task.revision": task.revision,
+    "task.rules": "" if task.rules == "standard" else task.rules,
+    "seed": task.seed or "",
+  }
+  flags = [
+    f"--config.{key}={value}"
+    for key, value in settings.items()
+    if value not in (None, "")
+  ]
+  if not task.sizes.dev:  # Which would choose among several temperatures.
+    flags.append("--config.consistency.temperatures=(0.7,)")
+  return flags
 
 
 def after_conventions(workdir: str, columns: Iterable[str]) -> dict[str, str]:

@@ -11,7 +11,8 @@ from unittest import mock
 
 from absl.testing import absltest, parameterized
 
-from experiments.launch import next_steps
+from configs import evolution
+from experiments.launch import evolution_specs, next_steps, specs
 
 WORKDIRS = ("runs/a", "runs/with space & 'quote'", "-odd")
 
@@ -43,6 +44,30 @@ class NextStepsTest(parameterized.TestCase):
         or [a.startswith(f"{workdir}/") for a in arguments] == [True]
         or any(str(value).startswith(f"{workdir}/") for value in values)
       )
+
+  @parameterized.parameters(
+    ({}, (60, 120, 480)),
+    ({"num_dev": 0, "num_judge": 9}, (60, 0, 9)),
+    (
+      {"name": "gsm8k", "train": "a b.jsonl", "rules": "paper"},
+      (60, 120, 480),
+    ),
+  )
+  def test_the_vote_around_new_weights_asks_the_same_prompts(self, task, asked):
+    config = evolution.get_config("laptop")
+    config.task.update(task)
+    config.seed = 3
+    spec = evolution_specs.read_evolution(config)
+    (command,) = next_steps.after_one_model("d e", spec.task, 0.014).values()
+    _, _, name, *words = shlex.split(command)
+    binary = importlib.reload(importlib.import_module(name)).FLAGS
+    binary.parse([name, *words])
+    read = specs.read_randopt(binary.config)
+    self.assertEqual(read.task, spec.task)
+    sizes = read.task.sizes
+    self.assertEqual((sizes.select, sizes.dev, sizes.judge), asked)
+    self.assertEqual(read.model.name, "d e/model")
+    self.assertEqual(read.population.sigmas, (0.014,))
 
   @parameterized.parameters(
     ("bin/python", "/else/python", "bin/python"),  # Not activated.
