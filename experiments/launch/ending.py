@@ -115,8 +115,10 @@ def start_devices(flags: BinaryFlags) -> None:
   def end(ending: Ending) -> None:
     _end_with_other(ending, flags)
 
-  hosts.join(cluster, end)
-  _watch = hosts.Watch(cluster.lost_after_s, end, processes.client())
+  hosts.join(cluster, end, flags.grace_s)
+  _watch = hosts.Watch(
+    cluster.lost_after_s, end, processes.client(), flags.grace_s
+  )
   _watch.start()
 
 
@@ -251,7 +253,9 @@ def _end(code: int, message: str, why: str | None = None) -> None:
     why: what other processes of the run are told; None if they know.
   """
   if not _ending.acquire(blocking=False):
-    time.sleep(_SETTLING_S)  # Another thread is at it, unless it hangs.
+    # Another thread is at it, unless it hangs.
+    waits = _watch is not None and code != _INTERRUPTED
+    time.sleep(_SETTLING_S + (_watch.leaving_s if waits else 0.0))
     os._exit(code)
   try:
     screen.finish_line()

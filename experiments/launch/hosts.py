@@ -9,6 +9,7 @@ JAX itself would abort them, without saying who was lost.
 import contextlib
 import ctypes
 import dataclasses
+import itertools
 import json
 import os
 import signal
@@ -31,7 +32,8 @@ _ABORT_S = 5.0  # Within which JAX aborts, where process 0 is gone.
 # JAX's own watch, should ours fail, is to be the later.
 _SPARE_S = 30
 _JOINING_S = 300  # What the others may take to start.
-# How long process 0 waits for the others to leave, before the end and at it.
+# How long process 0 waits for the others to leave, before the end (beyond what
+# they may take to finish members, once told to end) and at it.
 _LEAVING_S, _FINISHING_S = 30.0, 300.0
 _BEATS, _ENDINGS, _LEFT = (
   f"thickets/{name}/" for name in ("beat", "ending", "left")
@@ -55,11 +57,14 @@ class Ending:
   is_stop: bool = False
 
 
-def join(cluster: Cluster, end: Callable[[Ending], None]) -> None:
+def join(
+  cluster: Cluster, end: Callable[[Ending], None], grace_s: float
+) -> None:
   """Joins the other processes.
 
   Args:
     cluster: how they find each other.
+    grace_s: seconds that some may live longer than others, once told to end.
     end: ends this process, if JAX is about to abort it for want of another.
 
   Raises:
@@ -75,7 +80,8 @@ def join(cluster: Cluster, end: Callable[[Ending], None]) -> None:
       cluster.num_processes,
       cluster.process_id,
       initialization_timeout=_JOINING_S,
-      heartbeat_timeout_seconds=round(cluster.lost_after_s) + _SPARE_S,
+      heartbeat_timeout_seconds=round(cluster.lost_after_s + grace_s)
+      + _SPARE_S,
       shutdown_timeout_seconds=round(_LEAVING_S),
     )
   except (ValueError, RuntimeError) as error:
@@ -109,18 +115,24 @@ class Watch:
     lost_after_s: seconds without a sign of life after which a process is lost.
     end: ends this process for the reason that another gives, or is lost for.
     store: the client of the store.
+    grace_s: seconds in which members may be finished, once told to end.
   """
 
   def __init__(
-    self, lost_after_s: float, end: Callable[[Ending], None], store: Any
+    self,
+    lost_after_s: float,
+    end: Callable[[Ending], None],
+    store: Any,
+    grace_s: float = 0.0,
   ):
     self._lost_after_s, self._end, self._store = lost_after_s, end, store
     self._me, self._count = jax.process_index(), jax.process_count()
     self._seen = _Seen(range(self._count), time.monotonic())
     self._answered = time.monotonic()  # When the store last did.
     self._is_over = threading.Event()
+    self._grace_s = grace_s
+    self._count_beats = itertools.count(1)
     self._is_finished = False
-    self._wait_s = _LEAVING_S
 
   def start(self) -> None:
     """Starts watching."""
@@ -133,7 +145,13 @@ class Watch:
     processes.wait_for_all("the end")
     self._is_over.set()
     self._is_finished = True
-    self._wait_s = _FINISHING_S
+
+  @property
+  def leaving_s(self) -> float:
+    """Seconds that `leave` may take in process 0, as long as the others live."""
+    if self._is_finished:
+      return _FINISHING_S
+    return _LEAVING_S + (self._grace_s if stopping.is_asked() else 0.0)
 
   def announce(self, ending: Ending) -> None:
     """Tells the others that this process ends, and why."""
@@ -145,8 +163,9 @@ class Watch:
     self._is_over.set()
     content = json.dumps(self._is_finished or stopping.is_asked())
     _try(self._store.key_value_set, f"{_LEFT}{self._me}", content, True)
-    deadline = time.monotonic() + self._wait_s
+    deadline = time.monotonic() + self.leaving_s
     while self._me == 0 and time.monotonic() < deadline:
+      _try(self._beat)  # It still lives, and sees who does.
       left = _try(self._store.key_value_dir_get, _LEFT) or []
       gone = {_number(key) for key, _ in left} | set(self.find_lost())
       if len(gone) == self._count:
@@ -164,11 +183,9 @@ class Watch:
     time.sleep(self._lost_after_s + 2 * _BEAT_S)
 
   def _run(self) -> None:
-    count = 0
     while not self._is_over.is_set():
-      count += 1
       try:
-        self._look(count)
+        self._look()
       except jax.errors.JaxRuntimeError:
         time.sleep(_ABORT_S)
         self._lose([0])
@@ -181,15 +198,19 @@ class Watch:
         self._lose([0])
         return
 
-  def _look(self, count: int) -> None:
-    """Gives a sign of life, and looks for those of the others."""
-    store = self._store
-    store.key_value_set(f"{_BEATS}{self._me}", str(count), True)
-    beats = {_number(k): v for k, v in store.key_value_dir_get(_BEATS)}
+  def _beat(self) -> None:
+    """Gives a sign of life, and notes those of the others."""
+    beat = str(next(self._count_beats))
+    self._store.key_value_set(f"{_BEATS}{self._me}", beat, True)
+    found = self._store.key_value_dir_get(_BEATS)
     self._answered = time.monotonic()
-    self._seen.note(beats, self._answered)
+    self._seen.note({_number(k): v for k, v in found}, self._answered)
+
+  def _look(self) -> None:
+    """Lives, and ends this process where another is lost or ends the run."""
+    self._beat()
     excused = self._find_excused()
-    for key, content in store.key_value_dir_get(_ENDINGS):
+    for key, content in self._store.key_value_dir_get(_ENDINGS):
       ending = Ending(**json.loads(content))
       if ending.is_stop:
         excused.add(_number(key))

@@ -36,7 +36,7 @@ class WatchTest(parameterized.TestCase):
   def setUp(self):
     super().setUp()
     self.now, self.ends, self.store = 1000.0, [], _Store()
-    self.process = 1
+    self.process, self.living = 1, []
     patch = mock.patch.object
     self.enter_context(patch(jax, "process_index", lambda: self.process))
     self.enter_context(patch(jax, "process_count", lambda: 3))
@@ -46,17 +46,19 @@ class WatchTest(parameterized.TestCase):
 
   def sleep(self, seconds):
     self.now += seconds
+    for process in self.living:
+      self.store[f"thickets/beat/{process}"] = f"{self.now}"
 
-  def make(self):
-    return hosts.Watch(_LOST_AFTER_S, self.ends.append, self.store)
+  def make(self, grace_s=0.0):
+    return hosts.Watch(_LOST_AFTER_S, self.ends.append, self.store, grace_s)
 
   def look(self, seconds, living):
     """Looks every two seconds, while some of the others live."""
-    for count in range(int(seconds / 2)):
+    for _ in range(int(seconds / 2)):
       self.now += 2
       for process in living:
         self.store[f"thickets/beat/{process}"] = f"{self.now}"
-      self.watch._look(count)
+      self.watch._look()
 
   def test_nobody_is_lost_who_lives(self):
     self.look(600, living=[0, 2])
@@ -122,6 +124,23 @@ class WatchTest(parameterized.TestCase):
     self.store |= {"thickets/left/1": "", "thickets/left/2": ""}
     watch.leave()
     self.assertLess(self.now, 1031)
+
+  @parameterized.parameters((90, True, 120), (0, False, 30), (90, False, 30))
+  def test_process_0_waits_for_those_who_finish_members(
+    self, grace_s, is_asked, waited_s
+  ):
+    self.process, self.living = 0, [1, 2]
+    with mock.patch.object(stopping, "is_asked", lambda: is_asked):
+      self.make(grace_s).leave()
+    self.assertBetween(self.now, 1000 + waited_s, 1001 + waited_s)
+
+  def test_process_0_waits_for_those_who_come_late_to_the_end(self):
+    self.process, self.living = 0, [1, 2]
+    watch = self.make()
+    with mock.patch.object(processes, "wait_for_all"):
+      watch.finish()
+    watch.leave()
+    self.assertBetween(self.now, 1300, 1301)
 
   def test_a_process_0_that_hangs_is_lost_too(self):
     self.look(10, living=[0, 2])
