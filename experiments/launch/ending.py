@@ -41,6 +41,8 @@ _SETTLING_S = 15.0  # What a thread that ends the process may take for it.
 
 _watch: hosts.Watch | None = None  # Of the other processes, once joined.
 _ending = threading.Lock()  # Held by the thread that ends the process.
+# Set once the main thread is to end, which no further signal breaks off.
+_is_ending = threading.Event()
 
 
 def run(main: Callable[[list[str]], None], flags: BinaryFlags) -> None:
@@ -145,6 +147,7 @@ def _num_cores() -> int:
 
 
 def _refuse(message: str) -> None:
+  _is_ending.set()
   screen.finish_line()
   if _watch is None:
     sys.exit(f"error: {message}")
@@ -188,7 +191,7 @@ def _heed_signals(flags: BinaryFlags) -> None:
   signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
 
   def listen():
-    end, deadline = _end_interrupted, None
+    end, deadline, is_told = _end_interrupted, None, False
     with heard, told:
       while True:
         left = None if deadline is None else deadline - time.monotonic()
@@ -196,26 +199,32 @@ def _heed_signals(flags: BinaryFlags) -> None:
         try:
           number = heard.recv(1)[0]
         except TimeoutError:
-          end(flags)
-          return
+          # In another thread, so that Ctrl-C is heard while that one waits.
+          threading.Thread(target=end, args=(flags,), daemon=True).start()
+          deadline = None
+          continue
         if number == signal.SIGINT:
           end, deadline = _end_interrupted, time.monotonic() + _GRACE_S
-        elif number == signal.SIGTERM and deadline is None:
+        elif number == signal.SIGTERM and not is_told:
           grace_s = flags.grace_s if stopping.is_deferring() else _GRACE_S
           end, deadline = _end_stopped, time.monotonic() + grace_s
           _announce_stop()
+        is_told |= number in (signal.SIGINT, signal.SIGTERM)
 
   threading.Thread(target=listen, daemon=True).start()
 
 
 def _interrupt(signum, frame):
   del signum, frame
-  raise KeyboardInterrupt
+  if not _is_ending.is_set():
+    _is_ending.set()
+    raise KeyboardInterrupt
 
 
 def _stop(signum, frame):
   del signum, frame
-  stopping.ask()
+  if not _is_ending.is_set():
+    stopping.ask()
 
 
 def _announce_stop() -> None:
@@ -252,6 +261,7 @@ def _end(code: int, message: str, why: str | None = None) -> None:
     message: the line.
     why: what other processes of the run are told; None if they know.
   """
+  _is_ending.set()
   if not _ending.acquire(blocking=False):
     # Another thread is at it, unless it hangs.
     waits = _watch is not None and code != _INTERRUPTED
@@ -269,6 +279,7 @@ def _end(code: int, message: str, why: str | None = None) -> None:
 
 def _leave(code: int, why: str | None) -> None:
   """Ends the process; tells the others why, unless they know."""
+  _is_ending.set()
   if _watch is not None:
     if why is not None:
       process = jax.process_index()

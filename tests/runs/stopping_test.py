@@ -18,6 +18,11 @@ class StoppingTest(absltest.TestCase):
     with self.assertRaises(StoppedError):
       stopping.ask()
 
+  def test_asked_again_it_ends_no_second_time(self):
+    with self.assertRaises(StoppedError):
+      stopping.ask()
+    stopping.ask()
+
   def test_work_under_way_is_finished_first(self):
     done = []
     with self.assertRaises(StoppedError), stopping.deferring():

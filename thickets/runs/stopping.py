@@ -23,13 +23,15 @@ class StoppedError(BaseException):
 def ask() -> None:
   """Asks this process to end; in its main thread, raises unless work is deferring.
 
+  Asked again, it does nothing: the process may be about to end.
+
   Raises:
     StoppedError: if nothing has to be finished first.
   """
+  was_asked = _asked.is_set()
   _asked.set()
-  if (
-    threading.current_thread() is threading.main_thread() and not _is_deferring
-  ):
+  is_main = threading.current_thread() is threading.main_thread()
+  if is_main and not was_asked and not _is_deferring:
     raise StoppedError
 
 
