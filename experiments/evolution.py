@@ -87,7 +87,9 @@ def run(spec: EvolutionRunSpec, workdir: str) -> JsonObject:
   # All that can fail at once does so before the run directory begins.
   evolution_costs.check_least_budget(spec, subject)
   with subject_lib.start_task_grading(subject) as grading:
-    evaluator = subject_lib.make_evaluator(subject, grading, kind)
+    evaluator = subject_lib.make_evaluator(
+      subject, grading, kind, moves_weights=True
+    )
     subject.check_memory(evaluator)
     with directory.open_run(workdir, spec.config) as run:
       clock.lap("loading_s")

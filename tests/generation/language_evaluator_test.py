@@ -13,7 +13,7 @@ import unoptimised
 from absl.testing import parameterized
 from golden import transformer_cases as cases
 
-from thickets.errors import UserError
+from thickets.errors import NoRoomError, UserError
 from thickets.generation import (
   grading,
   grading_workers,
@@ -26,7 +26,7 @@ from thickets.generation.generator import Generator
 from thickets.generation.grading_workers import Grading
 from thickets.generation.sampling import Sampling
 from thickets.members import BASE
-from thickets.models import transformer
+from thickets.models import memory, transformer
 from thickets.perturbation import perturb
 from thickets.search import engine, meshes, population, selection
 
@@ -258,6 +258,24 @@ class LanguageEvaluatorTest(parameterized.TestCase):
         batch = language_evaluator.make_batch(_prompts(count))
         evaluator.find_width(_model().params, batch, 4)
     self.assertEqual(made.call_count, 2)
+
+  def test_weights_that_move_need_two_more_copies(self):
+    batch = language_evaluator.make_batch(_prompts())
+    generator, needed = _single_generator(), []
+    for moves_weights in (False, True):
+      evaluator = language_evaluator.LanguageEvaluator(
+        generator,
+        Grading(grading.Grader(detokenize, grade)),
+        moves_weights=moves_weights,
+      )
+      with (
+        mock.patch.object(memory, "device_size_bytes", lambda _: 1),
+        self.assertRaises(NoRoomError) as caught,
+      ):
+        evaluator.find_width(_model().params, batch, 1)
+      needed.append(caught.exception.needed_bytes)
+    copy = memory.bytes_per_device(generator.config, np.float32)
+    self.assertBetween(needed[1] - needed[0], copy, 2 * copy)
 
   def test_refuses_a_wrong_number_of_indices(self):
     with self.assertRaisesRegex(UserError, "each of 2 prompts, got 1"):

@@ -10,7 +10,7 @@ from absl.testing import parameterized
 from golden import transformer_cases as cases
 
 from configs import benchmark_language
-from thickets.errors import UserError
+from thickets.errors import NoRoomError, UserError
 from thickets.generation import memory_plan
 from thickets.generation.batching import Batching
 from thickets.generation.memory_plan import Workload
@@ -33,6 +33,7 @@ _LARGE = benchmark_language.get_config("qwen2_5_3b").model.to_dict() | {
 def _plan(size, config, *, model=1, dtype=jnp.bfloat16, **options):
   """A plan for devices of `size` bytes."""
   mesh = meshes.make_mesh(jax.devices()[:model], model=model)
+  moves_weights = options.pop("moves_weights", False)
   workload = Workload(
     num_prompts=options.pop("num_prompts", 200),
     prompt_tokens=options.pop("prompt_tokens", 60),
@@ -40,7 +41,9 @@ def _plan(size, config, *, model=1, dtype=jnp.bfloat16, **options):
   )
   asked = Batching(**options)
   with mock.patch.object(memory, "device_size_bytes", lambda _: size):
-    return memory_plan.plan_memory(config, dtype, mesh, workload, asked)
+    return memory_plan.plan_memory(
+      config, dtype, mesh, workload, asked, moves_weights=moves_weights
+    )
 
 
 class PlanTest(parameterized.TestCase):
@@ -105,6 +108,24 @@ class PlanTest(parameterized.TestCase):
     # A layer and a row with what it takes beside the base and a member; the
     # message has three digits.
     self.assertBetween(needed, 2 * copy - 0.5, (2 + 1 / 32) * copy + 1)
+
+  @parameterized.parameters(
+    # A step holds the base, a member, and weights in float32 before and after.
+    (jnp.bfloat16, 2 + 4),
+    (jnp.float32, 2 + 2),
+  )
+  def test_weights_that_move_are_held_beside_base_and_members(
+    self, dtype, copies
+  ):
+    with self.assertRaisesRegex(NoRoomError, "the weights that move") as caught:
+      _plan(1, self.large, dtype=dtype, moves_weights=True)
+    copy = memory.bytes_per_device(self.large, dtype)
+    self.assertEqual(caught.exception.needed_bytes, copies * copy)
+    # While members answer, there is less room for their rows.
+    size = int(1.5 * copies * copy)
+    options = {"dtype": dtype, "num_prompts": 10**6}
+    moved = _plan(size, self.large, moves_weights=True, **options)
+    self.assertLess(moved.rows, _plan(size, self.large, **options).rows)
 
   def test_says_what_it_needs_and_what_there_is(self):
     with self.assertRaisesRegex(UserError, "which needs 1.. GiB, got 72 GiB"):

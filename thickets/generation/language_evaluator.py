@@ -81,6 +81,8 @@ class LanguageEvaluator:
       depends on the key, the member, the example's index, and the number of the
       `sample` [Q] that the batch may hold. A batch may also hold `temperature`
       [Q], in place of that of the decoding.
+    moves_weights: whether the caller moves the weights step by step, and holds more
+      than the base and its members, see `memory_plan.plan_memory`.
 
   Attributes:
     generator: the generator, which counts its compilations.
@@ -96,10 +98,12 @@ class LanguageEvaluator:
     *,
     kind: Kind | None = None,
     key: PRNGKeyArray | None = None,
+    moves_weights: bool = False,
   ):
     if not generator.decoding.sampling.is_greedy and key is None:
       raise UserError("Sampling needs a key, got none. Pass key.")
     self.generator, self._key = generator, key
+    self._moves_weights = moves_weights
     self._plans: dict[tuple[np.dtype, Workload], Batching] = {}
     self._num_slots = generator.programs.num_slots
     self._team = teams.find_team(generator.mesh)
@@ -300,6 +304,7 @@ class LanguageEvaluator:
         self.generator.batching,
         self._find_memory(),
         layout=self.generator.layout,
+        moves_weights=self._moves_weights,
       )
     return self._plans[dtype, workload]
 

@@ -4,6 +4,7 @@ import bisect
 import dataclasses
 import itertools
 
+import jax.numpy as jnp
 from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
@@ -49,6 +50,7 @@ def plan_memory(
   size: int | None = None,
   *,
   layout: Layout | None = None,
+  moves_weights: bool = False,
 ) -> Batching:
   """Finds how many members and prompts fit into memory at once.
 
@@ -65,6 +67,8 @@ def plan_memory(
       fewer rows if not all of them fit.
     size: bytes of a device's memory, where the devices are not here to tell.
     layout: how layers lie while decoding, found by default.
+    moves_weights: whether the weights that answer are moved step by step, so that
+      the base and weights in float32 are held beside them.
 
   Returns:
     `asked` with lanes, rows and block found.
@@ -84,6 +88,10 @@ def plan_memory(
     )
   size = int(_MEMORY_FRAC * size)
   sizes = _measure(config, dtype, mesh, workload, asked.segment, layout)
+  if moves_weights:
+    sizes = dataclasses.replace(
+      sizes, **_measure_moved(config, dtype, mesh, sizes.weights)
+    )
 
   def holds(lanes: int, rows: int, block: int) -> float:
     return max(sizes.count_bytes(lanes, rows, block).values())
@@ -92,9 +100,10 @@ def plan_memory(
   block = _find_block(sizes, size, lanes)
   needed = holds(lanes, 1, block)
   if needed > size:
+    beside = ", beside the weights that move," if moves_weights else ""
     raise NoRoomError(
       f"The base and {lanes} members with a prompt each must fit into a"
-      f" device, which needs {needed / _GIB:.3g} GiB, got"
+      f" device{beside or ','} which needs {needed / _GIB:.3g} GiB, got"
       f" {size / _GIB:.3g} GiB, nine tenths of it. Use more devices on the"
       " mesh axis `model`, or a smaller dtype.",
       needed,
@@ -161,6 +170,8 @@ class _Sizes:
     slots: room of a row's KV cache in the first segment of decoding, the last
       but one, and the last.
     is_stacked: whether layers are stacked.
+    beside: what is held beside base and members while these answer.
+    moving: the same while weights are moved, when none answers.
   """
 
   weights: float
@@ -170,10 +181,13 @@ class _Sizes:
   prompt_tokens: int
   slots: tuple[int, int, int]
   is_stacked: bool
+  beside: float = 0.0
+  moving: float = 0.0
 
   def count_bytes(self, lanes: int, rows: int, block: int) -> dict[str, float]:
     """Bytes by the name of the program, as `estimate_bytes` returns them."""
-    held = (1 + lanes) * self.weights
+    members = (1 + lanes) * self.weights
+    held = members + self.beside
     first, before, last = (
       lanes * rows * self.token * slots for slots in self.slots
     )
@@ -183,7 +197,7 @@ class _Sizes:
     # values, before they get more room.
     copied, grown = (last, last / 2) if self.is_stacked else (0.0, 0.0)
     return {
-      "rebuild": held,
+      "rebuild": members + max(self.beside, self.moving),
       "prefill": held + first + max(lanes * read * self.reading, logits),
       "segment": held + last + copied + logits,
       "regroup": held + before + last + grown,
@@ -221,6 +235,24 @@ def _measure(
   )
 
 
+def _measure_moved(
+  config: TransformerConfig, dtype: DTypeLike, mesh: Mesh, copy: float
+) -> dict[str, float]:
+  """Bytes beside base and members where `evolution_run.evolve` moves weights.
+
+  Those that move are in float32 at least. Where members answer in a narrower dtype,
+  they do so around a third tree; a step makes the next tree beside the last one.
+  """
+  is_narrow = jnp.dtype(dtype).itemsize < 4
+  moved = memory.bytes_per_device(
+    config, jnp.float32 if is_narrow else dtype, mesh
+  )
+  return {
+    "beside": moved + (copy if is_narrow else 0.0),
+    "moving": 2.0 * moved,
+  }
+
+
 def _plan_slots(
   workload: Workload, segment: int | None
 ) -> tuple[int, int, int]:
@@ -239,7 +271,7 @@ def _find_block(sizes: _Sizes, size: float, lanes: int) -> int:
     size: bytes of a device.
     lanes: members that run at once.
   """
-  free = (size - (1 + lanes) * sizes.weights) / lanes
+  free = (size - (1 + lanes) * sizes.weights - sizes.beside) / lanes
   block = programs.ACCELERATOR_BLOCK_TOKENS
   while (
     block > sizes.prompt_tokens and block * sizes.reading > _BLOCK_FRAC * free

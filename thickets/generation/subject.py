@@ -326,6 +326,8 @@ def make_evaluator(
   kind: Kind,
   sampling: Sampling = GREEDY,
   key: PRNGKeyArray | None = None,
+  *,
+  moves_weights: bool = False,
 ) -> LanguageEvaluator:
   """Makes what evaluates members on a subject's prompts.
 
@@ -335,6 +337,7 @@ def make_evaluator(
     kind: how the noise of members is drawn.
     sampling: how tokens are chosen.
     key: the key of the responses, unless they are greedy.
+    moves_weights: whether the run moves the weights step by step.
   """
   compute = subject.answering.compute
   generator = Generator(
@@ -345,7 +348,9 @@ def make_evaluator(
     layout=LAYOUTS[compute.layers],
     detokenize=tokenizer_files.make_detokenizer(subject.model.tokenizer),
   )
-  return LanguageEvaluator(generator, started, kind=kind, key=key)
+  return LanguageEvaluator(
+    generator, started, kind=kind, key=key, moves_weights=moves_weights
+  )
 
 
 def make_sampler(
