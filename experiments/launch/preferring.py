@@ -21,6 +21,7 @@ from experiments.launch.config_checks import (
   to_json,
 )
 from thickets.analysis import choice_predictions
+from thickets.errors import UserError
 from thickets.generation import choices, preferences, prompts
 from thickets.generation import subject as subject_lib
 from thickets.generation.choices import Choices, ChoiceSpec
@@ -179,16 +180,39 @@ def _load_prompts(
 
 
 def _list_log_odds(run: Run, search: Search) -> JsonObject:
-  """Log-odds of the base, and of the members by sigma, prompt by prompt."""
-  members: dict[str, list[list[float]]] = {}
+  """Log-odds of the base, and of the members by sigma, prompt by prompt.
+
+  A member whose log-odds are not all finite has failed: it is left out, and counted.
+  """
+  members: dict[str, list[list[float]]] = {
+    f"{sigma:g}": [] for sigma in sorted({m.sigma for m in search.members})
+  }
+  num_failed = dict.fromkeys(members, 0)
   for position, member in sorted(
     enumerate(search.members), key=lambda pair: pair[1].sigma
   ):
     scores = run.channels(_SPLIT, position)["score"]
-    members.setdefault(f"{member.sigma:g}", []).append(_round(scores))
+    sigma = f"{member.sigma:g}"
+    if np.isfinite(scores).all():
+      members[sigma].append(_round(scores))
+    else:
+      num_failed[sigma] += 1
+  for sigma, kept in members.items():
+    if num_failed[sigma]:
+      logging.warning(
+        "%d members of sigma %s have log-odds that are not finite: left out",
+        *(num_failed[sigma], sigma),
+      )
+    if len(kept) < 2:
+      raise UserError(
+        f"At least two members of each sigma must have finite log-odds, got"
+        f" {len(kept)} of sigma {sigma}, where {num_failed[sigma]} failed. Lower"
+        " population.sigmas in a new directory."
+      )
   return {
     "base": _round(run.channels(_SPLIT, BASE_POSITION)["score"]),
     "members": members,
+    "num_failed": num_failed,
   }
 
 

@@ -67,6 +67,12 @@ class PredictionsTest(parameterized.TestCase):
     (claim, _) = choice_predictions.judge_levels(_found(num_members=2))
     self.assertEqual(claim.verdict, "not shown")
 
+  def test_members_that_failed_are_said(self):
+    found = _found() | {"num_failed": {"0.001": 3, "0.004": 0}}
+    first, last = choice_predictions.judge_levels(found)
+    self.assertIn("60 members (3 more failed), 40 prompts", first.n)
+    self.assertIn("60 members, 40 prompts", last.n)
+
   def test_a_member_of_more_right_words_counts(self):
     found = _found() | {
       "base": [1.0, -1.0],

@@ -1,5 +1,8 @@
 """Tests of what a measurement of log-odds refuses."""
 
+from types import SimpleNamespace
+
+import numpy as np
 from absl.testing import parameterized
 
 from configs import preferences as keys
@@ -33,6 +36,21 @@ class PreferringTest(parameterized.TestCase):
   def test_what_is_wrong_is_refused(self, key, value, message):
     with self.assertRaisesRegex(UserError, message):
       preferring.read_preferences(_config(**{key: value}))
+
+  def test_members_that_failed_are_left_out_and_counted(self):
+    scores = {-1: [1.0, 2.0], 0: [0.5, 1.0], 1: [np.nan, 1.0], 2: [1.5, 2.0]}
+    run = SimpleNamespace(
+      channels=lambda _, position: {"score": np.array(scores[position])}
+    )
+    members = [SimpleNamespace(sigma=0.1)] * 3
+    found = preferring._list_log_odds(run, SimpleNamespace(members=members))
+    self.assertEqual(found["members"], {"0.1": [[0.5, 1.0], [1.5, 2.0]]})
+    self.assertEqual(found["num_failed"], {"0.1": 1})
+    scores[2] = [np.inf, 1.0]
+    with self.assertRaisesRegex(
+      UserError, "got 1 of sigma 0.1, where 2 failed"
+    ):
+      preferring._list_log_odds(run, SimpleNamespace(members=members))
 
   def test_an_unknown_variant_is_refused(self):
     with self.assertRaisesRegex(ValueError, "variant must be one of sentiment"):

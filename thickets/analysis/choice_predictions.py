@@ -49,7 +49,8 @@ class Level:
     turned: the share that they do, less the predicted one.
     spread: root mean square of the change of log-odds, relative to the predicted
       one, median over prompts; 1 if first order holds.
-    num_members: how many members there are.
+    num_members: how many members there are, without those that failed.
+    num_failed: members whose log-odds are not finite, which count nowhere.
   """
 
   sigma: float
@@ -60,6 +61,7 @@ class Level:
   turned: Estimate
   spread: float
   num_members: int
+  num_failed: int
 
   def to_json(self) -> dict[str, Any]:
     """The numbers that are not by prompt, as plain values."""
@@ -70,6 +72,7 @@ class Level:
       "turned_less_predicted": self.turned.to_json(),
       "spread": self.spread,
       "num_members": self.num_members,
+      "num_failed": self.num_failed,
     }
 
 
@@ -100,6 +103,8 @@ def compare_levels(found: dict[str, Any]) -> list[Level]:
       *(float(sigma), found["relative_norms"][sigma]),
       *(base, norms, np.array(values)),
       found["groups"],
+      # Files from before failed members were left out have none.
+      found.get("num_failed", {}).get(sigma, 0),
     )
     for sigma, values in found["members"].items()
   ]
@@ -112,6 +117,7 @@ def _compare(
   norms: Float[np.ndarray, " Q"],
   members: Float[np.ndarray, "P Q"],
   groups: Groups | None,
+  num_failed: int,
 ) -> Level:
   deviations = sigma * norms
   predicted_turned = special.ndtr(-np.abs(base) / deviations)
@@ -129,6 +135,7 @@ def _compare(
       np.median(np.sqrt(np.mean((members - base) ** 2, axis=0)) / deviations)
     ),
     num_members=len(members),
+    num_failed=num_failed,
   )
 
 
@@ -143,8 +150,9 @@ def judge_levels(found: dict[str, Any]) -> list[Claim]:
   """
   claims = []
   for level in compare_levels(found):
+    failed = f" ({level.num_failed} more failed)" if level.num_failed else ""
     n = (
-      f"{level.num_members} members, {len(level.measured)} prompts; predicted"
+      f"{level.num_members} members{failed}, {len(level.measured)} prompts; predicted"
       f" {100 * level.predicted_turned:.1f} %; log-odds vary {level.spread:.2f} times"
       " as much as predicted (median of prompts)"
     )
