@@ -7,8 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from experiments.launch import finished_randopt
 from experiments.launch.specs import RandOptSpec
+from thickets.analysis import measurement
 from thickets.errors import UserError
 from thickets.generation.ledger import Cost
 from thickets.members import Member
@@ -19,7 +22,6 @@ from thickets.report.tables import (
   format_number,
   format_percent,
 )
-from thickets.runs import directory
 from thickets.runs.run_config import RunConfig
 from thickets.training import consolidation
 
@@ -94,7 +96,8 @@ def read_source(
     scales: lengths of the weighted step.
 
   Raises:
-    UserError: if the run is not finished, or of an earlier version.
+    UserError: if the run is not finished or lacks records, ranks fewer members than
+      it is asked to, or is of an earlier version.
   """
   results = finished_randopt.read_results(workdir, spec.population.size, "run")
   if "ledger" not in results:
@@ -103,11 +106,15 @@ def read_source(
       " Start its own command again, which adds it from the records."
     )
   members = spec.population.sample()
-  config = dataclasses.replace(spec.config, extendable=())
-  with directory.open_run(workdir, config) as run:
-    scores = run.scores("select", range(len(members)))
+  scores = _read_scores(workdir, len(members))
   ranked = [members[row["position"]] for row in results["chosen"]]
   sizes = sorted({spec.ensemble.top_k, *spec.ensemble.also})
+  if len(ranked) < sizes[-1]:
+    raise UserError(
+      f"--run must have ranked the {sizes[-1]} members that ensemble asks for, got"
+      f" {len(ranked)} in results.json of {workdir}. Finish it with its own command"
+      " first."
+    )
   candidates = [
     Candidate(
       "best member" if k == 1 else f"mean of the best {k}",
@@ -127,6 +134,19 @@ def read_source(
     tuple(candidates),
     Cost(**{k: v for k, v in best["search"].items() if k in fields}),
   )
+
+
+def _read_scores(workdir: str, size: int) -> np.ndarray:
+  """Reads the scores [N] on `select`, NaN where a member failed; changes nothing."""
+  _, found = measurement.read_records(workdir)
+  records = found.get("select", {})
+  if missing := [p for p in range(size) if p not in records]:
+    raise UserError(
+      f"--run must hold the records of all {size} members on select, got"
+      f" {workdir}, which lacks {len(missing)}. Finish it with its own command"
+      " first."
+    )
+  return np.array([records[position].score for position in range(size)])
 
 
 def choose_candidate(watched: Sequence[Mapping[str, Any]]) -> int | None:

@@ -1,9 +1,14 @@
 """Tests of how one model is chosen among candidates."""
 
+from types import SimpleNamespace
+from unittest import mock
+
 from absl.testing import parameterized
 
-from experiments.launch import consolidation
+from experiments.launch import consolidation, finished_randopt
+from thickets.analysis import measurement
 from thickets.errors import UserError
+from thickets.members import BASE
 
 
 def _watched(*scores):
@@ -34,6 +39,26 @@ class ConsolidationTest(parameterized.TestCase):
       lines[2], r"^candidate 1 +0\.75 +50\.0 +\[25.0, 75.0\] +\*$"
     )
     self.assertRegex(lines[3], r"^candidate 2 +– +50\.0 +\[25.0, 75.0\]$")
+
+  @parameterized.parameters(
+    (range(3), 4, "records of all 4 members on select, got d, which lacks 1"),
+    (range(4), 3, "ranked the 2 members that ensemble asks for, got 1"),
+  )
+  def test_a_run_that_lacks_members_is_refused(self, positions, size, message):
+    records = {"select": {p: SimpleNamespace(score=0.5) for p in positions}}
+    spec = SimpleNamespace(
+      population=SimpleNamespace(size=size, sample=lambda: [BASE] * size),
+      ensemble=SimpleNamespace(top_k=2, also=(1,)),
+    )
+    results = {"ledger": [], "chosen": [{"position": 0}]}
+    with (
+      mock.patch.object(finished_randopt, "read_results", return_value=results),
+      mock.patch.object(
+        measurement, "read_records", return_value=({}, records)
+      ),
+      self.assertRaisesRegex(UserError, f"--run must .*{message}"),
+    ):
+      consolidation.read_source(spec, "d", [1.0])
 
   @parameterized.parameters(
     (["x"], "must be numbers"),
