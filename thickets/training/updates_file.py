@@ -59,7 +59,7 @@ def read_updates(
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise UserError(
       f"{path} must hold the updates of a run, got {error}. Name the updates.json"
-      " of a finished run of experiments.evolution."
+      " of a finished run of experiments.evolution or experiments.consolidate."
     ) from error
   if found != identity:
     raise UserError(
