@@ -30,7 +30,7 @@ from experiments.launch import failures, hosts, screen
 from experiments.launch.flags import BinaryFlags
 from experiments.launch.hosts import Ending
 from thickets.errors import UserError
-from thickets.runs import processes, stopping
+from thickets.runs import mirror, processes, stopping
 from thickets.runs.stopping import StoppedError
 
 UNFINISHED = os.EX_TEMPFAIL  # 75: the same command goes on.
@@ -266,7 +266,7 @@ def _end(code: int, message: str, why: str | None = None) -> None:
     # Another thread is at it, unless it hangs.
     waits = _watch is not None and code != _INTERRUPTED
     time.sleep(_SETTLING_S + (_watch.leaving_s if waits else 0.0))
-    os._exit(code)
+    _exit(code)
   try:
     screen.finish_line()
     print(message, file=sys.stderr, flush=True)
@@ -286,4 +286,10 @@ def _leave(code: int, why: str | None) -> None:
       words = f"Process {process} ended the run: {why}"
       _watch.announce(Ending(process, code, f"{words.rstrip('.')}."))
     _watch.leave()
+  _exit(code)
+
+
+def _exit(code: int) -> None:
+  """Ends the process as it is; only copies of records are deleted first."""
+  mirror.remove_mirrors()
   os._exit(code)

@@ -10,7 +10,9 @@ from absl.testing import parameterized
 
 from experiments import launch
 from experiments.launch import ending
-from thickets.runs import stopping
+from thickets.runs import mirror, stopping
+from thickets.runs.locations import StorePath
+from thickets.runs.object_store import ObjectStore
 
 _HANDLERS = {signal.SIGINT: ending._interrupt, signal.SIGTERM: ending._stop}
 
@@ -63,3 +65,11 @@ class EndingTest(parameterized.TestCase):
   def test_a_second_signal_does_not_break_off_the_end(self, one, again, code):
     found, _ = self.end(lambda: _HANDLERS[one](one, None), [again])
     self.assertEqual(found, code)
+
+  def test_no_copies_of_records_are_left(self):
+    store = mock.create_autospec(ObjectStore, instance=True)
+    copies = mirror.find_mirror(StorePath(store, "bucket/run/records"))
+    folder = copies.add("select/x.jsonl", b"").parents[4]
+    self.assertTrue(folder.name.startswith("thickets-records-"))
+    self.end(lambda: _HANDLERS[signal.SIGTERM](signal.SIGTERM, None))
+    self.assertFalse(folder.exists())

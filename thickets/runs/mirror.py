@@ -6,7 +6,6 @@ chunk is computed again. What was seen once stays, whatever a later list of the
 store lacks.
 """
 
-import functools
 import hashlib
 import pathlib
 import re
@@ -38,14 +37,24 @@ def name_chunk(label: str, positions: Sequence[int], data: bytes) -> str:
   return f"{folder}/{first}-{len(positions)}-{_digest(data)}{_SUFFIX}"
 
 
-@functools.cache
+_mirrors: dict[StorePath, "Mirror"] = {}
+
+
 def find_mirror(records: StorePath) -> "Mirror":
   """The one mirror of a run that this process keeps.
 
   Args:
     records: the folder of the run's records in the store.
   """
-  return Mirror(records)
+  if records not in _mirrors:
+    _mirrors[records] = Mirror(records)
+  return _mirrors[records]
+
+
+def remove_mirrors() -> None:
+  """Deletes the copies, for a process that ends without Python's own cleanup."""
+  while _mirrors:
+    _mirrors.popitem()[1].remove()
 
 
 class Mirror:
@@ -60,9 +69,15 @@ class Mirror:
 
   def __init__(self, records: StorePath):
     self.records = records
-    self._temporary = tempfile.TemporaryDirectory(prefix="thickets-records-")
+    self._temporary = tempfile.TemporaryDirectory(
+      prefix="thickets-records-", ignore_cleanup_errors=True
+    )
     self._folder = pathlib.Path(self._temporary.name) / records.key
     self._damaged: set[str] = set()
+
+  def remove(self) -> None:
+    """Deletes the folder."""
+    self._temporary.cleanup()
 
   def sync(self) -> list[pathlib.Path]:
     """Fetches what is new, and lists the local copies of all logs by name."""
