@@ -187,9 +187,18 @@ class Watch:
       try:
         self._look()
       except jax.errors.JaxRuntimeError:
-        time.sleep(_ABORT_S)
-        self._lose([0])
+        self._bear_failure()
       self._is_over.wait(_BEAT_S)
+
+  def _bear_failure(self) -> None:
+    """Lets the store fail for a while, unless process 0 is known to be gone."""
+    time.sleep(_ABORT_S)
+    if time.monotonic() - self._answered > self._lost_after_s:
+      self._lose([0])
+      return
+    address = distributed.global_state.coordinator_address or ""
+    if _refuses(address) and not self._is_over.is_set():
+      self._end(_describe_unreachable(self._count))
 
   def _guard(self) -> None:
     """Ends this process where the store neither answers nor fails."""
@@ -298,10 +307,14 @@ def _explain_abort() -> Ending | None:
     )
   if state.process_id == 0 or _answers(coordinator):
     return None
+  return _describe_unreachable(state.num_processes)
+
+
+def _describe_unreachable(count: int | None) -> Ending:
   return Ending(
     0,
     os.EX_TEMPFAIL,
-    f"All {state.num_processes} processes must reach process 0 as long as the run"
+    f"All {count} processes must reach process 0 as long as the run"
     " lasts, got no answer from it: it was killed, or its host or network failed.",
   )
 
@@ -311,12 +324,27 @@ _abort_handler: Any = None  # Kept, since C holds only its address.
 
 
 def _answers(address: str) -> bool:
-  host, _, port = address.rpartition(":")
   try:
-    with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
-      return True
+    _connect(address)
   except (OSError, ValueError):
     return False
+  return True
+
+
+def _refuses(address: str) -> bool:
+  """Whether a host lives, on which no process listens to an address."""
+  try:
+    _connect(address)
+  except ConnectionRefusedError:
+    return True
+  except (OSError, ValueError):
+    return False
+  return False
+
+
+def _connect(address: str) -> None:
+  host, _, port = address.rpartition(":")
+  socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
 
 
 def _number(key: str) -> int:

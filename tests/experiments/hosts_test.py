@@ -158,10 +158,22 @@ class WatchTest(parameterized.TestCase):
       watch._is_over.set()
 
     watch._end = end
+    watch._is_over.wait = lambda _: None
     watch._run()
-    self.assertIn("from process 0 ", self.ends[0].why)
+    self.assertIn("from process 0 for 30 s", self.ends[0].why)
+    self.assertBetween(self.now, 1030, 1040)
     watch.announce(self.ends[0])  # Neither fails, whoever is there.
     watch.leave()
+
+  def test_a_store_that_fails_once_ends_nothing(self):
+    self.store = _Gone()
+    self.make()._bear_failure()
+    self.assertEmpty(self.ends)
+
+  def test_a_process_0_that_is_known_to_be_gone_ends_the_others(self):
+    with mock.patch.object(hosts, "_refuses", lambda _: True):
+      self.make()._bear_failure()
+    self.assertIn("got no answer from it", self.ends[0].why)
 
 
 class EndingTest(absltest.TestCase):
