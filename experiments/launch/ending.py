@@ -89,12 +89,12 @@ def ending_in_one_line(flags: BinaryFlags) -> Iterator[None]:
   except StoppedError:
     _end_stopped(flags)
   except Exception as error:
-    if _watch is not None and isinstance(error, jax.errors.JaxRuntimeError):
-      _watch.wait_for_lost()  # What failed may be what it sent to this one.
     message = failures.describe_failure(error)
     if message is None:
       if _watch is None:
         raise
+      if isinstance(error, jax.errors.JaxRuntimeError):
+        _watch.wait_for_lost()  # What failed may be what it sent to this one.
       traceback.print_exc()
       _leave(_FAILED, "an error that its log shows")
     absl.logging.debug("The traceback of this error:", exc_info=True)

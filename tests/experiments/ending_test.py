@@ -6,6 +6,7 @@ import sys
 import threading
 from unittest import mock
 
+import jax
 from absl.testing import parameterized
 
 from experiments import launch
@@ -73,3 +74,11 @@ class EndingTest(parameterized.TestCase):
     self.assertTrue(folder.name.startswith("thickets-records-"))
     self.end(lambda: _HANDLERS[signal.SIGTERM](signal.SIGTERM, None))
     self.assertFalse(folder.exists())
+
+  @parameterized.parameters(("RESOURCE_EXHAUSTED: 9 GB", 0), ("INTERNAL", 1))
+  def test_only_what_is_not_known_may_come_from_another(self, text, waits):
+    def fail():
+      raise jax.errors.JaxRuntimeError(text)
+
+    code, watch = self.end(fail)
+    self.assertEqual((code, len(watch.waits)), (1, waits))
