@@ -208,6 +208,11 @@ def _heed_signals(flags: BinaryFlags) -> None:
         elif number == signal.SIGTERM and not is_told:
           grace_s = flags.grace_s if stopping.is_deferring() else _GRACE_S
           end, deadline = _end_stopped, time.monotonic() + grace_s
+          if stopping.is_deferring():
+            absl.logging.info(
+              "Told to end: members under way may finish, for at most %g s.",
+              grace_s,
+            )
           _announce_stop()
         is_told |= number in (signal.SIGINT, signal.SIGTERM)
 
