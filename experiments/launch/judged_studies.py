@@ -79,7 +79,8 @@ def _judge_sizes(
   path: Location, points: Sequence[Point], real: Sequence[Mapping[str, Any]]
 ) -> list[Claim]:
   found = convention_sizes.read_points(points)
-  convention_size_plots.plot_sizes(path, found, real)
+  if convention_sizes.can_fit(found):
+    convention_size_plots.plot_sizes(path, found, real)
   json_files.write_json(
     path.parent.parent / "size_points.json",
     {"made": [point.to_json() for point in found], "real": [*real]},

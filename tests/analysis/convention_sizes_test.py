@@ -34,8 +34,11 @@ def _run(size, seed, densities, *, leaning=0.1, gain=5):
     "population": 6,
     "num_weights": size,
     "relative_norms": norms,
-    "stage": {"loss": 0.5, "log_odds": {"turning": -leaning, "dates": leaning}},
-    "preferences": {"turning": {"gradient_norm": 10.0}},
+    "stage": {"loss": 0.5, "log_odds": {"turning": 0.0, "dates": 0.0}},
+    "preferences": {
+      "turning": {"gradient_norm": 10.0, "log_odds": -leaning},
+      "dates": {"gradient_norm": 10.0, "log_odds": leaning},
+    },
     "levels": {
       sigma: {
         "num_members": 48,
@@ -105,6 +108,15 @@ class SizesTest(parameterized.TestCase):
     self.assertEqual(claims[text].verdict, "shown")
     alike = claims[f"{text}, among bases that lean as far"]
     self.assertLess(abs(alike.found.value), 0.02)
+
+  @parameterized.parameters(0, 1, 2, 3)
+  def test_few_trainings_tell_nothing(self, count):
+    runs = [_run(size, 0, {0.1: 0.3}) for size in SIZES[:count]]
+    points, claims = _judge(runs)
+    self.assertEqual(convention_sizes.can_fit(points), count == 3)
+    for text, claim in claims.items():
+      if count < 3 or "lean as far" in text:
+        self.assertEqual(claim.verdict, "cannot be told")
 
   def test_trainings_that_never_know_as_much_are_named(self):
     study = {

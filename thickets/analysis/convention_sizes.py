@@ -30,6 +30,8 @@ from thickets.analysis.intervals import Estimate
 from thickets.analysis.paired_tasks import SKILL
 from thickets.errors import UserError
 
+_MIN_TRAININGS = 3  # Of a trend; beside another it needs one more.
+
 
 @dataclasses.dataclass(frozen=True)
 class SizePoint:
@@ -40,8 +42,10 @@ class SizePoint:
     seed: seed of the training.
     num_weights: number of the model's weights.
     step: number of steps of the stage that was chosen.
-    loss: its loss by either convention, in nats per question of development.
-    leaning: distance of its log-odds from zero there, mean of families, in nats.
+    loss: its loss by either convention, in nats per question of development, by
+      which the stage was chosen.
+    leaning: distance of its log-odds from zero, mean of families, in nats, on other
+      questions than those by which the stage was chosen.
     sigma: standard deviation of the members' noise.
     relative_norm: norm of the noise relative to that of the weights.
     spread: standard deviation of the members' log-odds in first order, sigma times
@@ -82,7 +86,8 @@ def read_points(points: Sequence[Point]) -> list[SizePoint]:
     densities, gains = mean_density(point), point.values("vote", "base")
     right = point.values("base", sets=(SKILL,))
     for place, (run,) in enumerate(point.runs):
-      leanings = [abs(odds) for odds in run["stage"]["log_odds"].values()]
+      # Those of the stage are a minimum over stages, and so are too small.
+      leanings = [abs(of["log_odds"]) for of in run["preferences"].values()]
       norms = [of["gradient_norm"] for of in run["preferences"].values()]
       sigma = float(point.sigma)
       found.append(
@@ -200,7 +205,11 @@ _SPREAD = (
 )
 # What ought to be the same at all sizes; it does not depend on sigma.
 _CHECKS: tuple[tuple[str, Callable[[SizePoint], float], str], ...] = (
-  ("the loss by either convention", lambda p: p.loss, "nats"),
+  (
+    "the loss by either convention, on the questions that chose the stage,",
+    lambda p: p.loss,
+    "nats",
+  ),
   (
     "what the base has right by either convention",
     lambda p: p.right,
@@ -219,6 +228,10 @@ def judge_sizes(points: Sequence[SizePoint]) -> list[Claim]:
   Args:
     points: what `read_points` returned.
   """
+  if not points:
+    why = "no training reaches a stage that meets the target"
+    text = f"the density at +{MARGIN} rises with size"
+    return [convention_claims.judge(text, None, why)]
   groups = group_by_norm(points)
   any_norm = next(iter(groups.values()))
   claims = [
@@ -253,16 +266,28 @@ def _judge_trend(
   *,
   beside: Callable[[SizePoint], float] | None = None,
 ) -> Claim:
+  sizes = {p.num_weights for p in points}
+  n = (
+    f"{len(points)} trainings of {len(sizes)} sizes, {min(sizes)} to"
+    f" {max(sizes)} weights; each: {points[0].n}"
+  )
+  unit = f"{unit} per factor of ten"
+  least = _MIN_TRAININGS + (beside is not None)
+  if len(points) < least or len(sizes) < 2:
+    why = f"a trend needs {least} trainings of two sizes; {n}"
+    return convention_claims.judge(text, None, why, unit=unit)
   trend = trends.fit_trend(
     [math.log10(p.num_weights) for p in points],
     [read(p) for p in points],
     beside=None if beside is None else [beside(p) for p in points],
   )
-  sizes = {p.num_weights for p in points}
-  return convention_claims.judge(
-    text,
-    Estimate(trend.slope, *trend.slope_interval, "trainings"),
-    f"{len(points)} trainings of {len(sizes)} sizes, {min(sizes)} to"
-    f" {max(sizes)} weights; each: {points[0].n}",
-    unit=f"{unit} per factor of ten",
+  found = Estimate(trend.slope, *trend.slope_interval, "trainings")
+  return convention_claims.judge(text, found, n, unit=unit)
+
+
+def can_fit(points: Sequence[SizePoint]) -> bool:
+  """Whether a line can be laid through the trainings of each relative norm."""
+  return bool(points) and all(
+    len(chosen) >= _MIN_TRAININGS and len({p.num_weights for p in chosen}) > 1
+    for chosen in group_by_norm(points).values()
   )

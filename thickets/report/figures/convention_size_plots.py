@@ -39,7 +39,8 @@ def plot_sizes(
 
   Args:
     path: the PNG file to write.
-    points: made models, from `convention_sizes.read_points`.
+    points: made models, from `convention_sizes.read_points`, through which
+      `convention_sizes.can_fit` says that lines can be laid.
     real: real models, from `convention_sizes.read_real`; none, if there are none.
   """
   fig, axes = make_panels(1, 3, width=12.0, height=4.0)
