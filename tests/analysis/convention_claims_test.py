@@ -330,9 +330,22 @@ class DiscordanceTest(parameterized.TestCase):
   ):
     found = {"value": (low + high) / 2, "low": low, "high": high, "over": "x"}
     both = {"value": 1.5, "low": 1.4, "high": 1.6, "over": "x"}
-    rows = [{"k": k, "both": both, "first": found} for k in (1, 2)]
+    rows = [
+      {"k": k, "both": both, "first": found, "rise": both} for k in (1, 2)
+    ]
     first = convention_discordance.judge_discordance(rows, "n")[0]
     self.assertEqual(first.verdict, verdict)
+
+  @parameterized.parameters(
+    (0.1, 0.3, "shown"), (-0.1, 0.3, "not shown"), (-0.3, -0.1, "refuted")
+  )
+  def test_the_rise_since_one_family_decides(self, low, high, verdict):
+    both = {"value": 1.5, "low": 1.4, "high": 1.6, "over": "x"}
+    rise = {"value": (low + high) / 2, "low": low, "high": high, "over": "x"}
+    rows = [{"k": k, "both": both, "first": both, "rise": rise} for k in (1, 2)]
+    self.assertEqual(
+      convention_discordance.judge_discordance(rows, "n")[2].verdict, verdict
+    )
 
   def test_one_training_does_not_say_how_far_they_differ(self):
     self.assertIsNone(
