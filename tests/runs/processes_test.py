@@ -36,7 +36,7 @@ class WaitTest(absltest.TestCase):
       self.wait(iter([None] * 1000), itertools.repeat("5"))
 
   def test_the_log_says_who_is_missing(self):
-    with self.assertLogs(level="INFO") as logs:
+    with self.assertLogs("absl", level="INFO") as logs:
       self.wait(iter([None] * 5 + ["7"]), itertools.count())
     self.assertIn(
       "waiting for process 3 at the scores of select", logs.output[0]
