@@ -13,7 +13,7 @@ from thickets.generation import batching, generator, programs
 from thickets.generation.batching import Batching
 from thickets.models import flops, memory, transformer
 from thickets.models.config import TransformerConfig
-from thickets.models.layout import Layout
+from thickets.models.layout import COPYING_PLATFORMS, Layout
 
 _CPU_ROWS = 256
 # Share of a device's memory: what compilers allot is within a tenth of estimates.
@@ -166,6 +166,7 @@ class _Sizes:
     token: the KV cache of one token of a row.
     logits: what choosing the token of a row takes.
     reading: what one prompt token takes while it is read.
+    reading_all: the same where all prompts are read at once.
     prompt_tokens: tokens of a prompt.
     slots: room of a row's KV cache in the first segment of decoding, the last
       but one, and the last.
@@ -178,6 +179,7 @@ class _Sizes:
   token: float
   logits: float
   reading: float
+  reading_all: float
   prompt_tokens: int
   slots: tuple[int, int, int]
   is_stacked: bool
@@ -191,14 +193,15 @@ class _Sizes:
     first, before, last = (
       lanes * rows * self.token * slots for slots in self.slots
     )
-    read = min(block, rows * self.prompt_tokens)
+    tokens = rows * self.prompt_tokens
+    read = block * self.reading if tokens > block else tokens * self.reading_all
     logits = lanes * rows * self.logits
     # A stack is copied where a program wants another layout, and keys, then
     # values, before they get more room.
     copied, grown = (last, last / 2) if self.is_stacked else (0.0, 0.0)
     return {
       "rebuild": members + max(self.beside, self.moving),
-      "prefill": held + first + max(lanes * read * self.reading, logits),
+      "prefill": held + first + max(lanes * read, logits),
       "segment": held + last + copied + logits,
       "regroup": held + before + last + grown,
     }
@@ -222,13 +225,22 @@ def _measure(
   is_tpu = mesh.devices.flat[0].platform == "tpu"
   copies = _TPU_LOGIT_COPIES if is_tpu else _LOGIT_COPIES
   layout = layout or generator.choose_layout(config, mesh)
+  reading = flops.prefill_bytes(
+    config, dtype, 1, workload.prompt_tokens, num_devices=parts
+  )
+  reading_all = reading
+  is_gpu = mesh.devices.flat[0].platform in COPYING_PLATFORMS
+  if is_gpu and layout is Layout.APART:
+    # Without a loop over blocks, compilers of GPUs keep both results of every layer.
+    mlp = 0 if config.mixture is not None else 2 * config.mlp_width / parts
+    kept = (2 * config.num_layers + 1) * config.width + mlp
+    reading_all = max(reading, jnp.dtype(dtype).itemsize * kept)
   return _Sizes(
     weights=memory.bytes_per_device(config, dtype, mesh),
     token=flops.kv_cache_bytes(config, dtype, 1) / kv_parts,
     logits=copies * 4 * config.vocab_size / vocab_parts,
-    reading=flops.prefill_bytes(
-      config, dtype, 1, workload.prompt_tokens, num_devices=parts
-    ),
+    reading=reading,
+    reading_all=reading_all,
     prompt_tokens=workload.prompt_tokens,
     slots=_plan_slots(workload, segment),
     is_stacked=layout is Layout.STACKED,

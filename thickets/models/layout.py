@@ -25,7 +25,7 @@ _LARGE_LAYER = 2**20
 # Where any number of layers are, whatever their size: products there read whole
 # arrays, so that a scan copies every layer's weights, keys and values before them
 # (three times the bytes of a step). TPUs read slices of stacks in place.
-_COPYING_PLATFORMS = ("gpu", "cuda", "rocm")
+COPYING_PLATFORMS = ("gpu", "cuda", "rocm")
 # Responses below which compiling many layers one by one takes longer than it saves:
 # 27 s against some 9 ms for each of SmolLM2 on two cores (docs/benchmarks.md).
 _FEW_RESPONSES = 3000
@@ -64,7 +64,7 @@ class Layout(enum.Enum):
     if num_responses is not None and num_responses < _FEW_RESPONSES:
       return cls.STACKED
     is_large = platform == "cpu" and layer_weights >= _LARGE_LAYER
-    is_copied = is_large or platform in _COPYING_PLATFORMS
+    is_copied = is_large or platform in COPYING_PLATFORMS
     return cls.APART if is_copied else cls.STACKED
 
   def arrange(self, params: Params) -> Params:
