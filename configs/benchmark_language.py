@@ -89,7 +89,7 @@ def get_config(variant: str = "tiny") -> ml_collections.ConfigDict:
   config.seed = 0
   # Fields of a config.json, of any family that the README's table lists.
   config.model = ml_collections.ConfigDict(shape)
-  config.dtype = dtype  # Of weights, activations and memory.
+  config.dtype = dtype  # Weights, activations and memory have it.
 
   config.num_prompts = 8 if variant == "smoke" else 200
   config.prompt_tokens = prompt_tokens

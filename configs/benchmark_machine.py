@@ -18,7 +18,7 @@ Result    the figures of each stage in its folder of the workdir, and its row in
 
 import ml_collections
 
-# By shape, cheapest first, and how long each stage may take, in seconds.
+# The shapes, the cheapest first, and how many seconds each stage may take.
 _VARIANTS = {
   "qwen2_5": {
     "shapes": ("qwen2_5_0_5b", "qwen2_5_3b"),

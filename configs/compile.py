@@ -67,7 +67,7 @@ def get_config(variant: str = "qwen2_5_3b") -> ml_collections.ConfigDict:
     config.targets = TARGETS
   else:
     config.model = ml_collections.ConfigDict(shapes[variant])
-  config.dtype = "bfloat16"  # Of weights, activations and memory.
+  config.dtype = "bfloat16"  # Weights, activations and memory have it.
 
   config.num_prompts = 64 if is_small else 200
   config.prompt_tokens = 128

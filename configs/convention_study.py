@@ -101,9 +101,9 @@ def make_training(group: str, seed: int, **changes) -> dict:
     "num_steps": 1500,
     "stages": STAGES,  # Steps after which the model is kept, ...
     "measured": (1500,),  # ... and those that are measured.
-    # In place of `measured`: a loss by either convention, in nats per question, and
-    # its tolerance. Of the stages that meet it, the one is measured whose log-odds
-    # of the two conventions are nearest to zero.
+    # This takes the place of `measured`. It is a loss by either convention, in nats
+    # per question, and a tolerance. Among the stages that meet it, the one whose
+    # log-odds of the two conventions are nearest to zero is measured.
     "target": (),
     "stated": False,  # Whether the questions of the tasks state the convention.
     # Seeds of members and prompts; stages before the last measured one have the
@@ -202,7 +202,8 @@ def _make_sizes(config) -> None:
         measured=(),
         target=TARGET,
         populations=(6,),
-        # Of the shipped model, 1.4e-2 is a relative norm of 0.097.
+        # The sigma of 1.4e-2 of the other studies has a relative norm of 0.097
+        # around the shipped model.
         sigmas=(0.025, 0.05, 0.1),
       )
   for name in config.pretrain.corpus.families:

@@ -82,7 +82,7 @@ def _list_keys() -> ml_collections.ConfigDict:
 
   config.decoding = ml_collections.ConfigDict(reference.decoding)
   config.compute = ml_collections.ConfigDict(reference.compute)
-  config.log_responses = False  # Of every member of every step.
+  config.log_responses = False  # Every member of every step gives them.
   return config
 
 

@@ -67,7 +67,7 @@ _PROMPTS = flags.DEFINE_integer(
 )
 
 _LOG_EVERY_S = 10
-_NUM_STEPS = 64  # Of an answer, in tokens.
+_NUM_STEPS = 64  # So many tokens an answer has.
 
 
 def main(_: list[str]) -> None:

@@ -58,7 +58,7 @@ def check_randopt(spec: RandOptSpec, workdir: str) -> Iterator[str]:
 
 
 def _describe_workdir(path: Location) -> str:
-  if isinstance(path, pathlib.Path):  # Of others, `check_config` has tried it.
+  if isinstance(path, pathlib.Path):  # `check_config` has tried the others.
     parent = next(p for p in (path, *path.absolute().parents) if p.exists())
     if not (parent.is_dir() and os.access(parent, os.W_OK)):
       raise UserError(

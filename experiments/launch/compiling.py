@@ -194,9 +194,9 @@ def read_cases(
   """What a config asks to be compiled, by its names, smaller models first.
 
   Args:
-    config: as for `read_case`, or with several bare shapes as `models`.
-    name: the name where there is one.
-    prompt_tokens: as for `read_case`.
+    config: what `read_case` takes, or one that has several bare shapes as `models`.
+    name: what the case is called where there is one.
+    prompt_tokens: how many tokens the longest prompt has, as `read_case` takes it.
 
   Raises:
     UserError: with everything that is wrong.

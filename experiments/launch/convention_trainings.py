@@ -30,7 +30,7 @@ from thickets.training import convention_stages
 from thickets.training.pretraining import stage_path
 from thickets.training.pretraining_spec import PretrainingSpec
 
-_NUM_QUESTIONS = 100  # Of a family, on which log-odds are measured.
+_NUM_QUESTIONS = 100  # Log-odds are measured on so many of a family.
 
 
 @dataclasses.dataclass(frozen=True)

@@ -39,7 +39,8 @@ _FAILED, _INTERRUPTED, _UNREAD, _TERMINATED = 1, 130, 141, 143
 _GRACE_S = 3.0  # What an interrupted process may take to end by itself.
 _SETTLING_S = 15.0  # What a thread that ends the process may take for it.
 
-_watch: hosts.Watch | None = None  # Of the other processes, once joined.
+# What watches the other processes, once this one has joined them.
+_watch: hosts.Watch | None = None
 _ending = threading.Lock()  # Held by the thread that ends the process.
 # Set once the main thread is to end, which no further signal breaks off.
 _is_ending = threading.Event()

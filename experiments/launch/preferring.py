@@ -37,7 +37,7 @@ from thickets.search.randopt import Base, Evaluation, Search
 from thickets.tasks.splits import Sizes
 
 _SPLIT = "select"
-_DIGITS = 4  # Of log-odds: finer than float32 gives them.
+_DIGITS = 4  # Log-odds in float32 are not as fine as that.
 
 
 @dataclasses.dataclass(frozen=True)

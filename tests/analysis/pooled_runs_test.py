@@ -43,7 +43,7 @@ def make_run(folder, seed, *, groups=WORDS, temperature=0.5, **keys):
     folder: the directory to make.
     seed: the run's seed; of every member and sample so many answers are wrong.
     groups: [Q] groups of the prompts of judge.
-    temperature: of the base's samples; None for none.
+    temperature: at which the base is sampled; with None it is not sampled.
     **keys: values of the config, by dotted key, that others do not have.
   """
   config = countdown_tiny.get_config("smoke").unlock()

@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 
 BUCKET = "bucket"
-FAULTS = ("503", "500", "slow", "lost")  # Of every request.
+FAULTS = ("503", "500", "slow", "lost")  # Every request can meet them.
 _REFUSAL = "<?xml version='1.0'?><Error><Code>{code}</Code><Message>{text}</Message></Error>"
 
 

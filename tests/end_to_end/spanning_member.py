@@ -95,7 +95,7 @@ def _compare_bits(generator: Generator, model: hub.Model) -> None:
   for (
     got,
     wanted,
-  ) in pairs:  # Of one layer, which has no axis where layers are apart.
+  ) in pairs:  # One layer has no axis of layers where these are apart.
     np.testing.assert_array_equal(
       np.squeeze(np.asarray(got)[0]), np.squeeze(np.asarray(wanted))
     )

@@ -130,7 +130,7 @@ class FlopsTest(parameterized.TestCase):
       return flops.weight_bytes(config, jnp.float32, num_rows) / 4 - 10 * 8
 
     self.assertAlmostEqual(read(1), shared + 2 * expert)
-    # Of two rows each misses an expert in two of three cases.
+    # Each of two rows misses an expert in two of three cases.
     self.assertAlmostEqual(read(2), shared + 6 * (1 - 4 / 9) * expert)
     self.assertAlmostEqual(read(100), shared + 6 * expert)
 

@@ -143,7 +143,12 @@ class ShardingTest(parameterized.TestCase):
 
   def test_experts_are_divided(self):
     experts, router = self._specs()
-    whole = (None, transformer.MODEL_AXES, None, None)  # Of all four devices.
+    whole = (
+      None,
+      transformer.MODEL_AXES,
+      None,
+      None,
+    )  # All four devices share it.
     self.assertEqual(experts, dict.fromkeys(experts, whole))
     self.assertEqual(router, (None, None, None))
 

@@ -37,7 +37,7 @@ class OpenRunTest(parameterized.TestCase):
   def test_a_start_that_failed_refuses_no_other_config(self):
     with self.assertRaises(ZeroDivisionError), self.open():
       raise ZeroDivisionError
-    (self.workdir / ".probe.0f").touch()  # Of another start, in a store.
+    (self.workdir / ".probe.0f").touch()  # Another start tries a store.
     self.assertTrue(directory.is_new(self.workdir))
     with self.open({"seed": 1}) as run:
       run.write_header({"base": "a", "width": 2})  # Failed in its first chunk.

@@ -45,7 +45,8 @@ class ChooseDevicesTest(parameterized.TestCase):
     ([4], 0, "got 0 of 4. Choose"),
     ([4, 4], 6, "got 6 of 8 in 2 processes"),
     ([2, 2, 2], 4, "got 4 of 6 in 3 processes"),
-    ([4, 2], 4, "got 4 of 6 in 2 processes"),  # Of the second process.
+    # The second process, which asks, has fewer devices than the first.
+    ([4, 2], 4, "got 4 of 6 in 2 processes"),
   )
   def test_what_does_not_divide_is_refused(self, counts, model, message):
     with self.assertRaisesRegex(UserError, message):

@@ -30,7 +30,7 @@ from thickets.analysis.intervals import Estimate
 from thickets.analysis.paired_tasks import SKILL
 from thickets.errors import UserError
 
-_MIN_TRAININGS = 3  # Of a trend; beside another it needs one more.
+_MIN_TRAININGS = 3  # A trend needs them, and one more beside another.
 
 
 @dataclasses.dataclass(frozen=True)

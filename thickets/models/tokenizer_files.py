@@ -25,7 +25,9 @@ from thickets.models.config import TransformerConfig
 
 _MAIN_FILE = "tokenizer.json"
 _TOKENIZER_FILES = (_MAIN_FILE, "tokenizer.model", "vocab.json")
-_PANIC = "PanicException"  # Of libraries in Rust; it cannot be imported.
+_PANIC = (
+  "PanicException"  # Libraries in Rust raise it, and it cannot be imported.
+)
 
 
 def load_tokenizer(directory: str | pathlib.Path) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from thickets.errors import UserError
 
-# By model_type: the nearest family, and what its models have that it lacks.
+# The nearest family of each model_type, and what its models have that it lacks.
 _RECURRENT = "layers with a recurrent state"
 _BOTH_WAYS = "attention in both directions"
 _IMAGES = (

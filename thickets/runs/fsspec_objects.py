@@ -13,7 +13,7 @@ from typing import Any
 from thickets.errors import UserError
 from thickets.runs.object_store import ObjectStore
 
-# By the beginning of an address: the library, and the extra that installs it.
+# The library that reads an address, by how that begins, and the extra that has it.
 _LIBRARIES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs")}
 SCHEMES = tuple(_LIBRARIES)
 

@@ -20,7 +20,7 @@ _SUFFIX = ".jsonl"
 _DIGEST_LENGTH = 16  # 64 bits: enough against damage, and names stay short.
 # As in select/000120-8-1f2e3d4c5b6a7988.jsonl; the base is at no position.
 _CHUNK = re.compile(r"(?:\d{6,}|base)-\d+-([0-9a-f]{16})\.jsonl")
-_DOWNLOADS = 3  # Of an object that is not what its name says.
+_DOWNLOADS = 3  # So often is an object fetched that is not what its name says.
 _AT_ONCE = 64  # Objects that are in memory together.
 
 

@@ -210,7 +210,7 @@ class ObjectStore:
             " finished is there; start the same command again later."
           ) from error
         logging.debug("%s: attempt %d: %s", address, attempt, reason)
-        # Of different length, so that many hosts do not come back at once.
+        # Pauses differ in length, so that many hosts do not come back at once.
         self._pause(pause_s * random.uniform(0.5, 1))
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
     raise AssertionError("The last attempt returns or raises.")

@@ -171,7 +171,7 @@ def _is_installed(module: str) -> bool:
   """Whether a module can be imported, as far as that is known without it."""
   try:
     return importlib.util.find_spec(module) is not None
-  except ModuleNotFoundError:  # Of the package around it.
+  except ModuleNotFoundError:  # The package around it is missing.
     return False
 
 

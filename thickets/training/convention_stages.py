@@ -23,7 +23,7 @@ from thickets.models.hub import Model
 from thickets.tasks.conventions import families, parts
 from thickets.training import corpora, spec_checks
 
-_NUM_QUESTIONS = 100  # Of each family.
+_NUM_QUESTIONS = 100  # Each family is asked so many.
 Pairs = tuple[list[list[int]], list[tuple[list[int], list[int]]]]
 
 
@@ -76,8 +76,9 @@ def choose_stage(stages: Sequence[Stage], target: Target) -> Stage | None:
   """Chooses the stage that leans least, of those that know what is asked for.
 
   Returns:
-    Of the stages whose loss is within the tolerance of the target the one with the
-    smallest `leaning`, the earliest of equals; None where there is no such stage.
+    The stage with the smallest `leaning` among those whose loss is within the
+    tolerance of the target, and the earliest where several are equal. It is None
+    where no stage is within the tolerance.
   """
   alike = [s for s in stages if abs(s.loss - target.loss) <= target.tolerance]
   return min(alike, key=lambda stage: (stage.leaning, stage.step), default=None)

@@ -19,7 +19,7 @@ from thickets.report.figures.style import (
   save_figure,
 )
 
-# By relative norm, from the smallest on.
+# The marks of relative norms, from the smallest on.
 _MADE: tuple[Style, ...] = (
   {"color": "#1f5fa8", "marker": "o"},
   {"color": "#c0392b", "marker": "s"},
