@@ -190,6 +190,15 @@ class LawsTest(parameterized.TestCase):
     self.assertEqual(directory.read_header(start_process(bucket)), HEADER)
 
 
+class UploadTest(absltest.TestCase):
+  def test_an_upload_that_was_torn_is_made_again(self):
+    bucket = Bucket()
+    place = start_process(bucket, ["torn", None])
+    (place / "experts.json").store.put("bucket/run/a", b"0123456789")
+    self.assertEqual(bucket.objects["bucket/run/a"], b"0123456789")
+    self.assertEqual(bucket.num_faults, 1)
+
+
 class RepairTest(absltest.TestCase):
   def test_damaged_objects_are_dropped_and_kept_beside(self):
     bucket = Bucket()
