@@ -46,7 +46,7 @@ class FaultsTest(_StoreTest):
   def test_kills_and_faults_end_with_the_experts_of_an_unbroken_run(self):
     self.enterContext(mock.patch.dict(os.environ))
     found = store_trial.hold_trial(4, 30, num_signals=1)
-    self.assertTrue(found["same"])
+    self.assertEqual(found["difference"], "")
     self.assertEqual(found["faults"], 30)
     self.assertLen(found["by kind"], 6)
 

@@ -7,6 +7,7 @@ on a disk. It needs the extras `s3` and `test`.
 """
 
 import argparse
+import difflib
 import os
 import pathlib
 import random
@@ -68,11 +69,12 @@ def hold_trial(num_kills: int, num_faults: int, *, num_signals: int) -> dict:
       in this process, from where no request of theirs comes through any more.
 
   Returns:
-    What happened, and `same`: whether experts.json is that of an unbroken run.
+    What happened, and under "difference" the lines in which experts.json is not
+    that of an unbroken run.
   """
   with tempfile.TemporaryDirectory() as folder:
     work(folder)
-    unbroken = (pathlib.Path(folder) / "experts.json").read_bytes()
+    unbroken = (pathlib.Path(folder) / "experts.json").read_text("utf-8")
   draw = random.Random(0)
   chosen = _Chooser(draw, num_faults)
   with FaultyS3(chosen) as server:
@@ -89,7 +91,7 @@ def hold_trial(num_kills: int, num_faults: int, *, num_signals: int) -> dict:
         _empty()
       num_killed += died
     work(_locate())
-    found = (_locate() / "experts.json").read_bytes()
+    found = (_locate() / "experts.json").read_text("utf-8")
     return {
       "killed": num_killed,
       "by SIGKILL": num_signals,
@@ -97,7 +99,11 @@ def hold_trial(num_kills: int, num_faults: int, *, num_signals: int) -> dict:
       "by kind": dict(server.num_faults),
       "requests": chosen.num_requests,
       "seconds": round(time.monotonic() - start, 1),
-      "same": found == unbroken,
+      "difference": "\n".join(
+        difflib.unified_diff(
+          unbroken.splitlines(), found.splitlines(), lineterm=""
+        )
+      ),
     }
 
 
@@ -187,7 +193,7 @@ def main() -> None:
   found = hold_trial(flags.kills, flags.faults, num_signals=flags.signals)
   for name, value in found.items():
     print(f"{name}: {value}")
-  if not found["same"]:
+  if found["difference"]:
     sys.exit("experts.json is not that of the unbroken run.")
 
 
