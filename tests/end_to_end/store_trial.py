@@ -7,6 +7,7 @@ on a disk. It needs the extras `s3` and `test`.
 """
 
 import argparse
+import collections
 import difflib
 import os
 import pathlib
@@ -21,7 +22,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from tests.end_to_end.faulty_s3 import BUCKET, FAULTS, FaultyS3
+from tests.end_to_end.faulty_s3 import BUCKET, FaultyS3
 from tests.runs.unreliable_store import KilledError
 from thickets.runs import directory, fsspec_objects
 from thickets.runs.locations import StorePath
@@ -64,7 +65,7 @@ def hold_trial(num_kills: int, num_faults: int, *, num_signals: int) -> dict:
 
   Args:
     num_kills: workers that die, each at a request chosen at random.
-    num_faults: requests that go wrong, at least, as far as there are as many.
+    num_faults: requests that go wrong, of each kind about as many.
     num_signals: how many of the workers are processes that get SIGKILL; others end
       in this process, from where no request of theirs comes through any more.
 
@@ -90,6 +91,9 @@ def hold_trial(num_kills: int, num_faults: int, *, num_signals: int) -> dict:
       if not died:  # It was done before: all begins again.
         _empty()
       num_killed += died
+    while chosen.num_left:  # All begins again until everything has gone wrong.
+      _empty()
+      work(_locate())
     work(_locate())
     found = (_locate() / "experts.json").read_text("utf-8")
     return {
@@ -114,19 +118,21 @@ class _Chooser:
     self.num_requests = 0
     self.victim: subprocess.Popen | None = None
     self.kill_at = 0
-    self._draw, self._left = draw, num_faults
+    self.num_left = num_faults
+    self._draw = draw
+    self._num_chosen: collections.Counter[str] = collections.Counter()
 
   def __call__(self, faults: Sequence[str]) -> str | None:
     self.num_requests += 1
     if self.victim is not None and self.num_requests >= self.kill_at:
       self.victim.send_signal(signal.SIGKILL)
       self.victim = None
-    if self._left and self._draw.random() < 0.25:
-      self._left -= 1
-      # Those that only some requests can have come as often as all others.
-      own = faults[len(FAULTS) :]
-      return self._draw.choice(own if own and self._left % 2 else faults)
-    return None
+    if not self.num_left or self._draw.random() > 0.25:
+      return None
+    self.num_left -= 1
+    chosen = min(faults, key=lambda fault: self._num_chosen[fault])
+    self._num_chosen[chosen] += 1
+    return chosen
 
 
 class _Mortal:
