@@ -14,6 +14,8 @@ prompts are drawn. The variants:
 
   seeds   five trainings with hidden conventions, three populations each; three of
           each control (one convention, stated, stopped early), one tilted
+  populations
+          ten populations around the shipped model with hidden conventions
   sigmas  three tilts and six sigmas, with the shares of members that first order
           predicts
   stages  eight stages of three trainings
@@ -140,6 +142,12 @@ def _make_seeds(config) -> None:
     config.trainings[f"hidden-{seed}"].populations = (0, 1, 2)
 
 
+def _make_populations(config) -> None:
+  """The shipped thicket alone, with populations that no other study has."""
+  _add(config, "hidden-0", "shipped", 0, **_shipped("hidden"))
+  config.trainings["hidden-0"].populations = tuple(range(10, 20))
+
+
 def _make_sigmas(config) -> None:
   sigmas = (3.5e-3, 7e-3, 1.4e-2, 2e-2, 2.8e-2, 4e-2)
   for name, tilt, shipped in (
@@ -245,6 +253,7 @@ def _make_smoke(config) -> None:
 
 VARIANTS = {
   "seeds": _make_seeds,
+  "populations": _make_populations,
   "sigmas": _make_sigmas,
   "stages": _make_stages,
   "families": _make_families,

@@ -53,6 +53,10 @@ def _judge_seeds(path: Location, points: Sequence[Point]) -> list[Claim]:
   return convention_claims.judge_seeds(points)
 
 
+def _judge_populations(_: Location, points: Sequence[Point]) -> list[Claim]:
+  return convention_claims.judge_populations(points)
+
+
 def _judge_sigmas(path: Location, points: Sequence[Point]) -> list[Claim]:
   rows = convention_claims.compare_predictions(points)
   if rows:
@@ -97,6 +101,7 @@ _Judge = Callable[[Location, Sequence[Point]], list[Claim]]
 # What is said of all sigmas together, and what of each by itself.
 _WHOLE: Mapping[str, _Judge] = {"seeds": _judge_seeds, "sigmas": _judge_sigmas}
 _BY_SIGMA: Mapping[str, _Judge] = {
+  "populations": _judge_populations,
   "stages": _judge_stages,
   "families": _judge_families,
   "shares": _judge_shares,

@@ -145,6 +145,39 @@ class ClaimsTest(parameterized.TestCase):
       convention_claims.judge("text", found, "n").verdict, verdict
     )
 
+  def test_populations_around_one_model_are_repeated_with_their_prompts(self):
+    runs = [
+      _run(0, p, vote, group="shipped", density=density)
+      for p, (vote, density) in enumerate([(4, 0.2), (5, 0.1), (6, 0.15)])
+    ]
+    points = convention_points.make_points({"runs": runs})
+    claims = convention_claims.judge_populations(points)
+    by_text = {claim.text: claim for claim in claims}
+    gain = by_text["shipped: vote - base is above 10 points"]
+    # Student's quantile of two degrees of freedom, times the standard error.
+    half = 4.302653 * 0.1 / np.sqrt(3)
+    np.testing.assert_allclose(
+      (gain.found.value, gain.found.low, gain.found.high),
+      (0.5, 0.5 - half, 0.5 + half),
+      rtol=1e-6,
+    )
+    self.assertEqual(gain.found.over, "populations and prompts")
+    self.assertEqual(gain.verdict, "shown")
+    dense = by_text[
+      f"shipped: the density of {TASKS[0]} at +0.05 is at least 0.05"
+    ]
+    self.assertEqual(dense.verdict, "not shown")
+    np.testing.assert_allclose(
+      (dense.found.value, dense.found.low),
+      (0.15, 0.15 - 4.302653 * 0.05 / np.sqrt(3)),
+      rtol=1e-5,
+    )
+
+  def test_of_one_population_nothing_follows_for_others(self):
+    points = convention_points.make_points({"runs": [_run(0, 0, 5)]})
+    (claim,) = convention_claims.judge_populations(points)
+    self.assertEqual(claim.verdict, "cannot be told")
+
   def test_repeated_trainings_and_their_controls(self):
     runs = [_run(s, p, 6 + s % 2) for s in range(4) for p in range(2)]
     runs += [

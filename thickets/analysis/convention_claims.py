@@ -20,6 +20,7 @@ from thickets.analysis.convention_points import (
   MIN_DENSITY,
   Point,
   estimate_density,
+  estimate_by_population,
   estimate_over_trainings,
   estimate_values,
   mean_density,
@@ -164,6 +165,42 @@ def _judge_hidden(hidden: Point, name: str) -> list[Claim]:
       unit="share of members",
     )
   )
+  return claims
+
+
+def judge_populations(points: Sequence[Point]) -> list[Claim]:
+  """Claims on one model with several populations, each with its own prompts."""
+  claims = []
+  for point in points:
+    if len(point.runs) != 1 or len(point.runs[0]) < 2:
+      why = f"{len(point.runs)} trainings, {len(point.runs[0])} populations"
+      claims.append(judge(f"{point.group}: the vote gains", None, why))
+      continue
+    n = say_size(point)
+    for difference, (left, other) in point.differences.items():
+      means = point.values(left, other)[0].mean(axis=1)
+      above = 0.10 if difference == "vote - base" else 0.0
+      claims.append(
+        judge(
+          f"{point.group}: {difference} is above {100 * above:g} points",
+          estimate_by_population(means, (-1.0, 1.0)),
+          f"{n}; {int((means > 0).sum())} of {len(means)} populations above zero",
+          above=above,
+        )
+      )
+    claims += [
+      judge(
+        f"{point.group}: the density of {task} at +{MARGIN} is at least"
+        f" {MIN_DENSITY:g}",
+        estimate_by_population(
+          point.mean_by_run(task, "density", MARGIN)[0], (0.0, 1.0)
+        ),
+        n,
+        above=MIN_DENSITY,
+        unit="share of members",
+      )
+      for task in point.tasks
+    ]
   return claims
 
 

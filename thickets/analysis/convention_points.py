@@ -255,12 +255,33 @@ def estimate_over_trainings(
   None for a single training, from which nothing follows for others.
   """
   means = np.asarray(values, np.float64).mean(axis=1)
+  return None if len(means) < 2 else _estimate_mean(means, "trainings")
+
+
+def estimate_by_population(
+  values: Float[np.ndarray, " S"], bounds: tuple[float, float]
+) -> Estimate:
+  """The mean with Student's interval over populations around one model.
+
+  Every population has prompts of its own, so that the interval is over both.
+
+  Args:
+    values: [S] what each of at least two populations says.
+    bounds: the least and the largest value that is possible.
+  """
+  found = _estimate_mean(
+    np.asarray(values, np.float64), "populations and prompts"
+  )
+  return dataclasses.replace(
+    found, low=max(found.low, bounds[0]), high=min(found.high, bounds[1])
+  )
+
+
+def _estimate_mean(means: Float[np.ndarray, " N"], over: str) -> Estimate:
   mean = float(means.mean())
-  if len(means) < 2:
-    return None
   quantile = float(special.stdtrit(len(means) - 1, 0.975))
   half = quantile * intervals.standard_error(means)
-  return Estimate(mean, mean - half, mean + half, "trainings")
+  return Estimate(mean, mean - half, mean + half, over)
 
 
 def _clip(share: Estimate) -> Estimate:
