@@ -20,12 +20,14 @@ def format_ending(
   Args:
     where: one sentence on the files.
     timing: the seconds of the run, of which `total_s` and `compile_s` count.
-    commands: what follows, by what it is for.
+    commands: what follows, by what it is for; none where nothing does.
   """
   took = f"This took {format_duration(timing['total_s'])}"
   if round(timing.get("compile_s", 0.0)):
     took += f", {format_duration(timing['compile_s'])} of it compilation"
-  lines = ["", f"{where} {took}.", "Next:"]
+  lines = ["", f"{where} {took}."]
+  if commands:
+    lines.append("Next:")
   lines += [f"  {what}:\n    {command}" for what, command in commands.items()]
   return "\n".join(lines)
 

@@ -130,6 +130,8 @@ class Task:
     baseline: maps the examples of `select` and of `judge` to an answer that
       ignores the question (a text) and its accuracy on `judge`; for tasks with
       classes of unequal size.
+    is_checkable: whether the question alone says if an answer is right, so that
+      whoever asks can tell without knowing one.
   """
 
   name: str
@@ -147,6 +149,7 @@ class Task:
   libraries: tuple[str, ...] = ()
   check: Callable[[], None] | None = None
   baseline: Baseline | None = None
+  is_checkable: bool = False
   version: int = 1
 
   def describe_baseline(

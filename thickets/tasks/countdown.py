@@ -276,5 +276,6 @@ TASK = base.Task(
   make_example=_make_example,
   graders={"standard": _grade, "paper": _grade_as_paper},
   max_new_tokens=1024,
+  is_checkable=True,  # It names the numbers and the target.
   version=2,
 )

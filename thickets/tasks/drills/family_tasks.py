@@ -140,6 +140,7 @@ def _make_task(name: str) -> Task:
     generate=functools.partial(held_out.generate_rows, name),
     question="prompt",
     blank={"id": "", "reference": ""},
+    is_checkable=name.startswith("countdown"),
   )
 
 
