@@ -1,16 +1,15 @@
 """What a run of evolution strategies costs, before it begins and from its log."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from experiments.launch import training_costs
 from experiments.launch.evolution_specs import EvolutionRunSpec
 from thickets.generation import ledger
-from thickets.generation.ledger import Cost, Ledger
+from thickets.generation.ledger import Cost
 from thickets.generation.subject import Subject
 from thickets.runs.directory import BASE_POSITION, Run
 from thickets.runs.json_files import JsonObject
-from thickets.training import evolution_run, trained_weights
+from thickets.training import evolution_run
 from thickets.training.spending import Spending
 
 
@@ -33,7 +32,7 @@ def check_budget(spec: EvolutionRunSpec, subject: Subject, run: Run) -> None:
   Raises:
     UserError: that says what such a step costs.
   """
-  base = read_cost(subject, run, "select", [BASE_POSITION])
+  base = training_costs.read_cost(subject, run, "select", [BASE_POSITION])
   length = base.response_tokens / base.num_responses
   _check_budget(
     spec, subject, base, f"with responses as the base's of {length:.3g} tokens"
@@ -47,7 +46,7 @@ def start_spending(
 
   def count_step(step: int) -> Cost:
     positions = evolution_run.locate_members(spec.evolution, step)
-    return read_cost(subject, run, "select", positions)
+    return training_costs.read_cost(subject, run, "select", positions)
 
   return Spending(count_step, spec.num_steps, spec.budget_flops)
 
@@ -68,43 +67,14 @@ def read_ledgers(
     search: the cost of all steps.
     num_steps: how many there were.
   """
-  last = trained_weights.find_position(num_steps)
-  watched = [
-    trained_weights.find_position(step)
-    for step in list_watched(spec, subject, num_steps)
-  ]
-  rows = [
-    ("base", 0, Cost(), Cost(), BASE_POSITION, None),
-    (
-      "evolution",
-      num_steps,
-      search,
-      read_cost(subject, run, "dev", watched) if watched else Cost(),
-      last,
-      spec.budget_flops,
-    ),
-  ]
-  num_prompts = len(subject.batches["judge"]["index"])
-  return [
-    Ledger(
-      method,
-      steps,
-      found,
-      on_dev,
-      read_cost(subject, run, "judge", [position]),
-      num_prompts,
-      budget,
-    ).to_json()
-    for method, steps, found, on_dev, position, budget in rows
-  ]
-
-
-def read_cost(
-  subject: Subject, run: Run, split: str, positions: Sequence[int]
-) -> Cost:
-  """What the responses of some members to the prompts of a split have cost."""
-  return ledger.read_cost(
-    subject.model.config, run, split, positions, subject.batches[split]
+  return training_costs.read_ledgers(
+    subject,
+    run,
+    "evolution",
+    search,
+    num_steps,
+    list_watched(spec, subject, num_steps),
+    spec.budget_flops,
   )
 
 
@@ -112,9 +82,9 @@ def list_watched(
   spec: EvolutionRunSpec, subject: Subject, num_steps: int
 ) -> list[int]:
   """The numbers of steps after which dev was asked; none where it has no prompts."""
-  if "dev" not in subject.batches:
-    return []
-  return trained_weights.list_watched(num_steps, spec.schedule.watch_every)
+  return training_costs.list_watched(
+    subject, num_steps, spec.schedule.watch_every
+  )
 
 
 def _check_budget(

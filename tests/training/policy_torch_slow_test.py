@@ -127,7 +127,7 @@ class TorchTest(parameterized.TestCase):
       functools.partial(
         policy_update._accumulate, loss_fn, micro_rows=micro_rows
       )
-    )(trainable.start, {}, batch)
+    )(trainable.start(), {}, batch)
 
     log_probs = _their_log_probs(theirs, batch, vocab_size)
     given = {name: torch.tensor(array) for name, array in batch.items()}
@@ -152,9 +152,9 @@ class TorchTest(parameterized.TestCase):
     loss_fn = policy_update.make_value_loss(model.config, 0.5, trainable)
     (ours, _), gradients = jax.jit(
       functools.partial(policy_update._accumulate, loss_fn, micro_rows=2)
-    )(trainable.start, {}, batch)
+    )(trainable.start(), {}, batch)
 
-    head = torch.tensor(np.asarray(trainable.start["value_head"][0]))
+    head = torch.tensor(np.asarray(trainable.start()["value_head"][0]))
     head.requires_grad_()
     total, count = 0.0, 0
     for row in range(NUM_ROWS):

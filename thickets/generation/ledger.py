@@ -146,6 +146,44 @@ def count_responses(
   )
 
 
+def count_policy_step(
+  config: TransformerConfig,
+  prompt_tokens: Int[np.ndarray, " R"],
+  response_tokens: Int[np.ndarray, " R"],
+  *,
+  num_epochs: int,
+  has_reference: bool,
+  has_critic: bool,
+) -> Cost:
+  """Counts a step of GRPO or PPO: its roll-outs, and what is learnt from them.
+
+  A forward pass over a text and its response needs what generating the response
+  needs, and a backward pass twice that. The policy goes through both in each epoch,
+  and so does a critic, whose head gives one number in place of logits; besides, the
+  critic and the reference go forward once.
+
+  Args:
+    config: the architecture of the policy.
+    prompt_tokens: [R] tokens of each roll-out's prompt, at least 1.
+    response_tokens: [R] tokens of each response, at least 1.
+    num_epochs: how often each roll-out is learnt from.
+    has_reference: whether a reference reads the roll-outs as well.
+    has_critic: whether there is a critic: PPO, and otherwise GRPO.
+  """
+  rolled_out = count_responses(
+    config,
+    prompt_tokens,
+    response_tokens,
+    paper_factor=PAPER_FACTORS["ppo" if has_critic else "grpo"],
+  )
+  spent = rolled_out.flops * (1 + 3 * num_epochs + has_reference)
+  if has_critic:
+    heads = int(response_tokens.sum())
+    saved = heads * (flops.head_flops(config) - 2 * config.width)
+    spent += (rolled_out.flops - saved) * (1 + 3 * num_epochs)
+  return dataclasses.replace(rolled_out, flops=float(spent))
+
+
 def read_cost(
   config: TransformerConfig,
   run: Run,

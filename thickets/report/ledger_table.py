@@ -21,7 +21,7 @@ _HEADER = (
 )
 _NOTE = (
   "FLOPs of the model, of all tokens read and generated; by formula: the paper's 2"
-  " for each weight and token; on dev: FLOPs that choose or watch there."
+  " for each weight and token (8 of grpo, 14 of ppo); on dev: FLOPs that choose or watch there."
 )
 
 

@@ -36,13 +36,14 @@ class Trainable:
 
   Attributes:
     frozen: a tree of arrays that `expand` needs and that does not move.
-    start: the tree of weights that move, in float32, before the first step.
+    start: makes the tree of weights that move, in float32, as they are before the
+      first step.
     expand: maps (frozen, moved) to the weights of a model, in the dtypes in which
       it computes; pure and differentiable in `moved`.
   """
 
   frozen: Any
-  start: Params
+  start: Callable[[], Params]
   expand: Callable[[Any, Params], Params]
 
 
@@ -55,7 +56,9 @@ def train_all(base: Params) -> Trainable:
   like = jax.tree.map(
     lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), base
   )
-  return Trainable({}, widen(base), lambda _, moved: narrow(moved, like))
+  return Trainable(
+    {}, lambda: widen(base), lambda _, moved: narrow(moved, like)
+  )
 
 
 def train_critic(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib import ticker
+from matplotlib.axes import Axes
 
 from thickets.report.figures.captions import Caption, Topic
 from thickets.report.figures.style import (
@@ -54,24 +55,7 @@ def plot_steps(
     **CHOSEN,
     label="mean score of the members (select)",
   )
-  if watched:
-    steps = [row["step"] for row in watched]
-    scored = [row for row in watched if row["score"] is not None]
-    ax.axhline(watched[0]["score"], **BASE, label="score of the base (dev)")
-    ax.plot(
-      [row["step"] for row in scored],
-      [row["score"] for row in scored],
-      **_WEIGHTS,
-      label="score of the weights (dev)",
-    )
-    ax.fill_between(
-      steps,
-      [row["right"]["low"] for row in watched],
-      [row["right"]["high"] for row in watched],
-      color=TRUTH["color"],
-      alpha=0.15,
-      label="share right, 95 % over prompts (dev)",
-    )
+  _draw_watched(ax, watched)
   ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
   ax.set(xlabel="steps so far", ylabel="score", title=task)
   add_legend(ax)
@@ -81,3 +65,62 @@ def plot_steps(
     " have right, and the members around them, on the prompts of selection."
   )
   save_figure(fig, path, Caption(Topic.SUMMARY, caption))
+
+
+def plot_rollouts(
+  path: Location,
+  watched: Sequence[Mapping[str, Any]],
+  steps: Sequence[Mapping[str, Any]],
+  *,
+  task: str,
+) -> None:
+  """Draws what a policy reaches against the number of steps.
+
+  Args:
+    path: the PNG file to write.
+    watched: by step, what `trained_results.describe_watched` found on `dev`; may
+      be empty.
+    steps: the `mean` score of the roll-outs of each `step`, counted from 1.
+    task: name of the task, for the title.
+  """
+  fig, ax = make_panel(5.6, 3.6)
+  ax.plot(
+    # Roll-outs of a step are of the weights before it.
+    [row["step"] - 1 for row in steps],
+    [row["mean"] for row in steps],
+    **CHOSEN,
+    label="mean score of the roll-outs (select)",
+  )
+  _draw_watched(ax, watched)
+  ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+  ax.set(xlabel="steps so far", ylabel="score", title=task)
+  add_legend(ax)
+  caption = (
+    f"Scores on {task} against the steps so far: greedy responses to the prompts of"
+    " dev, with the 95 % interval of the share that is right, and the roll-outs of"
+    " each step, sampled at temperature 1 on prompts of selection."
+  )
+  save_figure(fig, path, Caption(Topic.SUMMARY, caption))
+
+
+def _draw_watched(ax: Axes, watched: Sequence[Mapping[str, Any]]) -> None:
+  """Draws what the weights reach on `dev`, beside the base."""
+  if not watched:
+    return
+  steps = [row["step"] for row in watched]
+  scored = [row for row in watched if row["score"] is not None]
+  ax.axhline(watched[0]["score"], **BASE, label="score of the base (dev)")
+  ax.plot(
+    [row["step"] for row in scored],
+    [row["score"] for row in scored],
+    **_WEIGHTS,
+    label="score of the weights (dev)",
+  )
+  ax.fill_between(
+    steps,
+    [row["right"]["low"] for row in watched],
+    [row["right"]["high"] for row in watched],
+    color=TRUTH["color"],
+    alpha=0.15,
+    label="share right, 95 % over prompts (dev)",
+  )
