@@ -105,7 +105,10 @@ setuptools.setup(
       "pre-commit>=4",  # Runs .pre-commit-config.yaml before each commit.
       "pre-commit-hooks>=5",  # White space at the ends of lines and files.
     ],
-    "torch": ["torch>=2.6"],  # transformers' models, to compare ours with.
+    "torch": [
+      "torch>=2.6",  # transformers' models, to compare ours with.
+      "peft>=0.17",  # The same for adapters; it needs torch.
+    ],
     "notebooks": ["jupyterlab>=4"],
   },
 )
