@@ -161,7 +161,7 @@ def read_pool(sources: Sequence[Place]) -> Pool:
       f"Runs to pool must be at least two, got {len(paths)}. How seeds differ"
       " cannot be seen in one run: name others too."
     )
-  found = [(_read_config(path), _read_run(path)) for path in paths]
+  found = [(_read_config(path), read_run(path)) for path in paths]
   first = found[0][0]
   for path, (config, _) in zip(paths, found, strict=True):
     if different := json_files.find_differences(first, config):
@@ -226,8 +226,12 @@ def _read_config(workdir: Location) -> JsonObject:
   return {key: value for key, value in config.items() if key not in _LAYOUT}
 
 
-def _read_run(workdir: Location) -> SeedRun:
-  """Reads who is right, from the records of a finished run."""
+def read_run(workdir: Location) -> SeedRun:
+  """Reads who is right, from the records of a finished run of RandOpt.
+
+  Raises:
+    UserError: if it is not finished.
+  """
   header, found = measurement.read_records(workdir)
   results = _read_results(workdir)
   data = header["task"]["data"]["judge"]

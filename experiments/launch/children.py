@@ -1,0 +1,165 @@
+"""Commands that run as processes of their own, some at a time.
+
+A command that fails ends all: what others have finished is kept, and the same call
+goes on with the rest.
+"""
+
+import concurrent.futures
+import dataclasses
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+
+from absl import logging
+
+from thickets.errors import UserError
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+_PATIENCE_S = 20.0  # What a process may take to end once it is told to.
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+  """A run of a binary.
+
+  Attributes:
+    name: what it is for, in the log.
+    binary: name of the module, such as "evolution".
+    arguments: its flags, without `--workdir`.
+    workdir: the directory of the run, absolute.
+  """
+
+  name: str
+  binary: str
+  arguments: tuple[str, ...]
+  workdir: pathlib.Path
+
+  @property
+  def words(self) -> list[str]:
+    """The command line behind the name of Python."""
+    return [
+      *("-m", f"experiments.{self.binary}"),
+      *self.arguments,
+      f"--workdir={self.workdir}",
+    ]
+
+  def __str__(self) -> str:
+    return f"python {shlex.join(self.words)}"
+
+  @property
+  def log(self) -> pathlib.Path:
+    """Where its output goes, beside its directory."""
+    return self.workdir.parent / f"{self.workdir.name}.log"
+
+  @property
+  def is_done(self) -> bool:
+    """Whether the run has ended."""
+    return (self.workdir / "results.json").exists()
+
+
+class Children:
+  """Runs commands as processes, a few at a time.
+
+  Args:
+    parallel: how many at once; each then has its share of the cores.
+    variables: of the environment, beside those of this process.
+  """
+
+  def __init__(self, parallel: int, variables: Mapping[str, str]):
+    self._parallel, self._variables = parallel, variables
+    self._cores = _divide_cores(parallel)
+    self._running: set[subprocess.Popen] = set()
+    self._lock = threading.Lock()
+    self._is_ending = False
+
+  def run(self, commands: Sequence[Command]) -> None:
+    """Runs those of the commands that have not ended, and waits for all.
+
+    Raises:
+      UserError: if one fails; it says where its log is, and what it ends with.
+    """
+    waiting = [command for command in commands if not command.is_done]
+    with concurrent.futures.ThreadPoolExecutor(self._parallel) as pool:
+      try:
+        for done in concurrent.futures.as_completed(
+          [pool.submit(self._run, command) for command in waiting]
+        ):
+          done.result()
+      except BaseException:  # An interrupt ends the processes as well.
+        pool.shutdown(wait=False, cancel_futures=True)
+        self._end()
+        raise
+
+  def _run(self, command: Command) -> None:
+    command.log.parent.mkdir(parents=True, exist_ok=True)
+    logging.info("%s: %s", command.name, command)
+    with self._lock:
+      if self._is_ending:
+        return
+      cores = self._cores.pop()
+    try:
+      with (
+        command.log.open("ab") as file,
+        self._start(command, file, cores) as process,
+      ):
+        with self._lock:
+          self._running.add(process)
+        code = process.wait()
+        with self._lock:
+          self._running.discard(process)
+    finally:
+      with self._lock:
+        self._cores.append(cores)
+    if code and not self._is_ending:
+      raise UserError(
+        f"{command.name} must end well, got status {code}: {_find_reason(command.log)} The"
+        f" whole log is {command.log}. What was finished is kept; start the same command"
+        " again."
+      )
+
+  def _start(self, command, file, cores) -> subprocess.Popen:
+    if cores:  # Those of this thread, which the process takes over.
+      os.sched_setaffinity(0, cores)
+    return subprocess.Popen(
+      [sys.executable, *command.words],
+      cwd=_ROOT,
+      env=os.environ | self._variables,
+      stdin=subprocess.DEVNULL,
+      stdout=file,
+      stderr=subprocess.STDOUT,
+    )
+
+  def _end(self) -> None:
+    with self._lock:
+      self._is_ending = True
+      running = [*self._running]
+    for process in running:
+      process.terminate()
+    for process in running:
+      try:
+        process.wait(_PATIENCE_S)
+      except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _divide_cores(parallel: int) -> list[set[int]]:
+  """The cores of each process; empty sets where they cannot be divided."""
+  if parallel < 2 or not hasattr(os, "sched_setaffinity"):
+    return [set()] * parallel
+  cores = sorted(os.sched_getaffinity(0))
+  if len(cores) < parallel:
+    return [set()] * parallel
+  return [set(cores[start::parallel]) for start in range(parallel)]
+
+
+def _find_reason(log: pathlib.Path) -> str:
+  """The last line that says why a command ended."""
+  lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+  told = [line for line in lines if line.startswith("error: ")]
+  if told:
+    return told[-1].removeprefix("error: ")
+  return f"{(lines or ['it said nothing'])[-1].strip()}."
