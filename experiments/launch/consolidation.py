@@ -100,21 +100,12 @@ def read_source(
       it is asked to, or is of an earlier version.
   """
   results = finished_randopt.read_results(workdir, spec.population.size, "run")
-  if "ledger" not in results:
-    raise UserError(
-      f"--run must hold a run with a ledger, got {workdir} of an earlier version."
-      " Start its own command again, which adds it from the records."
-    )
+  search = finished_randopt.read_search_cost(results, workdir)
   members = spec.population.sample()
   scores = _read_scores(workdir, len(members))
-  ranked = [members[row["position"]] for row in results["chosen"]]
   sizes = sorted({spec.ensemble.top_k, *spec.ensemble.also})
-  if len(ranked) < sizes[-1]:
-    raise UserError(
-      f"--run must have ranked the {sizes[-1]} members that ensemble asks for, got"
-      f" {len(ranked)} in results.json of {workdir}. Finish it with its own command"
-      " first."
-    )
+  positions = finished_randopt.read_ranked(results, sizes[-1], workdir)
+  ranked = [members[position] for position in positions]
   candidates = [
     Candidate(
       "best member" if k == 1 else f"mean of the best {k}",
@@ -128,12 +119,7 @@ def read_source(
     )
     for scale in scales
   ]
-  best = next(r for r in results["ledger"] if r["method"] == "best member")
-  fields = {field.name for field in dataclasses.fields(Cost)}
-  return Source(
-    tuple(candidates),
-    Cost(**{k: v for k, v in best["search"].items() if k in fields}),
-  )
+  return Source(tuple(candidates), search)
 
 
 def _read_scores(workdir: str, size: int) -> np.ndarray:

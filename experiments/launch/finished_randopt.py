@@ -1,8 +1,11 @@
 """What a finished run of `experiments.randopt` was asked to do, and chose."""
 
+import dataclasses
+
 from experiments.launch import specs
 from experiments.launch.specs import RandOptSpec
 from thickets.errors import UserError
+from thickets.generation.ledger import Cost
 from thickets.runs import json_files, locations
 from thickets.runs.json_files import JsonObject
 
@@ -62,3 +65,44 @@ def read_results(workdir: str, size: int, flag: str) -> JsonObject:
       f" ({error}). Finish it with its own command first."
     ) from error
   return results
+
+
+def read_search_cost(results: JsonObject, workdir: str) -> Cost:
+  """What the search of a run has cost.
+
+  Args:
+    results: what `read_results` returned.
+    workdir: the directory of the run, for messages.
+
+  Raises:
+    UserError: if the run is of an earlier version.
+  """
+  if "ledger" not in results:
+    raise UserError(
+      f"--run must hold a run with a ledger, got {workdir} of an earlier version."
+      " Start its own command again, which adds it from the records."
+    )
+  best = next(r for r in results["ledger"] if r["method"] == "best member")
+  fields = {field.name for field in dataclasses.fields(Cost)}
+  return Cost(**{k: v for k, v in best["search"].items() if k in fields})
+
+
+def read_ranked(results: JsonObject, count: int, workdir: str) -> list[int]:
+  """The positions in the population of the best members of a run, by rank.
+
+  Args:
+    results: what `read_results` returned.
+    count: how many.
+    workdir: the directory of the run, for messages.
+
+  Raises:
+    UserError: if the run has ranked fewer.
+  """
+  ranked = [row["position"] for row in results["chosen"]]
+  if len(ranked) < count:
+    raise UserError(
+      f"--run must have ranked the {count} members that ensemble asks for, got"
+      f" {len(ranked)} in results.json of {workdir}. Finish it with its own command"
+      " first."
+    )
+  return ranked[:count]

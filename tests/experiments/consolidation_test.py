@@ -50,7 +50,8 @@ class ConsolidationTest(parameterized.TestCase):
       population=SimpleNamespace(size=size, sample=lambda: [BASE] * size),
       ensemble=SimpleNamespace(top_k=2, also=(1,)),
     )
-    results = {"ledger": [], "chosen": [{"position": 0}]}
+    best = {"method": "best member", "search": {}}
+    results = {"ledger": [best], "chosen": [{"position": 0}]}
     with (
       mock.patch.object(finished_randopt, "read_results", return_value=results),
       mock.patch.object(

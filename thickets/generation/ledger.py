@@ -31,6 +31,7 @@ PAPER_FACTORS: Mapping[str, int] = {
   "es": 2,
   "grpo": 8,
   "ppo": 14,
+  "sft": 6,
 }
 
 
@@ -182,6 +183,32 @@ def count_policy_step(
     saved = heads * (flops.head_flops(config) - 2 * config.width)
     spent += (rolled_out.flops - saved) * (1 + 3 * num_epochs)
   return dataclasses.replace(rolled_out, flops=float(spent))
+
+
+def count_fitting(
+  config: TransformerConfig,
+  prompt_tokens: Int[np.ndarray, " N"],
+  response_tokens: Int[np.ndarray, " N"],
+) -> Cost:
+  """Counts what it costs to fit weights to texts once, their prompts masked.
+
+  A forward pass needs what reading the prompt and generating the response needs, and
+  a backward pass twice that. All tokens of a text are read. Low-rank adapters count
+  as whole weights, of which they need the gradient.
+
+  Args:
+    config: the architecture.
+    prompt_tokens: [N] tokens of each prompt, at least 1.
+    response_tokens: [N] tokens of each response, at least 1.
+  """
+  read = count_responses(
+    config, prompt_tokens, response_tokens, paper_factor=PAPER_FACTORS["sft"]
+  )
+  return Cost(
+    prompt_tokens=read.prompt_tokens + read.response_tokens,
+    flops=3 * read.flops,
+    paper_flops=read.paper_flops,
+  )
 
 
 def read_cost(

@@ -28,6 +28,7 @@ from thickets import naming, noise
 from thickets.errors import UserError
 from thickets.naming import Names, Params
 from thickets.training import spec_checks
+from thickets.training.train import LossFn
 
 # A nested dict like the weights, of the leaves that are adapted alone. In place of
 # such a leaf, of which S slices are adapted, stands {"a": [S, rank, in],
@@ -204,6 +205,27 @@ def merge(
     return _merge_leaf(leaf, target, _take(adapters, target.path), spec.scale)
 
   return jax.tree_util.tree_map_with_path(move, params)
+
+
+def make_loss(
+  loss_fn: LossFn, spec: LoraSpec, params: Params, names: Names | None = None
+) -> LossFn:
+  """Makes the loss of adapters out of that of whole weights, for `train.train`.
+
+  Args:
+    loss_fn: maps (weights, batch) to a loss.
+    spec: which matrices are adapted.
+    params: the base, whose weights are arguments of the function that is made.
+    names: the tree of logical names, `naming.tensor_names(params)` by default.
+
+  Returns:
+    A function of (adapters, batch).
+  """
+
+  def adapted_loss(params, adapters, batch):
+    return loss_fn(merge(spec, params, adapters, names), batch)
+
+  return jax.tree_util.Partial(adapted_loss, params)
 
 
 def _merge_leaf(

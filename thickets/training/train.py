@@ -92,16 +92,19 @@ def make_optimizer(
   Args:
     peak: the largest learning rate.
     num_steps: length of the training, in steps.
-    warmup: steps until the learning rate reaches its peak.
+    warmup: steps until the learning rate reaches its peak; 0 to begin there.
     weight_decay: decay of matrices; norms and biases do not decay.
     clip: the largest norm of the gradients of all weights together.
 
   Returns:
     The optimizer, and a function from a step to its learning rate.
   """
-  rate = optax.warmup_cosine_decay_schedule(
-    0.0, peak, warmup, num_steps, end_value=peak / 10
-  )
+  if warmup:
+    rate = optax.warmup_cosine_decay_schedule(
+      0.0, peak, warmup, num_steps, end_value=peak / 10
+    )
+  else:
+    rate = optax.cosine_decay_schedule(peak, num_steps, alpha=0.1)
   adam = optax.adamw(
     rate, b1=0.9, b2=0.98, weight_decay=weight_decay, mask=_is_matrix
   )
@@ -147,7 +150,9 @@ def train(
 
   Args:
     params: weights that a fresh training starts from.
-    loss_fn: maps (params, batch) to the loss that is minimised.
+    loss_fn: maps (params, batch) to the loss that is minimised. Arrays that it needs
+      besides, such as frozen weights, are those of a `jax.tree_util.Partial`; other
+      functions would make them constants of the program.
     make_batch: maps a step, from 0, to its batch; it runs in a thread, one step
       ahead.
     optimizer: changes `params` by their gradients.
@@ -165,7 +170,10 @@ def train(
     UserError: if the loss is not finite, or checkpoints are of another model.
   """
   whole, spread = _shardings(make_batch(0))
-  take_step = _make_step(loss_fn, optimizer)
+  take_step = _make_step(optimizer)
+  if not isinstance(loss_fn, jax.tree_util.Partial):
+    loss_fn = jax.tree_util.Partial(loss_fn)
+  loss_fn = jax.device_put(loss_fn, whole)
   with (
     checkpoints.open_checkpoints(directory) as manager,
     _Ahead(make_batch) as batches,
@@ -177,7 +185,7 @@ def train(
     losses, start = [], time.perf_counter()
     for step in range(done, schedule.num_steps):
       batch = jax.device_put(batches.take(step), spread)
-      state, loss = take_step(state, batch)
+      state, loss = take_step(state, batch, loss_fn)
       losses.append(loss)
       done = step + 1
       if schedule.is_reported(done):
@@ -195,12 +203,12 @@ def train(
 
 
 def _make_step(
-  loss_fn: LossFn, optimizer: optax.GradientTransformation
-) -> Callable[[Any, Any], tuple[Any, Float[Array, ""]]]:
+  optimizer: optax.GradientTransformation,
+) -> Callable[[Any, Any, LossFn], tuple[Any, Float[Array, ""]]]:
   """Compiles one step from (weights, moments) and a batch to the next state."""
 
   @functools.partial(jax.jit, donate_argnums=0)
-  def take_step(state, batch):
+  def take_step(state, batch, loss_fn):
     params, moments = state
     loss, gradients = jax.value_and_grad(loss_fn)(params, batch)
     updates, moments = optimizer.update(gradients, moments, params)

@@ -124,3 +124,49 @@ def _draw_watched(ax: Axes, watched: Sequence[Mapping[str, Any]]) -> None:
     alpha=0.15,
     label="share right, 95 % over prompts (dev)",
   )
+
+
+def plot_stages(
+  path: Location,
+  watched: Sequence[Mapping[str, Any]],
+  *,
+  chosen: int | None,
+  task: str,
+) -> None:
+  """Draws what a distillation reached on `dev` against the number of steps.
+
+  Args:
+    path: the PNG file to write.
+    watched: by step, what `trained_results.describe_watched` found on `dev`, that of
+      the base first.
+    chosen: the number of steps that was chosen; None for the base.
+    task: name of the task, for the title.
+  """
+  fig, ax = make_panel(5.6, 3.6)
+  steps = [row["step"] for row in watched]
+  ax.axhline(watched[0]["right"]["mean"], **BASE, label="base")
+  ax.plot(
+    steps,
+    [row["right"]["mean"] for row in watched],
+    **_WEIGHTS,
+    label="share right",
+  )
+  ax.fill_between(
+    steps,
+    [row["right"]["low"] for row in watched],
+    [row["right"]["high"] for row in watched],
+    color=TRUTH["color"],
+    alpha=0.15,
+    label="95 % over prompts",
+  )
+  if chosen is not None:
+    ax.axvline(chosen, **CHOSEN, label="chosen, by the score")
+  ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+  ax.set(xlabel="steps so far", ylabel="right on dev", title=task)
+  add_legend(ax)
+  caption = (
+    f"Right answers to {task} on the prompts of dev against the steps of a"
+    " distillation, with the 95 % interval over prompts. The step of the highest"
+    " score is chosen, and the base where none is above it."
+  )
+  save_figure(fig, path, Caption(Topic.SUMMARY, caption))

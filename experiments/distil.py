@@ -1,0 +1,104 @@
+"""Distillation: one model out of the voting ensemble of a finished run of RandOpt.
+
+    python -m experiments.distil --config=configs/distil.py:laptop --run=RUN \
+        --workdir=DIR
+
+The members that vote answer the prompts of selection. Of the prompts whose majority
+is wrong or unsettled the right responses are kept, and the base is trained to give
+them, as a whole or by low-rank adapters; `dev` chooses when to stop. Base, vote and
+distilled model are then judged. The same command continues a run that was stopped,
+and ends with the same bytes. The directory then holds `model`, which transformers
+loads, `adapter` for peft where adapters were trained, `results.json` and a figure;
+no model where no step beats the base on `dev`.
+"""
+
+from absl import flags
+
+from experiments import launch
+from experiments.launch import (
+  chat_dates,
+  distil_costs,
+  distil_results,
+  distil_run,
+  distil_source,
+  distil_specs,
+  finished_randopt,
+  next_steps,
+)
+from experiments.launch.distil_run import Distillation
+from experiments.launch.distil_specs import DistilSpec
+from experiments.launch.specs import RandOptSpec
+from thickets.errors import UserError
+from thickets.generation import subject as subject_lib
+from thickets.report import ledger_table, trained_table
+from thickets.runs import directory
+from thickets.runs.clock import Clock
+from thickets.runs.json_files import JsonObject
+
+FLAGS = launch.BinaryFlags(
+  __doc__,
+  "python -m experiments.distil --config=configs/distil.py:laptop"
+  " --run=runs/randopt_conventions --workdir=runs/distilled",
+)
+FLAGS.define_config()
+FLAGS.define_workdir(
+  needs_disk="It keeps checkpoints and a model there, which need a disk."
+)
+FLAGS.define_grace()
+_RUN = flags.DEFINE_string(
+  "run",
+  None,
+  "The directory of a finished run of experiments.randopt.",
+  flag_values=FLAGS.values,
+)
+
+
+def main(_: list[str]) -> None:
+  """Reads the flags, distils, and prints the tables."""
+  workdir = FLAGS.workdir
+  if not _RUN.value:
+    raise UserError("--run must name a run of experiments.randopt, got none.")
+  spec = distil_specs.read_distil(FLAGS.config)
+  source = finished_randopt.read_spec(_RUN.value, "run")
+  launch.start_devices(FLAGS)
+  results = run(spec, source, _RUN.value, workdir)
+  print(trained_table.format_trained(results))
+  print(f"\n{distil_results.describe_teaching(results)}\n")
+  print(ledger_table.format_ledgers(results["ledger"], results["timing"]))
+  if results["chosen"] is None:
+    print(f"\nThere is no model. Figures are in {workdir}.")
+    return
+  commands = next_steps.after_one_model(
+    workdir, source.task, max(source.population.sigmas)
+  )
+  where = f"The model is in {workdir}/model."
+  if spec.lora is not None:
+    where += f" Its adapter is in {workdir}/adapter."
+  print(next_steps.format_ending(where, results["timing"], commands))
+
+
+def run(
+  spec: DistilSpec, source: RandOptSpec, source_dir: str, workdir: str
+) -> JsonObject:
+  """Distils, or goes on; returns the contents of results.json."""
+  clock = Clock()
+  teachers = distil_source.read_teachers(spec, source, source_dir)
+  config = teachers.make_config(spec, source)
+  directory.check_config(workdir, config)  # Before anything is loaded.
+  subject = subject_lib.load_subject(
+    *(source.model, source.task, source.answering),
+    today=chat_dates.find_today(source_dir),
+  )
+  # All that can fail at once does so before the run directory begins.
+  teachers.check_task(subject)
+  distil_run.check_adapters(spec, subject)
+  distil_costs.check_least_budget(spec, subject, len(teachers.positions))
+  with subject_lib.start_task_grading(subject) as grading:
+    distillation = Distillation(spec, source, subject, teachers, grading)
+    with directory.open_run(workdir, config) as opened:
+      clock.lap("loading_s")
+      return distil_run.distil(distillation, opened, clock)
+
+
+if __name__ == "__main__":
+  launch.run(main, FLAGS)

@@ -1,0 +1,143 @@
+"""One distillation in an open run directory, from teachers to results."""
+
+import dataclasses
+import pathlib
+
+from experiments.launch import distil_costs, distil_results, distil_texts
+from experiments.launch.distil_source import Teachers
+from experiments.launch.distil_specs import DistilSpec
+from experiments.launch.specs import RandOptSpec
+from thickets.generation import subject as subject_lib
+from thickets.generation.grading_workers import Grading
+from thickets.generation.ledger import Cost
+from thickets.generation.subject import Subject
+from thickets.report.figures import training_plots
+from thickets.runs.clock import Clock
+from thickets.runs.directory import Run
+from thickets.runs.json_files import JsonObject
+from thickets.search import randopt
+from thickets.training import (
+  distillation_run,
+  peft_export,
+  pretraining,
+  soft_targets,
+  train,
+  trained_weights,
+)
+from thickets.training.distillation_run import Distilled, Trainable
+
+
+@dataclasses.dataclass(frozen=True)
+class Distillation:
+  """All that a distillation works with.
+
+  Attributes:
+    spec: what it is asked to do.
+    source: what the run of the teachers was asked to do.
+    subject: the model, and the prompts of that run.
+    teachers: the members that teach.
+    grading: what grades the responses.
+  """
+
+  spec: DistilSpec
+  source: RandOptSpec
+  subject: Subject
+  teachers: Teachers
+  grading: Grading
+
+
+def check_adapters(spec: DistilSpec, subject: Subject) -> None:
+  """Refuses adapters of no matrix, or of some that `peft` could not load.
+
+  Raises:
+    UserError: that names the pattern or the matrix.
+  """
+  if spec.lora is not None:
+    peft_export.check(spec.lora, subject.model)
+
+
+def distil(parts: Distillation, run: Run, clock: Clock) -> JsonObject:
+  """Asks, fits, judges and saves; returns the contents of results.json."""
+  spec, subject, teachers = parts.spec, parts.subject, parts.teachers
+  population = parts.source.population
+  evaluator = subject_lib.make_evaluator(
+    subject, distil_texts.keep_tokens(parts.grading), population.kind
+  )
+  subject.check_memory(evaluator)
+  select, dev, judge = (
+    subject.evaluation(split, evaluator) for split in ("select", "dev", "judge")
+  )
+  search = randopt.start_search(
+    run, subject.base, population, first=select, task=subject.describe()
+  )
+  texts = distil_texts.ask_teachers(
+    spec, subject, parts.grading, search, select, teachers
+  )
+  teaching = distil_costs.count_teaching(spec, subject, run, teachers)
+  teaching += distil_costs.count_reading(
+    spec, subject, texts, len(teachers.positions)
+  )
+  num_steps = distil_costs.count_steps(spec, subject, texts, teaching)
+  rows = distil_texts.write_targets(spec, subject, search, texts, teachers)
+  clock.lap("teaching_s")
+  randopt.score_base(search, dev)
+  is_soft = spec.teaching.targets == "probabilities"
+  make_loss = soft_targets.make_soft_loss if is_soft else train.make_loss
+  schedule = train.Schedule(num_steps, spec.save_every, spec.watch_every)
+  distilled = distillation_run.fit(
+    run,
+    Trainable(subject, spec.lora),
+    dev,
+    rows,
+    make_loss(subject.model.config),
+    spec.fitting,
+    schedule,
+  )
+  clock.lap("fitting_s")
+  randopt.score_base(search, judge)
+  if distilled.chosen is not None:
+    assert distilled.weights is not None
+    trained_weights.evaluate_weights(
+      run, judge, distilled.weights, distilled.chosen
+    )
+  clock.lap("judge_s")
+  _save(parts, run, distilled)
+  watched = distillation_run.list_watched(schedule)
+  results = distil_results.summarise(
+    subject, run, teachers, texts, watched=watched, chosen=distilled.chosen
+  )
+  steps = [
+    distil_costs.count_step(spec.fitting, subject, texts, step)
+    for step in range(num_steps)
+  ]
+  results["ledger"] = distil_costs.read_ledgers(
+    spec,
+    subject,
+    run,
+    teachers,
+    training=teaching + sum(steps, Cost()),
+    num_steps=num_steps,
+    watched=watched,
+    chosen=distilled.chosen,
+  )
+  training_plots.plot_stages(
+    run.workdir / "figures" / "stages.png",
+    results["watched"],
+    chosen=distilled.chosen,
+    task=subject.task.name,
+  )
+  clock.lap("saving_s")
+  return randopt.finish_run(run, results, clock, evaluator.compile_s)
+
+
+def _save(parts: Distillation, run: Run, distilled: Distilled) -> None:
+  """Writes the model, and the adapters where there are any."""
+  if distilled.weights is None:
+    return
+  folder = pathlib.Path(str(run.workdir))
+  model = parts.subject.model
+  pretraining.save_model(folder / "model", model, distilled.weights)
+  if parts.spec.lora is not None:
+    peft_export.save(
+      folder / "adapter", parts.spec.lora, model, distilled.adapters
+    )
