@@ -31,9 +31,12 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.teaching.top_k = (
     0  # Members that teach; 0 for the K that the run reports.
   )
+  # Who teaches: the "members", or, as a control without perturbations, as many
+  # "samples" of the base.
+  config.teaching.teachers = "members"
   # Only prompts are taught whose majority is wrong or unsettled: that among the
-  # best members ("ensemble"), or samples of the "base"; "none" teaches all.
-  config.teaching.mining = "ensemble"
+  # "teachers", or among samples of the "base"; "none" teaches all.
+  config.teaching.mining = "teachers"
   config.teaching.candidates = 8  # Responses that the majority is among.
   config.teaching.temperature = 1.0  # At which the base is sampled.
   config.teaching.most = 8  # Different right responses to a prompt, at most.

@@ -79,13 +79,14 @@ def count_teaching(
   spec: DistilSpec, subject: Subject, run: Run, teachers: Teachers
 ) -> Cost:
   """What the responses that teach have cost, and those that make prompts hard."""
-  total = read_cost(subject, run, "select", teachers.positions)
-  if spec.teaching.mining == "base":
-    label = Split("select", temperature=spec.teaching.temperature).label
-    samples = range(spec.teaching.candidates)
-    batch = subject.batches["select"]
-    total += ledger.read_cost(subject.model.config, run, label, samples, batch)
-  return total
+  total, k = Cost(), len(teachers.positions)
+  if spec.teaching.teachers == "members":
+    total += read_cost(subject, run, "select", teachers.positions)
+  label = Split("select", temperature=spec.teaching.temperature).label
+  samples, batch = spec.teaching.count_samples(k), subject.batches["select"]
+  return total + ledger.read_cost(
+    subject.model.config, run, label, range(samples), batch
+  )
 
 
 def count_reading(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments.launch.distil_source import Teachers
+from experiments.launch.distil_specs import DistilSpec
 from thickets.analysis import recovered_gain, trained_results
 from thickets.generation.subject import Subject
 from thickets.report.tables import format_interval, format_percent
@@ -19,6 +20,7 @@ from thickets.training.distillation import Text
 
 
 def summarise(
+  spec: DistilSpec,
   subject: Subject,
   run: Run,
   teachers: Teachers,
@@ -30,9 +32,10 @@ def summarise(
   """Compares base, vote and the distilled model on the prompts of judging.
 
   Args:
+    spec: what the distillation was asked to do.
     subject: the model, and the prompts that it was asked.
     run: the open run directory, with all records.
-    teachers: the members that teach.
+    teachers: the members that vote.
     texts: what they taught.
     watched: the numbers of steps after which dev was asked.
     chosen: the number of steps that was chosen; None for the base.
@@ -57,7 +60,8 @@ def summarise(
   return trained_results.summarise_trained(judged, groups("judge")) | {
     "note": subject.describe_baseline(),
     "data": subject.splits.origin,
-    "num_teachers": k,
+    "teachers": f"{k} {spec.teaching.teachers}",
+    "num_votes": k,
     "num_texts": len(texts),
     "num_prompts_taught": len({text.prompt for text in texts}),
     "num_prompts_asked": len(subject.batches["select"]["index"]),
@@ -85,7 +89,7 @@ def elect(judged: Answers) -> Answers:
 def describe_teaching(results: Mapping[str, Any]) -> str:
   """Says what was taught, and how much of the vote's gain was kept."""
   lines = [
-    f"{results['num_teachers']} members taught {results['num_texts']} right"
+    f"{results['teachers']} taught {results['num_texts']} right"
     f" responses to {results['num_prompts_taught']} of"
     f" {results['num_prompts_asked']} prompts, in {results['num_steps']} steps."
   ]
@@ -102,6 +106,6 @@ def describe_teaching(results: Mapping[str, Any]) -> str:
     lines.append(
       f"The distilled model has {format_percent(found['share'])} % {interval} of"
       f" the vote's gain over the base, in one pass in place of"
-      f" {results['num_teachers']}."
+      f" {results['num_votes']}."
     )
   return "\n".join([*lines, *filter(None, [results["note"]])])

@@ -60,9 +60,8 @@ def distil(parts: Distillation, run: Run, clock: Clock) -> JsonObject:
   """Asks, fits, judges and saves; returns the contents of results.json."""
   spec, subject, teachers = parts.spec, parts.subject, parts.teachers
   population = parts.source.population
-  evaluator = subject_lib.make_evaluator(
-    subject, distil_texts.keep_tokens(parts.grading), population.kind
-  )
+  grading = distil_texts.keep_tokens(parts.grading)
+  evaluator = subject_lib.make_evaluator(subject, grading, population.kind)
   subject.check_memory(evaluator)
   select, dev, judge = (
     subject.evaluation(split, evaluator) for split in ("select", "dev", "judge")
@@ -71,7 +70,7 @@ def distil(parts: Distillation, run: Run, clock: Clock) -> JsonObject:
     run, subject.base, population, first=select, task=subject.describe()
   )
   texts = distil_texts.ask_teachers(
-    spec, subject, parts.grading, search, select, teachers
+    spec, subject, grading, search, select, teachers
   )
   teaching = distil_costs.count_teaching(spec, subject, run, teachers)
   teaching += distil_costs.count_reading(
@@ -104,7 +103,13 @@ def distil(parts: Distillation, run: Run, clock: Clock) -> JsonObject:
   _save(parts, run, distilled)
   watched = distillation_run.list_watched(schedule)
   results = distil_results.summarise(
-    subject, run, teachers, texts, watched=watched, chosen=distilled.chosen
+    spec,
+    subject,
+    run,
+    teachers,
+    texts,
+    watched=watched,
+    chosen=distilled.chosen,
   )
   steps = [
     distil_costs.count_step(spec.fitting, subject, texts, step)

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool
 
 from experiments.launch.distil_source import Teachers
 from experiments.launch.distil_specs import DistilSpec
@@ -64,7 +63,7 @@ def ask_teachers(
   Args:
     spec: what the distillation is asked to do.
     subject: the model and its prompts.
-    grading: what grades samples of the base.
+    grading: what grades samples of the base, and keeps their tokens.
     search: the open run, its base and the population of the members.
     select: the prompts, with an evaluator that keeps tokens.
     teachers: the members that teach.
@@ -72,11 +71,24 @@ def ask_teachers(
   Raises:
     UserError: if no prompt is hard, or none of these has a right response.
   """
-  randopt.score_members(search, select, teachers.positions)
-  if spec.teaching.mining == "base":
-    _sample_base(spec, subject, grading, search.run)
-  is_hard = _mine(spec, search.run, teachers, len(select.batch["index"]))
-  found = [search.run.channels("select", p) for p in teachers.positions]
+  k = len(teachers.positions)
+  if num_samples := spec.teaching.count_samples(k):
+    _sample_base(spec, subject, grading, search.run, num_samples)
+  sampled = Split("select", temperature=spec.teaching.temperature).label
+  label, positions = sampled, tuple(range(k))
+  if spec.teaching.teachers == "members":
+    label, positions = "select", teachers.positions
+    randopt.score_members(search, select, positions)
+  is_hard = np.ones(len(select.batch["index"]), np.bool_)
+  if spec.teaching.mining != "none":
+    asked = (label, positions)
+    if spec.teaching.mining == "base":
+      asked = (sampled, range(spec.teaching.candidates))
+    candidates = answers.read_answers(
+      search.run, asked[0], asked[1][: spec.teaching.candidates]
+    )
+    is_hard = distillation.find_hard(candidates)
+  found = [search.run.channels(label, p) for p in positions]
   correct = np.stack([f["correct"] & f["stopped"] for f in found])
   width = max(f["tokens"].shape[1] for f in found)
   tokens = np.stack(
@@ -95,11 +107,10 @@ def ask_teachers(
   )
   if not texts:
     raise UserError(
-      f"The {len(found)} members that teach must have a right response to a prompt"
-      f" that is hard, got none to {int(is_hard.sum())} hard ones of"
-      f" {len(is_hard)} (teaching.mining={spec.teaching.mining!r}):"
-      " there is nothing to distil. Change teaching.mining, or give the run more"
-      " prompts of select."
+      f"The {k} {spec.teaching.teachers} that teach must have a right response to a"
+      f" prompt that is hard, got none to {int(is_hard.sum())} hard ones of"
+      f" {len(is_hard)} (teaching.mining={spec.teaching.mining!r}): there is nothing"
+      " to distil. Change teaching.mining, or give the run more prompts of select."
     )
   return texts
 
@@ -133,27 +144,12 @@ def write_targets(
 
 
 def _sample_base(
-  spec: DistilSpec, subject: Subject, grading: Grading, run: Run
+  spec: DistilSpec, subject: Subject, grading: Grading, run: Run, count: int
 ) -> None:
   """Samples the base on `select`, as far as the log lacks it."""
   temperature = spec.teaching.temperature
   consistency = SelfConsistencySpec((temperature,))
   sampler = subject_lib.make_sampler(subject, grading, consistency, spec.seed)
   SelfConsistency(sampler, run, subject.model.params, subject.batches).sample(
-    "select", temperature, spec.teaching.candidates
-  )
-
-
-def _mine(
-  spec: DistilSpec, run: Run, teachers: Teachers, num_prompts: int
-) -> Bool[np.ndarray, " Q"]:
-  """[Q] which prompts are taught."""
-  if spec.teaching.mining == "none":
-    return np.ones(num_prompts, np.bool_)
-  label, positions = "select", teachers.positions
-  if spec.teaching.mining == "base":
-    label = Split("select", temperature=spec.teaching.temperature).label
-    positions = range(spec.teaching.candidates)
-  return distillation.find_hard(
-    answers.read_answers(run, label, positions[: spec.teaching.candidates])
+    "select", temperature, count
   )

@@ -90,6 +90,12 @@ class MiningTest(parameterized.TestCase):
 
   @parameterized.parameters(
     (TeachingSpec, {"mining": "esemble"}, "teaching.mining must be one of"),
+    (TeachingSpec, {"teachers": "base"}, "teaching.teachers must be one of"),
+    (
+      TeachingSpec,
+      {"teachers": "samples", "targets": "probabilities"},
+      "teaching.targets must be 'responses' where samples",
+    ),
     (TeachingSpec, {"targets": "logits"}, "teaching.targets must be one of"),
     (TeachingSpec, {"most": 0}, "teaching.most must be at least 1"),
     (FittingSpec, {"batch_size": 0}, "fitting.batch_size must be at least 1"),

@@ -21,7 +21,8 @@ from thickets.search.answers import Answers
 from thickets.training import spec_checks
 from thickets.training.train import HostBatch
 
-MINING = ("ensemble", "base", "none")
+TEACHERS = ("members", "samples")
+MINING = ("teachers", "base", "none")
 TARGETS = ("responses", "probabilities")
 
 
@@ -30,10 +31,12 @@ class TeachingSpec:
   """Which responses are taught, and what of them.
 
   Attributes:
+    teachers: who responds: the best "members", or, as a control without
+      perturbations, as many "samples" of the base.
     mining: whose majority makes a prompt hard where it is wrong or unsettled: that of
-      the "ensemble", of samples of the "base", or "none" to keep every prompt.
-    candidates: how many responses to a prompt that majority is among: those of the
-      best members, or so many samples.
+      the "teachers", of samples of the "base", or "none" to keep every prompt.
+    candidates: how many responses to a prompt that majority is among, from the first
+      on.
     temperature: at which the base is sampled.
     most: different right responses that are kept of each prompt, at most.
     targets: "responses" to learn the tokens of the responses, or "probabilities" to
@@ -44,7 +47,8 @@ class TeachingSpec:
     SpecError: if a word is not known, or a number out of range.
   """
 
-  mining: str = "ensemble"
+  teachers: str = "members"
+  mining: str = "teachers"
   candidates: int = 8
   temperature: float = 1.0
   most: int = 8
@@ -53,6 +57,7 @@ class TeachingSpec:
 
   def __post_init__(self):
     problems = [
+      *spec_checks.check_choice("teaching.teachers", self.teachers, TEACHERS),
       *spec_checks.check_choice("teaching.mining", self.mining, MINING),
       *spec_checks.check_choice("teaching.targets", self.targets, TARGETS),
     ]
@@ -63,7 +68,17 @@ class TeachingSpec:
     problems += spec_checks.check_range(
       "teaching.temperature", self.temperature, 1e-3
     )
+    if (self.teachers, self.targets) == ("samples", "probabilities"):
+      problems.append(
+        "teaching.targets must be 'responses' where samples of the base teach, got"
+        " 'probabilities', which the base has already."
+      )
     spec_checks.raise_problems(problems)
+
+  def count_samples(self, num_teachers: int) -> int:
+    """How many samples of the base are needed for each prompt."""
+    taught = num_teachers if self.teachers == "samples" else 0
+    return max(taught, self.candidates if self.mining == "base" else 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,12 +171,12 @@ def choose_texts(
     most: different responses to a prompt, at most; those of the best-ranked.
   """
   texts = []
-  for number in np.flatnonzero(is_kept):
+  for number in np.flatnonzero(is_kept).tolist():
     rows = tokens[correct[:, number], number]
     responses = dict.fromkeys(tuple(r[r != NO_TOKEN].tolist()) for r in rows)
     prompt = tuple(prompts[number])
     texts += [
-      Text(prompt + response, len(prompt), int(number))
+      Text(prompt + response, len(prompt), number)
       for response in list(responses)[:most]
     ]
   return texts
