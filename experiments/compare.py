@@ -36,6 +36,7 @@ FLAGS.define_config()
 FLAGS.define_workdir(
   needs_disk="It keeps a folder for each of its runs there, on a disk."
 )
+FLAGS.define_grace()
 
 
 def main(_: list[str]) -> None:

@@ -13,13 +13,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from typing import BinaryIO
 
 from absl import logging
 
 from thickets.errors import UserError
+from thickets.runs import stopping
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _PATIENCE_S = 20.0  # What a process may take to end once it is told to.
+_LOOK_S = 0.5  # Between two looks whether this process was told to end.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,47 +84,50 @@ class Children:
 
     Raises:
       UserError: if one fails; it says where its log is, and what it ends with.
+      StoppedError: if this process was told to end, once the others have.
     """
     waiting = [command for command in commands if not command.is_done]
-    with concurrent.futures.ThreadPoolExecutor(self._parallel) as pool:
+    with (
+      stopping.deferring(),  # Whoever ends this process ends the others first.
+      concurrent.futures.ThreadPoolExecutor(self._parallel) as pool,
+    ):
+      left = {pool.submit(self._run, command) for command in waiting}
       try:
-        for done in concurrent.futures.as_completed(
-          [pool.submit(self._run, command) for command in waiting]
-        ):
-          done.result()
-      except BaseException:  # An interrupt ends the processes as well.
-        pool.shutdown(wait=False, cancel_futures=True)
-        self._end()
-        raise
+        while left and not stopping.is_asked():
+          done, left = concurrent.futures.wait(
+            left, _LOOK_S, concurrent.futures.FIRST_COMPLETED
+          )
+          for future in done:
+            future.result()
+      finally:
+        if left:
+          pool.shutdown(wait=False, cancel_futures=True)
+          self._end()
 
   def _run(self, command: Command) -> None:
     command.log.parent.mkdir(parents=True, exist_ok=True)
-    logging.info("%s: %s", command.name, command)
+    with command.log.open("ab") as file:
+      with self._lock:  # So that none begins behind the back of `_end`.
+        if self._is_ending:
+          return
+        logging.info("%s: %s", command.name, command)
+        cores = self._cores.pop()
+        process = self._start(command, file, cores)
+        self._running.add(process)
+      code = process.wait()
     with self._lock:
-      if self._is_ending:
-        return
-      cores = self._cores.pop()
-    try:
-      with (
-        command.log.open("ab") as file,
-        self._start(command, file, cores) as process,
-      ):
-        with self._lock:
-          self._running.add(process)
-        code = process.wait()
-        with self._lock:
-          self._running.discard(process)
-    finally:
-      with self._lock:
-        self._cores.append(cores)
+      self._running.discard(process)
+      self._cores.append(cores)
     if code and not self._is_ending:
       raise UserError(
-        f"{command.name} must end well, got status {code}: {_find_reason(command.log)} The"
-        f" whole log is {command.log}. What was finished is kept; start the same command"
-        " again."
+        f"{command.name} must end well, got status {code}:"
+        f" {_find_reason(command.log)} The whole log is {command.log}. What was"
+        " finished is kept; start the same command again."
       )
 
-  def _start(self, command, file, cores) -> subprocess.Popen:
+  def _start(
+    self, command: Command, file: BinaryIO, cores: set[int]
+  ) -> subprocess.Popen:
     if cores:  # Those of this thread, which the process takes over.
       os.sched_setaffinity(0, cores)
     return subprocess.Popen(
