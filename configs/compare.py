@@ -90,7 +90,7 @@ def _set_laptop(config) -> None:
     },
   )
   _add(
-    *(config, "evolution", "evolution"),
+    *(config, "ES", "evolution"),
     variant="laptop",
     set={"evolution": {"num_steps": 0}},
     key="evolution.alpha",
@@ -117,8 +117,8 @@ def _set_smoke(config) -> None:
   config.budget.flops = 2e9
   config.votes.count, config.votes.temperatures = 3, (0.5,)
   config.methods.RandOpt.set.ensemble.also = (1,)
-  config.methods.evolution.set.population = {"size": 4}
-  config.methods.evolution["values"] = (7e-3, 1.4e-2)
+  config.methods.ES.set.population = {"size": 4}
+  config.methods.ES["values"] = (7e-3, 1.4e-2)
   for name in ("GRPO", "PPO"):
     method = config.methods[name]
     method.set.rollout = {"num_prompts": 4, "group": 3}
@@ -142,7 +142,7 @@ def _set_paper(config, variant: str) -> None:
   # 5000 members of 3e9 weights on 200 prompts of 200 tokens each, by the formula.
   config.budget.flops = 1.2e18
   _add(config, "RandOpt", "randopt", variant=variant)
-  _add(config, "evolution", "evolution", variant=variant)
+  _add(config, "ES", "evolution", variant=variant)
   _add(config, "GRPO", "policy_gradient", variant=f"grpo-{variant}")
   _add(config, "PPO", "policy_gradient", variant=f"ppo-{variant}")
   _add(config, "distilled", "distil", source="RandOpt")

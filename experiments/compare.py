@@ -5,7 +5,7 @@
 Runs each method once for each seed, at the same budget in FLOPs, and asks its model
 for one pass and for as many votes as the ensemble has; settings that a method names
 are chosen beforehand, on prompts of `dev` and with a seed of their own. Each run is a
-command of its own, which the log shows, with its output in a file beside its folder.
+command of its own, which a file beside its folder names, with its output.
 What has ended is not run again: the same command goes on, and with more seeds adds
 them. Prints who is right how often, what each has cost, and writes results.json and a
 figure.

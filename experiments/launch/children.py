@@ -110,7 +110,9 @@ class Children:
       with self._lock:  # So that none begins behind the back of `_end`.
         if self._is_ending:
           return
-        logging.info("%s: %s", command.name, command)
+        logging.info("%s begins; its output is in %s", command.name, file.name)
+        file.write(f"{command}\n".encode())
+        file.flush()
         cores = self._cores.pop()
         process = self._start(command, file, cores)
         self._running.add(process)

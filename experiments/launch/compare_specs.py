@@ -100,7 +100,7 @@ class CompareSpec:
     num_votes: responses to each prompt that vote.
     temperatures: what dev chooses among for samples.
     parallel: runs at once.
-    methods: the methods, those first whose runs others need.
+    methods: the methods, in the order of tables.
   """
 
   config: RunConfig
@@ -138,7 +138,10 @@ def read_compare(config: ml_collections.ConfigDict) -> CompareSpec:
     num_votes=config.votes.count,
     temperatures=tuple(config.votes.temperatures),
     parallel=config.parallel,
-    methods=tuple(sorted(methods, key=lambda method: bool(method.source))),
+    # A config has no order: who votes first, and last what is made of others.
+    methods=tuple(
+      sorted(methods, key=lambda m: (not m.is_ensemble, bool(m.source), m.name))
+    ),
   )
 
 

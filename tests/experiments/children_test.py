@@ -41,7 +41,9 @@ class ChildrenTest(absltest.TestCase):
     commands = [self.make(name, program) for name in ("one", "two", "three")]
     Children(2, {}).run(commands)
     Children(2, {}).run(commands)  # A second mkdir would fail.
-    self.assertEqual(commands[0].log.read_text(), "said one\n")
+    begun, said = commands[0].log.read_text().splitlines()
+    self.assertEqual(begun, str(commands[0]))
+    self.assertEqual(said, "said one")
     self.assertTrue(all(command.is_done for command in commands))
 
   def test_a_failure_says_what_failed_and_why(self):
