@@ -16,24 +16,14 @@ from absl import flags
 
 from experiments import launch
 from experiments.launch import (
-  chat_dates,
-  distil_costs,
   distil_results,
   distil_run,
-  distil_source,
   distil_specs,
   finished_randopt,
   next_steps,
 )
-from experiments.launch.distil_run import Distillation
-from experiments.launch.distil_specs import DistilSpec
-from experiments.launch.specs import RandOptSpec
 from thickets.errors import UserError
-from thickets.generation import subject as subject_lib
 from thickets.report import ledger_table, trained_table
-from thickets.runs import directory
-from thickets.runs.clock import Clock
-from thickets.runs.json_files import JsonObject
 
 FLAGS = launch.BinaryFlags(
   __doc__,
@@ -61,7 +51,7 @@ def main(_: list[str]) -> None:
   spec = distil_specs.read_distil(FLAGS.config)
   source = finished_randopt.read_spec(_RUN.value, "run")
   launch.start_devices(FLAGS)
-  results = run(spec, source, _RUN.value, workdir)
+  results = distil_run.run(spec, source, _RUN.value, workdir)
   print(trained_table.format_trained(results))
   print(f"\n{distil_results.describe_teaching(results)}\n")
   print(ledger_table.format_ledgers(results["ledger"], results["timing"]))
@@ -75,29 +65,6 @@ def main(_: list[str]) -> None:
   if spec.lora is not None:
     where += f" Its adapter is in {workdir}/adapter."
   print(next_steps.format_ending(where, results["timing"], commands))
-
-
-def run(
-  spec: DistilSpec, source: RandOptSpec, source_dir: str, workdir: str
-) -> JsonObject:
-  """Distils, or goes on; returns the contents of results.json."""
-  clock = Clock()
-  teachers = distil_source.read_teachers(spec, source, source_dir)
-  config = teachers.make_config(spec, source)
-  directory.check_config(workdir, config)  # Before anything is loaded.
-  subject = subject_lib.load_subject(
-    *(source.model, source.task, source.answering),
-    today=chat_dates.find_today(source_dir),
-  )
-  # All that can fail at once does so before the run directory begins.
-  teachers.check_task(subject)
-  distil_run.check_adapters(spec, subject)
-  distil_costs.check_least_budget(spec, subject, len(teachers.positions))
-  with subject_lib.start_task_grading(subject) as grading:
-    distillation = Distillation(spec, source, subject, teachers, grading)
-    with directory.open_run(workdir, config) as opened:
-      clock.lap("loading_s")
-      return distil_run.distil(distillation, opened, clock)
 
 
 if __name__ == "__main__":

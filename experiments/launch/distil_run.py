@@ -1,9 +1,15 @@
-"""One distillation in an open run directory, from teachers to results."""
+"""One distillation, from a finished run to results: what distil and iterate run."""
 
 import dataclasses
 import pathlib
 
-from experiments.launch import distil_costs, distil_results, distil_texts
+from experiments.launch import (
+  chat_dates,
+  distil_costs,
+  distil_results,
+  distil_source,
+  distil_texts,
+)
 from experiments.launch.distil_source import Teachers
 from experiments.launch.distil_specs import DistilSpec
 from experiments.launch.specs import RandOptSpec
@@ -12,6 +18,7 @@ from thickets.generation.grading_workers import Grading
 from thickets.generation.ledger import Cost
 from thickets.generation.subject import Subject
 from thickets.report.figures import training_plots
+from thickets.runs import directory
 from thickets.runs.clock import Clock
 from thickets.runs.directory import Run
 from thickets.runs.json_files import JsonObject
@@ -46,17 +53,41 @@ class Distillation:
   grading: Grading
 
 
-def check_adapters(spec: DistilSpec, subject: Subject) -> None:
-  """Refuses adapters of no matrix, or of some that `peft` could not load.
+def run(
+  spec: DistilSpec, source: RandOptSpec, source_dir: str, workdir: str
+) -> JsonObject:
+  """Distils, or goes on; returns the contents of results.json.
+
+  Args:
+    spec: what the distillation is asked to do.
+    source: what the run of the teachers was asked to do.
+    source_dir: its directory.
+    workdir: the directory of the distillation.
 
   Raises:
-    UserError: that names the pattern or the matrix.
+    UserError: if the run or the settings are wrong; then nothing is written.
   """
+  clock = Clock()
+  teachers = distil_source.read_teachers(spec, source, source_dir)
+  config = teachers.make_config(spec, source)
+  directory.check_config(workdir, config)  # Before anything is loaded.
+  subject = subject_lib.load_subject(
+    *(source.model, source.task, source.answering),
+    today=chat_dates.find_today(source_dir),
+  )
+  # All that can fail at once does so before the run directory begins.
+  teachers.check_task(subject)
   if spec.lora is not None:
     peft_export.check(spec.lora, subject.model)
+  distil_costs.check_least_budget(spec, subject, len(teachers.positions))
+  with subject_lib.start_task_grading(subject) as grading:
+    parts = Distillation(spec, source, subject, teachers, grading)
+    with directory.open_run(workdir, config) as opened:
+      clock.lap("loading_s")
+      return _distil(parts, opened, clock)
 
 
-def distil(parts: Distillation, run: Run, clock: Clock) -> JsonObject:
+def _distil(parts: Distillation, run: Run, clock: Clock) -> JsonObject:
   """Asks, fits, judges and saves; returns the contents of results.json."""
   spec, subject, teachers = parts.spec, parts.subject, parts.teachers
   population = parts.source.population

@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 _ROOT = pathlib.Path(__file__).parents[2]
 
@@ -20,3 +21,29 @@ def run_binary(name, *arguments):
     timeout=900,
     check=False,
   )
+
+
+def kill_binary(name, *arguments, until, delay_s=0.0):
+  """Starts `experiments.NAME` on one device, and kills it with SIGKILL.
+
+  Args:
+    name: the binary.
+    *arguments: its flags.
+    until: called again and again; the binary is killed once it returns true.
+    delay_s: seconds after that.
+
+  Returns:
+    The exit status: -9, or 0 where it ended before.
+  """
+  process = subprocess.Popen(
+    [sys.executable, "-m", f"experiments.{name}", *arguments],
+    cwd=_ROOT,
+    env=os.environ | {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": "1"},
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.DEVNULL,
+  )
+  while process.poll() is None and not until():
+    time.sleep(0.01)
+  time.sleep(delay_s)
+  process.kill()
+  return process.wait()

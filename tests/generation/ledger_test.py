@@ -86,3 +86,12 @@ class CountTest(parameterized.TestCase):
       UserError, f"at least 1e\\+04, which is what a step costs, got {budget:g}"
     ):
       ledger.count_affordable(budget, 1e4, "a step")
+
+
+class FittingTest(parameterized.TestCase):
+  def test_a_step_reads_texts_once_forward_and_twice_back(self):
+    read = ledger.count_responses(CONFIG, PROMPTS, RESPONSES[0])
+    found = ledger.count_fitting(CONFIG, PROMPTS, RESPONSES[0])
+    self.assertEqual(found.flops, 3 * read.flops)
+    self.assertEqual(found.paper_flops, 3 * read.paper_flops)
+    self.assertEqual((found.num_responses, found.prompt_tokens), (0, 11))
