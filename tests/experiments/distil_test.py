@@ -26,14 +26,18 @@ from thickets.models import families
 from thickets.search import randopt
 from thickets.training.distillation import Text
 
-SPEC = distil_specs.read_distil(distil.get_config("smoke"))
 RUN = specs.read_randopt(randopt_conventions.get_config("smoke"))
 
 
 def _spec(**changes):
   config = distil.get_config("smoke")
-  config.update_from_flattened_dict(changes)
+  config.update_from_flattened_dict(
+    {"teaching.mining": "teachers", "fitting.epochs": 1.0} | changes
+  )
   return distil_specs.read_distil(config)
+
+
+SPEC = _spec()
 
 
 def _channels(votes, right, lengths=1):

@@ -61,9 +61,6 @@ class Trainable:
   def __init__(self, subject: Subject, spec: LoraSpec | None):
     base = subject.base
     self._spec, self._base, self._names = spec, base.params, base.names
-    self._dtypes = jax.tree.map(
-      lambda leaf: jax.ShapeDtypeStruct((), leaf.dtype), base.params
-    )
 
   @property
   def is_adapted(self) -> bool:
@@ -77,18 +74,28 @@ class Trainable:
     return lora.init(self._spec, self._base, self._names)
 
   def make_weights(self, trained: Params) -> Params:
-    """The weights, in the dtypes of the base."""
+    """The weights, in the dtypes of the base and on its devices."""
+    # From the host, since training has devices of its own.
+    trained = jax.tree.map(jnp.asarray, jax.device_get(trained))
     if self._spec is None:
-      return evolution.narrow(trained, self._dtypes)
-    return lora.merge(self._spec, self._base, trained, self._names)
+      weights = evolution.narrow(trained, self._base)
+    else:
+      weights = lora.merge(self._spec, self._base, trained, self._names)
+    return jax.tree.map(
+      lambda leaf, like: jax.device_put(leaf, like.sharding),
+      weights,
+      self._base,
+    )
 
   def make_loss(self, loss_fn: LossFn) -> LossFn:
     """The loss of what is trained, out of that of weights in the base's dtypes."""
     if self._spec is not None:
       return lora.make_loss(loss_fn, self._spec, self._base, self._names)
-    dtypes = self._dtypes
+    shapes = jax.tree.map(
+      lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), self._base
+    )
     return lambda trained, batch: loss_fn(
-      evolution.narrow(trained, dtypes), batch
+      evolution.narrow(trained, shapes), batch
     )
 
 
@@ -154,7 +161,6 @@ def fit(
       f"{folder / 'best'} must hold what step {chosen} came to, got step {found}."
       " Choose another workdir."
     )
-  trained = jax.tree.map(jnp.asarray, trained)
   adapters = trained if trainable.is_adapted else None
   return Distilled(chosen, trainable.make_weights(trained), adapters)
 
