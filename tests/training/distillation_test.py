@@ -75,8 +75,10 @@ class MiningTest(parameterized.TestCase):
   def test_every_text_is_seen_once_before_any_is_seen_again(self):
     spec = FittingSpec(4, 3, 1e-3)
     seen = [distillation.choose_rows(spec, 10, step) for step in range(10)]
-    for epoch in np.concatenate(seen).reshape(4, 10):
-      self.assertEqual(sorted(epoch.tolist()), list(range(10)))
+    orders = np.concatenate(seen).reshape(4, 10).tolist()
+    for order in orders:
+      self.assertEqual(sorted(order), list(range(10)))
+    self.assertNotEqual(orders[0], orders[1])
     self.assertNotEqual(seen[0].tolist(), sorted(seen[0].tolist()))
     other = FittingSpec(4, 3, 1e-3, seed=1)
     self.assertNotEqual(
