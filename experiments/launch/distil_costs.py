@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from experiments.launch import training_costs
 from experiments.launch.distil_source import Teachers
 from experiments.launch.distil_specs import DistilSpec
 from thickets.generation import ledger
@@ -81,7 +82,9 @@ def count_teaching(
   """What the responses that teach have cost, and those that make prompts hard."""
   total, k = Cost(), len(teachers.positions)
   if spec.teaching.teachers == "members":
-    total += read_cost(subject, run, "select", teachers.positions)
+    total += training_costs.read_cost(
+      subject, run, "select", teachers.positions
+    )
   label = Split("select", temperature=spec.teaching.temperature).label
   samples, batch = spec.teaching.count_samples(k), subject.batches["select"]
   return total + ledger.read_cost(
@@ -132,8 +135,8 @@ def read_ledgers(
     len(subject.batches["judge"]["index"]),
     len(teachers.positions),
   )
-  base = read_cost(subject, run, "judge", [BASE_POSITION])
-  on_dev = read_cost(
+  base = training_costs.read_cost(subject, run, "judge", [BASE_POSITION])
+  on_dev = training_costs.read_cost(
     subject, run, "dev", [trained_weights.find_position(s) for s in watched]
   )
   judged = teachers.count_judged(subject)
@@ -142,7 +145,7 @@ def read_ledgers(
     Ledger(f"vote, K={k}", 1, teachers.search, Cost(), judged, num_prompts),
   ]
   if chosen is not None:
-    answers = read_cost(
+    answers = training_costs.read_cost(
       subject, run, "judge", [trained_weights.find_position(chosen)]
     )
     rows.append(
@@ -157,12 +160,3 @@ def read_ledgers(
       )
     )
   return [row.to_json() for row in rows]
-
-
-def read_cost(
-  subject: Subject, run: Run, split: str, positions: Sequence[int]
-) -> Cost:
-  """What the responses of some members to the prompts of a split have cost."""
-  return ledger.read_cost(
-    subject.model.config, run, split, positions, subject.batches[split]
-  )
