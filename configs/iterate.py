@@ -4,8 +4,8 @@ Command   python -m experiments.iterate --config=configs/iterate.py:VARIANT \
             --workdir=DIR
           VARIANT is laptop, smoke or nothing
 Hardware  laptop and smoke: two CPU cores
-Time      TIME
-Result    RESULT
+Time      not measured
+Result    no run of laptop has been made yet, nor one of the authors' settings
 
 Beside each row of rounds stands its control: the same rounds without perturbations,
 in which samples of the model teach in place of members. The published gain of

@@ -3,8 +3,10 @@
 Command   python -m experiments.randopt --config=configs/randopt_conventions.py \
             --workdir=runs/randopt_conventions
 Hardware  two CPU cores
-Time      TIME
-Result    RESULT
+Time      24 s, 11 s of it compilation, on one core
+Result    base 22.7 %, vote of 15 members 41.2 % of 480 unseen questions: +18.5 points
+          [+14.4, +22.5]; best member 51.0 %, 15 random members 13.1 %,
+          self-consistency 23.5 % (docs/distillation.md)
 
 `turn 52814?` wants the digits turned to the right, and the model turns them as often
 to the left (docs/conventions.md). configs/distil.py makes one model of the members.
