@@ -61,6 +61,35 @@ class CountTest(parameterized.TestCase):
       total = sequences[method] * one.paper_flops / (weights * 10)
       self.assertAlmostEqual(total / expected, 1, delta=5e-4, msg=method)
 
+  @parameterized.parameters(
+    # Passes over the texts: 1 of the generator, 3 in each epoch, and so on.
+    (1, False, False, 4, 0),
+    (2, True, False, 8, 0),
+    (1, False, True, 4, 4),
+    (3, True, True, 11, 10),
+  )
+  def test_what_is_learnt_from_costs_more_passes(
+    self, num_epochs, has_reference, has_critic, passes, of_critic
+  ):
+    found = ledger.count_policy_step(
+      CONFIG,
+      PROMPTS,
+      RESPONSES[1],
+      num_epochs=num_epochs,
+      has_reference=has_reference,
+      has_critic=has_critic,
+    )
+    one = ledger.count_responses(CONFIG, PROMPTS, RESPONSES[1])
+    # A critic reads as much, and has a head of one row for each token.
+    read = flops.text_flops(CONFIG, PROMPTS + RESPONSES[1] - 1).sum()
+    critic = read + RESPONSES[1].sum() * 2 * CONFIG.width
+    self.assertAlmostEqual(
+      found.flops / (passes * one.flops + of_critic * critic), 1, places=12
+    )
+    self.assertEqual(found.num_responses, 2)
+    factor = (14 if has_critic else 8) / 2
+    self.assertEqual(found.paper_flops, factor * one.paper_flops)
+
   def test_prompts_are_as_long_as_without_their_padding(self):
     batch = language_evaluator.make_batch([[4, 5, 6], [7], [8, 9]])
     self.assertEqual(ledger.count_prompt_tokens(batch).tolist(), [3, 1, 2])

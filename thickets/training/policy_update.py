@@ -229,7 +229,7 @@ def make_update(
     changes, moments = optimizer.update(gradients, moments, moved)
     measures = {
       "loss": loss,
-      "gradient_norm": optax.global_norm(gradients),
+      "gradient_norm": _find_norm(gradients),
       **found["sums"],
       **found["largest"],
     }
@@ -266,6 +266,11 @@ def _accumulate(
     "largest": jax.tree.map(jnp.max, found["largest"]),
   }
   return (jnp.sum(losses), found), gradients
+
+
+def _find_norm(tree: Params) -> Float[Array, ""]:
+  """The norm of all leaves together."""
+  return jnp.sqrt(sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)))
 
 
 def _read_before(
