@@ -10,12 +10,13 @@ hub library.
 """
 
 from experiments import launch
-from experiments.benchmark import chat, language, signals, theirs
+from experiments.benchmark import chat, language, policy, signals, theirs
 from thickets.runs import directory, environment, json_files
 
 _SUBJECTS = {
   "chat": chat,
   "language": language,
+  "policy": policy,
   "signals": signals,
   "transformers": theirs,
 }

@@ -35,8 +35,16 @@ def measure_matmul_gflops(
 ) -> float:
   """Best rate of a square matrix product on the first device, GFLOP/s.
 
-  On CPU one product uses all cores. Factors are random: some hardware
-  multiplies zeros faster.
+  On CPU one product uses all cores.
+  """
+  seconds = time_best(make_product(size, dtype), repeats=repeats)
+  return 2 * size**3 / seconds / 1e9
+
+
+def make_product(size: int, dtype: Any) -> Callable[[], jax.Array]:
+  """Makes what computes a square matrix product on the first device.
+
+  Factors are random: some hardware multiplies zeros faster.
   """
   left_key, right_key = jax.random.split(jax.random.key(0))
   left = jax.random.normal(left_key, (size, size)).astype(dtype)
@@ -44,8 +52,7 @@ def measure_matmul_gflops(
   multiply = jax.jit(
     lambda a, b: jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
   )
-  seconds = time_best(lambda: multiply(left, right), repeats=repeats)
-  return 2 * size**3 / seconds / 1e9
+  return lambda: multiply(left, right)
 
 
 def measure_copy_gbytes_per_s(

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 
+import jax
 import pytest
 from absl.testing import parameterized
 from end_to_end import commands
@@ -63,6 +64,8 @@ class RunTest(parameterized.TestCase):
     super().setUp()
     folder = self.enter_context(tempfile.TemporaryDirectory())
     self.folder = pathlib.Path(folder)
+    # Adam counts its steps in int32.
+    self.enter_context(jax.numpy_dtype_promotion("standard"))
 
   def run_to_its_end(self, workdir, *flags):
     done = commands.run_binary(
