@@ -91,6 +91,13 @@ def _list_keys() -> ml_collections.ConfigDict:
   config.critic.trace = 1.0  # Lambda.
   config.critic.clip = 0.5  # How far a value counts from the old one.
 
+  # Low-rank adapters in place of all weights; a critic has no adapters.
+  config.lora = ml_collections.ConfigDict()
+  config.lora.rank = 0  # 0 trains all weights.
+  config.lora.alpha = 32.0  # What is added is alpha / rank times the product.
+  config.lora.targets = ("*_proj",)  # Patterns of matrices to adapt, ...
+  config.lora.exclude = ()  # ... and of those to leave.
+
   # What all steps may cost together, in FLOPs of the model; 0 for no limit.
   config.budget = ml_collections.ConfigDict()
   config.budget.flops = 0.0

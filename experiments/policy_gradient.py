@@ -7,47 +7,19 @@ Samples responses to some prompts of selection, grades them, makes the better on
 likelier, and begins anew. At the end the base and the last weights are judged on
 prompts that took no part. The same command continues a run that was stopped, and
 ends with the same bytes. The directory then holds `model`, which transformers loads,
-`results.json` and a figure.
+`results.json` and a figure; and `adapter`, which peft loads, where low-rank adapters
+were trained.
 """
-
-import functools
-
-import jax
-import numpy as np
 
 from experiments import launch
 from experiments.launch import (
-  chat_dates,
   next_steps,
-  policy_costs,
+  policy_gradient_run,
   policy_results,
   policy_specs,
 )
-from experiments.launch.policy_specs import PolicyRunSpec
-from thickets.errors import UserError
-from thickets.generation import subject as subject_lib
-from thickets.generation.grading_workers import Grading
-from thickets.generation.language_evaluator import LanguageEvaluator
-from thickets.generation.subject import Subject
-from thickets.perturbation import Gaussian
 from thickets.report import ledger_table, trained_table
-from thickets.report.figures import training_plots
-from thickets.runs import directory, locations
-from thickets.runs.clock import Clock
-from thickets.runs.directory import Run
-from thickets.runs.json_files import JsonObject
-from thickets.search import randopt
-from thickets.search.randopt import Evaluation
-from thickets.training import (
-  policy_rollouts,
-  policy_run,
-  pretraining,
-  trained_weights,
-)
-from thickets.training.policy_learner import Learner
-from thickets.training.policy_rollouts import Sampler
 
-_NEEDS_DISK = "It keeps checkpoints and a model there, which need a disk."
 _SIGMA = 1e-3  # Of members around the new weights, as the paper has it.
 FLAGS = launch.BinaryFlags(
   __doc__,
@@ -55,7 +27,7 @@ FLAGS = launch.BinaryFlags(
   " --config=configs/policy_gradient.py:grpo-laptop --workdir=runs/grpo",
 )
 FLAGS.define_config()
-FLAGS.define_workdir(needs_disk=_NEEDS_DISK)
+FLAGS.define_workdir(needs_disk=policy_gradient_run.NEEDS_DISK)
 FLAGS.define_cluster()
 FLAGS.define_grace()
 
@@ -65,7 +37,7 @@ def main(_: list[str]) -> None:
   workdir = FLAGS.workdir
   spec = policy_specs.read_policy(FLAGS.config)
   launch.start_devices(FLAGS)
-  results = run(spec, workdir)
+  results = policy_gradient_run.run(spec, workdir)
   print(trained_table.format_trained(results))
   print(f"\n{policy_results.describe_steps(results)}\n")
   print(ledger_table.format_ledgers(results["ledger"], results["timing"]))
@@ -75,110 +47,6 @@ def main(_: list[str]) -> None:
       results["timing"],
       next_steps.after_one_model(workdir, spec.task, _SIGMA),
     )
-  )
-
-
-def run(spec: PolicyRunSpec, workdir: str) -> JsonObject:
-  """Runs or resumes one run; returns the contents of results.json."""
-  if jax.process_count() > 1:
-    raise UserError(
-      f"Policy gradients must be one process, got {jax.process_count()}. Leave"
-      " out --distributed."
-    )
-  clock = Clock()
-  directory.check_config(workdir, spec.config)  # Before anything is loaded.
-  subject = subject_lib.load_subject(
-    *(spec.model, spec.task, spec.answering),
-    today=chat_dates.find_today(workdir),
-  )
-  # All that can fail at once does so before the run directory begins.
-  policy_costs.check_least_budget(spec, subject)
-  with subject_lib.start_task_grading(subject) as grading:
-    evaluators = _make_evaluators(spec, subject, grading)
-    for evaluator in evaluators:
-      subject.check_memory(evaluator)
-    with directory.open_run(workdir, spec.config) as run:
-      clock.lap("loading_s")
-      return _run(spec, subject, grading, evaluators, run, clock)
-
-
-def _make_evaluators(
-  spec: PolicyRunSpec, subject: Subject, grading: Grading
-) -> tuple[LanguageEvaluator, LanguageEvaluator]:
-  """What samples roll-outs, and what answers greedily."""
-  make = functools.partial(
-    subject_lib.make_evaluator, subject, grading, Gaussian(), moves_weights=True
-  )
-  key = policy_rollouts.make_key(spec.policy.rollout.seed)
-  return make(policy_rollouts.SAMPLING, key), make()
-
-
-def _run(
-  spec: PolicyRunSpec,
-  subject: Subject,
-  grading: Grading,
-  evaluators: tuple[LanguageEvaluator, LanguageEvaluator],
-  run: Run,
-  clock: Clock,
-) -> JsonObject:
-  """Moves the weights, judges and saves them, in an open run directory."""
-  sampling, greedy = evaluators
-  base = sampling.generator.place(subject.model.params)
-  learner = Learner(
-    sampling.generator.config,
-    sampling.generator.decoding,
-    spec.policy,
-    base,
-    sampling.generator.mesh,
-  )
-  run.write_header(
-    policy_run.describe_run(subject.base, subject.describe(), spec.policy)
-  )
-  spending = policy_costs.start_spending(spec, subject, run)
-  learnt = policy_run.learn(
-    run,
-    learner,
-    Sampler(spec.policy.rollout, sampling, grading, subject.batches["select"]),
-    spec.policy,
-    spec.schedule,
-    subject.evaluation("dev", greedy) if "dev" in subject.batches else None,
-    goes_on=spending.goes_on,
-    check_step=functools.partial(
-      policy_costs.check_first_step, spec, subject, run
-    ),
-  )
-  clock.lap("learning_s")
-  for evaluation in _list_judges(subject, sampling, greedy):
-    for step, weights in ((0, base), (learnt.num_steps, learnt.weights)):
-      trained_weights.evaluate_weights(run, evaluation, weights, step)
-  clock.lap("judge_s")
-  folder = locations.locate_on_disk(run.workdir, "--workdir", _NEEDS_DISK)
-  pretraining.save_model(folder / "model", subject.model, learnt.weights)
-  results = policy_results.summarise(spec, subject, run, learnt.num_steps)
-  results["ledger"] = policy_costs.read_ledgers(
-    spec, subject, run, spending.total(learnt.num_steps), learnt.num_steps
-  )
-  training_plots.plot_rollouts(
-    run.workdir / "figures" / "steps.png",
-    results["watched"],
-    results["steps"],
-    task=spec.task.name,
-  )
-  clock.lap("saving_s")
-  compile_s = sum(
-    part.compile_s for part in (sampling, greedy, learner.programs)
-  )
-  return randopt.finish_run(run, results, clock, compile_s)
-
-
-def _list_judges(
-  subject: Subject, sampling: LanguageEvaluator, greedy: LanguageEvaluator
-) -> tuple[Evaluation, Evaluation]:
-  """Judging as the others are judged, and by what the training raises."""
-  judge = subject.evaluation("judge", greedy)
-  samples = np.zeros(len(judge.batch["index"]), np.uint32)
-  return judge, Evaluation(
-    policy_results.OBJECTIVE, sampling, {**judge.batch, "sample": samples}
   )
 
 

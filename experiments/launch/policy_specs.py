@@ -22,6 +22,7 @@ from thickets.generation.specs import (
   TaskSpec,
 )
 from thickets.runs.run_config import RunConfig
+from thickets.training.lora import LoraSpec
 from thickets.training.policy_run import PolicySchedule
 from thickets.training.policy_spec import (
   CriticSpec,
@@ -43,6 +44,7 @@ class PolicyRunSpec:
     task: what it is asked.
     answering: how it answers.
     policy: how it learns.
+    lora: the adapters that learn; None where all weights do.
     schedule: when weights are saved and watched.
     num_steps: the most steps; None where the budget alone ends the run.
     budget_flops: what all steps may cost; None for no limit.
@@ -53,6 +55,7 @@ class PolicyRunSpec:
   task: TaskSpec
   answering: AnsweringSpec
   policy: PolicySpec
+  lora: LoraSpec | None
   schedule: PolicySchedule
   num_steps: int | None
   budget_flops: float | None
@@ -78,6 +81,7 @@ def read_policy(config: ml_collections.ConfigDict) -> PolicyRunSpec:
     task=sections.read_task(config),
     answering=sections.read_answering(config),
     policy=_read_policy(config),
+    lora=_read_lora(config) if config.lora.rank else None,
     schedule=_read_schedule(config),
     num_steps=config.policy.num_steps or None,
     budget_flops=config.budget.flops or None,
@@ -98,6 +102,10 @@ def _read_policy(config: ml_collections.ConfigDict) -> PolicySpec:
     divergence=settings.divergence,
     is_scaled=settings.scale_advantages,
   )
+
+
+def _read_lora(config: ml_collections.ConfigDict) -> LoraSpec:
+  return LoraSpec(**dict(config.lora), seed=config.seed)
 
 
 def _read_rollout(config: ml_collections.ConfigDict) -> RolloutSpec:
@@ -148,6 +156,7 @@ def _find_problems(config: ml_collections.ConfigDict) -> list[str]:
         "task.num_judge": Range(0),
         "policy.num_steps": Range(0),
         "policy.micro_rows": Range(0),
+        "lora.rank": Range(0),
         "budget.flops": Range(0),
       },
     ),
@@ -158,6 +167,8 @@ def _find_problems(config: ml_collections.ConfigDict) -> list[str]:
     parts = [_read_rollout, _read_optimizer, _read_schedule]
     if config.method == "ppo":
       parts.append(_read_critic)
+    if config.lora.rank:
+      parts.append(_read_lora)
     problems += [one for part in parts for one in collect(part, config)]
   if not problems:  # It is made of the others.
     problems += collect(_read_policy, config)

@@ -16,8 +16,7 @@ from absl.testing import parameterized
 from end_to_end import commands
 
 from configs import policy_gradient as config_file
-from experiments import policy_gradient as binary
-from experiments.launch import policy_specs
+from experiments.launch import policy_gradient_run, policy_specs
 from thickets.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -54,7 +53,7 @@ class RefusalTest(parameterized.TestCase):
     with self.assertRaisesRegex(
       UserError, r"budget.flops must be at least \S+e\+0\d, .* 4 prompts and 3"
     ):
-      binary.run(spec, str(workdir / "run"))
+      policy_gradient_run.run(spec, str(workdir / "run"))
     self.assertFalse((workdir / "run").exists())
 
 
@@ -115,13 +114,16 @@ class RunTest(parameterized.TestCase):
     flags = {
       "policy.num_steps": 0,
       "policy.learning_rate": 1e-4,
+      "lora.rank": 2,
     }
     with self.assertRaisesRegex(
       UserError, "a step of 4 prompts .* with responses of [5-7]"
     ):
-      binary.run(_read_spec("smoke", **flags, **{"budget.flops": 1e8}), workdir)
+      policy_gradient_run.run(
+        _read_spec("smoke", **flags, **{"budget.flops": 1e8}), workdir
+      )
     results = {
-      budget: binary.run(
+      budget: policy_gradient_run.run(
         _read_spec("smoke", **flags, **{"budget.flops": budget}), workdir
       )
       for budget in (3e8, 6e8)
@@ -130,5 +132,6 @@ class RunTest(parameterized.TestCase):
       spent = found["ledger"][1]["search"]["flops"]
       self.assertLessEqual(spent, budget)
       self.assertGreater(spent, budget - 1.5e8)
+    self.assertTrue((workdir / "adapter" / "adapter_config.json").exists())
     first, second = results.values()
     self.assertEqual(first["steps"], second["steps"][: first["num_steps"]])

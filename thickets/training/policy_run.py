@@ -27,6 +27,7 @@ from thickets.training import (
   spec_checks,
   trained_weights,
 )
+from thickets.training.lora import LoraSpec
 from thickets.training.policy_learner import Learner, Measures
 from thickets.training.policy_rollouts import Rollouts, Sampler
 from thickets.training.policy_spec import PolicySpec
@@ -66,15 +67,20 @@ class Learnt:
 
   Attributes:
     weights: the weights after the last step, in the dtypes of the base.
+    moved: the weights that learnt, in float32, of which those are made.
     num_steps: how many steps there were.
   """
 
   weights: Params
+  moved: Params
   num_steps: int
 
 
 def describe_run(
-  base: Base, task: Mapping[str, Any], spec: PolicySpec
+  base: Base,
+  task: Mapping[str, Any],
+  spec: PolicySpec,
+  adapters: LoraSpec | None,
 ) -> JsonObject:
   """What the records of a run mean, as JSON values, for its header.
 
@@ -82,14 +88,16 @@ def describe_run(
     base: the weights before the first step.
     task: what the scores mean, as JSON values: data, splits, grading.
     spec: how the policy learns.
+    adapters: which matrices are adapted; None where all weights learn.
   """
+  lora = None if adapters is None else dataclasses.asdict(adapters)
   return json_files.as_read(
     {
       # All weights take part, as in a population of plain noise.
       "base": base.describe(Gaussian()),
       "task": task,
       "precision": base.precision,
-      "method": spec.describe(),
+      "method": spec.describe() | {"lora": lora},
     }
   )
 
@@ -153,7 +161,7 @@ def learn(
         checkpoints.save_checkpoint(manager, done, state)
     watch(done, weights)
     checkpoints.save_checkpoint(manager, done, state)
-  return Learnt(weights, done)
+  return Learnt(weights, state["policy"][0], done)
 
 
 def read_measures(run: Run, num_steps: int) -> list[dict[str, float]]:

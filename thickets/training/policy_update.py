@@ -20,9 +20,10 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from thickets.generation.decoding import Decoding
 from thickets.models import transformer
 from thickets.models.config import TransformerConfig
-from thickets.naming import Params
-from thickets.training import policy_losses
+from thickets.naming import Names, Params
+from thickets.training import lora, policy_losses
 from thickets.training.evolution import narrow, widen
+from thickets.training.lora import LoraSpec
 from thickets.training.policy_spec import OptimizerSpec, PolicySpec
 
 Batch = Mapping[str, Any]  # Arrays [R, ...] by name.
@@ -58,6 +59,21 @@ def train_all(base: Params) -> Trainable:
   )
   return Trainable(
     {}, lambda: widen(base), lambda _, moved: narrow(moved, like)
+  )
+
+
+def train_adapters(base: Params, spec: LoraSpec, names: Names) -> Trainable:
+  """Low-rank adapters learn, and the weights that they are added to do not.
+
+  Args:
+    base: the weights before the first step.
+    spec: which matrices are adapted.
+    names: the tree of logical names of the base.
+  """
+  return Trainable(
+    base,
+    lambda: lora.init(spec, base, names),
+    lambda frozen, moved: lora.merge(spec, frozen, moved, names),
   )
 
 
