@@ -14,7 +14,9 @@ import unoptimised
 from thickets.search.compiled import Programs
 
 
-@pytest.fixture(scope="package", autouse=True)
+# Not for the package: without `__init__.py` that is the whole session, and whatever a
+# worker ran later had other bits than its processes.
+@pytest.fixture(scope="module", autouse=True)
 def _compile_without_optimising():
   get = Programs.get
 
