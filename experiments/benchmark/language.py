@@ -58,6 +58,11 @@ def validate(config: ml_collections.ConfigDict) -> None:
     ]
   )
   comparison.check(config)
+  check_context(config)
+
+
+def check_context(config: ml_collections.ConfigDict) -> None:
+  """Raises a UserError if a text does not fit the model's context."""
   model = families.parse_config(launch.to_json(config.model))
   if config.prompt_tokens + config.new_tokens > model.context:
     launch.refuse(

@@ -16,9 +16,9 @@ import numpy as np
 
 from configs import benchmark_policy
 from experiments import launch
-from experiments.benchmark import ceilings
+from experiments.benchmark import ceilings, language
 from thickets.generation.decoding import Decoding
-from thickets.models import families, flops, memory, transformer
+from thickets.models import families, flops, transformer
 from thickets.models.config import TransformerConfig
 from thickets.runs import process_memory
 from thickets.search import meshes
@@ -59,21 +59,12 @@ def validate(config: ml_collections.ConfigDict) -> None:
     ]
   )
   _make_spec(config)
-  model = families.parse_config(launch.to_json(config.model))
-  if config.prompt_tokens + config.new_tokens > model.context:
-    launch.refuse(
-      [
-        "prompt_tokens + new_tokens must be at most the model's context of"
-        f" {model.context}, got {config.prompt_tokens} + {config.new_tokens}."
-      ]
-    )
+  language.check_context(config)
 
 
 def check_fits(config: ml_collections.ConfigDict) -> None:
   """Raises a UserError if devices or their memory do not suffice."""
-  model = families.parse_config(launch.to_json(config.model))
-  mesh = meshes.make_mesh(model=config.model_devices)
-  memory.check_fits(model, jnp.dtype(config.dtype), mesh)
+  language.check_fits(config)
 
 
 def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
