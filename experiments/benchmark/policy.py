@@ -22,6 +22,7 @@ from thickets.models import families, flops, transformer
 from thickets.models.config import TransformerConfig
 from thickets.runs import process_memory
 from thickets.search import meshes
+from thickets.training import policy_learner
 from thickets.training.policy_learner import Learner
 from thickets.training.policy_rollouts import Rollouts
 from thickets.training.policy_spec import (
@@ -71,8 +72,8 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
   """Measures updates and ceilings in turns; of each the best counts."""
   model = families.parse_config(launch.to_json(config.model))
   dtype = jnp.dtype(config.dtype)
-  mesh = transformer.fit_mesh(
-    model, meshes.make_mesh(model=config.model_devices)
+  mesh = policy_learner.choose_mesh(
+    transformer.fit_mesh(model, meshes.make_mesh(model=config.model_devices))
   )
   make = functools.partial(transformer.init, model, dtype=dtype)
   base = jax.jit(make, out_shardings=transformer.shardings(model, mesh))(
@@ -107,11 +108,11 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
   update_flops = float((1 + _BACKWARD) * forward)
   num_tokens = config.num_rows * (config.prompt_tokens + config.new_tokens)
   # On CPU one product uses all cores, whatever the number of devices.
-  num_products = 1 if is_cpu else jax.local_device_count()
+  num_products = 1 if is_cpu else mesh.devices.size
   product_flops = num_products * 2 * size**3
   return {
     "num_weights": transformer.count_params(model),
-    "num_devices": jax.local_device_count(),
+    "num_devices": mesh.devices.size,
     "update_s": update_s,
     "tokens_per_s": num_tokens / update_s,
     "matmul_gflops": product_flops / product_s / 1e9,

@@ -7,11 +7,13 @@ import numpy as np
 
 from experiments.launch import chat_dates, policy_costs, policy_results
 from experiments.launch.policy_specs import PolicyRunSpec
+from thickets import placement
 from thickets.errors import UserError
 from thickets.generation import subject as subject_lib
 from thickets.generation.grading_workers import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.generation.subject import Subject
+from thickets.models import transformer
 from thickets.naming import Params
 from thickets.perturbation import Gaussian
 from thickets.report.figures import training_plots
@@ -23,6 +25,7 @@ from thickets.search import randopt
 from thickets.search.randopt import Evaluation
 from thickets.training import (
   peft_export,
+  policy_learner,
   policy_rollouts,
   policy_run,
   policy_update,
@@ -84,13 +87,17 @@ def _run(
 ) -> JsonObject:
   """Moves the weights, judges and saves them, in an open run directory."""
   sampling, greedy = evaluators
-  base = sampling.generator.place(subject.model.params)
+  config = sampling.generator.config
+  mesh = policy_learner.choose_mesh(sampling.generator.mesh)
+  base = placement.put(
+    subject.model.params, transformer.shardings(config, mesh)
+  )
   learner = Learner(
-    sampling.generator.config,
+    config,
     sampling.generator.decoding,
     spec.policy,
     base,
-    sampling.generator.mesh,
+    mesh,
     trainable=_choose_trainable(spec, subject, base),
   )
   run.write_header(
