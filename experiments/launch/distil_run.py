@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 from experiments.launch import (
   chat_dates,
@@ -31,7 +32,9 @@ from thickets.training import (
   train,
   trained_weights,
 )
+from thickets.training.distillation import Text
 from thickets.training.distillation_run import Distilled, Trainable
+from thickets.training.train import LossFn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,37 +114,61 @@ def _distil(parts: Distillation, run: Run, clock: Clock) -> JsonObject:
   rows = distil_texts.write_targets(spec, subject, search, texts, teachers)
   clock.lap("teaching_s")
   randopt.score_base(search, dev)
-  is_soft = spec.teaching.targets == "probabilities"
-  make_loss = soft_targets.make_soft_loss if is_soft else train.make_loss
   schedule = train.Schedule(num_steps, spec.save_every, spec.watch_every)
   distilled = distillation_run.fit(
     run,
     Trainable(subject, spec.lora),
     dev,
     rows,
-    make_loss(subject.model.config),
+    _make_loss(parts),
     spec.fitting,
     schedule,
   )
   clock.lap("fitting_s")
   randopt.score_base(search, judge)
-  if distilled.chosen is not None:
-    assert distilled.weights is not None
+  if distilled.weights is not None and distilled.chosen is not None:
     trained_weights.evaluate_weights(
       run, judge, distilled.weights, distilled.chosen
     )
   clock.lap("judge_s")
   _save(parts, run, distilled)
   watched = distillation_run.list_watched(schedule)
+  results = _summarise(parts, run, texts, teaching, watched, distilled.chosen)
+  clock.lap("saving_s")
+  return randopt.finish_run(run, results, clock, evaluator.compile_s)
+
+
+def _make_loss(parts: Distillation) -> LossFn:
+  """The loss of whole weights on rows of the kind that is taught."""
+  config = parts.subject.model.config
+  if parts.spec.teaching.targets == "probabilities":
+    return soft_targets.make_soft_loss(config)
+  return train.make_loss(config)
+
+
+def _summarise(
+  parts: Distillation,
+  run: Run,
+  texts: Sequence[Text],
+  teaching: Cost,
+  watched: Sequence[int],
+  chosen: int | None,
+) -> JsonObject:
+  """Compares what was distilled with base and vote, with its costs; draws the figure.
+
+  Args:
+    parts: all that the distillation worked with.
+    run: the open run directory, with all records.
+    texts: what was taught.
+    teaching: what asking the teachers has cost.
+    watched: the numbers of steps after which dev was asked.
+    chosen: the number of steps that was chosen; None for the base.
+  """
+  spec, subject, teachers = parts.spec, parts.subject, parts.teachers
   results = distil_results.summarise(
-    spec,
-    subject,
-    run,
-    teachers,
-    texts,
-    watched=watched,
-    chosen=distilled.chosen,
+    spec, subject, run, teachers, texts, watched=watched, chosen=chosen
   )
+  num_steps = watched[-1]
   steps = [
     distil_costs.count_step(spec.fitting, subject, texts, step)
     for step in range(num_steps)
@@ -154,16 +181,15 @@ def _distil(parts: Distillation, run: Run, clock: Clock) -> JsonObject:
     training=teaching + sum(steps, Cost()),
     num_steps=num_steps,
     watched=watched,
-    chosen=distilled.chosen,
+    chosen=chosen,
   )
   training_plots.plot_stages(
     run.workdir / "figures" / "stages.png",
     results["watched"],
-    chosen=distilled.chosen,
+    chosen=chosen,
     task=subject.task.name,
   )
-  clock.lap("saving_s")
-  return randopt.finish_run(run, results, clock, evaluator.compile_s)
+  return results
 
 
 def _save(parts: Distillation, run: Run, distilled: Distilled) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Bool, Int
 
 from experiments.launch.distil_source import Teachers
 from experiments.launch.distil_specs import DistilSpec
@@ -71,46 +72,23 @@ def ask_teachers(
   Raises:
     UserError: if no prompt is hard, or none of these has a right response.
   """
-  k = len(teachers.positions)
-  if num_samples := spec.teaching.count_samples(k):
-    _sample_base(spec, subject, grading, search.run, num_samples)
-  sampled = Split("select", temperature=spec.teaching.temperature).label
-  label, positions = sampled, tuple(range(k))
-  if spec.teaching.teachers == "members":
-    label, positions = "select", teachers.positions
-    randopt.score_members(search, select, positions)
-  is_hard = np.ones(len(select.batch["index"]), np.bool_)
-  if spec.teaching.mining != "none":
-    asked = (label, positions)
-    if spec.teaching.mining == "base":
-      asked = (sampled, range(spec.teaching.candidates))
-    candidates = answers.read_answers(
-      search.run, asked[0], asked[1][: spec.teaching.candidates]
-    )
-    is_hard = distillation.find_hard(candidates)
+  label, positions, is_hard = _ask(
+    spec, subject, grading, search, select, teachers
+  )
   found = [search.run.channels(label, p) for p in positions]
   correct = np.stack([f["correct"] & f["stopped"] for f in found])
-  width = max(f["tokens"].shape[1] for f in found)
-  tokens = np.stack(
-    [
-      np.pad(
-        f["tokens"],
-        ((0, 0), (0, width - f["tokens"].shape[1])),
-        constant_values=NO_TOKEN,
-      )
-      for f in found
-    ]
-  )
+  tokens = _stack_tokens([f["tokens"] for f in found])
   prompts = [row[row != NO_TOKEN].tolist() for row in select.batch["tokens"]]
   texts = distillation.choose_texts(
     prompts, correct, tokens, is_hard, spec.teaching.most
   )
   if not texts:
     raise UserError(
-      f"The {k} {spec.teaching.teachers} that teach must have a right response to a"
-      f" prompt that is hard, got none to {int(is_hard.sum())} hard ones of"
-      f" {len(is_hard)} (teaching.mining={spec.teaching.mining!r}): there is nothing"
-      " to distil. Change teaching.mining, or give the run more prompts of select."
+      f"The {len(found)} {spec.teaching.teachers} that teach must have a right"
+      f" response to a prompt that is hard, got none to {int(is_hard.sum())} hard"
+      f" ones of {len(is_hard)} (teaching.mining={spec.teaching.mining!r}): there is"
+      " nothing to distil. Change teaching.mining, or give the run more prompts of"
+      " select."
     )
   return texts
 
@@ -140,6 +118,54 @@ def write_targets(
     rows,
     kept=spec.teaching.kept,
     batch_size=spec.fitting.batch_size,
+  )
+
+
+def _ask(
+  spec: DistilSpec,
+  subject: Subject,
+  grading: Grading,
+  search: Search,
+  select: Evaluation,
+  teachers: Teachers,
+) -> tuple[str, Sequence[int], Bool[np.ndarray, " Q"]]:
+  """Has teachers answer; returns where the log holds them, and which prompts are hard.
+
+  The arguments are those of `ask_teachers`.
+  """
+  k, teaching = len(teachers.positions), spec.teaching
+  if num_samples := teaching.count_samples(k):
+    _sample_base(spec, subject, grading, search.run, num_samples)
+  sampled = Split("select", temperature=teaching.temperature).label
+  label, positions = sampled, tuple(range(k))
+  if teaching.teachers == "members":
+    label, positions = "select", teachers.positions
+    randopt.score_members(search, select, positions)
+  if teaching.mining == "none":
+    return label, positions, np.ones(len(select.batch["index"]), np.bool_)
+  asked = (label, positions)
+  if teaching.mining == "base":
+    asked = (sampled, range(teaching.candidates))
+  candidates = answers.read_answers(
+    search.run, asked[0], asked[1][: teaching.candidates]
+  )
+  return label, positions, distillation.find_hard(candidates)
+
+
+def _stack_tokens(
+  parts: Sequence[Int[np.ndarray, "Q _"]],
+) -> Int[np.ndarray, "K Q T"]:
+  """Stacks the tokens of several responses, which may be of several widths."""
+  width = max(part.shape[1] for part in parts)
+  return np.stack(
+    [
+      np.pad(
+        part,
+        ((0, 0), (0, width - part.shape[1])),
+        constant_values=NO_TOKEN,
+      )
+      for part in parts
+    ]
   )
 
 

@@ -102,7 +102,7 @@ class MiningTest(parameterized.TestCase):
     (TeachingSpec, {"most": 0}, "teaching.most must be at least 1"),
     (FittingSpec, {"batch_size": 0}, "fitting.batch_size must be at least 1"),
     (FittingSpec, {"learning_rate": 0.0}, "fitting.learning_rate must be"),
-    (FittingSpec, {"epochs": -1}, "fitting.epochs must be at least 0"),
+    (FittingSpec, {"epochs": 0}, "fitting.epochs must be at least 1e-06"),
   )
   def test_settings_out_of_range_are_refused(self, make, change, message):
     fields = {} if make is TeachingSpec else {"batch_size": 4, "epochs": 1}

@@ -108,7 +108,7 @@ class FittingSpec:
     spec_checks.raise_problems(
       [
         *spec_checks.check_range("fitting.batch_size", self.batch_size, 1),
-        *spec_checks.check_range("fitting.epochs", self.epochs, 0),
+        *spec_checks.check_range("fitting.epochs", self.epochs, 1e-6),
         *spec_checks.check_range(
           "fitting.learning_rate", self.learning_rate, 1e-12
         ),

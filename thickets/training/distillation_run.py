@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
+import orbax.checkpoint as ocp
 from absl import logging
 
 from thickets.errors import UserError
@@ -150,15 +151,23 @@ def fit(
       directory=folder / "checkpoints",
       report=report,
     )
-    chosen = choose_step(
-      _read_scores(run, dev.split, schedule, schedule.num_steps)
-    )
-    if chosen is None:
-      return Distilled(None, None, None)
-    found, trained = checkpoints.restore_checkpoint(best, start, most=chosen)
+    scores = _read_scores(run, dev.split, schedule, schedule.num_steps)
+    return _take_best(best, choose_step(scores), start, trainable)
+
+
+def _take_best(
+  best: ocp.CheckpointManager,
+  chosen: int | None,
+  start: Params,
+  trainable: Trainable,
+) -> Distilled:
+  """Restores what was trained at the chosen step."""
+  if chosen is None:
+    return Distilled(None, None, None)
+  found, trained = checkpoints.restore_checkpoint(best, start, most=chosen)
   if found != chosen:
     raise UserError(
-      f"{folder / 'best'} must hold what step {chosen} came to, got step {found}."
+      f"{best.directory} must hold what step {chosen} came to, got step {found}."
       " Choose another workdir."
     )
   adapters = trained if trainable.is_adapted else None
