@@ -56,7 +56,7 @@ def run(spec: CompareSpec, folder: pathlib.Path) -> JsonObject:
   """Runs or continues a comparison; returns the contents of results.json."""
   clock = Clock()
   directory.make_workdir(folder)
-  if (folder / "config.json").exists():
+  if any(folder.rglob("records")):  # A start that failed leaves none.
     spec.config.check(folder)
   json_files.write_json(folder / "config.json", {"config": spec.config.fields})
   plan = Plan(spec, folder)

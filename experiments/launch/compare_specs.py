@@ -84,7 +84,8 @@ class MethodSpec:
     try:
       return module.get_config(self.variant)
     except ValueError as error:
-      raise UserError(f"methods.{self.name}.{error}.") from error
+      message = str(error).rstrip(".")
+      raise UserError(f"methods.{self.name}.{message}.") from error
 
 
 @dataclasses.dataclass(frozen=True)
