@@ -4,8 +4,10 @@ Command   python -m experiments.iterate --config=configs/iterate.py:VARIANT \
             --workdir=DIR
           VARIANT is laptop, smoke or nothing
 Hardware  laptop and smoke: two CPU cores
-Time      not measured
-Result    no run of laptop has been made yet, nor one of the authors' settings
+Time      laptop: 74 s of processor time (14 min beside much other work)
+Result    laptop: base 22.7 %, members 86.9 % after two rounds that dev kept, samples
+          86.9 % after one, of 480 unseen questions: a difference of +0.0 points [-4.0,
+          +4.0] (docs/distillation.md). No run of the authors' settings has been made
 
 Beside each row of rounds stands its control: the same rounds without perturbations,
 in which samples of the model teach in place of members. The published gain of

@@ -178,7 +178,8 @@ def summarise(
 def describe_rounds(results: Mapping[str, Any]) -> str:
   """Says how many rounds dev kept, and what perturbations add to their control."""
   lines = [
-    f"{arm}: dev kept {kept} rounds." for arm, kept in results["kept"].items()
+    f"{arm}: rounds that dev kept: {kept}."
+    for arm, kept in results["kept"].items()
   ]
   found = results["members_minus_samples"]
   if found is not None:

@@ -103,7 +103,7 @@ class RoundsTest(parameterized.TestCase):
     )
     self.assertTrue((pathlib.Path(folder) / "results.json").exists())
     printed = iterating.describe_rounds(results)
-    self.assertIn("samples: dev kept 1 rounds.", printed)
+    self.assertIn("samples: rounds that dev kept: 1.", printed)
     self.assertRegex(
       printed, r"members - samples: \+66.7 \[.*\] points over pr"
     )
