@@ -6,8 +6,11 @@ Command   python -m experiments.policy_gradient --workdir=DIR \
           METHOD-MODEL-TASK with METHOD grpo or ppo, and MODEL and TASK as in
           configs/randopt.py, such as grpo-qwen2_5_3b-gsm8k.
 Hardware  laptops and smokes: two CPU cores; METHOD-MODEL-TASK: accelerators
-Time      not measured yet
-Result    not measured yet
+Time      grpo-laptop: 13 s, half of it compilation; ppo-laptop: 39 s (1 min 47 s and
+          3 min 8 s beside much other work); METHOD-MODEL-TASK: not measured
+Result    laptops: base 23.1 %, after 30 steps 100.0 % (GRPO) and 99.8 % (PPO) of 480
+          unseen questions: +76.9 points [+72.7, +80.4] and +76.7 [+72.5, +80.2]
+          (docs/policy_gradient.md)
           published for METHOD-MODEL-TASK: accuracy in %, base → GRPO; PPO (the
           paper, arXiv:2603.12228, Table 4):
 
