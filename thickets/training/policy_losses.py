@@ -33,9 +33,8 @@ def normalise_groups(
   """
   scores = scores.astype(np.float64)
   centred = scores - scores.mean(axis=1, keepdims=True)
-  centred[find_alike(scores)] = (
-    0.0  # Exactly: a mean may differ by its rounding.
-  )
+  # Exactly: a mean may differ by its rounding.
+  centred[find_alike(scores)] = 0.0
   if is_scaled:
     centred /= scores.std(axis=1, ddof=1, keepdims=True) + _SMALL
   return centred.astype(np.float32)
