@@ -88,7 +88,9 @@ class GroupsTest(parameterized.TestCase):
         found = measure(scores, base, groups, num_resamples=150, num_splits=1)
         low, high = found.corrected_interval[0].T
         count += (low <= true) & (true <= high)
-    self.assertTrue(np.all(held >= 23), held)
+    # Where 95 % hold, fewer than 21 of 25 do once in 140 times. Which ones do at the
+    # edge depends on the last digits, in which machines differ.
+    self.assertTrue(np.all(held >= 21), held)
     self.assertTrue(np.all(without <= 17), without)
 
   def test_halves_have_no_group_in_common(self):
