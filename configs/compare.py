@@ -5,7 +5,7 @@ Command   python -m experiments.compare --config=configs/compare.py:VARIANT \
           VARIANT is laptop, smoke, or MODEL-TASK as in configs/randopt.py, such as
           qwen2_5_3b-countdown.
 Hardware  laptop and smoke: two CPU cores; MODEL-TASK: accelerators
-Time      laptop: TIME; smoke: a few minutes; MODEL-TASK: not measured
+Time      laptop: 57 min beside much other work; smoke: a few minutes; MODEL-TASK: not measured
 Result    laptop: docs/comparison.md
           published for MODEL-TASK: the paper, arXiv:2603.12228, Table 4, in the
           headers of configs/randopt.py, configs/evolution.py and

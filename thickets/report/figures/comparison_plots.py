@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib import ticker
 from matplotlib.axes import Axes
 
 from thickets.analysis.method_comparison import ONE_PASS, VOTES
@@ -25,7 +26,9 @@ def plot_comparison(path: Location, results: Mapping[str, Any]) -> None:
     path: the PNG file to write.
     results: what `compare_results.summarise` found.
   """
-  fig, panels = plt.subplots(1, 2, figsize=(9.6, 4.2), sharey=True)
+  fig, panels = plt.subplots(
+    1, 2, figsize=(9.6, 4.0), sharey=True, layout="constrained"
+  )
   base, *methods = results["rows"]
   for ax, (key, along, label) in zip(panels, _AXES, strict=True):
     ax.axhline(
@@ -40,11 +43,18 @@ def plot_comparison(path: Location, results: Mapping[str, Any]) -> None:
       color = f"C{number}"
       _draw_watched(ax, results["watched"].get(row["name"], []), along, color)
       _draw_points(ax, row, row.get(key, 0.0), color)
-    ax.set_xscale("symlog" if key == "num_steps" else "linear")
+    if key == "num_steps":
+      ax.set_xscale("symlog")
+      ax.xaxis.set_major_formatter(ticker.ScalarFormatter())
     ax.set(xlabel=label)
     ax.grid(alpha=0.2)
   panels[0].set_ylabel("right answers, %")
-  add_legend(panels[1])
+  # Beside the panels, which have no empty corner in common.
+  add_legend(
+    fig,
+    handles=panels[0].get_legend_handles_labels()[0],
+    loc="outside right center",
+  )
   fig.suptitle(f"{results['model']} on {results['task']}")
   caption = (
     f"Right answers on {results['task']}, {results['num_seeds']} seeds with"
@@ -77,6 +87,7 @@ def _draw_points(
   ax: Axes, row: Mapping[str, Any], place: float, color: str
 ) -> None:
   for way, marker in _MARKERS.items():
+    place *= 1 if way == ONE_PASS else 1.03  # Side by side.
     right = row["right"][way]
     mean = 100 * right["mean"]
     ax.errorbar(
