@@ -4,9 +4,8 @@ Command   python -m experiments.convention_study \
             --config=configs/convention_study.py:VARIANT --workdir=runs/study
 Hardware  two CPU cores
 Time      about 3 min for each training and 1 to 2 for each measurement, populations
-          5 min 52 s on one core; `sizes` was
-          planned for about 45 min of one core and not timed; all variants may share
-          a workdir, since what is finished is not done again
+          5 min 52 s on one core, and sizes about an hour on one core that others used;
+          all variants may share a workdir, since what is finished is not done again
 Result    docs/results/conventions, read in docs/conventions.md
 
 A training is one row of `trainings`; its stages are the models after so many steps.
