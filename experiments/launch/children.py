@@ -107,6 +107,7 @@ class Children:
   def _run(self, command: Command) -> None:
     command.log.parent.mkdir(parents=True, exist_ok=True)
     with command.log.open("ab") as file:
+      begin = file.tell()  # Behind what earlier starts have said.
       with self._lock:  # So that none begins behind the back of `_end`.
         if self._is_ending:
           return
@@ -120,10 +121,11 @@ class Children:
     with self._lock:
       self._running.discard(process)
       self._cores.append(cores)
-    if code and not self._is_ending:
+    # Whoever tells this process to end may tell the others as well.
+    if code and not (self._is_ending or stopping.is_asked()):
       raise UserError(
         f"{command.name} must end well, got status {code}:"
-        f" {_find_reason(command.log)} The whole log is {command.log}. What was"
+        f" {_find_reason(command.log, begin)} The whole log is {command.log}. What was"
         " finished is kept; start the same command again."
       )
 
@@ -164,9 +166,10 @@ def _divide_cores(parallel: int) -> list[set[int]]:
   return [set(cores[start::parallel]) for start in range(parallel)]
 
 
-def _find_reason(log: pathlib.Path) -> str:
-  """The last line that says why a command ended."""
-  lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+def _find_reason(log: pathlib.Path, begin: int) -> str:
+  """The last line behind a place, in bytes, that says why a command ended."""
+  said = log.read_bytes()[begin:]
+  lines = said.decode("utf-8", errors="replace").splitlines()
   told = [line for line in lines if line.startswith("error: ")]
   if told:
     return told[-1].removeprefix("error: ")

@@ -54,6 +54,20 @@ class ChildrenTest(absltest.TestCase):
         [self.make("bad", "print('error: no such key.'); sys.exit(3)")]
       )
 
+  def test_the_reason_is_that_of_the_last_start(self):
+    with self.assertRaisesRegex(UserError, "the first"):
+      Children(1, {}).run(
+        [self.make("bad", "print('error: the first.'); sys.exit(1)")]
+      )
+    with self.assertRaisesRegex(UserError, "got status 1: killed"):
+      Children(1, {}).run([self.make("bad", "print('killed'); sys.exit(1)")])
+
+  def test_others_that_end_with_this_process_are_no_failure(self):
+    asked = threading.Event()
+    asked.set()
+    self.enterContext(mock.patch.object(stopping, "_asked", asked))
+    Children(1, {})._run(self.make("ended", "sys.exit(143)"))
+
   def test_a_failure_ends_the_others(self):
     start = time.monotonic()
     with self.assertRaisesRegex(UserError, "bad must end well"):
