@@ -143,7 +143,15 @@ def _set_paper(config, variant: str) -> None:
   config.budget.flops = 1.2e18
   _add(config, "RandOpt", "randopt", variant=variant)
   _add(config, "ES", "evolution", variant=variant)
-  _add(config, "GRPO", "policy_gradient", variant=f"grpo-{variant}")
+  _add(
+    *(config, "GRPO", "policy_gradient"),
+    variant=f"grpo-{variant}",
+    # All methods have these prompts, and so a step can have no more of them.
+    set={
+      "rollout": {"num_prompts": config.task.num_select},
+      "policy": {"minibatch": 50},
+    },
+  )
   _add(config, "PPO", "policy_gradient", variant=f"ppo-{variant}")
   _add(config, "distilled", "distil", source="RandOpt")
   _add(config, "consolidated", "consolidate", source="RandOpt")

@@ -19,26 +19,17 @@ import ml_collections
 
 from configs import evolution, randopt
 
-NAMES = ("laptop", "smoke")
-
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
   """Returns `laptop`, `smoke` or `MODEL-TASK`; all keys for none."""
   config = _list_keys()
-  if variant in NAMES:
+  if variant:
     source = evolution.get_config(variant)
     for name in ("model", "task", "compute"):
       config[name] = ml_collections.ConfigDict(source[name])
-    if variant == "smoke":
-      config.votes.count, config.votes.also = 3, (1,)
-      config.consistency.temperatures = (0.5,)
-  elif variant:
-    try:
-      source = evolution.get_config(variant)
-    except ValueError as error:
-      raise ValueError(f"variant: {error}") from error
-    for name in ("model", "task", "compute"):
-      config[name] = ml_collections.ConfigDict(source[name])
+  if variant == "smoke":
+    config.votes.count, config.votes.also = 3, (1,)
+    config.consistency.temperatures = (0.5,)
   return config.lock()
 
 

@@ -53,13 +53,19 @@ def main(_: list[str]) -> None:
 
 
 def run(spec: CompareSpec, folder: pathlib.Path) -> JsonObject:
-  """Runs or continues a comparison; returns the contents of results.json."""
+  """Runs or continues a comparison; returns the contents of results.json.
+
+  Raises:
+    UserError: if the experiment of a method refuses its config, before anything is
+      written; or if one of its runs fails.
+  """
   clock = Clock()
+  plan = Plan(spec, folder)
+  plan.check()
   directory.make_workdir(folder)
   if any(folder.rglob("records")):  # A start that failed leaves none.
     spec.config.check(folder)
   json_files.write_json(folder / "config.json", {"config": spec.config.fields})
-  plan = Plan(spec, folder)
   cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "cache")}
   children = Children(spec.parallel, cache)
   for what, list_commands in _list_stages(plan):

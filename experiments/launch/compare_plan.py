@@ -8,16 +8,31 @@ DIR/votes/base/<seed>        the base, asked in the same way
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from configs import test_time
-from experiments.launch import compare_specs
+from experiments.launch import (
+  compare_specs,
+  distil_specs,
+  evolution_specs,
+  policy_specs,
+  specs,
+)
 from experiments.launch.children import Command
 from experiments.launch.compare_specs import BASE, CompareSpec, MethodSpec
+from experiments.launch.config_checks import refuse
 from thickets.errors import UserError
 from thickets.generation import ledger
 from thickets.runs import json_files
+
+# What reads the config of each experiment that has one.
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+  "randopt": specs.read_randopt,
+  "evolution": evolution_specs.read_evolution,
+  "policy_gradient": policy_specs.read_policy,
+  "distil": distil_specs.read_distil,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +58,21 @@ class Plan:
   def has_model(self, method: MethodSpec, seed: int) -> bool:
     """Whether a run of one model left one; else it kept the base."""
     return (self.locate(method, seed) / "model" / "config.json").exists()
+
+  def check(self) -> None:
+    """Refuses methods whose experiment would refuse its config.
+
+    Raises:
+      UserError: with everything that is wrong, before anything runs.
+    """
+    refuse(
+      [
+        problem
+        for method in self.spec.methods
+        for value in method.values or (None,)
+        for problem in self._find_problems(method, value)
+      ]
+    )
 
   def ask_base(self, seed: int) -> Command:
     """Asks the base."""
@@ -111,23 +141,60 @@ class Plan:
     name: str,
     where: pathlib.Path,
   ) -> Command:
-    limit: dict[str, Any] = {"budget.flops": self.spec.budget_flops}
-    if method.is_ensemble:
-      limit = {
-        "population.size": self.count_members(seed),
-        "ensemble.top_k": self.spec.num_votes,
-        # The base votes with itself in a run of its own.
-        "consistency.temperatures": (),
-      }
+    size = self.count_members(seed) if method.is_ensemble else None
+    values = self._list_values(method, seed, chosen, size)
     config = compare_specs.flatten(method.load_config())
-    values = self.spec.shared | dict(method.changes) | limit | chosen
-    values["seed"] = seed
     return Command(
       name,
       method.binary,
       (f"--config={method.config_file}", *_override(values, config)),
       where,
     )
+
+  def _list_values(
+    self,
+    method: MethodSpec,
+    seed: int,
+    chosen: Mapping[str, Any],
+    size: int | None,
+  ) -> dict[str, Any]:
+    """The values that a method runs with, by dotted key.
+
+    Args:
+      method: the method.
+      seed: the seed of the run.
+      chosen: what dev has chosen.
+      size: members of the population, where there is one.
+    """
+    values = dict(method.changes)
+    if method.is_ensemble:
+      values = self.spec.shared | values
+      values["population.size"] = size
+      values["ensemble.top_k"] = self.spec.num_votes
+      # The base votes with itself in a run of its own.
+      values["consistency.temperatures"] = ()
+    elif not method.source:
+      values = self.spec.shared | values
+      values["budget.flops"] = self.spec.budget_flops
+    return values | chosen | {"seed": seed}
+
+  def _find_problems(self, method: MethodSpec, value: Any) -> list[str]:
+    """What the experiment of a method says of its config with a value of its key."""
+    config = method.load_config()
+    if config is None:
+      return []
+    chosen = {method.key: value} if method.key else {}
+    # Of the size it is known beforehand that no less than what votes will do.
+    values = self._list_values(
+      method, self.spec.tuning_seed, chosen, self.spec.num_votes
+    )
+    changes = _find_changes(values, compare_specs.flatten(config))
+    try:
+      config.update_from_flattened_dict(changes)
+      _READERS[method.binary](config)
+    except (UserError, TypeError) as error:
+      return [f"methods.{method.name}: {error}"]
+    return []
 
   def _make_one_model(
     self, method: MethodSpec, seed: int, name: str, where: pathlib.Path
@@ -137,7 +204,7 @@ class Plan:
     config = method.load_config()
     if config is None:
       return Command(name, method.binary, (run,), where)
-    values = dict(method.changes) | {"seed": seed}
+    values = self._list_values(method, seed, {}, None)
     changes = _override(values, compare_specs.flatten(config))
     return Command(
       *(name, method.binary),
@@ -168,7 +235,7 @@ class Plan:
     Raises:
       UserError: if it does not pay for as many as vote.
     """
-    results = read_results(self.locate_votes(BASE, self._find_seed(seed)))
+    results = read_results(self.locate_votes(BASE, seed))
     flops = results["ledger"][0]["answer"]["flops"]
     num_prompts = self.spec.shared["task.num_select"]
     count = ledger.count_affordable(
@@ -181,10 +248,6 @@ class Plan:
         " votes.count."
       )
     return count
-
-  def _find_seed(self, seed: int) -> int:
-    """The seed itself, or the first one in place of that of tuning."""
-    return seed if seed in self.spec.seeds else self.spec.seeds[0]
 
   def _locate_tuning(self, method: MethodSpec, number: int) -> pathlib.Path:
     return self.folder / method.name / "tuning" / str(number)
@@ -199,8 +262,16 @@ def _override(
   values: Mapping[str, Any], config: Mapping[str, Any]
 ) -> list[str]:
   """The flags that give a config other values than it has."""
-  return [
-    f"--config.{key}={value}"
+  changes = _find_changes(values, config)
+  return [f"--config.{key}={value}" for key, value in changes.items()]
+
+
+def _find_changes(
+  values: Mapping[str, Any], config: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Those of the values that a config has otherwise."""
+  return {
+    key: value
     for key, value in values.items()
     if key in config and config[key] != value
-  ]
+  }

@@ -33,6 +33,12 @@ BINARIES = {
 }
 _FROM_RUNS = ("distil", "consolidate")  # They make one model of a run.
 SHARED = ("model", "task", "decoding", "compute")
+# Keys whose values the comparison decides, beside the seed.
+_DECIDED = {
+  "randopt": ("population.size", "ensemble.top_k", "consistency.temperatures"),
+  "evolution": ("budget.flops",),
+  "policy_gradient": ("budget.flops",),
+}
 _FIELDS = {
   "binary": str,
   "variant": str,
@@ -233,11 +239,21 @@ def _check(method: MethodSpec, methods: list[MethodSpec]) -> list[str]:
   keys = {} if config is None else flatten(config)
   asked = [*method.changes, *([method.key] if method.key else [])]
   problems += [
-    f"{where} names the key {key}, which {method.config_file} does not have."
+    f"{where} names the key {key}, which {method.binary} does not have."
     f" Nearest: {nearest(key, list(keys), count=1) if keys else 'none'}."
     for key in asked
     if key not in keys
   ]
+  problems += [
+    f"{where} must leave {key} to the comparison, which decides it, got a value."
+    for key in ("seed", *_DECIDED.get(method.binary, ()))
+    if key in asked
+  ]
+  if method.variant and config is None:
+    problems.append(
+      f"{where}.variant must be empty for {method.binary}, which has no config, got"
+      f" {method.variant!r}."
+    )
   if bool(method.key) != bool(method.values):
     problems.append(
       f"{where} must have both key and values, or neither, got"

@@ -46,14 +46,29 @@ class SpecsTest(parameterized.TestCase):
     ({"methods.distilled.source": "GRPO"}, "one of .'RandOpt'., got 'GRPO'"),
     ({"methods.GRPO.source": "RandOpt"}, "source must be empty"),
     ({"methods.GRPO": {"binary": "randopt"}}, "must hold the keys"),
+    (
+      {"methods.RandOpt.set.population": {"size": 9}},
+      "RandOpt must leave population.size to the comparison",
+    ),
+    (
+      {"methods.ES.key": "budget.flops", "methods.ES.values": (1.0, 2.0)},
+      "ES must leave budget.flops to the comparison",
+    ),
+    (
+      {"methods.consolidated.variant": "laptop"},
+      "consolidated.variant must be empty for consolidate",
+    ),
   )
   def test_refusals(self, changes, expected):
     with self.assertRaisesRegex(UserError, expected):
       _read(changes)
 
-  @parameterized.parameters("laptop", "smoke", "qwen2_5_3b-countdown")
+  @parameterized.parameters(
+    "laptop", "smoke", "qwen2_5_3b-countdown", "qwen2_5_3b-gsm8k"
+  )
   def test_variants(self, variant):
     spec = _read(variant=variant)
+    Plan(spec, pathlib.Path("none")).check()
     self.assertEqual(
       [method.name for method in spec.methods],
       ["RandOpt", "ES", "GRPO", "PPO", "consolidated", "distilled"],
@@ -62,6 +77,31 @@ class SpecsTest(parameterized.TestCase):
   def test_an_unknown_variant(self):
     with self.assertRaisesRegex(ValueError, "variant must be one of laptop"):
       compare_keys.get_config("desktop")
+
+
+class CheckTest(parameterized.TestCase):
+  @parameterized.parameters(
+    (
+      {"methods.GRPO.set.rollout": {"num_prompts": 14}},
+      "methods.GRPO: .*rollout.num_prompts must be at most task.num_select=12",
+    ),
+    (
+      {"methods.ES.values": (7e-3, -1.0)},
+      "methods.ES: .*evolution.alpha must be",
+    ),
+    (
+      {"methods.RandOpt.set.ensemble": {"also": (1, 4)}},
+      "methods.RandOpt: .*ensemble.also must be",
+    ),
+    (
+      {"methods.distilled.set": {"fitting": {"epochs": "many"}}},
+      "methods.distilled: .*epochs",
+    ),
+  )
+  def test_what_an_experiment_would_refuse_is_refused(self, changes, expected):
+    plan = Plan(_read(changes), pathlib.Path("none"))
+    with self.assertRaisesRegex(UserError, expected):
+      plan.check()
 
 
 class PlanTest(parameterized.TestCase):
