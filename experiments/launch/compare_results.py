@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments.launch.compare_plan import Plan, read_results
-from experiments.launch.compare_specs import BASE, MethodSpec
+from experiments.launch.compare_specs import BASE, BINARIES, MethodSpec
 from thickets.analysis import method_comparison, pooled_runs, test_time
 from thickets.analysis.method_comparison import (
   ONE_PASS,
@@ -43,7 +43,7 @@ def summarise(plan: Plan) -> dict[str, Any]:
     "watched": {
       method.name: _read_watched(plan, method)
       for method in methods
-      if method.key
+      if BINARIES[method.binary]
     },
   }
 

@@ -121,6 +121,9 @@ def read_ledgers(
 ) -> list[JsonObject]:
   """What base, vote and the distilled model have cost.
 
+  A distillation after which dev keeps the base has cost what it has, and answers as
+  the base does.
+
   Args:
     spec: what the distillation was asked to do.
     subject: the model, and the prompts that it was asked.
@@ -140,23 +143,20 @@ def read_ledgers(
     subject, run, "dev", [trained_weights.find_position(s) for s in watched]
   )
   judged = teachers.count_judged(subject)
+  answers = training_costs.read_cost(
+    subject, run, "judge", [trained_weights.find_position(chosen or 0)]
+  )
   rows = [
     Ledger("base", 0, Cost(), Cost(), base, num_prompts),
     Ledger(f"vote, K={k}", 1, teachers.search, Cost(), judged, num_prompts),
+    Ledger(
+      "distilled, with its search",
+      1 + num_steps,
+      teachers.search + training,
+      on_dev,
+      answers,
+      num_prompts,
+      spec.budget_flops,
+    ),
   ]
-  if chosen is not None:
-    answers = training_costs.read_cost(
-      subject, run, "judge", [trained_weights.find_position(chosen)]
-    )
-    rows.append(
-      Ledger(
-        "distilled, with its search",
-        1 + num_steps,
-        teachers.search + training,
-        on_dev,
-        answers,
-        num_prompts,
-        spec.budget_flops,
-      )
-    )
   return [row.to_json() for row in rows]

@@ -10,6 +10,7 @@ from thickets.analysis.method_comparison import (
   Method,
   MethodRun,
 )
+from thickets.errors import UserError
 
 
 def _run(one_pass, votes, seed, *, flops=10.0, groups=None):
@@ -66,6 +67,13 @@ class CompareTest(parameterized.TestCase):
     self.assertEqual(trained["tuning_flops"], 7.0)
     self.assertEqual(trained["answer_flops"], {ONE_PASS: 5.0, VOTES: 15.0})
     self.assertEqual(trained["by_seed"][VOTES], [1.0, 0.75])
+
+  def test_methods_with_other_prompts_are_refused(self):
+    other = Method("other", _TRAINED.runs[::-1])
+    with self.assertRaisesRegex(UserError, "same prompts of judge.* for other"):
+      method_comparison.compare_methods(
+        [_BASE, _VOTERS, other], reference="RandOpt"
+      )
 
   def test_of_one_seed_the_interval_is_over_prompts(self):
     methods = [Method(m.name, m.runs[:1]) for m in (_BASE, _VOTERS)]

@@ -17,6 +17,7 @@ from experiments.launch import (
   distil_texts,
   finished_randopt,
   specs,
+  training_costs,
 )
 from thickets.analysis import measurement
 from thickets.errors import UserError
@@ -180,6 +181,36 @@ class CostsTest(parameterized.TestCase):
       distil_costs.check_least_budget(
         _spec(**{"budget.flops": 1.0}), self.subject, 3
       )
+
+  @parameterized.parameters((5, [5]), (None, [-1]))
+  def test_a_distillation_costs_what_it_has_cost_whatever_dev_keeps(
+    self, chosen, expected
+  ):
+    asked = []
+
+    def read(_, run, split, positions):
+      del run
+      asked.append((split, positions))
+      return Cost(flops=float(len(positions)))
+
+    subject = SimpleNamespace(batches={"judge": {"index": np.arange(4)}})
+    teachers = SimpleNamespace(
+      positions=(4, 2, 0),
+      search=Cost(flops=100.0),
+      count_judged=lambda _: Cost(flops=3.0),
+    )
+    with mock.patch.object(training_costs, "read_cost", read):
+      *_, row = distil_costs.read_ledgers(
+        *(SPEC, subject, None, teachers),
+        training=Cost(flops=20.0),
+        num_steps=5,
+        watched=[0, 5],
+        chosen=chosen,
+      )
+    self.assertEqual(row["method"], "distilled, with its search")
+    self.assertEqual(row["search"]["flops"], 120.0)
+    self.assertEqual((row["num_steps"], row["choosing"]["flops"]), (6, 2.0))
+    self.assertIn(("judge", expected), asked)
 
   def test_steps_end_within_the_budget(self):
     teaching = Cost(flops=1e6)

@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from thickets.analysis import intervals, population_means
 from thickets.analysis.intervals import Estimate
+from thickets.errors import UserError
 
 ONE_PASS, VOTES = "one pass", "votes"
 WAYS = (ONE_PASS, VOTES)
@@ -71,8 +72,19 @@ def compare_methods(
 
   Returns:
     JSON values: `rows` with a row for each method.
+
+  Raises:
+    UserError: if a method was asked other prompts than the base.
   """
   base = methods[0]
+  for method in methods:
+    for run, of_base in zip(method.runs, base.runs, strict=True):
+      if run.prompts != of_base.prompts:
+        raise UserError(
+          f"Methods that are compared must answer the same prompts of judge, got"
+          f" others for {method.name} than for {base.name}. Let all have the same"
+          " task."
+        )
   (other,) = (method for method in methods if method.name == reference)
   return {
     "units": _UNITS,
