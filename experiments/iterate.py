@@ -3,10 +3,11 @@
     python -m experiments.iterate --config=configs/iterate.py:laptop --workdir=DIR
 
 A round searches members around a model, distils their ensemble into it, and hands
-the result to the next; an arm ends with a round that `dev` refuses. In the control
-samples of the model teach in place of members. The same command continues a run that
-was stopped. DIR/ARM/round_N holds `randopt` and `distil` of each round, with its
-`model`, and DIR/results.json compares all of them on the prompts of judging.
+the result to the next; an arm ends with a round that `dev` refuses, or where nothing
+is left to teach. In the control samples of the model teach in place of members. The
+same command continues a run that was stopped. DIR/ARM/round_N holds `randopt` and
+`distil` of each round, with its `model`, and DIR/results.json compares all of them on
+the prompts of judging.
 """
 
 from experiments import launch

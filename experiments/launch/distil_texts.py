@@ -29,6 +29,10 @@ from thickets.training.distillation import Text
 from thickets.training.train import HostBatch
 
 
+class NothingToTeachError(UserError):
+  """No prompt is hard, or none that is has a right response."""
+
+
 @dataclasses.dataclass(frozen=True)
 class KeepTokens:
   """Grades as another does, and keeps the tokens of the responses as a channel.
@@ -70,7 +74,7 @@ def ask_teachers(
     teachers: the members that teach.
 
   Raises:
-    UserError: if no prompt is hard, or none of these has a right response.
+    NothingToTeachError: if no prompt is hard, or none of these has a right response.
   """
   label, positions, is_hard = _ask(
     spec, subject, grading, search, select, teachers
@@ -83,7 +87,7 @@ def ask_teachers(
     prompts, correct, tokens, is_hard, spec.teaching.most
   )
   if not texts:
-    raise UserError(
+    raise NothingToTeachError(
       f"The {len(found)} {spec.teaching.teachers} that teach must have a right"
       f" response to a prompt that is hard, got none to {int(is_hard.sum())} hard"
       f" ones of {len(is_hard)} (teaching.mining={spec.teaching.mining!r}): there is"

@@ -16,6 +16,7 @@ from experiments.launch import (
   specs,
 )
 from experiments.launch.distil_specs import DistilSpec
+from experiments.launch.distil_texts import NothingToTeachError
 from experiments.launch.specs import RandOptSpec
 from thickets.analysis import intervals, measurement, trained_results
 from thickets.report.tables import format_interval, format_percent
@@ -111,7 +112,11 @@ def run_arm(
     workdir: the directory of all arms.
 
   Returns:
-    The rounds; the last may be one that dev refused.
+    The rounds; the last may be one that dev refused. A round behind the first in
+    which there is nothing left to teach ends the arm as well, and is none of them.
+
+  Raises:
+    UserError: if there is nothing to teach in the first round.
   """
   model, rounds = config.randopt.model.name, []
   for number in range(1, config.rounds + 1):
@@ -119,9 +124,15 @@ def run_arm(
     search, fitting = make_specs(config, arm, model)
     logging.info("%s, round %d, around %s", arm, number, model)
     randopt_run.run(search, f"{folder}/randopt")
-    results = distil_run.run(
-      fitting, search, f"{folder}/randopt", f"{folder}/distil"
-    )
+    try:
+      results = distil_run.run(
+        fitting, search, f"{folder}/randopt", f"{folder}/distil"
+      )
+    except NothingToTeachError as error:
+      if not rounds:
+        raise
+      logging.info("%s ends before round %d: %s", arm, number, error)
+      break
     rounds.append(_read_round(number, f"{folder}/distil", results))
     if results["chosen"] is None:
       break

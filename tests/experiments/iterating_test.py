@@ -10,6 +10,7 @@ from absl.testing import parameterized
 
 from configs import iterate
 from experiments.launch import distil_run, iterating, randopt_run
+from experiments.launch.distil_texts import NothingToTeachError
 from thickets.analysis import measurement
 from thickets.runs.directory import BASE_POSITION
 
@@ -29,6 +30,8 @@ def _record(right):
 
 
 class RoundsTest(parameterized.TestCase):
+  taught_out = ()  # The distillations that have nothing to teach.
+
   def run_arm(self, arm, chosen, right):
     """Runs an arm of which dev chooses these steps, and judge finds these right."""
     self.searched, steps = [], iter(chosen)
@@ -40,6 +43,8 @@ class RoundsTest(parameterized.TestCase):
     def distil(spec, source, source_dir, workdir):
       self.assertEqual(spec.teaching.teachers, arm)
       self.assertEqual(source_dir, self.searched[-1][2])
+      if workdir in self.taught_out:
+        raise NothingToTeachError("nothing to distil")
       return {"chosen": next(steps), "data": {"judge": {}}}
 
     def read(folder):
@@ -81,6 +86,15 @@ class RoundsTest(parameterized.TestCase):
     self.assertEqual(self.searched[0][1], (0.0,))
     right = rounds[0].distilled.lenient[0].tolist()
     self.assertEqual(right, [False, False, True])
+
+  def test_an_arm_ends_where_nothing_is_left_to_teach(self):
+    self.taught_out = ("d/members/round_2/distil",)
+    rounds = self.run_arm("members", [4], [[0, 1, 1]])
+    self.assertEqual([r.chosen for r in rounds], [4])
+    self.assertLen(self.searched, 2)
+    self.taught_out = ("d/members/round_1/distil",)
+    with self.assertRaises(NothingToTeachError):
+      self.run_arm("members", [4], [[0, 1, 1]])
 
   def test_the_arms_are_compared_after_their_last_rounds(self):
     rounds = {
