@@ -26,14 +26,11 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   """Returns `laptop` or `smoke`; the paper's settings, and all keys, for none."""
   config = ml_collections.ConfigDict()
   config.experiment = "distil"
-  config.seed = (
-    0  # Decides the order of texts, samples, and where adapters begin.
-  )
+  # Decides the order of texts, samples, and where adapters begin.
+  config.seed = 0
 
   config.teaching = ml_collections.ConfigDict()
-  config.teaching.top_k = (
-    0  # Members that teach; 0 for the K that the run reports.
-  )
+  config.teaching.top_k = 0  # Members that teach; 0 for the K of the run.
   # Who teaches: the "members", or, as a control without perturbations, as many
   # "samples" of the base.
   config.teaching.teachers = "members"
@@ -52,23 +49,19 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.fitting.batch_size = 40  # Texts of a step.
   config.fitting.epochs = 2.0  # How often each text is seen.
   config.fitting.learning_rate = 1e-5  # The largest, of AdamW.
-  config.fitting.warmup = (
-    0  # Steps until it is reached; it then falls to a tenth.
-  )
+  # Steps until it is reached; it then falls to a tenth.
+  config.fitting.warmup = 0
   config.fitting.weight_decay = 0.0  # Of matrices.
-  config.fitting.watch_every = (
-    10  # Steps between two looks at dev, which chooses.
-  )
+  # Steps between two looks at dev, which chooses.
+  config.fitting.watch_every = 10
   config.fitting.save_every = 10  # Steps between two checkpoints.
 
   # Low-rank adapters in place of whole weights.
   config.lora = ml_collections.ConfigDict()
   config.lora.rank = 0  # 0 trains whole weights.
   config.lora.alpha = 128.0  # What is added is alpha / rank times the product.
-  config.lora.targets = (
-    "*_proj",
-  )  # Patterns of matrices that are adapted, ...
-  config.lora.exclude = ()  # ... and of those that are left.
+  config.lora.targets = ("*_proj",)  # Patterns of matrices to adapt, ...
+  config.lora.exclude = ()  # ... and of those to leave.
 
   # What the responses that teach and all steps may cost together, in FLOPs of the
   # model; 0 for no limit.

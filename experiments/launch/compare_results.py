@@ -127,7 +127,7 @@ def _read_ensemble(
 
 
 def _read_watched(plan: Plan, method: MethodSpec) -> list[list[dict[str, Any]]]:
-  """By seed, the score on dev against steps and FLOPs so far."""
+  """By seed, the share right on dev against steps, and FLOPs as if all cost alike."""
   found = []
   for seed in plan.spec.seeds:
     results = read_results(plan.locate(method, seed))

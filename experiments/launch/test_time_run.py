@@ -1,4 +1,4 @@
-"""One model at test time: what test_time and compare both run."""
+"""One model at test time, from its specs to its results."""
 
 from collections.abc import Sequence
 

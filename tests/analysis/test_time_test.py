@@ -1,5 +1,7 @@
 """Tests of what one model reaches at test time."""
 
+import dataclasses
+
 import numpy as np
 from absl.testing import absltest, parameterized
 
@@ -41,6 +43,12 @@ class TestTimeTest(parameterized.TestCase):
     self.assertEqual([*found], [*expected])
     for name, right in expected.items():
       np.testing.assert_allclose(found[name], right, err_msg=name)
+
+  def test_without_vote_keys_none_is_valid(self):
+    right = _answers(np.array([_WANTED, _WANTED]))
+    without = dataclasses.replace(right, vote=np.full((2, 4), ""))
+    self.assertTrue(test_time.take_first_valid(right).all())
+    self.assertFalse(test_time.take_first_valid(without).any())
 
   def test_the_best_is_known_only_where_the_question_says_it(self):
     found = test_time.list_right(

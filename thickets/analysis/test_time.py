@@ -98,9 +98,11 @@ def list_right(
 
 
 def take_first_valid(samples: Answers) -> Bool[np.ndarray, " Q"]:
-  """[Q] whether the first sample that gives an answer at all is right."""
-  first_Q = (samples.vote != "").argmax(axis=0)  # 0 where none does: wrong too.
-  return samples.lenient[first_Q, np.arange(len(first_Q))]
+  """[Q] whether the first sample that gives an answer is right; false without one."""
+  is_valid_KQ = samples.vote != ""
+  first_Q = is_valid_KQ.argmax(axis=0)
+  right_Q = samples.lenient[first_Q, np.arange(len(first_Q))]
+  return right_Q & is_valid_KQ.any(axis=0)
 
 
 def _compare(

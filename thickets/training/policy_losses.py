@@ -13,9 +13,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-_SMALL = (
-  1e-6  # Added to the standard deviation of a group, as in the paper's code.
-)
+# Added to the standard deviation of a group, as in the paper's code.
+_SMALL = 1e-6
 _SMALL_VARIANCE = 1e-8
 
 
