@@ -53,7 +53,8 @@ class Method:
   Attributes:
     name: its name in tables.
     runs: [S] one for each seed.
-    tuning_flops: what choosing its settings has cost, all seeds together.
+    tuning_flops: what the searches have cost among which dev chose its setting, once
+      for all seeds.
   """
 
   name: str

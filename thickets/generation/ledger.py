@@ -161,7 +161,8 @@ def count_policy_step(
   A forward pass over a text and its response needs what generating the response
   needs, and a backward pass twice that. The policy goes through both in each epoch,
   and so does a critic, whose head gives one number in place of logits; besides, the
-  critic and the reference go forward once.
+  critic and the reference go forward once. Low-rank adapters count as whole weights,
+  and a step that moves nothing as one that does.
 
   Args:
     config: the architecture of the policy.

@@ -31,8 +31,10 @@ def format_comparison(results: Mapping[str, Any]) -> str:
       *map(_say_chosen, results["chosen"].items()),
       "",
       *console.align_columns(_COSTS, [_format_costs(row) for row in rows]),
-      "FLOPs of the model, mean of seeds; by formula: the paper's count; tuning: all"
-      " runs among which dev chose the setting, once for all seeds.",
+      "FLOPs of the model, mean of seeds; by formula: the paper's count; tuning: the"
+      " search of all runs among which dev chose the setting, once for all seeds. The"
+      " answers to dev in these runs, and the samples that choose temperatures there, are"
+      " not counted.",
     ]
   )
 
