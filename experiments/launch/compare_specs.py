@@ -22,6 +22,12 @@ from thickets.errors import UserError, nearest
 from thickets.runs.run_config import RunConfig
 
 BASE = "base"
+_TAKEN = (
+  BASE,
+  "votes",
+  "cache",
+  "figures",
+)  # A row, and folders beside methods.
 # The experiments that may be compared, and whether dev watches them, so that it can
 # choose among settings.
 BINARIES = {
@@ -214,9 +220,10 @@ def _find_problems(config: ml_collections.ConfigDict) -> list[str]:
 
 def _check_fields(name: str, found: Any) -> list[str]:
   where = f"methods.{name}"
-  if name == BASE or "/" in name or name.startswith("."):
+  if name in _TAKEN or "/" in name or name.startswith("."):
     return [
-      f"{where}: a method must have a name that no other row has, got {name}."
+      f"{where}: a method must have a name that can be a folder's, other than"
+      f" {', '.join(_TAKEN)}, got {name}."
     ]
   if not isinstance(found, ml_collections.ConfigDict) or {*found} != {*_FIELDS}:
     keys = list(found) if hasattr(found, "keys") else found

@@ -46,6 +46,7 @@ class SpecsTest(parameterized.TestCase):
     ({"methods.distilled.source": "GRPO"}, "one of .'RandOpt'., got 'GRPO'"),
     ({"methods.GRPO.source": "RandOpt"}, "source must be empty"),
     ({"methods.GRPO": {"binary": "randopt"}}, "must hold the keys"),
+    ({"methods.votes": {}}, "can be a folder's, other than base, votes, .*"),
     (
       {"methods.RandOpt.set.population": {"size": 9}},
       "RandOpt must leave population.size to the comparison",
