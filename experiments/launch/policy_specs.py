@@ -169,7 +169,8 @@ def _find_problems(config: ml_collections.ConfigDict) -> list[str]:
       parts.append(_read_critic)
     if config.lora.rank:
       parts.append(_read_lora)
-    problems += [one for part in parts for one in collect(part, config)]
+    found = (one for part in parts for one in collect(part, config))
+    problems += dict.fromkeys(found)  # A critic shares some keys of the policy.
   if not problems:  # It is made of the others.
     problems += collect(_read_policy, config)
   if config.policy.num_steps == 0 and config.budget.flops == 0:

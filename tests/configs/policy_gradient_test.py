@@ -70,6 +70,10 @@ class ConfigsTest(parameterized.TestCase):
     ({"budget.flops": -1.0}, "budget.flops must be at least 0"),
     ({"policy.divergence": -0.1}, "policy.divergence must be at least 0"),
     (
+      {"method": "ppo", "policy.weight_decay": -1.0},
+      "^policy.weight_decay must be at least 0, got -1.0.$",
+    ),
+    (
       {"method": "ppo", "critic.discount": 1.5},
       "critic.discount must be at most 1",
     ),

@@ -51,7 +51,8 @@ class OptimizerSpec:
     warmup: updates in which the rate rises linearly to that; 0 for none.
     weight_decay: decay of all weights, times the learning rate.
     clip_norm: the largest norm of the gradients of all weights together.
-    section: the section of a config that holds these, for messages.
+    section: the section of a config that holds rate and warm-up, for messages; decay
+      and norm are those of the policy for a critic as well.
 
   Raises:
     SpecError: if a value is out of range.
@@ -71,8 +72,8 @@ class OptimizerSpec:
           f"{name}.learning_rate", self.learning_rate, _TINY, 1e3
         ),
         *spec_checks.check_range(f"{name}.warmup", self.warmup, 0),
-        *spec_checks.check_range(f"{name}.weight_decay", self.weight_decay, 0),
-        *spec_checks.check_range(f"{name}.clip_norm", self.clip_norm, _TINY),
+        *spec_checks.check_range("policy.weight_decay", self.weight_decay, 0),
+        *spec_checks.check_range("policy.clip_norm", self.clip_norm, _TINY),
       ]
     )
 
