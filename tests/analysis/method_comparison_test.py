@@ -82,6 +82,10 @@ class CompareTest(parameterized.TestCase):
     expected = intervals.estimate_difference(np.array([1.0, 0, 0, 0]))
     self.assertEqual((gain["low"], gain["high"]), (expected.low, expected.high))
     self.assertEqual(gain["over"], "prompts")
+    rate = found["rows"][1]["right"][ONE_PASS]
+    low, high = intervals.wilson_interval(2, 4)
+    self.assertAlmostEqual(rate["low"], low)
+    self.assertAlmostEqual(rate["high"], high)
 
   def test_prompts_of_a_group_count_together_in_all_seeds(self):
     groups = ["a", "a", "b", "b"]

@@ -129,7 +129,10 @@ def _describe(method: Method, base: Method, other: Method) -> dict[str, Any]:
 
 
 def _estimate_rate(method: Method, way: str) -> Estimate:
-  found = _estimate(method.runs, [run.right[way] for run in method.runs])
+  values = [run.right[way] for run in method.runs]
+  if len(values) == 1:
+    return intervals.estimate_mean(values[0], groups=method.runs[0].groups)
+  found = _estimate(method.runs, values)
   return dataclasses.replace(
     found, low=max(found.low, 0.0), high=min(found.high, 1.0)
   )
