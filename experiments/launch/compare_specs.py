@@ -22,12 +22,8 @@ from thickets.errors import UserError, nearest
 from thickets.runs.run_config import RunConfig
 
 BASE = "base"
-_TAKEN = (
-  BASE,
-  "votes",
-  "cache",
-  "figures",
-)  # A row, and folders beside methods.
+# Names of a row, and of folders beside those of methods.
+_TAKEN = (BASE, "votes", "cache", "figures")
 # The experiments that may be compared, and whether dev watches them, so that it can
 # choose among settings.
 BINARIES = {
