@@ -9,9 +9,17 @@ import time
 _ROOT = pathlib.Path(__file__).parents[2]
 
 
-def run_binary(name, *arguments):
-  """Runs `experiments.NAME` to its end, with as many devices as it chooses."""
+def run_binary(name, *arguments, num_devices=None):
+  """Runs `experiments.NAME` to its end.
+
+  Args:
+    name: the binary.
+    *arguments: its flags.
+    num_devices: of the CPU; None for as many as it chooses.
+  """
   kept = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
+  if num_devices is not None:
+    kept["JAX_NUM_CPU_DEVICES"] = str(num_devices)
   return subprocess.run(
     [sys.executable, "-m", f"experiments.{name}", *arguments],
     cwd=_ROOT,
