@@ -139,7 +139,7 @@ class SelectNamesTest(parameterized.TestCase):
 
   def test_matches_are_logged_every_time(self):
     for _ in range(2):
-      with self.assertLogs(level="INFO") as logs:
+      with self.assertLogs("absl", level="INFO") as logs:
         naming.log_matches(self.NAMES, ("*.mlp", "*.norm"), ("layers.3.*",))
       self.assertEqual(
         [record.getMessage() for record in logs.records],

@@ -174,7 +174,7 @@ class DirectoryTest(_Test):
     embedding = jnp.zeros_like(model.params["embed_tokens"])
     params = {**model.params, "embed_tokens": embedding}
     hub.save(self.directory, model, params=params)
-    with self.assertLogs(level="WARNING") as logs:
+    with self.assertLogs("absl", level="WARNING") as logs:
       hub.load(self.directory)
     self.assertIn("embed_tokens hold nothing but zeros", logs.output[-1])
 

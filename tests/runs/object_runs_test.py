@@ -143,7 +143,7 @@ class LawsTest(parameterized.TestCase):
     whole = bucket.objects[key]
     # Torn between two lines, so that each line is sound.
     bucket.objects[key] = whole[: whole[:-1].rindex(b"\n") + 1]
-    with self.assertLogs(level="WARNING") as logs:
+    with self.assertLogs("absl", level="WARNING") as logs:
       work(start_process(bucket))
     self.assertIn(key, "".join(logs.output))
     self.assertEqual(bucket.objects[key], whole)

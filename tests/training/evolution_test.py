@@ -315,7 +315,7 @@ class RunTest(parameterized.TestCase):
 
   def test_scores_that_are_alike_are_said_and_the_run_ends(self):
     evaluator = traced.traced(lambda _, batch: batch["x"])
-    with self.assertLogs(level="WARNING") as logged:
+    with self.assertLogs("absl", level="WARNING") as logged:
       evolved, _, scores = self.evolve("alike", 2, evaluator=evaluator)
     self.assertEqual(evolved.updates, (BASE, BASE))
     self.assertEqual(np.ptp(scores), 0)
