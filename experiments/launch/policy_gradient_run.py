@@ -1,6 +1,7 @@
 """A run of GRPO or PPO, from its specs to its results."""
 
 import functools
+import math
 
 import jax
 import numpy as np
@@ -121,7 +122,9 @@ def _run(
   clock.lap("learning_s")
   for evaluation in _list_judges(subject, sampling, greedy):
     for step, weights in ((0, base), (learnt.num_steps, learnt.weights)):
-      trained_weights.evaluate_weights(run, evaluation, weights, step)
+      check_score(
+        trained_weights.evaluate_weights(run, evaluation, weights, step), step
+      )
   clock.lap("judge_s")
   _save(spec, subject, run, learnt)
   results = policy_results.summarise(spec, subject, run, learnt.num_steps)
@@ -139,6 +142,19 @@ def _run(
     part.compile_s for part in (sampling, greedy, learner.programs)
   )
   return randopt.finish_run(run, results, clock, compile_s)
+
+
+def check_score(score: float, step: int) -> None:
+  """Refuses weights that the last update has made useless.
+
+  Raises:
+    UserError: if their mean score is not finite.
+  """
+  if not math.isfinite(score):
+    raise UserError(
+      f"The weights after {step} steps must have finite scores on judge, got"
+      f" {score}. Lower policy.learning_rate, or choose another model.dtype."
+    )
 
 
 def _list_judges(
