@@ -3,9 +3,9 @@
     python -m experiments.distil --config=configs/distil.py:laptop --run=RUN \
         --workdir=DIR
 
-The members that vote answer the prompts of selection. Of the prompts whose majority
-is wrong or unsettled the right responses are kept, and the base is trained to give
-them, as a whole or by low-rank adapters; `dev` chooses when to stop. Base, vote and
+The members that vote answer the prompts of selection. A prompt is hard where the
+majority is wrong or unsettled; right responses to hard prompts are kept, and the base is
+trained to give them, as a whole or by low-rank adapters; `dev` chooses when to stop. Base, vote and
 distilled model are then judged. The same command continues a run that was stopped,
 and ends with the same bytes. The directory then holds `model`, which transformers
 loads, `adapter` for peft where adapters were trained, `results.json` and a figure;

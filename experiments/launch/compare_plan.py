@@ -184,7 +184,7 @@ class Plan:
     if config is None:
       return []
     chosen = {method.key: value} if method.key else {}
-    # Of the size it is known beforehand that no less than what votes will do.
+    # The size is not known yet, but it will not be less than what votes.
     values = self._list_values(
       method, self.spec.tuning_seed, chosen, self.spec.num_votes
     )

@@ -33,7 +33,7 @@ class Round:
   """What a round has come to.
 
   Attributes:
-    number: from 1.
+    number: which round it is, counted from 1.
     chosen: the number of steps that dev chose; None where it kept the base.
     base: [1, Q] the answers of its base to the prompts of judging.
     distilled: [1, Q] those of the distilled model, or of the base that was kept.

@@ -15,7 +15,7 @@ def run_binary(name, *arguments, num_devices=None):
   Args:
     name: the binary.
     *arguments: its flags.
-    num_devices: of the CPU; None for as many as it chooses.
+    num_devices: how many devices the CPU stands for; None lets the binary choose.
   """
   kept = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
   if num_devices is not None:

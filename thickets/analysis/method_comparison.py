@@ -36,7 +36,7 @@ class MethodRun:
     prompts: a hash of the prompts.
     groups: [Q] names of the groups of prompts; None where they are independent.
     ledger: what it has cost, as from `Ledger.to_json`; None for the base.
-    answer_flops: by way, FLOPs of an answer.
+    answer_flops: what an answer costs in FLOPs, by way.
   """
 
   right: Mapping[str, Float[np.ndarray, " Q"]]

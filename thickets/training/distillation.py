@@ -1,6 +1,6 @@
 """Distillation: the texts that a voting ensemble teaches one model.
 
-Members answer prompts. Of the prompts that are hard, the right answers are kept, and
+Members answer prompts. Right answers to the prompts that are hard are kept, and
 the base is trained to give them: cross-entropy over the tokens of the response, the
 prompt masked. Strictly right ones alone count: a score above zero may be for form.
 

@@ -190,7 +190,7 @@ def merge(
   Args:
     spec: the spec that `init` was given.
     params: the base, a nested dict of arrays.
-    adapters: as from `init`.
+    adapters: what `init` has made, trained or not.
     names: the tree of logical names, `naming.tensor_names(params)` by default.
 
   Returns:

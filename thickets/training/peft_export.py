@@ -39,7 +39,7 @@ def save(
     directory: the directory, which is made or replaced.
     spec: which matrices are adapted.
     model: the base.
-    adapters: as from `lora.init`.
+    adapters: what `lora.init` has made, trained or not.
 
   Raises:
     UserError: if `check` refuses it.

@@ -47,7 +47,7 @@ class OptimizerSpec:
   """How weights follow their gradients: AdamW at a constant rate.
 
   Attributes:
-    learning_rate: of every step, after the warm-up.
+    learning_rate: the rate at which every step behind the warm-up learns.
     warmup: updates in which the rate rises linearly to that; 0 for none.
     weight_decay: decay of all weights, times the learning rate.
     clip_norm: the largest norm of the gradients of all weights together.
