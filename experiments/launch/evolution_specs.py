@@ -26,7 +26,7 @@ from thickets.perturbation import Gaussian
 from thickets.runs.run_config import RunConfig
 from thickets.search.population import PopulationSpec
 from thickets.training.evolution import EvolutionSpec
-from thickets.training.evolution_run import EvolutionSchedule
+from thickets.training.step_schedule import StepSchedule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class EvolutionRunSpec:
   task: TaskSpec
   answering: AnsweringSpec
   evolution: EvolutionSpec
-  schedule: EvolutionSchedule
+  schedule: StepSchedule
   chunk: int | None
   num_steps: int | None
   budget_flops: float | None
@@ -107,9 +107,9 @@ def _read_evolution(config: ml_collections.ConfigDict) -> EvolutionSpec:
   )
 
 
-def _read_schedule(config: ml_collections.ConfigDict) -> EvolutionSchedule:
+def _read_schedule(config: ml_collections.ConfigDict) -> StepSchedule:
   settings = config.evolution
-  return EvolutionSchedule(settings.save_every, settings.watch_every)
+  return StepSchedule("evolution", settings.save_every, settings.watch_every)
 
 
 def _find_problems(config: ml_collections.ConfigDict) -> list[str]:

@@ -23,13 +23,13 @@ from thickets.generation.specs import (
 )
 from thickets.runs.run_config import RunConfig
 from thickets.training.lora import LoraSpec
-from thickets.training.policy_run import PolicySchedule
 from thickets.training.policy_spec import (
   CriticSpec,
   OptimizerSpec,
   PolicySpec,
   RolloutSpec,
 )
+from thickets.training.step_schedule import StepSchedule
 
 _METHODS = ("grpo", "ppo")
 
@@ -56,7 +56,7 @@ class PolicyRunSpec:
   answering: AnsweringSpec
   policy: PolicySpec
   lora: LoraSpec | None
-  schedule: PolicySchedule
+  schedule: StepSchedule
   num_steps: int | None
   budget_flops: float | None
 
@@ -135,9 +135,9 @@ def _read_critic(config: ml_collections.ConfigDict) -> CriticSpec:
   return CriticSpec(optimizer, settings.discount, settings.trace, settings.clip)
 
 
-def _read_schedule(config: ml_collections.ConfigDict) -> PolicySchedule:
+def _read_schedule(config: ml_collections.ConfigDict) -> StepSchedule:
   settings = config.policy
-  return PolicySchedule(settings.save_every, settings.watch_every)
+  return StepSchedule("policy", settings.save_every, settings.watch_every)
 
 
 def _find_problems(config: ml_collections.ConfigDict) -> list[str]:

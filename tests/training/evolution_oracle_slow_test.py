@@ -1,7 +1,6 @@
 """A step of evolution strategies beside that of evosax, on the same draws."""
 
 import dataclasses
-import importlib.util
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +12,8 @@ from thickets.perturbation import Gaussian
 from thickets.training import evolution
 from thickets.training.evolution import EvolutionSpec
 
-pytestmark = [
-  pytest.mark.slow,
-  pytest.mark.skipif(
-    importlib.util.find_spec("evosax") is None, reason="evosax is an extra"
-  ),
-]
+# The slow tier runs where the extra is installed, and must not pass without it.
+pytestmark = pytest.mark.slow
 
 _SIZE = 12
 _SPEC = EvolutionSpec(size=_SIZE, sigma=0.1, alpha=0.2, seed=3)

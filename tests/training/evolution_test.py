@@ -26,8 +26,8 @@ from thickets.training import (
   updates_file,
 )
 from thickets.training.evolution import EvolutionSpec
-from thickets.training.evolution_run import EvolutionSchedule
 from thickets.training.spec_checks import SpecError
+from thickets.training.step_schedule import StepSchedule
 
 WEIGHTS = {
   "w": np.linspace(-1, 1, 8, dtype=np.float32),
@@ -36,7 +36,7 @@ WEIGHTS = {
 TARGET = np.array([1.0, -1.0], np.float32)
 BATCH = {"x": np.linspace(0.5, 1.5, 3, dtype=np.float32)}
 SPEC = EvolutionSpec(size=6, sigma=0.1, alpha=0.2, seed=3)
-EVERY_TWO = EvolutionSchedule(save_every=2, watch_every=2)
+EVERY_TWO = StepSchedule("evolution", save_every=2, watch_every=2)
 
 
 def _score(params, batch):

@@ -20,34 +20,9 @@ from thickets.runs import locations
 from thickets.runs.directory import Run
 from thickets.search import engine
 from thickets.search.randopt import Evaluation, Search
-from thickets.training import checkpoints, spec_checks, trained_weights
+from thickets.training import checkpoints, trained_weights
 from thickets.training.evolution import EvolutionSpec, narrow, widen
-
-
-@dataclasses.dataclass(frozen=True)
-class EvolutionSchedule:
-  """When weights are saved and watched.
-
-  Attributes:
-    save_every: steps between two checkpoints; the last step is always saved.
-    watch_every: steps between two evaluations on `dev`; the last step is always
-      evaluated.
-
-  Raises:
-    SpecError: if a number is below 1.
-  """
-
-  save_every: int
-  watch_every: int
-
-  def __post_init__(self):
-    spec_checks.raise_problems(
-      problem
-      for name in ("save_every", "watch_every")
-      for problem in spec_checks.check_range(
-        f"evolution.{name}", getattr(self, name), 1
-      )
-    )
+from thickets.training.step_schedule import StepSchedule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +46,7 @@ def locate_members(spec: EvolutionSpec, step: int) -> range:
 def evolve(
   search: Search,
   spec: EvolutionSpec,
-  schedule: EvolutionSchedule,
+  schedule: StepSchedule,
   select: Evaluation,
   dev: Evaluation | None,
   *,
@@ -170,7 +145,7 @@ def _make_update(
 def _count_steps(
   run: Run,
   spec: EvolutionSpec,
-  schedule: EvolutionSchedule,
+  schedule: StepSchedule,
   select: Evaluation,
   dev: Evaluation | None,
   goes_on: Callable[[int], bool],

@@ -24,41 +24,15 @@ from thickets.search.randopt import Base, Evaluation
 from thickets.training import (
   checkpoints,
   policy_losses,
-  spec_checks,
   trained_weights,
 )
 from thickets.training.lora import LoraSpec
 from thickets.training.policy_learner import Learner, Measures
 from thickets.training.policy_rollouts import Rollouts, Sampler
 from thickets.training.policy_spec import PolicySpec
+from thickets.training.step_schedule import StepSchedule
 
 ROLLOUTS, UPDATES = "rollouts", "updates"  # The labels of their records.
-
-
-@dataclasses.dataclass(frozen=True)
-class PolicySchedule:
-  """When weights are saved and watched.
-
-  Attributes:
-    save_every: steps between two checkpoints; the last step is always saved.
-    watch_every: steps between two evaluations on `dev`; the last step is always
-      evaluated.
-
-  Raises:
-    SpecError: if a number is below 1.
-  """
-
-  save_every: int
-  watch_every: int
-
-  def __post_init__(self):
-    spec_checks.raise_problems(
-      problem
-      for name in ("save_every", "watch_every")
-      for problem in spec_checks.check_range(
-        f"policy.{name}", getattr(self, name), 1
-      )
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +81,7 @@ def learn(
   learner: Learner,
   sampler: Sampler,
   spec: PolicySpec,
-  schedule: PolicySchedule,
+  schedule: StepSchedule,
   dev: Evaluation | None,
   *,
   goes_on: Callable[[int], bool],
@@ -244,7 +218,7 @@ def _append(
 
 def _count_steps(
   run: Run,
-  schedule: PolicySchedule,
+  schedule: StepSchedule,
   dev: Evaluation | None,
   goes_on: Callable[[int], bool],
 ) -> int:

@@ -55,10 +55,7 @@ def plot_steps(
     **CHOSEN,
     label="mean score of the members (select)",
   )
-  _draw_watched(ax, watched)
-  ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-  ax.set(xlabel="steps so far", ylabel="score", title=task)
-  add_legend(ax)
+  _finish_steps(ax, watched, task)
   caption = (
     f"Scores on {task} against the steps so far: the weights that the steps have"
     " moved, on the prompts of dev, with the 95 % interval of the share that they"
@@ -91,16 +88,23 @@ def plot_rollouts(
     **CHOSEN,
     label="mean score of the roll-outs (select)",
   )
-  _draw_watched(ax, watched)
-  ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-  ax.set(xlabel="steps so far", ylabel="score", title=task)
-  add_legend(ax)
+  _finish_steps(ax, watched, task)
   caption = (
     f"Scores on {task} against the steps so far: greedy responses to the prompts of"
     " dev, with the 95 % interval of the share that is right, and the roll-outs of"
     " each step, sampled at temperature 1 on prompts of selection."
   )
   save_figure(fig, path, Caption(Topic.SUMMARY, caption))
+
+
+def _finish_steps(
+  ax: Axes, watched: Sequence[Mapping[str, Any]], task: str
+) -> None:
+  """Draws what `dev` has watched, and labels the axes."""
+  _draw_watched(ax, watched)
+  ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+  ax.set(xlabel="steps so far", ylabel="score", title=task)
+  add_legend(ax)
 
 
 def _draw_watched(ax: Axes, watched: Sequence[Mapping[str, Any]]) -> None:
