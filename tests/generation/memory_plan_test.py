@@ -58,6 +58,22 @@ class PlanTest(parameterized.TestCase):
     # 8192 rows at most, a power of two of members.
     self.assertEqual(plan.lanes, 32)
 
+  @parameterized.parameters(
+    # 14 heads, 383 slots, 200 rows: 4.3 MB of scores for each member.
+    dict(platform="gpu", rows=200, passed=4.29e6, lanes=7),
+    dict(platform="cuda", rows=200, passed=4.29e6, lanes=7),
+    dict(platform="tpu", rows=200, passed=4.29e6, lanes=1),
+    dict(platform="gpu", rows=200, passed=1e4, lanes=40),
+    dict(platform="gpu", rows=200, passed=1e9, lanes=1),
+    dict(platform="gpu", rows=10**5, passed=1e4, lanes=1),
+    dict(platform="other", rows=200, passed=4.29e6, lanes=40),
+  )
+  def test_members_at_once_leave_each_other_the_cache(
+    self, platform, rows, passed, lanes
+  ):
+    found = memory_plan.count_useful_lanes(platform, rows, passed)
+    self.assertEqual(found, lanes)
+
   def test_large_models_run_one_with_the_rows_that_fit(self):
     plan = _plan(80 * _GIB, self.large, model=4, num_prompts=10**6)
     self.assertEqual(plan.lanes, 1)

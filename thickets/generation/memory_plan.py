@@ -20,6 +20,9 @@ _CPU_ROWS = 256
 _MEMORY_FRAC = 0.9
 _BLOCK_FRAC = 0.25  # Share of what the weights leave, for reading prompts.
 _MAX_LANES_TIMES_ROWS = 8192  # Beyond, more members at once are no faster.
+# What a layer hands from one product to the next stays in a GPU's cache, of 40 to
+# 126 MiB, up to about so much; beyond, each step writes it to memory and reads it.
+_GPU_CACHE_BYTES = 32 * 2**20
 # Float32 arrays of the vocabulary's size that choosing a token needs: GPUs hold
 # logits and what they are reduced from, TPUs fuse all but the logits.
 _LOGIT_COPIES, _TPU_LOGIT_COPIES = 3, 1
@@ -55,8 +58,9 @@ def plan_memory(
   """Finds how many members and prompts fit into memory at once.
 
   On CPU a member has a core to itself, and more of them push each other out of
-  its cache; on accelerators small models run many members at once, and large
-  ones one, with as many prompts as there is room for.
+  its cache. On a TPU it has a chip to itself: with several, layers are copied out
+  of their stacks. On GPUs small models run many members at once, and large ones a
+  few, with as many prompts as there is room for.
 
   Args:
     config: the architecture of the members.
@@ -115,13 +119,34 @@ def plan_memory(
     size,
     key=lambda rows: holds(lanes, rows, block),
   )
-  while (
-    asked.lanes is None
-    and 2 * lanes * rows <= _MAX_LANES_TIMES_ROWS
-    and holds(2 * lanes, rows, block) <= size
-  ):
-    lanes *= 2
+  if asked.lanes is None:
+    most = count_useful_lanes(
+      mesh.devices.flat[0].platform, rows, rows * sizes.passed
+    )
+    while 2 * lanes <= most and holds(2 * lanes, rows, block) <= size:
+      lanes *= 2
   return dataclasses.replace(asked, lanes=lanes, rows=rows, block=block)
+
+
+def count_useful_lanes(platform: str, rows: int, passed_bytes: float) -> int:
+  """How many members at once make a device no slower, whatever its memory.
+
+  Every member reads weights of its own, so that more of them save no bytes; they
+  only fill a device that one would leave idle. docs/accelerators.md has what
+  compiled programs move.
+
+  Args:
+    platform: that of the device, such as `tpu`.
+    rows: prompts that each member continues.
+    passed_bytes: bytes of the largest array that one layer of a member hands on
+      at a step.
+  """
+  if platform == "tpu":
+    return 1
+  most = _MAX_LANES_TIMES_ROWS // rows
+  if platform in COPYING_PLATFORMS:
+    most = min(most, int(_GPU_CACHE_BYTES // passed_bytes))
+  return max(most, 1)
 
 
 def estimate_bytes(
@@ -171,6 +196,7 @@ class _Sizes:
     slots: room of a row's KV cache in the first segment of decoding, the last
       but one, and the last.
     is_stacked: whether layers are stacked.
+    passed: the largest array that a layer hands on for one row, at one step.
     beside: what is held beside base and members while these answer.
     moving: the same while weights are moved, when none answers.
   """
@@ -183,6 +209,7 @@ class _Sizes:
   prompt_tokens: int
   slots: tuple[int, int, int]
   is_stacked: bool
+  passed: float
   beside: float = 0.0
   moving: float = 0.0
 
@@ -235,6 +262,7 @@ def _measure(
     mlp = 0 if config.mixture is not None else 2 * config.mlp_width / parts
     kept = (2 * config.num_layers + 1) * config.width + mlp
     reading_all = max(reading, jnp.dtype(dtype).itemsize * kept)
+  slots = _plan_slots(workload, segment)
   return _Sizes(
     weights=memory.bytes_per_device(config, dtype, mesh),
     token=flops.kv_cache_bytes(config, dtype, 1) / kv_parts,
@@ -242,8 +270,13 @@ def _measure(
     reading=reading,
     reading_all=reading_all,
     prompt_tokens=workload.prompt_tokens,
-    slots=_plan_slots(workload, segment),
+    slots=slots,
     is_stacked=layout is Layout.STACKED,
+    # Attention scores, in float32, or what is between the matrices of the MLP.
+    passed=max(
+      4 * config.num_heads * slots[-1] / kv_parts,
+      jnp.dtype(dtype).itemsize * config.mlp_width / parts,
+    ),
   )
 
 
