@@ -129,3 +129,25 @@ ENTRY %main (stack.1: bf16[36,512,256], input.1: bf16[64,256]) -> bf16[64,256] {
   ROOT %result = bf16[64,256]{1,0} get-tuple-element(%while.1), index=2
 }
 """
+
+# An H100: of logits that are masked, one for each row is taken.
+GPU_CHOICE = """\
+HloModule jit_on_device, is_scheduled=true
+
+%fused_choice (param_0: f32[200,1000], param_1: pred[200,1000], param_2: s32[200,2]) -> f32[200] {
+  %param_0 = f32[200,1000]{1,0} parameter(0)
+  %param_1 = pred[200,1000]{1,0} parameter(1)
+  %param_2 = s32[200,2]{1,0} parameter(2)
+  %least = f32[] constant(-inf)
+  %leasts = f32[200,1000]{1,0} broadcast(%least), dimensions={}
+  %masked = f32[200,1000]{1,0} select(%param_1, %param_0, %leasts)
+  ROOT %gather.1 = f32[200]{0} gather(%masked, %param_2), offset_dims={}, collapsed_slice_dims={0,1}, start_index_map={0,1}, index_vector_dim=1, slice_sizes={1,1}
+}
+
+ENTRY %main (logits: f32[200,1000], exists: pred[200,1000], places: s32[200,2]) -> f32[200] {
+  %logits = f32[200,1000]{1,0} parameter(0)
+  %exists = pred[200,1000]{1,0} parameter(1)
+  %places = s32[200,2]{1,0} parameter(2)
+  ROOT %chosen = f32[200]{0} fusion(%logits, %exists, %places), kind=kLoop, calls=%fused_choice
+}
+"""

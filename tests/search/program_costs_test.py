@@ -48,6 +48,13 @@ class RecordedTest(parameterized.TestCase):
     self.assertEqual(moves["fusion.3"].written, 2 * 64 * 2 * 8 * 128)
     self.assertNotIn("all-reduce.1", moves)
 
+  def test_what_is_taken_of_masked_values_is_read_of_no_others(self):
+    module = program_text.parse(program_texts.GPU_CHOICE)
+    (move,) = program_costs.find_moves(module)
+    # A value and its mask for each of 200 rows, and two coordinates.
+    self.assertEqual(move.read, 200 * (4 + 1 + 2 * 4))
+    self.assertEqual(move.written, 200 * 4)
+
   def test_what_is_loaded_ahead_is_read_once(self):
     moves = {
       move.instruction.name: (move.read, move.written)

@@ -47,6 +47,8 @@ COLLECTIVES = (
 # What reads as much of its first operand as it returns.
 _SLICES = ("dynamic-slice", "slice", "gather")
 _RENAMES = ("bitcast", "reshape")
+# What a fusion computes of as many elements as are asked of its result.
+_ELEMENTWISE = ("select", "convert", "add", "subtract", "multiply", "compare")
 _CALLS = ("call", "async-start", "conditional")
 # What was there before a computation ran, or is made by a loop within it.
 _LASTING = ("parameter", "constant", "while", "call", "conditional")
@@ -337,6 +339,9 @@ def _count_read(module: Module, computation: Computation, name: str) -> float:
       read += _count_read(module, computation, user.name)
     elif user.opcode in _SLICES and is_first:
       read += sum(array.num_bytes for array in user.arrays)
+    elif user.opcode in _ELEMENTWISE:
+      asked = _count_read(module, computation, user.name)
+      read += whole * asked / sum(array.num_bytes for array in user.arrays)
     elif user.opcode == "fusion":
       inner = module.computations[user.called["calls"][0]]
       read += sum(
