@@ -43,7 +43,7 @@ def read_pairs(
   }
   return [
     {
-      "question": example.messages[-1].content,
+      "question": example.messages[-1].text,
       **{
         who: {
           "response": texts[who][index],

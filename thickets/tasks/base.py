@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from thickets import errors
 from thickets.errors import UserError
+from thickets.tasks.pictures import Picture
 
 # The longest vote key, so that a log of votes stays small; a longer one is
 # replaced by its hash (`shorten_vote`).
@@ -27,11 +28,49 @@ class Message:
 
   Attributes:
     role: who speaks: `system`, `user` or `assistant`.
-    content: the text of the turn.
+    content: the text of the turn, or its texts and pictures in their order.
+
+  Raises:
+    TypeError: if the content is something else.
   """
 
   role: str
-  content: str
+  content: str | tuple[str | Picture, ...]
+
+  def __post_init__(self):
+    parts = self.parts if isinstance(self.content, str | tuple) else ()
+    if not parts or not all(isinstance(part, str | Picture) for part in parts):
+      raise TypeError(
+        "The content of a message must be a text, or a tuple of texts and"
+        f" pictures, got {self.content!r:.80}."
+      )
+
+  @property
+  def parts(self) -> tuple[str | Picture, ...]:
+    """The texts and pictures in their order; a text alone is the only one."""
+    if isinstance(self.content, str):
+      return (self.content,)
+    return self.content
+
+  @property
+  def text(self) -> str:
+    """The texts without the pictures, one behind the other."""
+    return "".join(part for part in self.parts if isinstance(part, str))
+
+  @property
+  def pictures(self) -> tuple[Picture, ...]:
+    """The pictures in their order."""
+    return tuple(part for part in self.parts if isinstance(part, Picture))
+
+  def describe(self) -> dict[str, Any]:
+    """Describes the message as JSON values, its pictures by their hashes."""
+    if isinstance(self.content, str):
+      return {"role": self.role, "content": self.content}
+    parts = [
+      part if isinstance(part, str) else {"picture": part.digest}
+      for part in self.content
+    ]
+    return {"role": self.role, "content": parts}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +91,21 @@ class Example:
   messages: tuple[Message, ...]
   reference: Any
   group: str | int = ""
+
+  @property
+  def pictures(self) -> tuple[Picture, ...]:
+    """The pictures of all messages, in their order."""
+    return tuple(p for message in self.messages for p in message.pictures)
+
+  def describe(self) -> dict[str, Any]:
+    """Describes the example as JSON values, its pictures by their hashes."""
+    messages = [message.describe() for message in self.messages]
+    return {
+      "id": self.id,
+      "messages": messages,
+      "reference": self.reference,
+      "group": self.group,
+    }
 
 
 class Grade(NamedTuple):
@@ -187,10 +241,16 @@ class Task:
     return self.graders[rules]
 
 
-def ask(user: str, *, system: str | None = None) -> tuple[Message, ...]:
-  """Makes the messages of a single question."""
+def ask(
+  user: str,
+  *,
+  system: str | None = None,
+  pictures: Sequence[Picture] = (),
+) -> tuple[Message, ...]:
+  """Makes the messages of a single question, its pictures before its text."""
   before = () if system is None else (Message("system", system),)
-  return (*before, Message("user", user))
+  content = (*pictures, user) if pictures else user
+  return (*before, Message("user", content))
 
 
 def shorten_vote(key: str) -> str:

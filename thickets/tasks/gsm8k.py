@@ -51,7 +51,7 @@ _PAPER_ANYWHERE = re.compile(r"-?[0-9.,]+")
 
 def grade_standard(example: Example, response: str) -> Grade:
   """Grades by our rules; the score is 1 for `correct`, else 0."""
-  asked = worded_numbers.find_asked(example.messages[-1].content)
+  asked = worded_numbers.find_asked(example.messages[-1].text)
   reading = _read_marked(response, asked)
   is_marked = reading is not None
   if reading is None and (box := boxed.find_box(response)) is not None:

@@ -217,7 +217,7 @@ def _distinct(
   num_repeated = 0
   try:
     for example in make_examples(task, table):
-      prompt = _hash([dataclasses.astuple(m) for m in example.messages])
+      prompt = _hash([message.describe() for message in example.messages])
       if prompt in seen:
         num_repeated += 1
         continue
@@ -255,12 +255,15 @@ def _take(
 def _describe(examples: Sequence[Example], split: str) -> dict[str, Any]:
   """Describes examples by number, a hash of order, prompts and references, and groups.
 
-  Groups are left out where no example names one, as in runs that were begun before
-  examples could.
+  The hashes of distinct pictures follow in their order. Groups and pictures are left
+  out where no example names one, as in runs that were begun before examples could.
   """
-  fields = [dataclasses.asdict(example) for example in examples]
+  fields = [example.describe() for example in examples]
   names = [str(example.pop("group")) for example in fields]
   described = {"size": len(examples), "sha256": _hash(fields)}
+  shown = dict.fromkeys(p.digest for e in examples for p in e.pictures)
+  if shown:
+    described["pictures"] = [*shown]
   if not any(names):
     return described
   if len(names) > 1 and len({*names}) == 1:

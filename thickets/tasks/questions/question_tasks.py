@@ -53,7 +53,7 @@ def _make_example(row: Row, number: int) -> Example:
 
 
 def _grade(kind: QuestionKind, example: Example, response: str) -> Grade:
-  answer = kind.read(example.messages[-1].content, response)
+  answer = kind.read(example.messages[-1].text, response)
   is_right = answer is not None and answer == example.reference
   return Grade(
     score=float(is_right),

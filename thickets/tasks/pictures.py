@@ -1,0 +1,130 @@
+"""Pictures within prompts: which bytes, by whom they are named, and how to get them.
+
+A picture is known by the hash of its file's bytes. The bytes themselves are read
+again where they are needed, so that examples stay small in memory and as pickles.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from thickets.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+  """One picture of a prompt; two with the same bytes are equal.
+
+  Attributes:
+    digest: sha256 of the bytes of its file, in hexadecimal.
+    where: where it comes from, for messages, such as its path.
+    load: returns the bytes; it pickles.
+  """
+
+  digest: str
+  where: str = dataclasses.field(compare=False)
+  load: Callable[[], bytes] = dataclasses.field(compare=False, repr=False)
+
+  def read(self) -> bytes:
+    """Returns the bytes of the file.
+
+    Raises:
+      UserError: if they can no longer be read, or are others than before.
+    """
+    data = self.load()
+    if hash_bytes(data) != self.digest:
+      raise UserError(
+        f"A picture must stay as it is while a run reads it, got other bytes in"
+        f" {self.where}. Start the run again."
+      )
+    return data
+
+
+def hash_bytes(data: bytes) -> str:
+  """Returns the sha256 of bytes in hexadecimal, by which pictures are known."""
+  return hashlib.sha256(data).hexdigest()
+
+
+def make_picture(load: Callable[[], bytes], where: str) -> Picture:
+  """Makes a picture of what a function returns.
+
+  Args:
+    load: returns the bytes of the file, always the same ones; it pickles.
+    where: where they come from, for messages.
+
+  Raises:
+    UserError: if there are no bytes.
+  """
+  data = load()
+  if not data:
+    raise UserError(
+      f"A picture must have bytes, got none in {where}. Give the whole file."
+    )
+  return Picture(hash_bytes(data), where, load)
+
+
+def from_path(path: str | pathlib.Path) -> Picture:
+  """Makes a picture of a file, which must stay where it is during a run.
+
+  Raises:
+    UserError: if the file cannot be read, or is empty.
+  """
+  path = pathlib.Path(path).expanduser()
+  return make_picture(functools.partial(_read_file, path), str(path))
+
+
+def from_bytes(data: bytes, where: str) -> Picture:
+  """Makes a picture of bytes that are held in memory, and pickled with it.
+
+  Args:
+    data: the bytes of a file in a format of pictures.
+    where: where they come from, for messages.
+
+  Raises:
+    UserError: if there are none.
+  """
+  return make_picture(functools.partial(bytes, data), where)
+
+
+def from_cell(
+  cell: Any, where: str, *, folder: str | pathlib.Path = "."
+) -> Picture:
+  """Makes a picture of a cell of a table.
+
+  Args:
+    cell: a path, bytes, or a mapping with `bytes` and `path`, as columns of
+      pictures are stored in parquet files and data sets; its bytes win.
+    where: where the cell is, for messages, such as the row and the column.
+    folder: where relative paths begin.
+
+  Raises:
+    UserError: if the cell holds none of these, or the file cannot be read.
+  """
+  if isinstance(cell, Mapping) and {"bytes", "path"} & {*cell}:
+    data, path = cell.get("bytes"), cell.get("path")
+    if data is None and isinstance(path, str) and path:
+      return from_path(pathlib.Path(folder) / path)
+    if isinstance(data, bytes):
+      named = f"{where}, {path}" if path else where
+      return from_bytes(data, named)
+  elif isinstance(cell, bytes):
+    return from_bytes(cell, where)
+  elif isinstance(cell, str) and cell:
+    return from_path(pathlib.Path(folder) / cell)
+  raise UserError(
+    "A picture must be a path, bytes, or a mapping with bytes and path, got"
+    f" {type(cell).__name__} {str(cell)[:60]!r} ({where}). Write one of these."
+  )
+
+
+def _read_file(path: pathlib.Path) -> bytes:
+  try:
+    return path.read_bytes()
+  except OSError as error:
+    raise UserError(
+      f"A picture must be a readable file, got {path} ({error.strerror})."
+      " Correct the path."
+    ) from error
