@@ -175,6 +175,8 @@ class Task:
       count appends to the rows of a smaller one.
     question: the field that a plain line of text fills; None if a question has
       several fields.
+    picture: the field that a picture fills, as a mapping with `bytes` and `path`
+      (`pictures.from_cell`); None for tasks without pictures.
     blank: values of the fields that a question without a known answer lacks.
       A vote does not depend on them.
     libraries: installed distributions that grades depend on; a run records their
@@ -199,6 +201,7 @@ class Task:
   num_threads: int = 1
   generate: Callable[[int, int], Sequence[Mapping[str, Any]]] | None = None
   question: str | None = None
+  picture: str | None = None
   blank: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   libraries: tuple[str, ...] = ()
   check: Callable[[], None] | None = None

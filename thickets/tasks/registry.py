@@ -29,7 +29,9 @@ def names() -> list[str]:
 
   Those of `conventions/...` have further forms, see `convention_tasks`.
   """
-  return sorted([*_MODULES, *_generated(), *_conventions().names()])
+  return sorted(
+    [*_MODULES, *_generated(), *_conventions().names(), *_scenes().names()]
+  )
 
 
 def load_task(name: str) -> Task:
@@ -50,6 +52,9 @@ def load_task(name: str) -> Task:
   conventions = _conventions()
   if name.startswith(conventions.TASK_PREFIX):
     return conventions.load_task(name)
+  scenes = _scenes()
+  if name.startswith(scenes.TASK_PREFIX):
+    return scenes.load_task(name)
   raise UserError(
     f"task.name must be a task or a Python file that defines TASK, got"
     f" {name!r}. Nearest: {errors.nearest(name, names())}. All:"
@@ -75,6 +80,12 @@ def _conventions() -> types.ModuleType:
   from thickets.tasks.conventions import convention_tasks
 
   return convention_tasks
+
+
+def _scenes() -> types.ModuleType:
+  from thickets.tasks.scenes import scene_tasks
+
+  return scene_tasks
 
 
 def _load_file(path: pathlib.Path) -> Task:

@@ -1,0 +1,1 @@
+"""Questions about generated pictures of coloured shapes."""
