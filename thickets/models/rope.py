@@ -1,7 +1,8 @@
 """Rotary position embeddings, and the ways in which they are stretched.
 
 References: Su et al. (2021), arXiv:2104.09864; Llama 3's scaling,
-arXiv:2407.21783; YaRN, arXiv:2309.00071.
+arXiv:2407.21783; YaRN, arXiv:2309.00071; three positions (M-RoPE), Wang et al.
+(2024), arXiv:2409.12191.
 """
 
 import dataclasses
@@ -21,13 +22,28 @@ class Rope:
   Attributes:
     frequencies: [head_dim / 2] radians per position.
     scale: multiplies sines and cosines; YaRN's attention factor.
+    axes: [head_dim / 2] which of a token's three positions turns each
+      frequency: 0 its time, 1 its row, 2 its column. None where a token has one
+      position.
   """
 
   frequencies: tuple[float, ...]
   scale: float = 1.0
+  axes: tuple[int, ...] | None = None
+
+  def __post_init__(self):
+    if self.axes is not None and (
+      len(self.axes) != len(self.frequencies) or not set(self.axes) <= {0, 1, 2}
+    ):
+      raise ValueError(
+        f"axes must be one of 0, 1 and 2 for each of {len(self.frequencies)}"
+        f" frequencies, got {self.axes}."
+      )
 
   def angles(
-    self, positions: Int[Array, "B S"], num_positions: int
+    self,
+    positions: Int[Array, "B S"] | Int[Array, "3 B S"],
+    num_positions: int,
   ) -> tuple[Float[Array, "B S half"], Float[Array, "B S half"]]:
     """Cosines and sines at positions, in float32.
 
@@ -35,8 +51,10 @@ class Rope:
     anew for each head of each layer (on CPU a fifth of a prefill's time).
 
     Args:
-      positions: [B, S] positions of tokens; negative ones, of padding, count as
-        0.
+      positions: [B, S] positions of tokens, or [3, B, S] those in time, of the
+        row and of the column, which only a rope with `axes` takes. Given one
+        position it turns as if all three were that. Negative ones, of padding,
+        count as 0.
       num_positions: a static bound above all positions.
     """
     # As the published code does: a float32 product, whose rounding at large
@@ -46,8 +64,16 @@ class Rope:
     )
     scale = np.float32(self.scale)
     tables = jnp.asarray(np.stack([np.cos(angles), np.sin(angles)], 1) * scale)
-    pairs = tables[jnp.maximum(positions, 0)]
-    return pairs[:, :, 0], pairs[:, :, 1]
+    positions = jnp.maximum(positions, 0)
+    if positions.ndim == 2:
+      pairs = tables[positions]
+      return pairs[:, :, 0], pairs[:, :, 1]
+    if self.axes is None:
+      raise ValueError("Only a rope with `axes` takes three positions a token.")
+    # [B, S, half]: each frequency looks up its own position.
+    chosen = jnp.moveaxis(positions[jnp.asarray(self.axes)], 0, -1)
+    columns = jnp.arange(len(self.frequencies))
+    return tables[chosen, 0, columns], tables[chosen, 1, columns]
 
 
 def rotate(
