@@ -21,6 +21,7 @@ from thickets.generation.sampling import RowSampling, Sampling
 from thickets.models import attention, transformer
 from thickets.models.attention import KVCache
 from thickets.models.config import TransformerConfig
+from thickets.models.contexts import make_contexts
 from thickets.models.layout import Layout
 from thickets.naming import Params
 
@@ -168,7 +169,7 @@ def step(
   positions = offset + slot - rows.starts[:, None]
   x = transformer.embed(spec.config, params, rows.tokens[:, None], positions)
   slots = jax.tree.leaves(rows.kv_cache)[0].shape[-2]
-  contexts = transformer.make_contexts(
+  contexts = make_contexts(
     spec.config,
     positions,
     _key_positions(prefix, rows.starts, slots),
@@ -276,7 +277,7 @@ def _read(
     slots >= starts[:, None], offset + slots - starts[:, None], -1
   )
   x = transformer.embed(spec.config, params, tokens, jnp.maximum(positions, 0))
-  contexts = transformer.make_contexts(
+  contexts = make_contexts(
     spec.config,
     positions,
     _key_positions(prefix, starts, num_slots),

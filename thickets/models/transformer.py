@@ -2,7 +2,8 @@
 
 Its weights are a nested dict; layers are stacked along the first axis of every
 leaf below `layers`. `apply` reads whole texts; `generation` continues texts with
-the parts (`make_contexts`, `embed`, `run_layers`, `unembed`) and a KV cache.
+the parts (`contexts.make_contexts`, `embed`, `run_layers`, `unembed`) and a KV
+cache.
 """
 
 import dataclasses
@@ -22,8 +23,10 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from thickets import naming
 from thickets.models import attention
 from thickets.models.attention import KVCache
-from thickets.models.config import LayerKind, TransformerConfig
+from thickets.models.config import TransformerConfig
+from thickets.models.contexts import Context, make_contexts
 from thickets.models.layers import Attend, Ends, Layer
+from thickets.models.vision.images import Images
 from thickets.naming import Names, Params
 
 Cache = TypeVar("Cache", bound=KVCache | None)
@@ -33,60 +36,6 @@ Cache = TypeVar("Cache", bound=KVCache | None)
 MODEL_AXES = ("model", "model_rest")
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Context:
-  """What the layers of one kind share at one call.
-
-  Attributes:
-    cosines: [B, S, d / 2] cosines of the rotary angles, None where positions
-      are learned.
-    sines: [B, S, d / 2] sines of the same angles.
-    visible: [B, S, T] for each piece of the text: which query sees which token.
-  """
-
-  cosines: Any
-  sines: Any
-  visible: tuple[Any, ...]
-
-
-def make_contexts(
-  config: TransformerConfig,
-  positions: Int[Array, "B S"],
-  key_positions: tuple[Int[Array, "B _"], ...],
-  *,
-  num_positions: int,
-) -> tuple[Context, ...]:
-  """What each kind of layer needs to know about the positions at hand.
-
-  Args:
-    config: the architecture.
-    positions: [B, S] position of each token that is fed; negative for padding,
-      whose results are never read.
-    key_positions: [B, T] for each piece of the text: the position of each token
-      that may be seen; negative for padding.
-    num_positions: a static bound above all positions.
-  """
-  is_any_turned = any(kind.rope is not None for kind in config.kinds)
-
-  def make(kind: LayerKind) -> Context:
-    angles = (None, None)
-    if kind.rope is not None:
-      angles = kind.rope.angles(positions, num_positions)
-    elif is_any_turned:
-      # Turned by nothing, exactly: contexts of all kinds are stacked.
-      shape = (*positions.shape, config.head_dim // 2)
-      angles = (jnp.ones(shape), jnp.zeros(shape))
-    return Context(
-      *angles,
-      tuple(
-        attention.see(positions, keys, kind.window) for keys in key_positions
-      ),
-    )
-
-  return tuple(make(kind) for kind in config.kinds)
-
-
 def run_layers(
   config: TransformerConfig,
   layers: Params | tuple[Params, ...],
@@ -94,6 +43,7 @@ def run_layers(
   contexts: tuple[Context, ...],
   attend: Attend,
   cache: Cache,
+  images: Images | None = None,
 ) -> tuple[Float[Array, "B S D"], Cache]:
   """Runs all layers, handing the KV cache from one to the next.
 
@@ -106,6 +56,8 @@ def run_layers(
     contexts: what each kind of layer knows about the positions.
     attend: see `Attend`.
     cache: what `attend` reads and writes; None where it needs none.
+    images: what the first layers add for the images among the tokens; None where
+      there are none.
 
   Returns:
     [B, S, D] the output of the last layer, and the KV cache afterwards.
@@ -116,6 +68,8 @@ def run_layers(
     y, cache = module.apply(
       {"params": params}, x, context, functools.partial(attend, cache, layer)
     )
+    if images is not None:
+      y = images.add_after(layer, cast(Array, y))
     return cast(Array, y), cast(Cache, cache)
 
   if isinstance(layers, tuple):
@@ -144,12 +98,16 @@ def embed(
   params: Params,
   tokens: Int[Array, "B S"],
   positions: Int[Array, "B S"],
+  images: Images | None = None,
 ) -> Float[Array, "B S D"]:
-  """Embeds tokens at their positions, which are not below zero."""
+  """Embeds tokens at their positions, which are not below zero.
+
+  Those of images become the features that `images` puts in their place.
+  """
   x = Ends(config).apply(
     {"params": _ends(params)}, tokens, positions, method="embed"
   )
-  return cast(Array, x)
+  return cast(Array, x) if images is None else images.place(cast(Array, x))
 
 
 def unembed(
@@ -161,7 +119,10 @@ def unembed(
 
 
 def apply(
-  config: TransformerConfig, params: Params, tokens: Int[Array, "B S"]
+  config: TransformerConfig,
+  params: Params,
+  tokens: Int[Array, "B S"],
+  images: Images | None = None,
 ) -> Float[Array, "B S V"]:
   """Logits in float32 after every token, each row a text from its beginning.
 
@@ -169,12 +130,16 @@ def apply(
     config: the architecture.
     params: the weights, layers stacked, as from `init`.
     tokens: [B, S] token ids, S at most `config.context`.
+    images: the images among them; all can be differentiated by their features.
   """
-  return unembed(config, params, read(config, params, tokens))
+  return unembed(config, params, read(config, params, tokens, images))
 
 
 def read(
-  config: TransformerConfig, params: Params, tokens: Int[Array, "B S"]
+  config: TransformerConfig,
+  params: Params,
+  tokens: Int[Array, "B S"],
+  images: Images | None = None,
 ) -> Float[Array, "B S D"]:
   """The output of the last layer after every token; `unembed` makes it logits.
 
@@ -182,6 +147,7 @@ def read(
     config: the architecture.
     params: the weights, layers stacked, as from `init`.
     tokens: [B, S] token ids, S at most `config.context`.
+    images: the images among them.
   """
   rows, steps = tokens.shape
   if steps > config.context:
@@ -190,15 +156,21 @@ def read(
       f" got {steps}."
     )
   positions = jnp.broadcast_to(jnp.arange(steps)[None], (rows, steps))
-  x = embed(config, params, tokens, positions)
-  contexts = make_contexts(config, positions, (positions,), num_positions=steps)
+  x = embed(config, params, tokens, positions, images)
+  contexts = make_contexts(
+    config,
+    positions,
+    (positions,),
+    num_positions=steps,
+    rope_positions=None if images is None else images.positions,
+  )
 
   def attend(cache, layer, context, query, key, value):
     del layer
     piece = (_heads_first(key), _heads_first(value), context.visible[0])
     return attention.attend(query, [piece]), cache
 
-  x, _ = run_layers(config, params["layers"], x, contexts, attend, None)
+  x, _ = run_layers(config, params["layers"], x, contexts, attend, None, images)
   return x
 
 
@@ -361,7 +333,8 @@ def _init_boxed(config: TransformerConfig, key: PRNGKeyArray) -> Params:
 
 
 def _ends(params: Params) -> Params:
-  return {name: leaf for name, leaf in params.items() if name != "layers"}
+  others = ("layers", "visual")
+  return {name: leaf for name, leaf in params.items() if name not in others}
 
 
 def _heads_first(x: Array) -> Array:

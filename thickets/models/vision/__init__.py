@@ -1,0 +1,1 @@
+"""Images that a model reads among its text."""
