@@ -79,39 +79,44 @@ def test_deepstack_is_added_behind_the_first_layers_at_the_images_places():
   """Against a loop that adds what each layer needs by hand."""
   config, params = pictured.make_model()
   images = _make_images(num_deepstack=2)
-  tokens = jnp.asarray([_TEXT])
   positions = jnp.arange(len(_TEXT))[None]
-  x = np.asarray(params["embed_tokens"])[np.asarray(_TEXT)]
   is_image = np.asarray(_TEXT) == pictured.IMAGE
-  x[is_image] = images.features  # In the order of the text, by construction.
-  contexts = make_contexts(
-    config,
-    positions,
-    (positions,),
-    num_positions=len(_TEXT),
-    rope_positions=images.positions,
-  )
+  layers = take_apart(params)["layers"]
+  one = dataclasses.replace(config, num_layers=1, layer_kinds=(0,))
 
   def attend(cache, layer, context, query, key, value):
     piece = (key.transpose(0, 2, 1, 3), value.transpose(0, 2, 1, 3))
     return attention.attend(query, [(*piece, context.visible[0])]), cache
 
-  x = jnp.asarray(x[None])
-  apart = take_apart(params)
-  for number, layer in enumerate(apart["layers"]):
-    one = dataclasses.replace(config, num_layers=1, layer_kinds=(0,))
-    x, _ = transformer.run_layers(one, (layer,), x, contexts, attend, None)
-    if number < 2:
-      x = x.at[0, np.flatnonzero(is_image)].add(images.deepstack[number])
-  expected = transformer.unembed(config, params, x)[0]
-  np.testing.assert_allclose(_apply(images), expected, atol=1e-4)
-  # Layers that are compiled one by one do the same as those that are scanned.
-  x = transformer.embed(config, apart, tokens, positions, images)
-  x, _ = transformer.run_layers(
-    config, apart["layers"], x, contexts, attend, None, images
-  )
-  found = transformer.unembed(config, params, x)[0]
-  np.testing.assert_allclose(found, expected, atol=1e-4)
+  def add_by_hand(x, contexts):
+    for number, layer in enumerate(layers):
+      x, _ = transformer.run_layers(one, (layer,), x, contexts, attend, None)
+      if number < 2:
+        x = x.at[0, np.flatnonzero(is_image)].add(images.deepstack[number])
+    return x
+
+  def run_apart(x, contexts):
+    return transformer.run_layers(
+      config, layers, x, contexts, attend, None, images
+    )[0]
+
+  x = np.array(params["embed_tokens"])[np.asarray(_TEXT)]
+  x[is_image] = images.features  # In the order of the text, by construction.
+  for run in (add_by_hand, run_apart):
+
+    @functools.partial(jax.jit, compiler_options=unoptimised.OPTIONS)
+    def compute(x, run=run):
+      contexts = make_contexts(
+        config,
+        positions,
+        (positions,),
+        num_positions=len(_TEXT),
+        rope_positions=images.positions,
+      )
+      return transformer.unembed(config, params, run(x, contexts))[0]
+
+    found = compute(jnp.asarray(x[None]))
+    np.testing.assert_allclose(_apply(images), found, atol=1e-4)
 
 
 def test_features_can_be_learned():
@@ -123,7 +128,10 @@ def test_features_can_be_learned():
     logits = transformer.apply(config, params, jnp.asarray([_TEXT]), given)
     return jax.nn.log_softmax(logits)[0, -1, 7]
 
-  gradients = jax.jit(jax.grad(loss, (0, 1)))(images.features, images.deepstack)
+  differentiate = jax.jit(
+    jax.grad(loss, (0, 1)), compiler_options=unoptimised.OPTIONS
+  )
+  gradients = differentiate(images.features, images.deepstack)
   # Every feature bears on the last token, and so does what is added to it.
   for gradient in gradients:
     assert (np.abs(gradient).max(axis=-1) > 0).all()
