@@ -49,6 +49,7 @@ setuptools.setup(
     "numpy>=2.0",
     "optax>=0.2.4",  # Pretraining.
     "orbax-checkpoint>=0.11",  # The base model of a run.
+    "pillow>=11",  # Opens and resizes the pictures that models look at.
     "scikit-learn>=1.5",  # Clusters and principal components of members.
     "scipy>=1.13",  # Distributions, interpolation, the oracle of the normal.
     "safetensors>=0.6",  # The weights of language models.

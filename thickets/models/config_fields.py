@@ -55,7 +55,7 @@ def read_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
   _refuse_features(fields, published)
   read = _merge_aliases(fields, published)
   for name, field in published.fields.items():
-    read[name] = _read_field(name, field, read, fields["model_type"])
+    read[name] = read_field(name, field, read, fields["model_type"])
   for name in _ACTIVATION_FIELDS:
     if name in published.fields:
       read[name] = _read_activation(name, read[name])
@@ -113,7 +113,7 @@ def _is_size(value: Any) -> bool:
   return _is_integer(value) and 1 <= value < 2**31
 
 
-_is_number = rope_fields.is_number
+is_number = rope_fields.is_number
 _MAX_LAYERS = 10_000  # More than any model has; each takes an entry of a list.
 
 # What values of a field may be, and the words for it.
@@ -129,10 +129,10 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
   ),
   "integer": (_is_integer, "an integer"),
   "ids": (_is_ids, "an integer or a list of integers"),
-  "number": (_is_number, "a number"),
-  "amount": (lambda x: _is_number(x) and x >= 0, "a number from 0 on"),
-  "share": (lambda x: _is_number(x) and 0 <= x <= 1, "a number from 0 to 1"),
-  "divisor": (lambda x: _is_number(x) and x != 0, "a number other than 0"),
+  "number": (is_number, "a number"),
+  "amount": (lambda x: is_number(x) and x >= 0, "a number from 0 on"),
+  "share": (lambda x: is_number(x) and 0 <= x <= 1, "a number from 0 to 1"),
+  "divisor": (lambda x: is_number(x) and x != 0, "a number other than 0"),
   "flag": (lambda x: isinstance(x, bool), "true or false"),
   "text": (lambda x: isinstance(x, str), "text"),
   "list": (lambda x: isinstance(x, list), "a list"),
@@ -143,11 +143,26 @@ KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def _read_field(
+def read_field(
   name: str, field: Field, fields: Mapping[str, Any], family: str
 ) -> Any:
-  """A field's value or default, of the type that the class accepts."""
+  """A field's value or default, of the type that the class accepts.
+
+  Args:
+    name: its name.
+    field: what it may be.
+    fields: the fields that it is one of.
+    family: whose fields these are, for messages.
+
+  Raises:
+    UserError: if it has another type, or is missing where it must not be.
+  """
   if name not in fields:
+    if field.is_required:
+      raise UserError(
+        f"{name} of a {family} model must be given, got none. Use the config.json"
+        " that was published with the weights."
+      )
     return field.default
   value = fields[name]
   if value is None and field.may_be_null:
@@ -171,7 +186,7 @@ def _check_unread(
   """
   family = fields["model_type"]
   read = {
-    name: _read_field(name, field, fields, family)
+    name: read_field(name, field, fields, family)
     for name, field in published.unread.items()
   }
   # The class of GPT-2 does not give it to its embedding.

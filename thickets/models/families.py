@@ -3,7 +3,8 @@
 References: Qwen2.5 (arXiv:2412.15115), Qwen3 (arXiv:2505.09388), Llama 3
 (arXiv:2407.21783), OLMo 2 (arXiv:2501.00656), OLMo 3 (arXiv:2512.13961), GPT-2
 (Radford et al., 2019), Mistral (arXiv:2310.06825), Gemma 3 (arXiv:2503.19786),
-SmolLM3 and Granite 3 (no papers; their classes in `transformers`).
+SmolLM3 and Granite 3 (no papers; their classes in `transformers`), Qwen2.5-VL
+(arXiv:2502.13923), Qwen3-VL (arXiv:2511.21631).
 """
 
 import dataclasses
@@ -20,20 +21,26 @@ from thickets.models import (
   weight_formats,
 )
 from thickets.models.config import LayerKind, Mixture, TransformerConfig
+from thickets.models.vision import fields as vision_fields
+from thickets.models.vision.config import VisionConfig
 
 
 def parse_config(fields: Mapping[str, Any]) -> TransformerConfig:
   """Reads the contents of a config.json.
 
   Args:
-    fields: its fields, as any version of `transformers` writes them.
+    fields: its fields, as any version of `transformers` writes them; of a
+      vision-language model, those of its text model are read.
 
   Raises:
     UserError: if the architecture, or a feature that the config asks for, is
       not supported, a field has another type, or two spellings disagree.
   """
   family = fields.get("model_type")
-  if fields.get("text_config") is not None:
+  if vision_fields.is_vision(fields):
+    weight_formats.check_fields(fields)
+    fields = vision_fields.read_text(fields)
+  elif fields.get("text_config") is not None:
     raise UserError(
       "config.json must be that of a language model, got one of"
       f" {family!r} with a text_config. Save the language model that it holds on"
@@ -43,6 +50,31 @@ def parse_config(fields: Mapping[str, Any]) -> TransformerConfig:
     raise unsupported.explain(family, FAMILIES)
   weight_formats.check_fields(fields)
   return FAMILIES[family].parse(config_fields.read_fields(fields))
+
+
+def parse_vision(fields: Mapping[str, Any]) -> VisionConfig | None:
+  """Reads the tower of a vision-language model from its config.json.
+
+  Args:
+    fields: its fields, as any version of `transformers` writes them.
+
+  Returns:
+    The tower, None where the model is a language model.
+
+  Raises:
+    UserError: if the model or its tower is not supported.
+  """
+  if not vision_fields.is_vision(fields):
+    return None
+  text = parse_config(fields)
+  tower = vision_fields.read_tower(fields, text.width)
+  if len(tower.deepstack_blocks) > text.num_layers:
+    raise UserError(
+      "deepstack_visual_indexes must be at most as many as the layers of the text"
+      f" model, {text.num_layers}, got {len(tower.deepstack_blocks)}. Correct"
+      " config.json."
+    )
+  return tower
 
 
 def _parse_rotary(
@@ -106,6 +138,33 @@ def _parse_qwen3(fields: Mapping[str, Any]) -> TransformerConfig:
     has_qkv_bias=fields["attention_bias"],
     has_output_bias=fields["attention_bias"],
   )
+
+
+def _turn_by_axes(
+  config: TransformerConfig, fields: Mapping[str, Any]
+) -> TransformerConfig:
+  """The config whose frequencies turn by time, row or column (M-RoPE)."""
+  axes = vision_fields.find_axes(
+    config.family, fields["mrope_section"], config.head_dim
+  )
+  kinds = []
+  for kind in config.kinds:
+    if kind.rope is None or kind.window is not None:
+      raise UserError(
+        f"layer_types of a {config.family} model must be full_attention, got"
+        f" {fields['layer_types']}. Layers that slide are not supported."
+      )
+    turned = dataclasses.replace(kind.rope, axes=axes)
+    kinds.append(dataclasses.replace(kind, rope=turned))
+  return dataclasses.replace(config, kinds=tuple(kinds))
+
+
+def _parse_qwen2_5_vl(fields: Mapping[str, Any]) -> TransformerConfig:
+  return _turn_by_axes(_parse_qwen2(fields), fields)
+
+
+def _parse_qwen3_vl(fields: Mapping[str, Any]) -> TransformerConfig:
+  return _turn_by_axes(_parse_qwen3(fields), fields)
 
 
 def _parse_qwen3_moe(fields: Mapping[str, Any]) -> TransformerConfig:
@@ -232,7 +291,9 @@ FAMILIES = {
   "olmo2": Family(_parse_olmo, "Olmo2ForCausalLM"),
   "olmo3": Family(_parse_olmo, "Olmo3ForCausalLM"),
   "qwen2": Family(_parse_qwen2, "Qwen2ForCausalLM"),
+  "qwen2_5_vl": Family(_parse_qwen2_5_vl, "Qwen2_5_VLForConditionalGeneration"),
   "qwen3": Family(_parse_qwen3, "Qwen3ForCausalLM"),
   "qwen3_moe": Family(_parse_qwen3_moe, "Qwen3MoeForCausalLM"),
+  "qwen3_vl": Family(_parse_qwen3_vl, "Qwen3VLForConditionalGeneration"),
   "smollm3": Family(_parse_smollm3, "SmolLM3ForCausalLM"),
 }

@@ -22,11 +22,14 @@ class Field:
     kind: what its values are, a key of `config_fields.KINDS`.
     default: its value where config.json does not have it.
     may_be_null: whether null is a value too.
+    is_required: whether config.json must have it, since the default of the class
+      is that of another model.
   """
 
   kind: str
   default: Any = None
   may_be_null: bool = False
+  is_required: bool = False
 
 
 def _nothing() -> Any:
@@ -44,8 +47,9 @@ class PublishedClass:
     aliases: other spellings of fields, by spelling.
     neutral: fields with the values that do not change what is computed; others
       are refused.
-    thetas: `rope_theta` by type of layer where config.json does not say; one entry
-      under "" where all layers turn alike, none without rotary positions.
+    thetas: `rope_theta` by type of layer where config.json does not say, None where
+      it must; one entry under "" where all layers turn alike, none without rotary
+      positions.
     theta_fields: the field outside `rope_parameters` that gives a type's theta.
     divides_width: whether hidden_size must be a multiple of the heads even where
       head_dim is given.
@@ -57,7 +61,7 @@ class PublishedClass:
   unread: Mapping[str, Field]
   aliases: Mapping[str, str] = _nothing()
   neutral: Mapping[str, tuple[Any, ...]] = _nothing()
-  thetas: Mapping[str, float] = _nothing()
+  thetas: Mapping[str, float | None] = _nothing()
   theta_fields: Mapping[str, str] = _nothing()
   divides_width: bool = False
   layer_rule: LayerRule = layer_types.all_full
@@ -159,6 +163,25 @@ _GEMMA3 = _rotary(
   final_logit_softcapping=Field("divisor", None, may_be_null=True),
 )
 del _GEMMA3["hidden_act"]  # Its class has another name for it.
+
+_SIZES = (  # Whose defaults in the classes of vision-language models are another's.
+  "vocab_size",
+  "hidden_size",
+  "intermediate_size",
+  "num_hidden_layers",
+  "num_attention_heads",
+  "num_key_value_heads",
+  "max_position_embeddings",
+  "rms_norm_eps",
+  "tie_word_embeddings",
+)
+_VISION = {
+  name: dataclasses.replace(
+    field, is_required=name in _SIZES, may_be_null=False
+  )
+  for name, field in _rotary().items()
+} | {"mrope_section": Field("integers", None, may_be_null=True)}
+_ONE_WINDOW = {"use_sliding_window": (False, None)}
 
 PUBLISHED = {
   "gemma3_text": PublishedClass(
@@ -262,6 +285,19 @@ PUBLISHED = {
     layer_rule=layer_types.slide_from_a_layer_on,
     reads_layer_types=True,
   ),
+  "qwen2_5_vl": PublishedClass(
+    {
+      **_VISION,
+      "head_dim": _HEAD_DIM_OR_NULL,
+      "sliding_window": _WINDOW,
+      "layer_types": _LAYER_TYPES,
+    },
+    _ROTARY_UNREAD,
+    neutral=_ONE_WINDOW,
+    thetas={"": None},
+    divides_width=True,
+    reads_layer_types=True,
+  ),
   "qwen3": PublishedClass(
     {**_QWEN2, "head_dim": Field("size", 128), "attention_bias": _BIAS},
     _ROTARY_UNREAD,
@@ -292,6 +328,16 @@ PUBLISHED = {
     aliases={"num_local_experts": "num_experts"},
     thetas=_ONE_THETA,
     layer_rule=layer_types.all_sliding,
+  ),
+  "qwen3_vl": PublishedClass(
+    {
+      **_VISION,
+      "head_dim": Field("size", is_required=True),
+      "attention_bias": _BIAS,
+    },
+    _ROTARY_UNREAD,
+    neutral=_ONE_WINDOW,
+    thetas={"": None},
   ),
   "smollm3": PublishedClass(
     _rotary(

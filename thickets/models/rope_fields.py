@@ -209,9 +209,12 @@ def _refuse_if_lost(
 
 
 def _find_theta(
-  sources: Sequence[tuple[str, Mapping[str, Any]]], default: float
+  sources: Sequence[tuple[str, Mapping[str, Any]]], default: float | None
 ) -> float:
-  """The theta that all sources agree on, or the default where there is none."""
+  """The theta that all sources agree on, or the default where there is none.
+
+  A default of None stands for classes whose own is that of another model.
+  """
   found = [
     (name, source["rope_theta"])
     for name, source in sources
@@ -222,7 +225,14 @@ def _find_theta(
     if not is_number(theta) or theta <= 1:
       raise UserError(f"{name} must be a number above 1, got {theta!r}.")
   _check_equal(found)
-  return found[0][1] if found else default
+  if found:
+    return found[0][1]
+  if default is None:
+    raise UserError(
+      "rope_theta must be given, got none. Use the config.json that was published"
+      " with the weights."
+    )
+  return default
 
 
 def _check_equal(found: Sequence[tuple[str, Any]]) -> None:

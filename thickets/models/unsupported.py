@@ -67,14 +67,12 @@ _MISSING: dict[str, tuple[str | None, str]] = {
   "phi": ("gpt2", "attention and MLP side by side, and partial rotation"),
   "phi3": ("llama", _FUSED),
   "phimoe": ("qwen3_moe", "LayerNorm, and another choice of experts"),
-  "qwen2_5_vl": ("qwen2", _IMAGES),
   "qwen2_moe": ("qwen3_moe", "a shared expert with a gate, and biases"),
   "qwen2_vl": ("qwen2", _IMAGES),
   "qwen3_5": ("qwen3", _RECURRENT),
   "qwen3_5_moe": ("qwen3_moe", _RECURRENT),
   "qwen3_5_text": ("qwen3", _RECURRENT),
   "qwen3_next": ("qwen3_moe", _RECURRENT),
-  "qwen3_vl": ("qwen3", _IMAGES),
   "roberta": (None, _BOTH_WAYS),
   "seed_oss": ("qwen2", "a width of heads of its own"),
   "stablelm": (
@@ -105,7 +103,6 @@ _GGUF_NAMES = {
   "qwen35": "qwen3_5_text",
   "qwen35moe": "qwen3_5_moe",
   "qwen3next": "qwen3_next",
-  "qwen3vl": "qwen3_vl",
 }
 
 

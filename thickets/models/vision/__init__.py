@@ -1,1 +1,1 @@
-"""Images that a model reads among its text."""
+"""Encoders of images, how pictures become their inputs, and places in a text."""
