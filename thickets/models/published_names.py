@@ -26,6 +26,27 @@ _GPT2_MATRICES = {  # Name, which part of how many.
 }
 
 
+_TOWER = "visual."  # Before the logical names of a tower's tensors.
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+  """How the tensors of a vision-language model are named in files.
+
+  Attributes:
+    text: before the names of the text model's tensors, the head excepted.
+    tower: before those of the tower's.
+  """
+
+  text: str
+  tower: str
+
+
+_FLAT = Layout("model.", "visual.")  # Up to transformers 4.51.
+_NESTED = Layout("model.language_model.", "model.visual.")
+LAYOUTS = {"qwen2_5_vl": _FLAT, "qwen3_vl": _NESTED}
+
+
 @dataclasses.dataclass(frozen=True)
 class Place:
   """Where a logical tensor lies in published weights.
@@ -83,9 +104,17 @@ def find_fused_place(name: str, num_experts: int) -> Place | None:
 
 
 def find_place(family: str, name: str) -> Place:
-  """Where the logical tensor `name` lies in the weights of a family."""
+  """Where the logical tensor `name` lies in the weights of a family.
+
+  Of vision-language models it is where their authors, and `transformers`, put it
+  when they save; `find_layout` tells which of two ways a file has.
+  """
   stem, is_bias = name.removesuffix("_bias"), name.endswith("_bias")
   suffix = "bias" if is_bias else "weight"
+  if family in LAYOUTS and name != "lm_head":
+    part = stem.removeprefix(_TOWER)
+    prefix = LAYOUTS[family].text if part == stem else LAYOUTS[family].tower
+    return Place(f"{prefix}{part}.{suffix}")
   if family != "gpt2":
     prefix = "" if name == "lm_head" else "model."
     return Place(f"{prefix}{stem}.{suffix}")

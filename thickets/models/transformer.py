@@ -26,6 +26,7 @@ from thickets.models.attention import KVCache
 from thickets.models.config import TransformerConfig
 from thickets.models.contexts import Context, make_contexts
 from thickets.models.layers import Attend, Ends, Layer
+from thickets.models.vision.config import STACKED
 from thickets.models.vision.images import Images
 from thickets.naming import Names, Params
 
@@ -290,11 +291,15 @@ def group_experts(config: TransformerConfig, mesh: Mesh) -> TransformerConfig:
 def tensor_names(params: Params) -> Names:
   """Logical names of the tensors: `layers.3.mlp.up_proj`, `embed_tokens`.
 
-  Each expert of a mixture has its own: `layers.3.mlp.experts.5.up_proj`.
+  Each expert of a mixture has its own: `layers.3.mlp.experts.5.up_proj`. Those of
+  a tower, where the tree has one, lie below `visual`: `visual.blocks.3.attn.qkv`.
   """
   stacked = ["layers"]
   if "experts" in params["layers"]["mlp"]:
     stacked.append("layers.mlp.experts")
+  for name in STACKED:
+    if name in params.get("visual", {}):
+      stacked.append(f"visual.{name}")
   return naming.tensor_names(params, stacked=stacked)
 
 

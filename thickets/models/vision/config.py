@@ -10,6 +10,8 @@ from typing import Any
 from thickets.errors import UserError
 
 NUM_CHANNELS = 3  # Red, green and blue.
+# The parts of a tower whose weights are stacked along their first axis.
+STACKED = ("blocks", "deepstack_merger_list")
 
 
 @dataclasses.dataclass(frozen=True)
