@@ -29,12 +29,16 @@ from thickets.models import (
 from thickets.models import weight_formats as formats
 from thickets.models.config import TransformerConfig
 from thickets.models.published_names import (
+  Layout,
   Place,
   find_fused_place,
+  find_layout,
   find_place,
   is_fused,
 )
 from thickets.models.stored_tensors import Stored
+from thickets.models.vision import joined
+from thickets.models.vision.config import VisionConfig
 from thickets.naming import Params
 
 WEIGHTS_FILE, INDEX_FILE = formats.WEIGHTS_FILE, formats.INDEX_FILE
@@ -43,12 +47,6 @@ _NUM_SHOWN = 4  # Words of a list that a message shows.
 _BLOCK = 4096  # Rows of a matrix that are compared at once.
 _HEAD = "lm_head.weight"
 
-_DTYPES = {
-  "BF16": np.dtype(jnp.bfloat16),
-  "F16": np.dtype(np.float16),
-  "F32": np.dtype(np.float32),
-}
-
 # Constants that old versions of the published classes stored.
 _BUFFER = re.compile(
   r"(^|\.)((cross)?att(n|ention)\.(bias|masked_bias)|position_ids"
@@ -56,9 +54,11 @@ _BUFFER = re.compile(
 )
 
 
-def logical_shapes(config: TransformerConfig) -> dict[str, tuple[int, ...]]:
+def logical_shapes(
+  config: TransformerConfig, vision: VisionConfig | None = None
+) -> dict[str, tuple[int, ...]]:
   """The shapes of all logical tensors of a model, by name, sorted."""
-  template = transformer.abstract_params(config, jnp.float32)
+  template = joined.abstract_params(config, vision, jnp.float32)
   names = transformer.tensor_names(template)
   shapes = {}
   for pattern, leaf in naming.named_leaves(template, names):
@@ -80,32 +80,43 @@ class Checkpoint:
     num_bytes: bytes of all tensors as stored.
   """
 
-  def __init__(self, directory: pathlib.Path, config: TransformerConfig):
+  def __init__(
+    self,
+    directory: pathlib.Path,
+    config: TransformerConfig,
+    vision: VisionConfig | None = None,
+  ):
     """Opens the files and checks their headers; no weights are read.
 
     Args:
       directory: a directory with `model.safetensors`, or with shards and their
         index.
       config: the architecture of the model that the weights are for.
+      vision: its tower, None where it has none.
 
     Raises:
       UserError: if a file, a shard or a tensor is missing, or a tensor is not
         of the model, or has another shape or a dtype that is not supported.
     """
     self._files = stored_tensors.open_files(directory, find_files(directory))
-    self._shapes = logical_shapes(config)
+    self._shapes = logical_shapes(config, vision)
     stored = stored_tensors.read_headers(self._files)
     formats.check_names(stored, str(directory))
-    places = _find_places(config, self._shapes, stored)
+    layout = None
+    if vision is not None:
+      layout = find_layout(
+        config.family, map(stored_tensors.strip_wrappers, stored)
+      )
+    places = _find_places(config, self._shapes, stored, layout)
     found = stored_tensors.find_tensors(
       dict.fromkeys(place.key for place in places.values()),
       stored,
-      stand_ins=_find_stand_ins(config),
+      stand_ins=_find_stand_ins(config, layout),
     )
     _check_found(directory, places, found, stored)
     for name, place in places.items():
       shape = place.published_shape(self._shapes[name])
-      _check_tensor(found[place.key], shape)
+      stored_tensors.check_tensor(found[place.key], shape)
     self._places = {
       name: (place, found[place.key]) for name, place in places.items()
     }
@@ -119,7 +130,7 @@ class Checkpoint:
 
   def dtype(self, name: str) -> np.dtype:
     """The dtype that a logical tensor is stored in."""
-    return _DTYPES[self._places[name][1].dtype]
+    return stored_tensors.DTYPES[self._places[name][1].dtype]
 
   def read(self, name: str, out: np.ndarray | None = None) -> np.ndarray:
     """Reads one logical tensor, as stored, into `out` if given."""
@@ -177,10 +188,13 @@ class Checkpoint:
 
 
 def _find_places(
-  config: TransformerConfig, names: Iterable[str], stored: Iterable[str]
+  config: TransformerConfig,
+  names: Iterable[str],
+  stored: Iterable[str],
+  layout: Layout | None,
 ) -> dict[str, Place]:
   """Where each logical tensor lies, in files that hold these tensors."""
-  places = {name: find_place(config.family, name) for name in names}
+  places = {name: find_place(config.family, name, layout) for name in names}
   if config.mixture is None or not any(map(is_fused, stored)):
     return places
   num_experts = config.mixture.num_experts
@@ -332,11 +346,17 @@ def read_index(index: pathlib.Path) -> list[str]:
   return files
 
 
-def _find_stand_ins(config: TransformerConfig) -> dict[str, str]:
+def _find_stand_ins(
+  config: TransformerConfig, layout: Layout | None
+) -> dict[str, str]:
   """The head in place of the embedding: some files hold only one of them."""
   if not config.is_tied:
     return {}
-  return {find_place(config.family, "embed_tokens").key: _HEAD}
+  embedding, head = (
+    find_place(config.family, name, layout).key
+    for name in ("embed_tokens", "lm_head")
+  )
+  return {embedding: head}
 
 
 def _check_found(
@@ -368,18 +388,3 @@ def _check_found(
     f"{must_have}, got none for {shorten(missing, _NUM_SHOWN)}.{instead} Fetch"
     " the files again, or correct config.json."
   )
-
-
-def _check_tensor(stored: Stored, shape: tuple[int, ...]) -> None:
-  if stored.shape != shape:
-    raise UserError(
-      f"{stored.key} ({stored.file}) must have shape {list(shape)} by"
-      f" config.json, got {list(stored.shape)}. Correct config.json, or fetch"
-      " the weights again."
-    )
-  if stored.dtype not in _DTYPES:
-    raise UserError(
-      f"{stored.key} ({stored.file}) must be stored as one of"
-      f" {sorted(_DTYPES)}, got {stored.dtype}. Convert the model with"
-      " transformers."
-    )

@@ -15,6 +15,7 @@ from absl import logging
 from thickets.models import config_fields, families
 from thickets.models.layer_types import FULL, SLIDING
 from thickets.models.published_classes import PUBLISHED
+from thickets.models.vision import fields as vision_fields
 
 # Fields that are true of the source, not of what is saved: code of others, which
 # would be run; how weights are stored; and how to run.
@@ -44,17 +45,43 @@ def export_fields(fields: Mapping[str, Any], dtype: np.dtype) -> dict[str, Any]:
   family = families.FAMILIES[fields["model_type"]]
   # Not a class of the source's own, nor one without the head.
   published["architectures"] = [family.architecture]
-  if "torch_dtype" in published:  # As versions before 4.56 spell it.
-    published["torch_dtype"] = dtype.name
-  if "dtype" in published or "torch_dtype" not in published:
+  for part in ("text_config", "vision_config"):
+    if isinstance(published.get(part), Mapping):
+      published[part] = dict(published[part])
+      _name_dtype(published[part], dtype)
+  _name_dtype(published, dtype)
+  if "torch_dtype" not in published:
     published["dtype"] = dtype.name
   if "num_local_experts" in published:
     # As transformers 5 writes it; transformers 4 and vLLM read the older name.
     published.setdefault("num_experts", published["num_local_experts"])
-  for key, value in _spell_older_rope(fields).items():
-    if published.get(key) is None:
-      published[key] = value
+  if vision_fields.is_vision(fields):
+    text = published.get("text_config", published)
+    older = _spell_older_sections(text)
+  else:
+    text, older = published, _spell_older_rope(fields)
+  for key, value in older.items():
+    if text.get(key) is None:
+      text[key] = value
   return published
+
+
+def _name_dtype(fields: dict[str, Any], dtype: np.dtype) -> None:
+  """Names the dtype where the source names one."""
+  # Versions before 4.56 spell it torch_dtype.
+  for name in ("torch_dtype", "dtype"):
+    if fields.get(name) is not None:
+      fields[name] = dtype.name
+
+
+def _spell_older_sections(text: Mapping[str, Any]) -> dict[str, Any]:
+  """The rotary positions of a vision-language model for transformers 4."""
+  parameters = dict(text.get("rope_parameters") or {})
+  if not parameters:
+    return {}
+  theta = parameters.pop("rope_theta", None)
+  found = {} if theta is None else {"rope_theta": theta}
+  return found | {"rope_scaling": parameters}
 
 
 def _spell_older_rope(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,12 @@ def parse_config(fields: Mapping[str, Any]) -> TransformerConfig:
   return FAMILIES[family].parse(config_fields.read_fields(fields))
 
 
+def read_text_fields(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+  """The fields of the text model, which a vision-language model may have inside."""
+  is_vision = vision_fields.is_vision(fields)
+  return vision_fields.read_text(fields) if is_vision else fields
+
+
 def parse_vision(fields: Mapping[str, Any]) -> VisionConfig | None:
   """Reads the tower of a vision-language model from its config.json.
 

@@ -35,6 +35,9 @@ from thickets.models import (
   transformer,
 )
 from thickets.models.config import TransformerConfig
+from thickets.models.vision import joined, processor_files
+from thickets.models.vision import tower as vision_tower
+from thickets.models.vision.config import VisionConfig, VisionModel
 from thickets.naming import Params
 
 
@@ -55,6 +58,8 @@ class Model:
     generation: the contents of generation_config.json, None where there is none.
     stop_tokens: ids of the tokens that end a text.
     published_tokenizer: the files of the tokenizer, None where it has none.
+    vision: of a vision-language model, whose `params` have the subtree `visual`,
+      its tower and how it is fed; otherwise None.
     gguf_file: of a model that was loaded from a GGUF file, the file's SHA-256 and
       how many tensors are stored in which type, as JSON values; otherwise None.
   """
@@ -71,6 +76,7 @@ class Model:
   stop_tokens: tuple[int, ...]
   published_tokenizer: tokenizer_export.PublishedTokenizer | None = None
   gguf_file: Mapping[str, Any] | None = None
+  vision: VisionModel | None = None
 
 
 def load(
@@ -99,24 +105,35 @@ def load(
     UserError: if the model cannot be found or reached, is not supported, does
       not fit into memory, or its files do not fit each other.
   """
-  dtype = None if dtype is None else _check_dtype(dtype)
   source = sources.find(str(name_or_dir), revision)
   config = families.parse_config(source.fields)
+  tower = families.parse_vision(source.fields)
+  dtype = None if dtype is None else _check_dtype(dtype, tower)
   tokenizer = source.load_tokenizer()
   # At once, since the files may change while weights are read.
   published_tokenizer = source.publish_tokenizer(tokenizer)
   tokenizer_files.check_vocabulary(tokenizer, config)
+  text_fields = families.read_text_fields(source.fields)
   stop_tokens = tokenizer_files.find_stop_tokens(
-    source.fields, source.generation, tokenizer, config.vocab_size
+    text_fields, source.generation, tokenizer, config.vocab_size
   )
+  vision = None
+  if tower is not None:
+    vision = processor_files.make_vision_model(
+      source.fields,
+      tower,
+      config.vocab_size,
+      tokenizer,
+      source.read_processor(),
+    )
   if dtype is not None:
-    memory.check_fits(config, dtype, mesh)
-  stored = source.open_weights(config)
+    memory.check_fits(config, dtype, mesh, tower)
+  stored = source.open_weights(config, tower)
   if dtype is None:
-    dtype = _stored_dtype(stored)
-    memory.check_fits(config, dtype, mesh)
-  generation_defaults.report(str(name_or_dir), source.generation, source.fields)
-  params, identity = streaming.read_params(config, stored, dtype, mesh)
+    dtype = _check_dtype(_stored_dtype(stored), tower)
+    memory.check_fits(config, dtype, mesh, tower)
+  generation_defaults.report(str(name_or_dir), source.generation, text_fields)
+  params, identity = streaming.read_params(config, stored, dtype, mesh, tower)
   return Model(
     config=config,
     params=params,
@@ -130,6 +147,7 @@ def load(
     stop_tokens=stop_tokens,
     published_tokenizer=published_tokenizer,
     gguf_file=source.describe_file(),
+    vision=vision,
   )
 
 
@@ -149,7 +167,8 @@ def save(
   Args:
     directory: a directory that is new or empty.
     model: the model whose config, tokenizer and weights are written.
-    params: weights in place of the model's own, such as those of an expert.
+    params: weights in place of the model's own, such as those of an expert. The
+      tower is the model's own where they have none.
     max_shard_bytes: how many bytes a file of weights has at most.
 
   Raises:
@@ -159,7 +178,9 @@ def save(
   if not max_shard_bytes > 0:
     raise UserError(f"max_shard_bytes must be positive, got {max_shard_bytes}.")
   params = model.params if params is None else params
-  dtype = _check_params(model.config, params)
+  if model.vision is not None and joined.VISUAL not in params:
+    params = {**params, joined.VISUAL: model.params[joined.VISUAL]}
+  dtype = _check_params(model, params)
   path = pathlib.Path(directory).expanduser()
   if path.exists() and (not path.is_dir() or any(path.iterdir())):
     raise UserError(
@@ -171,6 +192,8 @@ def save(
     path, model.config, params, max_shard_bytes=max_shard_bytes
   )
   tokenizer_export.write(path, model.tokenizer, model.published_tokenizer)
+  for name, content in (model.vision.files if model.vision else {}).items():
+    (path / name).write_bytes(content)
   if model.generation is not None:
     _write_json(path / "generation_config.json", model.generation)
   _write_json(
@@ -183,6 +206,7 @@ def make_model(
   key: PRNGKeyArray,
   dtype: DTypeLike = jnp.float32,
   tokenizer: Any = None,
+  preprocessor: Mapping[str, Any] | None = None,
 ) -> Model:
   """A model with random weights.
 
@@ -191,13 +215,23 @@ def make_model(
     key: the random key of the weights.
     dtype: the dtype in which the weights are held.
     tokenizer: a tokenizer of `transformers`, or None.
+    preprocessor: of a vision-language model, the contents of its
+      preprocessor_config.json; otherwise None.
   """
   config = families.parse_config(fields)
+  tower = families.parse_vision(fields)
   tokenizer_files.check_vocabulary(tokenizer, config)
-  dtype = _check_dtype(dtype)
-  memory.check_fits(config, dtype)
+  dtype = _check_dtype(dtype, tower)
+  vision = None
+  if tower is not None:
+    files = processor_files.write_file(preprocessor)
+    vision = processor_files.make_vision_model(
+      fields, tower, config.vocab_size, tokenizer, files
+    )
+  memory.check_fits(config, dtype, vision=tower)
   # Compiled, so that no second copy is held in float32.
-  params = jax.jit(transformer.init, static_argnums=(0, 2))(config, key, dtype)
+  init = jax.jit(joined.init, static_argnums=(0, 1, 3))
+  params = init(config, tower, key, dtype)
   return Model(
     config=config,
     params=params,
@@ -209,17 +243,22 @@ def make_model(
     fields=dict(fields),
     generation=None,
     stop_tokens=tokenizer_files.find_stop_tokens(
-      fields, None, tokenizer, config.vocab_size
+      families.read_text_fields(fields), None, tokenizer, config.vocab_size
     ),
+    vision=vision,
   )
 
 
-def _check_dtype(dtype: DTypeLike) -> np.dtype:
+def _check_dtype(
+  dtype: DTypeLike, tower: VisionConfig | None = None
+) -> np.dtype:
   dtype = np.dtype(dtype)
   if dtype not in (np.float32, np.float16, jnp.bfloat16):
     raise UserError(
       f"dtype must be float32, bfloat16 or float16, got {dtype.name}."
     )
+  if tower is not None:
+    vision_tower.check_dtype(tower, dtype)
   return dtype
 
 
@@ -233,9 +272,10 @@ def _stored_dtype(stored: streaming.Weights) -> np.dtype:
   return dtypes.pop()
 
 
-def _check_params(config: TransformerConfig, params: Params) -> np.dtype:
+def _check_params(model: Model, params: Params) -> np.dtype:
   """Refuses weights of another model; returns the dtype of the embedding."""
-  template = transformer.abstract_params(config, jnp.float32)
+  tower = None if model.vision is None else model.vision.config
+  template = joined.abstract_params(model.config, tower, jnp.float32)
   expected = {path: leaf.shape for path, leaf in _by_path(template)}
   found = {path: leaf.shape for path, leaf in _by_path(params)}
   if expected != found:

@@ -19,6 +19,7 @@ from thickets import huggingface
 from thickets.errors import UserError, shorten
 from thickets.models import checkpoint, foreign_files
 from thickets.models import weight_formats as formats
+from thickets.models.vision import processor_files
 
 # Patterns of the files that make up a tokenizer with its chat templates.
 TOKENIZER_FILES = (
@@ -37,6 +38,7 @@ TOKENIZER_FILES = (
 _SMALL_FILES = (
   "config.json",
   "generation_config.json",
+  *processor_files.FILES,
   *TOKENIZER_FILES,
   formats.INDEX_FILE,
 )

@@ -15,6 +15,8 @@ from jax.typing import DTypeLike
 from thickets.errors import UserError
 from thickets.models import transformer
 from thickets.models.config import TransformerConfig
+from thickets.models.vision import tower
+from thickets.models.vision.config import VisionConfig
 
 # The base and the copy of one member.
 NUM_COPIES = 2
@@ -33,7 +35,10 @@ class Device(Protocol):
 
 
 def check_fits(
-  config: TransformerConfig, dtype: DTypeLike, mesh: Mesh | None = None
+  config: TransformerConfig,
+  dtype: DTypeLike,
+  mesh: Mesh | None = None,
+  vision: VisionConfig | None = None,
 ) -> None:
   """Refuses a model whose base and one member exceed the memory.
 
@@ -42,11 +47,14 @@ def check_fits(
     dtype: the dtype in which its weights are held.
     mesh: the devices, with an axis `model`, over which weights are divided; None
       for the default device.
+    vision: the tower, of which members have no copy; None where there is none.
 
   Raises:
     UserError: with the bytes that are needed and those that there are.
   """
   needed = NUM_COPIES * bytes_per_device(config, dtype, mesh)
+  if vision is not None:
+    needed += tower_bytes(vision, dtype)
   devices = list(mesh.local_devices) if mesh is not None else [default_device()]
   limit = device_memory_bytes(devices[0])
   where = f"each {devices[0].device_kind} device"
@@ -77,6 +85,12 @@ def bytes_per_device(
       for sharding, shape in zip(shardings, shapes, strict=True)
     ]
   return np.dtype(dtype).itemsize * sum(map(math.prod, shapes))
+
+
+def tower_bytes(vision: VisionConfig, dtype: DTypeLike) -> int:
+  """Bytes of the weights of a tower, which every device has whole."""
+  shapes = jax.tree.leaves(tower.abstract_params(vision, dtype))
+  return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in shapes)
 
 
 def device_size_bytes(device: Device) -> int | None:

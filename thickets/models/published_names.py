@@ -5,8 +5,14 @@ its matrices are [inputs, outputs] and queries, keys and values lie in one.
 """
 
 import dataclasses
+import re
+from collections.abc import Iterable
 
 import numpy as np
+
+from thickets.errors import UserError, shorten
+
+_NUM_SHOWN = 4  # Words of a list that a message shows.
 
 _GPT2_ENDS = {
   "embed_tokens": "transformer.wte.weight",
@@ -36,15 +42,23 @@ class Layout:
   Attributes:
     text: before the names of the text model's tensors, the head excepted.
     tower: before those of the tower's.
+    head: before that of the head.
   """
 
   text: str
   tower: str
+  head: str = ""
 
 
 _FLAT = Layout("model.", "visual.")  # Up to transformers 4.51.
 _NESTED = Layout("model.language_model.", "model.visual.")
+_HEADLESS = Layout("language_model.", "visual.")  # Of a model without its head.
+# How transformers, and the authors of each family, write them.
 LAYOUTS = {"qwen2_5_vl": _FLAT, "qwen3_vl": _NESTED}
+_TEXT_TENSOR = re.compile(
+  r"(?P<prefix>.*?)(embed_tokens\.weight|layers\.\d+\..*|norm\.weight)"
+)
+_TOWER_TENSOR = re.compile(r"(?P<prefix>(.*\.)?visual\.).*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,17 +117,51 @@ def find_fused_place(name: str, num_experts: int) -> Place | None:
   return Place(f"model.{stem}.experts.gate_up_proj", part, 2, expert=expert)
 
 
-def find_place(family: str, name: str) -> Place:
+def find_layout(family: str, keys: Iterable[str]) -> Layout:
+  """How the tensors of a vision-language model are named in its files.
+
+  Args:
+    family: a key of `LAYOUTS`.
+    keys: the names in the files, without the wrappers of PyTorch.
+
+  Raises:
+    UserError: if they are named in several ways, or in none that is known.
+  """
+  text, tower = {}, {}
+  for key in keys:
+    if match := _TOWER_TENSOR.fullmatch(key):
+      tower.setdefault(match["prefix"], key)
+    elif match := _TEXT_TENSOR.fullmatch(key):
+      text.setdefault(match["prefix"], key)
+  if len(text) == 1 and len(tower) == 1:
+    prefix, tower_prefix = next(iter(text)), next(iter(tower))
+    for known in (_NESTED, _FLAT, _HEADLESS):
+      outer = tower_prefix.removesuffix(known.tower)
+      if (prefix, tower_prefix) == (outer + known.text, outer + known.tower):
+        return Layout(prefix, tower_prefix, outer)
+  if not text or not tower:
+    return LAYOUTS[family]  # What is missing is said by its published name.
+  found = sorted({*text.values(), *tower.values()})
+  raise UserError(
+    f"The tensors of a {family} model must be named in one way ({_FLAT.text}… with"
+    f" {_FLAT.tower}…, or {_NESTED.text}… with {_NESTED.tower}…), got"
+    f" {shorten(found, _NUM_SHOWN)}. Save the model again with transformers."
+  )
+
+
+def find_place(family: str, name: str, layout: Layout | None = None) -> Place:
   """Where the logical tensor `name` lies in the weights of a family.
 
   Of vision-language models it is where their authors, and `transformers`, put it
-  when they save; `find_layout` tells which of two ways a file has.
+  when they save, unless a layout says otherwise.
   """
   stem, is_bias = name.removesuffix("_bias"), name.endswith("_bias")
   suffix = "bias" if is_bias else "weight"
-  if family in LAYOUTS and name != "lm_head":
+  if family in LAYOUTS:
+    layout = layout or LAYOUTS[family]
     part = stem.removeprefix(_TOWER)
-    prefix = LAYOUTS[family].text if part == stem else LAYOUTS[family].tower
+    prefix = layout.text if part == stem else layout.tower
+    prefix = layout.head if name == "lm_head" else prefix
     return Place(f"{prefix}{part}.{suffix}")
   if family != "gpt2":
     prefix = "" if name == "lm_head" else "model."

@@ -23,6 +23,8 @@ from thickets.models import (
 from thickets.models.config import TransformerConfig
 from thickets.models.streaming import Weights
 from thickets.models.tokenizer_export import PublishedTokenizer
+from thickets.models.vision import processor_files
+from thickets.models.vision.config import VisionConfig
 
 _GGUF = ".gguf"
 _NUM_SHOWN = 4  # Words of a list that a message shows.
@@ -40,19 +42,22 @@ class Source:
     publish_tokenizer: maps that tokenizer to the files that it was read from, None
       where there are none.
     open_weights: downloads its weights, if they are not there, and checks their
-      headers against the architecture.
+      headers against the architecture and that of the tower, if it has one.
     revision: the commit on the hub, None where it does not come from there.
     describe_file: returns the hash of its GGUF file and the types in it, as JSON
       values, for which it may read the whole file; None where it has none.
+    read_processor: returns the bytes of those files of `processor_files.FILES` that
+      it has, by name.
   """
 
   fields: Mapping[str, Any]
   generation: Mapping[str, Any] | None
   load_tokenizer: Callable[[], Any]
   publish_tokenizer: Callable[[Any], PublishedTokenizer | None]
-  open_weights: Callable[[TransformerConfig], Weights]
+  open_weights: Callable[[TransformerConfig, VisionConfig | None], Weights]
   revision: str | None = None
   describe_file: Callable[[], Mapping[str, Any] | None] = lambda: None
+  read_processor: Callable[[], dict[str, bytes]] = dict
 
 
 def find(name: str, revision: str | None = None) -> Source:
@@ -81,9 +86,11 @@ def find(name: str, revision: str | None = None) -> Source:
 def _read_files(files: hub_files.Files) -> Source:
   """The files of a directory."""
 
-  def open_weights(config: TransformerConfig) -> Weights:
+  def open_weights(
+    config: TransformerConfig, vision: VisionConfig | None
+  ) -> Weights:
     files.fetch_weights()
-    return checkpoint.Checkpoint(files.directory, config)
+    return checkpoint.Checkpoint(files.directory, config, vision)
 
   return Source(
     fields=_read_config(files.directory),
@@ -94,7 +101,13 @@ def _read_files(files: hub_files.Files) -> Source:
     ),
     open_weights=open_weights,
     revision=files.revision,
+    read_processor=lambda: _read_processor(files.directory),
   )
+
+
+def _read_processor(directory: pathlib.Path) -> dict[str, bytes]:
+  paths = [directory / name for name in processor_files.FILES]
+  return {path.name: path.read_bytes() for path in paths if path.is_file()}
 
 
 def _read_gguf(path: pathlib.Path, sha256: str | None = None) -> Source:
@@ -113,7 +126,7 @@ def _read_gguf(path: pathlib.Path, sha256: str | None = None) -> Source:
     generation=None,
     load_tokenizer=file.load_tokenizer,
     publish_tokenizer=lambda tokenizer: None,  # Written from memory.
-    open_weights=file.open_weights,
+    open_weights=lambda config, vision: file.open_weights(config),
     describe_file=lambda: file.describe(sha256),
   )
 

@@ -12,8 +12,18 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import jax.numpy as jnp
+import numpy as np
+
 from thickets.errors import UserError
 from thickets.models import foreign_files
+
+DTYPES = {
+  "BF16": np.dtype(jnp.bfloat16),
+  "F16": np.dtype(np.float16),
+  "F32": np.dtype(np.float32),
+}
+
 
 _CLASS_PREFIX = re.compile(r"^(model|transformer)\.")
 _WRAPPER = re.compile(  # That PyTorch puts before the name of any module.
@@ -118,11 +128,16 @@ def find_tensors(
   return next(iter(whole.values()), best)
 
 
+def strip_wrappers(key: str) -> str:
+  """A tensor's name without the wrappers of PyTorch."""
+  return _WRAPPER.sub("", key)
+
+
 def _unwrap(stored: Mapping[str, Stored]) -> dict[str, Stored]:
   """Tensors by their names without the wrappers of PyTorch."""
   named = {}
   for key, tensor in stored.items():
-    name = _WRAPPER.sub("", key)
+    name = strip_wrappers(key)
     if name in named:
       raise UserError(
         f"A tensor must be stored once, got {named[name].key} and {key}, which"
@@ -161,3 +176,19 @@ def _find(prefix: str, key: str, named: Mapping[str, Stored]) -> Stored | None:
     if prefix + key in named:
       return named[prefix + key]
   return None
+
+
+def check_tensor(stored: Stored, shape: tuple[int, ...]) -> None:
+  """Refuses a tensor of another shape, or of a dtype that is not read."""
+  if stored.shape != shape:
+    raise UserError(
+      f"{stored.key} ({stored.file}) must have shape {list(shape)} by"
+      f" config.json, got {list(stored.shape)}. Correct config.json, or fetch"
+      " the weights again."
+    )
+  if stored.dtype not in DTYPES:
+    raise UserError(
+      f"{stored.key} ({stored.file}) must be stored as one of"
+      f" {sorted(DTYPES)}, got {stored.dtype}. Convert the model with"
+      " transformers."
+    )

@@ -21,6 +21,8 @@ from thickets import naming, placement
 from thickets.errors import UserError, shorten
 from thickets.models import memory, transformer
 from thickets.models.config import TransformerConfig
+from thickets.models.vision import joined
+from thickets.models.vision.config import VisionConfig
 from thickets.naming import Params
 
 _ALIGNMENT = 64  # Of bytes that a CPU device uses where they are.
@@ -63,6 +65,7 @@ def read_params(
   stored: Weights,
   dtype: DTypeLike,
   mesh: Mesh | None = None,
+  vision: VisionConfig | None = None,
 ) -> tuple[Params, str]:
   """Reads weights into their stacks, and hashes them as stored.
 
@@ -72,6 +75,7 @@ def read_params(
     dtype: the dtype to which they are cast.
     mesh: the devices, with an axis `model`, over which they are divided; None
       for the default device.
+    vision: the tower of the model, None where it has none.
 
   Returns:
     The weights, and their identity before the cast (`naming.identify`).
@@ -81,11 +85,11 @@ def read_params(
   """
   import tqdm
 
-  template = transformer.abstract_params(config, dtype)
+  template = joined.abstract_params(config, vision, dtype)
   leaves, structure = jax.tree.flatten(template)
   shardings = [None] * len(leaves)
   if mesh is not None:
-    shardings = jax.tree.leaves(transformer.shardings(config, mesh))
+    shardings = jax.tree.leaves(joined.shardings(config, vision, mesh))
   slots = {}
   names = transformer.tensor_names(template)
   for i, (pattern, leaf) in enumerate(naming.named_leaves(template, names)):

@@ -182,7 +182,9 @@ class VisionModel:
   vision_start: int
   vision_end: int
   video_pad: int
-  files: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+  files: Mapping[str, bytes] = dataclasses.field(
+    default_factory=dict, hash=False
+  )
 
   @property
   def tokens(self) -> tuple[int, int, int, int]:
