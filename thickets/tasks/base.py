@@ -144,12 +144,14 @@ class Source:
     name: name of its configuration, None if it has only one.
     split: name of its split; several are joined by "+".
     file: file in its repository, for data that the hub's loader does not read.
+    revision: branch, tag or commit that is read; None for the main branch.
   """
 
   path: str
   name: str | None = None
   split: str = "test"
   file: str | None = None
+  revision: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,8 +177,13 @@ class Task:
       count appends to the rows of a smaller one.
     question: the field that a plain line of text fills; None if a question has
       several fields.
-    picture: the field that a picture fills, as a mapping with `bytes` and `path`
-      (`pictures.from_cell`); None for tasks without pictures.
+    picture: the field that holds a picture, as `pictures.from_cell` reads it; a
+      relative path in it begins at the file of the row. None for tasks without
+      pictures.
+    arrange: maps the rows of the training data and a seed to the numbers of those
+      that are used, in their order; None to take all as they are.
+    join: maps a source on the hub, its revision, its rows and a seed to the rows with
+      what lies in other files there; None where all lies in the rows.
     blank: values of the fields that a question without a known answer lacks.
       A vote does not depend on them.
     libraries: installed distributions that grades depend on; a run records their
@@ -202,6 +209,10 @@ class Task:
   generate: Callable[[int, int], Sequence[Mapping[str, Any]]] | None = None
   question: str | None = None
   picture: str | None = None
+  arrange: Callable[[Sequence[Row], int], Sequence[int]] | None = None
+  join: (
+    Callable[[Source, str, Sequence[Row], int], Sequence[Row]] | None
+  ) = None
   blank: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   libraries: tuple[str, ...] = ()
   check: Callable[[], None] | None = None

@@ -29,12 +29,14 @@ class DataTable:
     revision: commit on the hub, or hash of the file.
     places: where each row is, for messages, such as "line 3"; without them it
       is "row 3".
+    folder: where relative paths in the rows begin; None where there are none.
   """
 
   rows: Sequence[Row]
   origin: str
   revision: str
   places: Sequence[str] = ()
+  folder: pathlib.Path | None = None
 
   def place(self, number: int) -> str:
     """Says where a row is, for messages."""
@@ -87,7 +89,8 @@ def read_file(path: str | pathlib.Path) -> DataTable:
         f" {place})."
       )
   digest = hashlib.sha256(content).hexdigest()
-  return DataTable(rows, str(path), f"sha256:{digest[:16]}", places)
+  revision = f"sha256:{digest[:16]}"
+  return DataTable(rows, str(path), revision, places, path.parent)
 
 
 def load_source(source: Source, revision: str | None = None) -> DataTable:
@@ -95,7 +98,7 @@ def load_source(source: Source, revision: str | None = None) -> DataTable:
 
   Args:
     source: which data set, and which part of it.
-    revision: branch, tag or commit; None for the main branch.
+    revision: branch, tag or commit; None for that of the source.
 
   Raises:
     UserError: if the library that loads data sets is missing, or the hub
@@ -109,6 +112,7 @@ def load_source(source: Source, revision: str | None = None) -> DataTable:
       " Install the extra tasks, as in: pip install -e '.[tasks]'; or name"
       " local files with task.train and task.test."
     ) from error
+  revision = revision or source.revision
   commit = _resolve(source.path, revision)
   files: dict[str, Any] = (
     {} if source.file is None else {"data_files": source.file}

@@ -8,14 +8,15 @@ repeat prompts or share some.
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import logging
 
 from thickets.errors import UserError
 from thickets.tasks import data
-from thickets.tasks.base import Example, Task
+from thickets.tasks.base import Example, Row, Source, Task
 from thickets.tasks.data import DataTable
 
 
@@ -98,7 +99,7 @@ def load_splits(
     test: file for `judge`. If it is empty, `judge` comes from the task's own
       data set if `train` is empty too, else from `train`, after the others.
     revision: branch, tag or commit of the task's data sets on the hub.
-    seed: decides the order of rows that are generated.
+    seed: decides the order of rows that are generated or drawn.
 
   Raises:
     UserError: if data are missing or wrong, or fewer than asked for; it names
@@ -113,7 +114,8 @@ def load_splits(
     task, sizes, train, test, revision, seed
   )
   seen: set[str] = set()
-  rest = _distinct(task, train_table, seen)
+  order = None if task.arrange is None else task.arrange(train_table.rows, seed)
+  rest = _distinct(task, train_table, seen, order)
   select = _take(rest, sizes.select, "select", train_table)
   dev = _take(rest, sizes.dev, "dev", train_table)
   if test_table is not None:
@@ -132,13 +134,21 @@ def load_splits(
   return Splits(select, dev, judge, origin)
 
 
-def make_examples(task: Task, table: DataTable) -> Iterator[Example]:
-  """Makes the examples of a table one by one, in the order of its rows.
+def make_examples(
+  task: Task, table: DataTable, order: Sequence[int] | None = None
+) -> Iterator[Example]:
+  """Makes the examples of a table one by one.
+
+  Args:
+    task: the task.
+    table: the rows.
+    order: numbers of the rows that are used, in their order; None for all of them.
 
   Raises:
     UserError: if a row is wrong; it names file, row and field.
   """
-  for number, row in enumerate(table.rows):
+  for number in range(len(table.rows)) if order is None else order:
+    row = _place_picture(task, table, table.rows[number])
     for field in task.fields:
       if field not in row:
         raise UserError(
@@ -159,6 +169,18 @@ def make_examples(task: Task, table: DataTable) -> Iterator[Example]:
         f"A row must suit the task {task.name}, got: {error}"
         f" ({table.place(number)})."
       ) from error
+
+
+def _place_picture(task: Task, table: DataTable, row: Row) -> Row:
+  """Lets the path of a picture in a row of a file begin where the file is."""
+  cell = row.get(task.picture or "")
+  if isinstance(cell, Mapping) and cell.get("bytes") is None:
+    cell = cell.get("path")
+  if table.folder is None or not (isinstance(cell, str) and cell):
+    return row
+  assert task.picture is not None
+  path = table.folder / pathlib.Path(cell).expanduser()
+  return {**row, task.picture: {"bytes": None, "path": str(path)}}
 
 
 def _load_tables(
@@ -205,18 +227,32 @@ def _load_tables(
       " the file is published."
     )
   return (
-    data.load_source(task.train, revision),
-    data.load_source(task.test, revision) if task.test else None,
+    _load_source(task, task.train, revision, seed),
+    _load_source(task, task.test, revision, seed) if task.test else None,
   )
 
 
+def _load_source(
+  task: Task, source: Source, revision: str | None, seed: int
+) -> DataTable:
+  """Loads a data set of the hub, and joins what lies in other files of it."""
+  table = data.load_source(source, revision)
+  if task.join is None:
+    return table
+  rows = task.join(source, table.revision, table.rows, seed)
+  return dataclasses.replace(table, rows=rows)
+
+
 def _distinct(
-  task: Task, table: DataTable, seen: set[str]
+  task: Task,
+  table: DataTable,
+  seen: set[str],
+  order: Sequence[int] | None = None,
 ) -> Iterator[Example]:
   """Yields the examples whose prompts occurred in no table before."""
   num_repeated = 0
   try:
-    for example in make_examples(task, table):
+    for example in make_examples(task, table, order):
       prompt = _hash([message.describe() for message in example.messages])
       if prompt in seen:
         num_repeated += 1
