@@ -10,6 +10,8 @@ _TASKS = [
   "math-verify>=0.9",  # Whether two LaTeX answers are equal.
 ]
 
+# Pictures and questions of others' making, for a task that runs on a laptop; 3 MB.
+_EASY_VQA = ["easy-vqa>=1.0"]
 _REPORT = ["plotly>=6"]  # The charts of reports to hover over; 64 MB.
 _S3 = ["s3fs>=2025.7"]  # Runs below s3://; it speaks with S3 for fsspec.
 _GCS = ["gcsfs>=2025.7"]  # The same for gs://.
@@ -71,6 +73,7 @@ setuptools.setup(
       "jax-cuda12-plugin>=0.10",
       "nvidia-cuda-nvcc-cu12>=12.9",  # ptxas and libdevice.
     ],
+    "easy-vqa": _EASY_VQA,
     "s3": _S3,
     "gcs": _GCS,
     "report": _REPORT,
@@ -78,6 +81,7 @@ setuptools.setup(
     "test": [
       *_NOTEBOOKS,
       *_REPORT,
+      *_EASY_VQA,
       *_TASKS,
       *_S3,
       *_GCS,

@@ -9,6 +9,7 @@ import ml_collections
 
 from configs import pretrain as drills_keys
 from configs import pretrain_conventions as conventions_keys
+from configs import pretrain_scenes as scenes_keys
 from experiments import launch
 from thickets.errors import UserError
 from thickets.runs import directory, environment, json_files
@@ -29,6 +30,8 @@ from thickets.training.pretraining_spec import (
   OptimizerSpec,
   PretrainingSpec,
 )
+from thickets.training.scene_corpora import SceneCorpus
+from thickets.training.scene_models import SceneShape
 from thickets.training.spec_checks import SpecError
 from thickets.training.train import Schedule
 
@@ -36,13 +39,12 @@ T = TypeVar("T")
 
 
 def make_spec(config: ml_collections.ConfigDict) -> PretrainingSpec:
-  """Makes the spec of a config, of drills or of conventions.
+  """Makes the spec of a config, of drills, conventions or scenes.
 
   Raises:
     UserError: that lists everything wrong with the config.
   """
-  is_of_conventions = "tilt" in config.get("corpus", {})
-  reference = conventions_keys if is_of_conventions else drills_keys
+  reference, make_shape, make_corpus = _find_parts(config)
   launch.refuse(launch.check_keys(config, reference.get_config()))
   problems: list[str] = []
 
@@ -54,9 +56,8 @@ def make_spec(config: ml_collections.ConfigDict) -> PretrainingSpec:
       return None
 
   fields = launch.to_json(config)
-  make_corpus = ConventionCorpus if is_of_conventions else _make_drills
   parts = {
-    "model": collect(ModelShape, **fields["model"]),
+    "model": collect(make_shape, **fields["model"]),
     "corpus": collect(make_corpus, **fields["corpus"]),
     "optimizer": collect(OptimizerSpec, **fields["optimizer"]),
     "schedule": collect(
@@ -72,6 +73,16 @@ def make_spec(config: ml_collections.ConfigDict) -> PretrainingSpec:
     )
   launch.refuse(problems)
   return PretrainingSpec(seed=config.seed, **parts)
+
+
+def _find_parts(config: ml_collections.ConfigDict):
+  """The config with all keys, and what makes the model's shape and the corpus."""
+  corpus = config.get("corpus", {})
+  if "kinds" in corpus:
+    return scenes_keys, SceneShape, SceneCorpus
+  if "tilt" in corpus:
+    return conventions_keys, ModelShape, ConventionCorpus
+  return drills_keys, ModelShape, _make_drills
 
 
 def _make_drills(

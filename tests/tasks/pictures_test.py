@@ -125,7 +125,9 @@ class MessagesTest(parameterized.TestCase):
 
   @parameterized.parameters(7, None, ((),), [["text"]], ((1,),))
   def test_refuses_other_content(self, content):
-    with self.assertRaises(TypeError):  # Ours, or that of the types checked in tests.
+    with self.assertRaises(
+      TypeError
+    ):  # Ours, or that of the types checked in tests.
       Message("user", content)
 
 
@@ -179,5 +181,3 @@ class OwnTaskTest(parameterized.TestCase):
 
 def _drawn():
   return pictures.make_picture(functools.partial(bytes, 3), "drawn")
-
-

@@ -154,6 +154,22 @@ class Source:
   revision: str | None = None
 
 
+class Packaged(NamedTuple):
+  """Data that an installed package holds.
+
+  Attributes:
+    train: rows of `select` and `dev`.
+    test: rows of `judge`.
+    origin: where they come from, such as the name of the package.
+    revision: its version.
+  """
+
+  train: Sequence[Row]
+  test: Sequence[Row]
+  origin: str
+  revision: str
+
+
 @dataclasses.dataclass(frozen=True)
 class Task:
   """Data, prompt, grade and vote key.
@@ -175,6 +191,8 @@ class Task:
       for other processes.
     generate: makes rows in place of a data set, from (count, seed); a larger
       count appends to the rows of a smaller one.
+    load: reads the data from an installed package, in an order that a seed decides;
+      None for data from elsewhere.
     question: the field that a plain line of text fills; None if a question has
       several fields.
     picture: the field that holds a picture, as `pictures.from_cell` reads it; a
@@ -207,12 +225,11 @@ class Task:
   stop_strings: tuple[str, ...] = ()
   num_threads: int = 1
   generate: Callable[[int, int], Sequence[Mapping[str, Any]]] | None = None
+  load: Callable[[int], Packaged] | None = None
   question: str | None = None
   picture: str | None = None
   arrange: Callable[[Sequence[Row], int], Sequence[int]] | None = None
-  join: (
-    Callable[[Source, str, Sequence[Row], int], Sequence[Row]] | None
-  ) = None
+  join: Callable[[Source, str, Sequence[Row], int], Sequence[Row]] | None = None
   blank: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   libraries: tuple[str, ...] = ()
   check: Callable[[], None] | None = None

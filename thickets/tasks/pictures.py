@@ -43,6 +43,75 @@ class Picture:
     return data
 
 
+@dataclasses.dataclass(frozen=True)
+class ParquetCell:
+  """A picture in a parquet file, which is read where it is needed.
+
+  Attributes:
+    path: the file.
+    group: number of its group of rows.
+    row: number of the row in the group.
+    column: name of the column, whose cells are bytes or hold a field `bytes`.
+  """
+
+  path: str
+  group: int
+  row: int
+  column: str
+
+  def __call__(self) -> bytes:
+    """Returns the bytes of the picture; none where the cell has none."""
+    cell = _read_group(self.path, self.group, self.column)[self.row].as_py()
+    data = cell.get("bytes") if isinstance(cell, Mapping) else cell
+    return data if isinstance(data, bytes) else b""
+
+
+def index_parquet(
+  path: str | pathlib.Path, *, key: str, column: str
+) -> dict[str, ParquetCell]:
+  """Finds the cells of a parquet file by the texts of another column.
+
+  Args:
+    path: the file.
+    key: name of the column that says which cell is which.
+    column: name of the column of the cells.
+
+  Raises:
+    UserError: if the file cannot be read, or has no such columns.
+  """
+  from pyarrow import parquet
+
+  cells: dict[str, ParquetCell] = {}
+  try:
+    with parquet.ParquetFile(path) as file:
+      names = file.schema_arrow.names
+      if missing := {key, column}.difference(names):
+        raise UserError(
+          f"{path} must have the columns {key} and {column}, got {names} without"
+          f" {' and '.join(sorted(missing))}. Name another file."
+        )
+      for group in range(file.num_row_groups):
+        keys = file.read_row_group(group, columns=[key]).column(key)
+        for row, found in enumerate(keys.to_pylist()):
+          cells[str(found)] = ParquetCell(str(path), group, row, column)
+  except UserError:
+    raise
+  except Exception as error:  # Whatever the reader raises on damage.
+    raise UserError(
+      f"{path} must be a whole parquet file, got {error}. Fetch it again."
+    ) from error
+  return cells
+
+
+@functools.lru_cache(maxsize=2)
+def _read_group(path: str, group: int, column: str):
+  """The cells of one group of rows; a few are kept, as neighbours are read next."""
+  from pyarrow import parquet
+
+  with parquet.ParquetFile(path) as file:
+    return file.read_row_group(group, columns=[column]).column(column)
+
+
 def hash_bytes(data: bytes) -> str:
   """Returns the sha256 of bytes in hexadecimal, by which pictures are known."""
   return hashlib.sha256(data).hexdigest()
@@ -95,8 +164,9 @@ def from_cell(
   """Makes a picture of a cell of a table.
 
   Args:
-    cell: a path, bytes, or a mapping with `bytes` and `path`, as columns of
-      pictures are stored in parquet files and data sets; its bytes win.
+    cell: a path, bytes, a mapping with `bytes` and `path`, as columns of pictures
+      are stored in parquet files and data sets, whose bytes win, or a
+      `ParquetCell`.
     where: where the cell is, for messages, such as the row and the column.
     folder: where relative paths begin.
 
@@ -110,6 +180,8 @@ def from_cell(
     if isinstance(data, bytes):
       named = f"{where}, {path}" if path else where
       return from_bytes(data, named)
+  elif isinstance(cell, ParquetCell):
+    return make_picture(cell, f"{where}, {cell.path}")
   elif isinstance(cell, bytes):
     return from_bytes(cell, where)
   elif isinstance(cell, str) and cell:

@@ -12,9 +12,12 @@ from thickets import errors
 from thickets.errors import UserError
 from thickets.tasks.base import GradeFn, Task
 
-# Modules that define one TASK.
+# Modules that define a task, as TASK or under the name behind the colon.
 _MODULES = {
   "countdown": "thickets.tasks.countdown",
+  "easy_vqa": "thickets.tasks.easy_vqa",
+  "gqa": "thickets.tasks.gqa",
+  "gqa/short": "thickets.tasks.gqa:SHORT_TASK",
   "gsm8k": "thickets.tasks.gsm8k",
   "math500": "thickets.tasks.math500",
   "mbpp": "thickets.tasks.mbpp",
@@ -46,7 +49,8 @@ def load_task(name: str) -> Task:
   if name.endswith(".py"):
     return _load_file(pathlib.Path(name).expanduser())
   if name in _MODULES:
-    return importlib.import_module(_MODULES[name]).TASK
+    module, _, attribute = _MODULES[name].partition(":")
+    return getattr(importlib.import_module(module), attribute or "TASK")
   if name in (generated := _generated()):
     return generated[name]
   conventions = _conventions()

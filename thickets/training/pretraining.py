@@ -1,4 +1,4 @@
-"""Pretrains a small language model on exercises, and keeps its stages.
+"""Pretrains a small language model on exercises or scenes, and keeps its stages.
 
 <folder>/checkpoints  metrics (TensorBoard)  stages/000250  model
 """
@@ -12,26 +12,39 @@ import numpy as np
 import optax
 import tensorboardX
 
-from thickets.models import byte_tokenizer, hub
+from thickets.models import hub
 from thickets.models.hub import Model
 from thickets.naming import Params
-from thickets.training import corpora, dev_accuracy, train
+from thickets.training import (
+  corpora,
+  dev_accuracy,
+  scene_accuracy,
+  scene_corpora,
+  scene_losses,
+  train,
+)
 from thickets.training.dev_accuracy import MeasureAccuracy
 from thickets.training.pretraining_spec import PretrainingSpec
+from thickets.training.scene_corpora import SceneCorpus
 
 
 def make_initial_model(spec: PretrainingSpec) -> Model:
   """Makes the model that a pretraining starts from, with random weights."""
-  tokenizer = byte_tokenizer.make_tokenizer()
+  tokenizer = spec.model.make_tokenizer()
   return hub.make_model(
     spec.model.to_fields(tokenizer),
     jax.random.key(spec.seed),
     tokenizer=tokenizer,
+    preprocessor=spec.model.to_processor(),
   )
 
 
 def make_measure(spec: PretrainingSpec, model: Model) -> MeasureAccuracy:
   """Makes the function that measures accuracy on what the text shows."""
+  if isinstance(spec.corpus, SceneCorpus):
+    return scene_accuracy.make_accuracy(
+      model, spec.corpus.shown, spec.dev.num_prompts
+    )
   return dev_accuracy.make_accuracy(
     model.config,
     model.tokenizer,
@@ -79,8 +92,8 @@ def pretrain_language_model(
 
     return train.train(
       model.params,
-      train.make_loss(model.config),
-      functools.partial(_make_batch, spec, model.tokenizer),
+      _make_loss(model),
+      functools.partial(_make_batch, spec, model),
       optimizer,
       spec.schedule,
       directory=folder / "checkpoints",
@@ -103,8 +116,22 @@ def stage_path(folder: str | pathlib.Path, step: int) -> pathlib.Path:
   return pathlib.Path(folder) / "stages" / f"{step:06d}"
 
 
-def _make_batch(spec: PretrainingSpec, tokenizer, step: int):
-  return corpora.write_batch(tokenizer, spec.corpus, seed=spec.seed, step=step)
+def _make_loss(model: Model) -> train.LossFn:
+  if model.vision is None:
+    return train.make_loss(model.config)
+  return scene_losses.make_loss(model.config, model.vision)
+
+
+def _make_batch(
+  spec: PretrainingSpec, model: Model, step: int
+) -> dict[str, np.ndarray]:
+  if isinstance(spec.corpus, SceneCorpus):
+    return scene_corpora.write_batch(
+      model, spec.corpus, seed=spec.seed, step=step
+    )
+  return corpora.write_batch(
+    model.tokenizer, spec.corpus, seed=spec.seed, step=step
+  )
 
 
 def _save_stage(

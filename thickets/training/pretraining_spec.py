@@ -13,6 +13,8 @@ from thickets.models.families import parse_config
 from thickets.training import spec_checks
 from thickets.training.corpora import Corpus
 from thickets.training.dev_accuracy import NUM_DEV
+from thickets.training.scene_corpora import SceneCorpus
+from thickets.training.scene_models import SceneShape
 from thickets.training.train import Schedule
 
 _MAX_SEED = 2**32 - 1
@@ -56,6 +58,13 @@ class ModelShape:
       parse_config(self.to_fields(byte_tokenizer.make_tokenizer()))
     except UserError as error:
       raise spec_checks.SpecError([str(error)]) from error
+
+  def make_tokenizer(self) -> Any:
+    """Makes the tokenizer, which has a token for each byte."""
+    return byte_tokenizer.make_tokenizer()
+
+  def to_processor(self) -> None:
+    """Returns that there is no preprocessor_config.json: it sees no pictures."""
 
   def to_fields(self, tokenizer: Any) -> dict[str, Any]:
     """Returns the contents of config.json for a model with this tokenizer."""
@@ -147,8 +156,8 @@ class PretrainingSpec:
   """
 
   seed: int
-  model: ModelShape
-  corpus: Corpus
+  model: ModelShape | SceneShape
+  corpus: Corpus | SceneCorpus
   optimizer: OptimizerSpec
   schedule: Schedule
   dev: DevSpec
