@@ -20,6 +20,7 @@ from experiments import launch
 from experiments.benchmark import answering, comparison
 from experiments.benchmark.roofline import Work, Workload
 from thickets.generation import batching
+from thickets.generation import texts as texts_lib
 from thickets.generation.decoding import Decoding
 from thickets.generation.prompts import render_prompt
 from thickets.models import hub
@@ -87,7 +88,7 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
     Workload(
       model.config,
       dtype,
-      batching.find_prefix(prompts),
+      texts_lib.find_prefix(prompts),
       [len(prompt) for prompt in prompts],
       [int(length) for length in lengths],
     )

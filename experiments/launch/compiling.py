@@ -18,7 +18,8 @@ from experiments.launch.config_checks import (
   to_json,
 )
 from thickets.errors import NoRoomError, UserError
-from thickets.generation import batching, memory_plan, prompts, subject
+from thickets.generation import memory_plan, prompts, subject
+from thickets.generation import texts as texts_lib
 from thickets.generation.batching import Batching
 from thickets.generation.decoding import Decoding
 from thickets.generation.memory_plan import Workload
@@ -290,7 +291,7 @@ def _read_run(
   if prompt_tokens is None:
     tokenizer = source.load_tokenizer()
     tokens = _render(tokenizer, spec.task, spec.model.name)
-    prompt_tokens, prefix = max(map(len, tokens)), batching.find_prefix(tokens)
+    prompt_tokens, prefix = max(map(len, tokens)), texts_lib.find_prefix(tokens)
     num_prompts = len(tokens)
   compute = spec.answering.compute
   workload = Workload(

@@ -20,14 +20,15 @@ from absl.testing import parameterized
 from golden import transformer_cases as cases
 
 from thickets.errors import UserError
-from thickets.generation import batching as batching_lib
 from thickets.generation import decode_step
 from thickets.generation import generator as generator_lib
 from thickets.generation import programs as programs_lib
+from thickets.generation import texts as texts_lib
 from thickets.generation.batching import Batching
-from thickets.generation.decode_step import DecodeSpec, Prompts
+from thickets.generation.decode_step import DecodeSpec
 from thickets.generation.decoding import Decoding
 from thickets.generation.generator import Generator
+from thickets.generation.rows import Prompts, Reading
 from thickets.generation.sampling import GREEDY, RowSampling, Sampling
 from thickets.members import Member
 from thickets.models import families, transformer
@@ -180,11 +181,11 @@ class OracleTest(Comparison):
       spy(generator, "prefill") as fill,
     ):
       responses = generator.generate(params, prompts)
-    (((_, tokens), _),) = runs.call_args_list
-    self.assertEqual(list(tokens), prompts[0][:prefix])
+    (((_, reading), _),) = runs.call_args_list
+    self.assertEqual(list(reading.tokens[0]), prompts[0][:prefix])
     (call,) = fill.call_args_list
     self.assertEqual(
-      call.args[1].tokens.shape, (num_devices, 8 // num_devices, 8)
+      call.args[1].reading.tokens.shape, (num_devices, 8 // num_devices, 8)
     )
     expected = expect(apply, params, prompts, num_steps)
     self.assert_follows(responses, expected)
@@ -209,7 +210,7 @@ class OracleTest(Comparison):
     ([[1] * 20 + [2], [1] * 20 + [3], [5] + [1] * 20], 0),
   )
   def test_find_prefix(self, prompts, length):
-    self.assertEqual(batching_lib.find_prefix(prompts), length)
+    self.assertEqual(texts_lib.find_prefix(prompts), length)
 
   @parameterized.parameters(
     (5, None, 8),
@@ -221,7 +222,7 @@ class OracleTest(Comparison):
     (70, 4, 72),
   )
   def test_round_width(self, width, most_padding, rounded):
-    self.assertEqual(batching_lib.round_width(width, most_padding), rounded)
+    self.assertEqual(texts_lib.round_width(width, most_padding), rounded)
 
 
 class FinishingTest(Comparison):
@@ -351,7 +352,7 @@ class FinishingTest(Comparison):
     ):
       responses = generator.generate(self.params, prompts)
     self.assert_follows(responses, expected, is_end=self._is_end)
-    self.assertEqual(prefill.call_args.args[1].tokens.shape, (1, 8, 7))
+    self.assertEqual(prefill.call_args.args[1].reading.tokens.shape, (1, 8, 7))
     lengths = np.array(
       [cut(tokens, self._is_end)[0] for tokens in expected.tokens]
     )
@@ -676,22 +677,22 @@ class SizeTest(parameterized.TestCase):
     prefix = jax.eval_shape(
       functools.partial(decode_step.run_prefix, spec),
       params,
-      shape((20,), jnp.int32),
+      None,
+      Reading(shape((1, 20), jnp.int32), shape((1,), jnp.int32)),
     )
     prefill = functools.partial(
       decode_step.prefill, spec, num_slots=20, block_rows=2
     )
     prompts = Prompts(
-      shape((4, 8), jnp.int32),
-      rows,
+      Reading(shape((4, 8), jnp.int32), rows),
       RowSampling(shape((4, 2), jnp.uint32), shape((4,), jnp.float32)),
     )
-    state = jax.eval_shape(prefill, params, prefix, prompts)
+    state = jax.eval_shape(prefill, params, prefix, None, prompts)
     step = functools.partial(decode_step.step, spec)
     apply = functools.partial(transformer.apply, config)
     lowered = (
-      jax.jit(prefill).lower(params, prefix, prompts),
+      jax.jit(prefill).lower(params, prefix, None, prompts),
       jax.jit(step).lower(params, prefix, state, scalar, scalar),
-      jax.jit(apply).lower(params, prompts.tokens),
+      jax.jit(apply).lower(params, prompts.reading.tokens),
     )
     return [len(program.as_text()) for program in lowered]

@@ -148,7 +148,9 @@ class LanguageEvaluatorTest(parameterized.TestCase):
         programs, "prefill", wraps=programs.prefill
       ) as prefill:
         channels = _score(evaluator, _members(5), batch, width)
-      read = [call.args[1].tokens.shape[1] for call in prefill.call_args_list]
+      read = [
+        call.args[1].reading.tokens.shape[1] for call in prefill.call_args_list
+      ]
       self.assertLessEqual(max(read), rows)
       np.testing.assert_array_equal(
         channels["first"], _expected(_members(5))[:, :, 0]

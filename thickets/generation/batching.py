@@ -1,27 +1,33 @@
 """The host half of decoding: batches of rows, segments, and who goes on."""
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator, Sequence
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from thickets import placement
 from thickets.errors import UserError
-from thickets.generation.decode_step import NO_TOKEN, Prompts
+from thickets.generation.beginnings import find_beginnings, order_texts
+from thickets.generation.decode_step import NO_TOKEN
 from thickets.generation.decoding import Decoding, Responses
 from thickets.generation.programs import DecodePrograms, Weights
+from thickets.generation.rows import Prompts
 from thickets.generation.sampling import RowSampling
+from thickets.generation.seats import (
+  Seats,
+  assign_seats,
+  keep_rows,
+  seat_texts,
+)
+from thickets.generation.texts import Text, find_prefix, pad_texts, round_width
 from thickets.models.tokenizer_files import Detokenizer
 
 # Maps token ids to their text.
 Detokenize = Callable[[Sequence[int]], str]
 
-_ROW_FRACTIONS = (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 8)
 _MIN_SEGMENT = 32
-_MIN_WIDTH = 8
-_MIN_PREFIX = 16  # Tokens; a shorter one is not worth a program of its own.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Batching:
 def continue_prompts(
   programs: DecodePrograms,
   weights: Weights,
-  prompts: Sequence[Sequence[int]],
+  texts: Sequence[Text],
   sampling: RowSampling,
   decoding: Decoding,
   batching: Batching,
@@ -69,7 +75,7 @@ def continue_prompts(
   Args:
     programs: the compiled programs.
     weights: the weights of one model, or of P members.
-    prompts: [Q] token ids of each prompt.
+    texts: [Q] the prompts, as from `texts.make_texts`.
     sampling: [P, Q] NumPy arrays of the key and the temperature of each
       response; P is 1 for one model.
     decoding: when a response ends.
@@ -79,83 +85,34 @@ def continue_prompts(
   Returns:
     [P, Q, T] what was generated.
   """
-  prefix_length = find_prefix(prompts)
+  prefix_length = find_prefix([text.keys for text in texts])
   if prefix_length:
-    prefix = programs.run_prefix(weights, prompts[0][:prefix_length])
+    reading = pad_texts([[texts[0].cut(0, prefix_length)]], prefix_length)
+    reading = jax.tree.map(lambda leaf: leaf[0], reading)
+    prefix = programs.run_prefix(weights, reading)
     weights = dataclasses.replace(weights, prefix=prefix)
-  rests = [prompt[prefix_length:] for prompt in prompts]
+  rests = [text.cut(prefix_length) for text in texts]
+  beginnings = find_beginnings(rests)
   transcript = _Transcript(sampling.temperatures.shape, decoding, detokenize)
-  # Those of similar length together, so that little is padding.
-  order = sorted(range(len(rests)), key=lambda prompt: -len(rests[prompt]))
-  for seats in _assign_seats(
-    order, weights.num_members, programs.num_slots, batching.rows
+  for seats in assign_seats(
+    order_texts(rests, beginnings),
+    weights.num_members,
+    programs.num_slots,
+    batching.rows,
+    keeps_order=beginnings is not None,
   ):
-    padded = _pad(rests, sampling, seats, programs.most_padding)
+    seated = seat_texts(
+      rests, beginnings, sampling, seats, programs.most_padding
+    )
     segments = plan_segments(
-      prefix_length + round_width(padded.tokens.shape[2]),
+      prefix_length + round_width(seated.num_slots),
       decoding.max_new_tokens - 1,  # The first token needs no segment.
       batching.segment,
     )
     _continue_batch(
-      programs, weights, padded, seats, transcript, list(segments), batching
+      programs, weights, seated, seats, transcript, list(segments), batching
     )
   return transcript.read()
-
-
-def find_prefix(prompts: Sequence[Sequence[int]]) -> int:
-  """How many first tokens all prompts share, leaving each at least one.
-
-  Short prefixes, and that of a single prompt, count as none.
-  """
-  if len(prompts) < 2:
-    return 0
-  # The two that differ soonest.
-  first, last = min(prompts, key=list), max(prompts, key=list)
-  most = min(len(prompt) for prompt in prompts) - 1
-  length = 0
-  while length < most and first[length] == last[length]:
-    length += 1
-  return length if length >= _MIN_PREFIX else 0
-
-
-def round_width(width: int, most_padding: int | None = None) -> int:
-  """The next of four prompt widths per octave, so that few programs differ.
-
-  Args:
-    width: tokens of the longest prompt.
-    most_padding: how many columns may be added; where that is not enough, the
-      next of so many more widths per octave that it is. None for any number.
-  """
-  multiple = max(_MIN_WIDTH, 2 ** (width.bit_length() - 3))
-  rounded = -(-width // multiple) * multiple
-  while most_padding is not None and rounded - width > most_padding:
-    multiple //= 2
-    rounded = -(-width // multiple) * multiple
-  return rounded
-
-
-@dataclasses.dataclass(frozen=True)
-class _Seats:
-  """Which response each row [G, B] continues.
-
-  Attributes:
-    members: [G, B] the member whose response it is.
-    prompts: [G, B] the prompt that it answers; -1 where a row only fills up.
-    num_rows: rows of a group when the batch is full; groups shrink to fractions
-      of it.
-  """
-
-  members: Int[np.ndarray, "G B"]
-  prompts: Int[np.ndarray, "G B"]
-  num_rows: int
-
-  def take(self, kept_GC: Int[np.ndarray, "G C"]) -> "_Seats":
-    """The seats at some positions of each group."""
-    members, prompts = (
-      np.take_along_axis(seats, kept_GC, axis=1)
-      for seats in (self.members, self.prompts)
-    )
-    return _Seats(members, prompts, self.num_rows)
 
 
 class _Transcript:
@@ -178,14 +135,14 @@ class _Transcript:
     lengths = np.sum(self._tokens != NO_TOKEN, axis=-1)
     return Responses(self._tokens, lengths, self._log_probs, self._stopped)
 
-  def find_active(self, seats: _Seats) -> Bool[np.ndarray, "G B"]:
+  def find_active(self, seats: Seats) -> Bool[np.ndarray, "G B"]:
     """Which rows go on."""
     stopped = self._stopped[seats.members, seats.prompts]
     return (seats.prompts >= 0) & ~stopped
 
   def record(
     self,
-    seats: _Seats,
+    seats: Seats,
     index: int,
     tokens_GBS: Int[np.ndarray, "G B S"],
     log_probs_GBS: Float[np.ndarray, "G B S"],
@@ -230,73 +187,6 @@ class _Transcript:
       self._stopped[response] = True
 
 
-def _assign_seats(
-  order: Sequence[int],
-  num_members: int | None,
-  num_slots: int,
-  most_rows: int | None,
-) -> Iterator[_Seats]:
-  """Yields the seats of one batch of rows after the other.
-
-  Args:
-    order: [Q] the prompts, the longest first.
-    num_members: how many members answer all of them, one for each group; None
-      where one model answers, and the prompts are dealt out to the groups.
-    num_slots: how many groups there are for one model.
-    most_rows: rows of a group at most; None for all.
-  """
-  if num_members is None:
-    members = [0] * num_slots
-    hands = [order[group::num_slots] for group in range(num_slots)]
-  else:
-    members = list(range(num_members))
-    hands = [order] * num_members
-  most = len(hands[0])  # The first is dealt no fewer than the others.
-  num_rows = most if most_rows is None else min(most_rows, most)
-  for start in range(0, most, num_rows):
-    shares = [hand[start : start + num_rows] for hand in hands]
-    prompts_GB = np.full((len(shares), _fit_rows(len(shares[0]), num_rows)), -1)
-    for group, share in enumerate(shares):
-      prompts_GB[group, : len(share)] = share
-    members_GB = np.broadcast_to(np.array(members)[:, None], prompts_GB.shape)
-    yield _Seats(members_GB, prompts_GB, num_rows)
-
-
-def _pad(
-  prompts: Sequence[Sequence[int]],
-  sampling: RowSampling,
-  seats: _Seats,
-  find_most: Callable[[int], int],
-) -> Prompts:
-  """The prompts [G, B, T] of a batch, padded on the left.
-
-  Args:
-    prompts: [Q] token ids of each prompt, behind the shared prefix.
-    sampling: [P, Q] how each response is sampled.
-    seats: [G, B] which response each row continues.
-    find_most: maps the number of rows of a group to how many columns they may
-      be padded with to save programs.
-  """
-  seated: np.ndarray = seats.prompts
-  longest = max(len(prompts[p]) for p in seated.flat if p >= 0)
-  width = round_width(longest, find_most(seated.shape[1]))
-  tokens_GBT = np.zeros((*seated.shape, width), np.int32)
-  starts_GB = np.full(seated.shape, width - 1, np.int32)
-  for place in np.ndindex(*seated.shape):
-    if seated[place] >= 0:
-      prompt = prompts[int(seated[place])]
-      starts_GB[place] = width - len(prompt)
-      tokens_GBT[place][starts_GB[place] :] = prompt
-  return Prompts(
-    tokens_GBT,
-    starts_GB,
-    RowSampling(
-      sampling.keys[seats.members, seated],
-      sampling.temperatures[seats.members, seated],
-    ),
-  )
-
-
 def plan_segments(
   num_tokens: int, num_steps: int, segment: int | None
 ) -> Iterator[int]:
@@ -318,13 +208,13 @@ def _continue_batch(
   programs: DecodePrograms,
   weights: Weights,
   prompts: Prompts,
-  seats: _Seats,
+  seats: Seats,
   transcript: _Transcript,
   segments: Sequence[int],
   batching: Batching,
 ) -> None:
   """Generates for a batch of rows, a segment at a time."""
-  slot = prompts.tokens.shape[2]
+  slot = prompts.num_slots
   # Widths that differ a little have the same segments' programs.
   room = round_width(slot)
   rows = programs.prefill(
@@ -340,7 +230,7 @@ def _continue_batch(
       active_GB = transcript.find_active(seats)
       if not active_GB.any():
         return
-      kept_GC = _keep_rows(active_GB, seats.num_rows)
+      kept_GC = keep_rows(active_GB, seats.num_rows)
       if must_grow or kept_GC.shape != active_GB.shape:
         rows = programs.regroup(rows, kept_GC, num_slots=room)
         seats, must_grow = seats.take(kept_GC), False
@@ -364,19 +254,3 @@ def _continue_batch(
         log_probs_GBS[..., :most_steps],
       )
       slot, index = slot + most_steps, index + most_steps
-
-
-def _fit_rows(needed: int, num_rows: int) -> int:
-  """The smallest row count of the fixed set that holds `needed` rows."""
-  sizes = (math.ceil(fraction * num_rows) for fraction in _ROW_FRACTIONS)
-  return min(size for size in sizes if size >= needed)
-
-
-def _keep_rows(
-  active_GB: Bool[np.ndarray, "G B"], num_rows: int
-) -> Int[np.ndarray, "G C"]:
-  """Positions of the rows to keep: the active ones, and some to fill up."""
-  size = _fit_rows(int(active_GB.sum(axis=1).max()), num_rows)
-  if size >= active_GB.shape[1]:
-    return np.broadcast_to(np.arange(active_GB.shape[1]), active_GB.shape)
-  return np.argsort(~active_GB, axis=1, kind="stable")[:, :size]

@@ -2,14 +2,16 @@
 
 A *row* is a prompt that is being continued. Prompts are padded on the left, so
 that all rows write their next token to the same *slot* of the KV cache. A
-*prefix* that all prompts share has a KV cache of its own, without a row axis.
+*prefix* that all prompts share has a KV cache of its own, without a row axis. A
+*beginning* that some rows share, an image most of all, is read once and copied
+into the KV cache of each.
 
 `programs` maps these functions over groups (members, or shares of the prompts)
 and compiles them.
 """
 
 import dataclasses
-from typing import Any
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +19,14 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from thickets.generation import sampling
+from thickets.generation.rows import Prompts, Reading, Rows, find_starts
 from thickets.generation.sampling import RowSampling, Sampling
 from thickets.models import attention, transformer
-from thickets.models.attention import KVCache
+from thickets.models.attention import Beginnings, KVCache
 from thickets.models.config import TransformerConfig
 from thickets.models.contexts import make_contexts
 from thickets.models.layout import Layout
+from thickets.models.vision.images import FeatureTable, Images
 from thickets.naming import Params
 
 NO_TOKEN = -1  # Stands behind the end of a response.
@@ -51,50 +55,24 @@ class DecodeSpec:
   missing_tokens: tuple[int, ...] = ()
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Prompts:
-  """Prompts that become rows.
-
-  Attributes:
-    tokens: [B, T] token ids behind the shared prefix, padded on the left.
-    starts: [B] the first column that is not padding.
-    sampling: the key and the temperature of each row.
-  """
-
-  tokens: Any  # Not only arrays, while JAX transforms the tree.
-  starts: Any
-  sampling: RowSampling
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Rows:
-  """Rows that are being continued.
-
-  Attributes:
-    kv_cache: keys and values of each row behind the shared prefix.
-    tokens: [B] the last token of each row, which the KV cache lacks so far.
-    log_probs: [B] the log-probability of that token.
-    starts: [B] the first slot of the KV cache that is not padding.
-    sampling: the key and the temperature of each row.
-  """
-
-  kv_cache: Any  # Not only arrays, while JAX transforms the tree.
-  tokens: Any
-  log_probs: Any
-  starts: Any
-  sampling: RowSampling
-
-
 def run_prefix(
-  spec: DecodeSpec, params: Params, tokens: Int[Array, " T"]
+  spec: DecodeSpec,
+  params: Params,
+  table: FeatureTable | None,
+  reading: Reading,
 ) -> KVCache:
-  """The KV cache [L, h, T, d] of a prefix of T tokens."""
+  """The KV cache [L, h, T, d] of a prefix of T tokens.
+
+  Args:
+    spec: what the program is compiled for.
+    params: the weights of one member.
+    table: the features of images; None where there are none.
+    reading: [1, T] its tokens, without padding.
+  """
   params = spec.layout.arrange(params)
-  cache = _make_kv_cache(spec, params, num_rows=1, num_slots=tokens.shape[0])
-  starts = jnp.zeros((1,), jnp.int32)
-  _, cache = _read(spec, params, None, cache, tokens[None], starts, 0)
+  num_slots = reading.tokens.shape[1]
+  cache = _make_kv_cache(spec, params, num_rows=1, num_slots=num_slots)
+  _, cache = _read(spec, params, table, None, cache, reading, 0)
   # The axis of the single row goes.
   return jax.tree.map(lambda leaf: leaf.squeeze(-4), cache)
 
@@ -103,10 +81,12 @@ def prefill(
   spec: DecodeSpec,
   params: Params,
   prefix: KVCache | None,
+  table: FeatureTable | None,
   prompts: Prompts,
   *,
   num_slots: int,
   block_rows: int,
+  block_beginnings: int = 1,
 ) -> Rows:
   """Reads the prompts and chooses each row's first token.
 
@@ -115,36 +95,31 @@ def prefill(
     params: the weights of one member, layers stacked or laid out as in `spec`.
     prefix: the KV cache of the tokens that all prompts begin with, from
       `run_prefix`; None where there are none.
+    table: the features of images; None where there are none.
     prompts: [B, T] the prompts behind the prefix.
-    num_slots: tokens that the KV cache has room for, at least T.
+    num_slots: tokens that the KV cache has room for, at least those of the prompts.
     block_rows: rows that are read at once, so that activations stay small.
+    block_beginnings: beginnings that are read at once.
 
   Returns:
     The B rows with their first token.
   """
   params = spec.layout.arrange(params)
-  num_rows = prompts.tokens.shape[0]
-  cache = _make_kv_cache(spec, params, num_rows=num_rows, num_slots=num_slots)
-
-  def read_block(index, carry):
-    cache, last = carry
-    # The last block may overlap the one before; it writes the same values.
-    row = jnp.minimum(index * block_rows, num_rows - block_rows)
-    tokens, starts = (
-      lax.dynamic_slice_in_dim(array, row, block_rows)
-      for array in (prompts.tokens, prompts.starts)
+  read = functools.partial(_read_blocks, spec, params, table, prefix)
+  beginnings = None
+  if prompts.beginnings is not None:
+    first = prompts.beginnings.reading
+    _, cache = read(first, first.tokens.shape[1], block_beginnings)
+    beginnings = Beginnings(
+      cache, prompts.beginnings.of_rows, prompts.beginnings.sources
     )
-    x, cache = _read(spec, params, prefix, cache, tokens, starts, row)
-    last = lax.dynamic_update_slice_in_dim(last, x[:, -1], row, 0)
-    return cache, last
-
-  num_blocks = -(-num_rows // block_rows)
-  last = jnp.zeros((num_rows, spec.config.width), params["embed_tokens"].dtype)
-  cache, last = lax.fori_loop(0, num_blocks, read_block, (cache, last))
+  last, cache = read(prompts.reading, num_slots, block_rows, beginnings)
   tokens, log_probs = _choose_tokens(
     spec, params, last, prompts.sampling, jnp.int32(0)
   )
-  return Rows(cache, tokens, log_probs, prompts.starts, prompts.sampling)
+  return Rows(
+    cache, tokens, log_probs, prompts.starts, prompts.sampling, prompts.deltas
+  )
 
 
 def step(
@@ -174,6 +149,9 @@ def step(
     positions,
     _key_positions(prefix, rows.starts, slots),
     num_positions=offset + slots,
+    rope_positions=(
+      None if rows.deltas is None else positions + rows.deltas[:, None]
+    ),
   )
 
   x, cache = transformer.run_layers(
@@ -261,27 +239,81 @@ def _choose_tokens(
   )
 
 
+def _read_blocks(
+  spec: DecodeSpec,
+  params: Params,
+  table: FeatureTable | None,
+  prefix: KVCache | None,
+  reading: Reading,
+  num_slots: int,
+  block_rows: int,
+  beginnings: Beginnings | None = None,
+) -> tuple[Float[Array, "B D"], KVCache]:
+  """Reads some rows at a time; returns the outputs at their last tokens as well."""
+  num_rows = reading.tokens.shape[0]
+  cache = _make_kv_cache(spec, params, num_rows=num_rows, num_slots=num_slots)
+
+  def read_block(index, carry):
+    last, cache = carry
+    # The last block may overlap the one before; it writes the same values.
+    row = jnp.minimum(index * block_rows, num_rows - block_rows)
+
+    def take(tree):
+      return jax.tree.map(
+        lambda leaf: lax.dynamic_slice_in_dim(leaf, row, block_rows), tree
+      )
+
+    begun = beginnings
+    if begun is not None:
+      begun = begun._replace(
+        of_rows=take(begun.of_rows), sources=take(begun.sources)
+      )
+    x, cache = _read(
+      spec, params, table, prefix, cache, take(reading), row, begun
+    )
+    last = lax.dynamic_update_slice_in_dim(last, x[:, -1], row, 0)
+    return last, cache
+
+  num_blocks = -(-num_rows // block_rows)
+  last = jnp.zeros((num_rows, spec.config.width), params["embed_tokens"].dtype)
+  return lax.fori_loop(0, num_blocks, read_block, (last, cache))
+
+
 def _read(
   spec: DecodeSpec,
   params: Params,
+  table: FeatureTable | None,
   prefix: KVCache | None,
   cache: KVCache,
-  tokens: Int[Array, "B T"],
-  starts: Int[Array, " B"],
+  reading: Reading,
   row: int | Int[Array, ""],
+  beginnings: Beginnings | None = None,
 ) -> tuple[Float[Array, "B T D"], KVCache]:
-  """Reads tokens of the rows from `row` on into the cache's first T slots."""
-  offset, num_slots = _prefix_length(prefix), tokens.shape[1]
-  slots = jnp.arange(num_slots)[None]
+  """Reads tokens of the rows from `row` on into the cache's first slots."""
+  offset, num_tokens = _prefix_length(prefix), reading.tokens.shape[1]
+  num_slots, starts = num_tokens, reading.starts
+  if beginnings is not None:
+    num_slots = beginnings.sources.shape[1]
+    starts = find_starts(reading, beginnings.sources)
+  columns = jnp.arange(num_tokens)[None]
   positions = jnp.where(
-    slots >= starts[:, None], offset + slots - starts[:, None], -1
+    columns >= reading.starts[:, None],
+    offset + num_slots - num_tokens + columns - starts[:, None],
+    -1,
   )
-  x = transformer.embed(spec.config, params, tokens, jnp.maximum(positions, 0))
+  images = None
+  if table is not None and reading.places is not None:
+    turned_by = reading.positions.transpose(1, 0, 2)
+    images = Images(reading.places, turned_by, *table)
+  x = transformer.embed(
+    spec.config, params, reading.tokens, jnp.maximum(positions, 0), images
+  )
   contexts = make_contexts(
     spec.config,
     positions,
     _key_positions(prefix, starts, num_slots),
     num_positions=offset + num_slots,
+    rope_positions=None if images is None else images.positions,
   )
 
   return transformer.run_layers(
@@ -289,8 +321,9 @@ def _read(
     params["layers"],
     x,
     contexts,
-    attention.attend_while_reading(prefix, row),
+    attention.attend_while_reading(prefix, row, beginnings),
     cache,
+    images,
   )
 
 

@@ -12,6 +12,7 @@ logits lie closer together than float rounding (about 1e-6 of their size in
 float32).
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ from thickets.generation.sampling import (
   RowSampling,
   is_temperature,
 )
+from thickets.generation.texts import PromptImages, make_texts
 from thickets.models import transformer
 from thickets.models.config import TransformerConfig
 from thickets.models.layout import Layout, is_apart, take_layer
@@ -130,6 +132,7 @@ class Generator:
     *,
     temperatures: Sequence[float] | np.ndarray | None = None,
     batching: Batching | None = None,
+    images: PromptImages | None = None,
   ) -> Responses:
     """Continues prompts with one model, spread over the mesh.
 
@@ -140,15 +143,17 @@ class Generator:
       keys: [Q] a random key for each response, unless greedy.
       temperatures: [Q] in place of that of the decoding, above 0; not if greedy.
       batching: how much is computed at once, that of the generator by default.
+      images: the images of the prompts; None where they have none.
 
     Returns:
       [Q, T] what was generated.
 
     Raises:
       UserError: if there are no prompts, or one is empty or too long.
+      ValueError: if the image tokens of a prompt are not those of its images.
     """
     responses = self._continue(
-      Weights(params), prompts, keys, temperatures, batching
+      Weights(params), prompts, keys, temperatures, batching, images
     )
     return jax.tree.map(lambda field: field[0], responses)
 
@@ -160,6 +165,7 @@ class Generator:
     *,
     temperatures: Sequence[float] | np.ndarray | None = None,
     batching: Batching | None = None,
+    images: PromptImages | None = None,
   ) -> Responses:
     """Continues the same prompts with many members, spread over the mesh.
 
@@ -170,6 +176,7 @@ class Generator:
       keys: [P, Q] a random key for each response, unless greedy.
       temperatures: [Q] in place of that of the decoding, above 0; not if greedy.
       batching: how much is computed at once, that of the generator by default.
+      images: the images of the prompts; None where they have none.
 
     Returns:
       [P, Q, T] what was generated.
@@ -185,7 +192,12 @@ class Generator:
         f" ({self.programs.num_slots}), got {num_members}."
       )
     return self._continue(
-      Weights(params, num_members), prompts, keys, temperatures, batching
+      Weights(params, num_members),
+      prompts,
+      keys,
+      temperatures,
+      batching,
+      images,
     )
 
   def _continue(
@@ -195,10 +207,12 @@ class Generator:
     keys: jax.Array | None,
     temperatures: Sequence[float] | np.ndarray | None,
     batching: Batching | None,
+    images: PromptImages | None,
   ) -> Responses:
     """Checks the arguments, and continues the prompts: [P, Q, T]."""
     prompts = [[int(token) for token in prompt] for prompt in prompts]
     self.decoding.check_prompts(prompts, self.config)
+    texts = make_texts(prompts, images)
     shape = (weights.num_members or 1, len(prompts))
     is_single = weights.num_members is None
     keys_shape = shape[1:] if is_single else shape
@@ -208,10 +222,14 @@ class Generator:
     )
     if is_single:
       weights = Weights(self.arrange(weights.params))
+    if images is not None:
+      weights = dataclasses.replace(
+        weights, table=images.table, has_own_tables=images.has_own_tables
+      )
     return continue_prompts(
       self.programs,
       weights,
-      prompts,
+      texts,
       sampling,
       self.decoding,
       self.batching if batching is None else batching,

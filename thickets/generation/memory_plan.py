@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 
 from thickets.errors import NoRoomError
 from thickets.generation import batching, generator, programs
+from thickets.generation import texts as texts_lib
 from thickets.generation.batching import Batching
 from thickets.models import flops, memory, transformer
 from thickets.models.config import TransformerConfig
@@ -302,7 +303,7 @@ def _plan_slots(
   workload: Workload, segment: int | None
 ) -> tuple[int, int, int]:
   """Slots of the KV cache in the first segment, the last but one and the last."""
-  room = batching.round_width(batching.round_width(workload.prompt_tokens))
+  room = texts_lib.round_width(texts_lib.round_width(workload.prompt_tokens))
   steps = batching.plan_segments(room, workload.new_tokens - 1, segment)
   slots = [*itertools.accumulate(steps, initial=room)][1:] or [room]
   return slots[0], slots[-2:][0], slots[-1]

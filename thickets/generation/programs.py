@@ -17,10 +17,12 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
 from thickets.generation import decode_step
-from thickets.generation.decode_step import NO_TOKEN, DecodeSpec, Prompts, Rows
+from thickets.generation.decode_step import NO_TOKEN, DecodeSpec
+from thickets.generation.rows import Prompts, Reading, Rows
 from thickets.models import flops, layout, transformer
 from thickets.models.attention import KVCache
 from thickets.models.layout import Layout
+from thickets.models.vision.images import FeatureTable
 from thickets.naming import Params
 from thickets.search.compiled import Programs
 
@@ -48,16 +50,26 @@ class Weights:
     num_members: P, or None for one model.
     prefix: the KV cache of tokens that all prompts begin with, computed with
       these weights; None where there are none.
+    table: the features of the prompts' images, [P, ...] where each member has its
+      own; None where there are no images.
+    has_own_tables: whether each member has its own.
   """
 
   params: Params
   num_members: int | None = None
   prefix: KVCache | None = None
+  table: FeatureTable | None = None
+  has_own_tables: bool = False
 
   @property
   def params_axes(self) -> Axes:
     """The axis of groups in each part of `params`."""
     return None if self.num_members is None else layout.member_axes(self.params)
+
+  @property
+  def table_axis(self) -> int | None:
+    """The axis of groups in `table`."""
+    return 0 if self.has_own_tables else None
 
   @property
   def prefix_axis(self) -> int | None:
@@ -90,13 +102,13 @@ class DecodePrograms:
       _CPU_SPARE_FLOPS if self._is_cpu else _ACCELERATOR_SPARE_FLOPS
     )
 
-  def run_prefix(self, weights: Weights, tokens: Sequence[int]) -> KVCache:
-    """Reads a prefix with the weights of each member, or of the one model."""
+  def run_prefix(self, weights: Weights, reading: Reading) -> KVCache:
+    """Reads a prefix [1, T] with the weights of each member, or of the one model."""
     return self._call(
       "prefix",
       _over_groups(functools.partial(decode_step.run_prefix, self._spec)),
-      (weights.params, self._put(np.asarray(tokens, np.int32))),
-      (weights.params_axes, None),
+      (weights.params, weights.table, self._put(reading)),
+      (weights.params_axes, weights.table_axis, None),
       result_axis=weights.prefix_axis,
     )
 
@@ -113,21 +125,31 @@ class DecodePrograms:
     Args:
       weights: the weights of the groups, with the KV cache of their prefix.
       prompts: [G, B, T] NumPy arrays of the prompts behind the prefix.
-      num_slots: tokens that the KV cache of a row has room for, at least T.
+      num_slots: tokens that the KV cache of a row has room for, at least those of
+        the prompts.
       block: prompt tokens of a group that are read at once, None to find it.
     """
-    _, num_rows, width = prompts.tokens.shape
     function = functools.partial(
       decode_step.prefill,
       self._spec,
       num_slots=num_slots,
-      block_rows=self._block_rows(num_rows, width, block),
+      block_rows=self._block_rows(prompts.reading, block),
+      block_beginnings=(
+        1
+        if prompts.beginnings is None
+        else self._block_rows(prompts.beginnings.reading, block)
+      ),
     )
     return self._call(
       ("prefill", num_slots, block),
       _over_groups(function),
-      (weights.params, weights.prefix, self._put(prompts, "population")),
-      (weights.params_axes, weights.prefix_axis, 0),
+      (
+        weights.params,
+        weights.prefix,
+        weights.table,
+        self._put(prompts, "population"),
+      ),
+      (weights.params_axes, weights.prefix_axis, weights.table_axis, 0),
     )
 
   def run_segment(
@@ -192,8 +214,9 @@ class DecodePrograms:
     """Columns that a group of rows may be padded with to save a program."""
     return int(self._spare_flops / (num_rows * self._token_flops))
 
-  def _block_rows(self, num_rows: int, width: int, block: int | None) -> int:
+  def _block_rows(self, reading: Reading, block: int | None) -> int:
     """Rows to read at once, in blocks of about equal size."""
+    _, num_rows, width = reading.tokens.shape
     if block is None:
       block = CPU_BLOCK_TOKENS if self._is_cpu else ACCELERATOR_BLOCK_TOKENS
     num_blocks = max(1, -(-num_rows * width // block))

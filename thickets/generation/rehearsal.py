@@ -17,13 +17,14 @@ from jax.typing import DTypeLike
 
 from thickets.generation import batching as batching_lib
 from thickets.generation import memory_plan
+from thickets.generation import texts as texts_lib
 from thickets.generation.batching import Batching
-from thickets.generation.decode_step import Prompts, Rows
 from thickets.generation.decoding import Decoding
 from thickets.generation.generator import Generator
 from thickets.generation.member_weights import Rebuilder
 from thickets.generation.memory_plan import Workload
 from thickets.generation.programs import Weights
+from thickets.generation.rows import Prompts, Reading, Rows
 from thickets.generation.sampling import RowSampling
 from thickets.members import MemberArrays
 from thickets.models import transformer
@@ -174,7 +175,7 @@ def rehearse(
   base = make_base(generator, dtype)
   width, slots, steps = _plan_slots(generator, plan, workload, prefix_tokens)
   if compiled_segments is Segments.NONE:
-    stages = _list_stages(slots or [batching_lib.round_width(width)], steps)
+    stages = _list_stages(slots or [texts_lib.round_width(width)], steps)
   else:
     members = _rebuild(generator, base, plan.lanes, kind or Gaussian())
     stages = [
@@ -267,17 +268,19 @@ def _answer(
   programs, num_members = generator.programs, weights.num_members
   assert num_members is not None and plan.rows is not None
   if prefix_tokens:
-    prefix = programs.run_prefix(weights, [0] * prefix_tokens)
+    prefix = programs.run_prefix(
+      weights,
+      Reading(np.zeros((1, prefix_tokens), np.int32), np.zeros(1, np.int32)),
+    )
     weights = dataclasses.replace(weights, prefix=prefix)
     yield Stage("prefix", recorder.take(), (1,))
   shape = (num_members, plan.rows)
   width, slots, segments = _plan_slots(generator, plan, workload, prefix_tokens)
   prompts = Prompts(
-    np.zeros((*shape, width), np.int32),
-    np.zeros(shape, np.int32),
+    Reading(np.zeros((*shape, width), np.int32), np.zeros(shape, np.int32)),
     RowSampling(np.zeros((*shape, 2), np.uint32), np.ones(shape, np.float32)),
   )
-  first = slots[0] if slots else batching_lib.round_width(width)
+  first = slots[0] if slots else texts_lib.round_width(width)
   rows = programs.prefill(weights, prompts, num_slots=first, block=plan.block)
   yield Stage("prefill", recorder.take(), (1,), num_slots=first)
   for number, (room, num_steps) in enumerate(zip(slots, segments, strict=True)):
@@ -321,11 +324,11 @@ def _plan_slots(
 ) -> tuple[int, list[int], list[int]]:
   """Width of the prompts, and the slots and the steps of each segment."""
   assert plan.rows is not None
-  width = batching_lib.round_width(
+  width = texts_lib.round_width(
     workload.prompt_tokens - prefix_tokens,
     generator.programs.most_padding(plan.rows),
   )
-  room = batching_lib.round_width(width)
+  room = texts_lib.round_width(width)
   segments = [
     *batching_lib.plan_segments(
       prefix_tokens + room, workload.new_tokens - 1, plan.segment

@@ -185,20 +185,46 @@ def read(
   return take(cache.keys), take(cache.values)
 
 
+class Beginnings(NamedTuple):
+  """What rows begin with, which was read before them, as a pytree.
+
+  Attributes:
+    cache: the KV cache of U beginnings.
+    of_rows: [B] the beginning of each row.
+    sources: [B, W] which slot of its beginning belongs into each of a row's slots;
+      -1 where it is the row's own.
+  """
+
+  cache: KVCache
+  of_rows: Any  # Not only arrays, while JAX transforms the tree.
+  sources: Any
+
+
 def attend_while_reading(
-  prefix: KVCache | None, row: int | Int[Array, ""]
+  prefix: KVCache | None,
+  row: int | Int[Array, ""],
+  beginnings: Beginnings | None = None,
 ) -> Callable[..., tuple[Array, KVCache]]:
   """Makes what layers attend with while prompts are read; see `layers.Attend`.
 
-  The tokens attend to each other and to the prefix, and are written to the first
-  slots of the cache.
+  The tokens attend to each other, to what their row begins with and to the prefix,
+  and are written to the first slots of the cache, behind what the row begins with.
 
   Args:
     prefix: the KV cache of the tokens that all prompts begin with, or None.
     row: the first of the rows of the cache that are read.
+    beginnings: what these rows begin with; None where they read all of it
+      themselves.
   """
 
   def attend_to_prompt(cache, layer, context, query, key, value):
+    if beginnings is not None:
+      key, value = (
+        _join(before, beginnings, own)
+        for before, own in zip(
+          read(beginnings.cache, layer), (key, value), strict=True
+        )
+      )
     cache = write(cache, layer, key, value, row=row, slot=0)
     own = (key.transpose(0, 2, 1, 3), value.transpose(0, 2, 1, 3))
     pieces = [(*own, context.visible[-1])]
@@ -207,6 +233,25 @@ def attend_while_reading(
     return attend(query, pieces), cache
 
   return attend_to_prompt
+
+
+def _join(
+  before: Float[Array, "U h T d"],
+  beginnings: Beginnings,
+  own: Float[Array, "B S h d"],
+) -> Float[Array, "B W h d"]:
+  """Keys or values of rows, of what they begin with and of their own S tokens.
+
+  The last slot is that of the last token; what lies before both is padding.
+  """
+
+  def take(of_row, sources):
+    return before[of_row].transpose(1, 0, 2)[jnp.maximum(sources, 0)]
+
+  taken = jax.vmap(take)(beginnings.of_rows, beginnings.sources)
+  missing = taken.shape[1] - own.shape[1]
+  own = jnp.pad(own, [(0, 0), (missing, 0), (0, 0), (0, 0)])
+  return jnp.where(beginnings.sources[..., None, None] >= 0, taken, own)
 
 
 def attend_to_cache(

@@ -34,7 +34,7 @@ def make_contexts(
   key_positions: tuple[Int[Array, "B _"], ...],
   *,
   num_positions: int,
-  rope_positions: Int[Array, "3 B S"] | None = None,
+  rope_positions: Int[Array, "3 B S"] | Int[Array, "B S"] | None = None,
 ) -> tuple[Context, ...]:
   """What each kind of layer needs to know about the positions at hand.
 
@@ -46,8 +46,9 @@ def make_contexts(
       that may be seen; negative for padding.
     num_positions: a static bound above all positions.
     rope_positions: [3, B, S] the time, the row and the column by which each token
-      is turned, where they are not its position. What it sees goes by `positions`
-      all the same: the tokens of an image share a time, and see no later ones.
+      is turned, or [B, S] where all three are the same; `positions` by default.
+      What a token sees goes by `positions` all the same: those of an image share a
+      time, and see no later ones.
   """
   turned_by = positions if rope_positions is None else rope_positions
   is_any_turned = any(kind.rope is not None for kind in config.kinds)

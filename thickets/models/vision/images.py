@@ -6,12 +6,25 @@ them.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
+
+
+class FeatureTable(NamedTuple):
+  """The features of images, one behind the other, as a pytree.
+
+  Attributes:
+    features: [N, D] what stands for image tokens in place of their embedding.
+    deepstack: [K, N, D] what is added to the outputs of the first K layers in the
+      same places; None where K is 0.
+  """
+
+  features: Any  # Not only arrays, while JAX transforms the tree.
+  deepstack: Any = None
 
 
 @jax.tree_util.register_dataclass
