@@ -10,7 +10,7 @@ from jaxtyping import Int
 
 
 def find_positions(
-  tokens: Sequence[int],
+  tokens: Sequence[int] | Int[np.ndarray, " S"],
   grids: Sequence[tuple[int, int]],
   *,
   image_token: int,
