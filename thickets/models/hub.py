@@ -177,9 +177,10 @@ def save(
   """
   if not max_shard_bytes > 0:
     raise UserError(f"max_shard_bytes must be positive, got {max_shard_bytes}.")
-  params = model.params if params is None else params
-  if model.vision is not None and joined.VISUAL not in params:
-    params = {**params, joined.VISUAL: model.params[joined.VISUAL]}
+  if params is None:
+    params = model.params
+  elif model.vision is not None:  # What comes later counts.
+    params = {joined.VISUAL: model.params[joined.VISUAL], **params}
   dtype = _check_params(model, params)
   path = pathlib.Path(directory).expanduser()
   if path.exists() and (not path.is_dir() or any(path.iterdir())):

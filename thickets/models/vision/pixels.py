@@ -145,7 +145,8 @@ def cut_patches(
   side, merge = spec.patch, spec.merge
   rows, columns = height // side, width // side
   values = pixels.astype(np.float32) * np.float32(1 / 255)
-  values = (values - np.float32(spec.mean)) / np.float32(spec.std)
+  mean, std = (np.array(each, np.float32) for each in (spec.mean, spec.std))
+  values = (values - mean) / std
   # Rows and columns of tokens, of patches within one, of pixels within these.
   blocks = values.reshape(
     rows // merge, merge, side, columns // merge, merge, side, channels

@@ -107,7 +107,7 @@ def find_places(config: VisionConfig, grid: tuple[int, int]) -> np.ndarray:
   """[N, 2] row and column of each patch: those of one token follow each other."""
   rows, columns = grid
   merge = config.merge
-  places = np.stack(np.mgrid[:rows, :columns], -1).astype(np.int32)
+  places = np.moveaxis(np.indices(grid, np.int32), 0, -1)
   blocks = places.reshape(rows // merge, merge, columns // merge, merge, 2)
   return np.ascontiguousarray(blocks.swapaxes(1, 2)).reshape(-1, 2)
 

@@ -66,6 +66,7 @@ def apply(
   Returns:
     [T, D] the features of its tokens, and [K, T, D] those for deepstack.
   """
+  inputs = jax.tree.map(jnp.asarray, inputs)
   x = _embed(config, params, inputs)
   angles = _find_angles(config, inputs)
   slots = np.full(config.num_blocks, len(config.deepstack_blocks), np.int32)
@@ -351,7 +352,7 @@ def abstract_params(config: VisionConfig, dtype: DTypeLike) -> Params:
   block = {**norm("norm1", width), **norm("norm2", width)}
   side = config.patch
   kernel = (width, config.patch_width // (config.temporal * side**2))
-  patch_embed = {"proj": (*kernel, config.temporal, side, side)}
+  patch_embed: dict[str, Any] = {"proj": (*kernel, config.temporal, side, side)}
   if has_bias:
     patch_embed["proj_bias"] = (width,)
 
