@@ -5,14 +5,16 @@ it, so that there are the base and one copy per lane. It answers all prompts; it
 responses are graded on the host while the next members generate.
 """
 
-import hashlib
+import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import PRNGKeyArray
 
+from thickets import placement
 from thickets.errors import UserError
 from thickets.generation import memory_plan
 from thickets.generation.batching import Batching
@@ -22,9 +24,19 @@ from thickets.generation.generator import Generator
 from thickets.generation.grading_workers import Grading
 from thickets.generation.member_weights import Rebuilder
 from thickets.generation.memory_plan import Workload
+from thickets.generation.pictures import PictureStore, PictureTables
+from thickets.generation.questions import (
+  PromptBatch,
+  Questions,
+  make_keys,
+  pack_digests,
+)
+from thickets.generation.texts import PromptImages
 from thickets.members import Member, MemberArrays, stack_members
 from thickets.models import memory
 from thickets.models.layout import Layout
+from thickets.models.vision import joined
+from thickets.models.vision.joined import VISUAL
 from thickets.naming import Params
 from thickets.perturbation import Gaussian, Kind
 from thickets.runs import processes
@@ -32,14 +44,13 @@ from thickets.search import staged, teams
 from thickets.search.evaluator import Handle
 from thickets.search.teams import Team
 
-# The arrays of prompts by name, [Q, ...] each; see `make_batch`.
-PromptBatch = Mapping[str, np.ndarray]
-
 _MANY_PROMPTS = 2**20  # More than fit into any memory at once.
 
 
 def make_batch(
-  prompts: Sequence[Sequence[int]], indices: Sequence[int] | None = None
+  prompts: Sequence[Sequence[int]],
+  indices: Sequence[int] | None = None,
+  pictures: Sequence[Sequence[str]] | None = None,
 ) -> dict[str, np.ndarray]:
   """Makes the batch of an evaluator.
 
@@ -47,9 +58,12 @@ def make_batch(
     prompts: [Q] token ids of each prompt.
     indices: [Q] which example of the grader each prompt belongs to, 0 to Q - 1
       by default.
+    pictures: [Q] the pictures of each prompt, by their digests; None for none.
 
   Returns:
-    `tokens` [Q, T], `NO_TOKEN` behind the end of a prompt, and `index` [Q].
+    `tokens` [Q, T], `NO_TOKEN` behind the end of a prompt, and `index` [Q]; where
+    there are pictures, the bytes of their digests `pictures` [Q, M, 32] as well,
+    zeros where a prompt has fewer than M.
 
   Raises:
     UserError: if there are no prompts, or not an index for each.
@@ -66,7 +80,9 @@ def make_batch(
   for row, prompt in enumerate(prompts):
     tokens[row, : len(prompt)] = prompt
   indices = range(len(prompts)) if indices is None else indices
-  return {"tokens": tokens, "index": np.asarray(indices, np.int32)}
+  batch = {"tokens": tokens, "index": np.asarray(indices, np.int32)}
+  packed = pack_digests(pictures or ())
+  return batch if packed is None else batch | {"pictures": packed}
 
 
 class LanguageEvaluator:
@@ -83,9 +99,13 @@ class LanguageEvaluator:
       [Q], in place of that of the decoding.
     moves_weights: whether the caller moves the weights step by step, and holds more
       than the base and its members, see `memory_plan.plan_memory`.
+    pictures: the pictures that prompts may show, for a vision-language model; None
+      for a text model. The base then has the subtree `visual`.
 
   Attributes:
     generator: the generator, which counts its compilations.
+    moves_tower: whether each member has a tower of its own, so that pictures are
+      encoded for each of them and not once.
 
   Raises:
     UserError: if the decoding samples and there is no key.
@@ -99,10 +119,12 @@ class LanguageEvaluator:
     kind: Kind | None = None,
     key: PRNGKeyArray | None = None,
     moves_weights: bool = False,
+    pictures: PictureStore | None = None,
   ):
     if not generator.decoding.sampling.is_greedy and key is None:
       raise UserError("Sampling needs a key, got none. Pass key.")
     self.generator, self._key = generator, key
+    self._is_greedy = generator.decoding.sampling.is_greedy
     self._moves_weights = moves_weights
     self._plans: dict[tuple[np.dtype, Workload], Batching] = {}
     self._num_slots = generator.programs.num_slots
@@ -113,6 +135,11 @@ class LanguageEvaluator:
       generator.mesh,
       generator.programs.compiled,
       generator.layout,
+      None if pictures is None else pictures.vision.config,
+    )
+    self.moves_tower = self._rebuilder.moves_tower
+    self._tables = pictures and PictureTables(
+      pictures, generator.mesh, generator.programs.compiled
     )
     self._queue = staged.GradingQueue(grading.host_fn, grading.executor)
 
@@ -131,20 +158,30 @@ class LanguageEvaluator:
   ) -> tuple[Params, PromptBatch]:
     """Divides the base over the mesh axis `model`, once checked that it fits.
 
+    The features of pictures are computed, unless members have their own.
+
     Raises:
       UserError: if prompts cannot be continued or memory is short.
     """
     del num_members  # However many there are, as many as fit are run at once.
-    prompts = _read_prompts(batch)
-    self.generator.decoding.check_prompts(prompts, self.generator.config)
-    self._plan(base, prompts)
-    return self.generator.place(base), batch
+    questions = Questions.read(batch)
+    self.generator.decoding.check_prompts(
+      questions.prompts, self.generator.config
+    )
+    self._plan(base, questions)
+    placed = self.generator.place(joined.take_text(base))
+    if self.moves_tower:
+      whole = NamedSharding(self.generator.mesh, PartitionSpec())
+      placed |= {VISUAL: placement.put(base[VISUAL], whole)}
+    elif self._tables is not None and questions.digests:
+      self._tables.store.keep(base.get(VISUAL), questions.digests)
+    return placed, batch
 
   def find_width(
     self, base: Params, batch: PromptBatch, num_members: int
   ) -> int:
     """Members to a chunk: all groups of devices with all their lanes."""
-    plan = self._plan(base, _read_prompts(batch))
+    plan = self._plan(base, Questions.read(batch))
     return min(num_members, _count(plan.lanes) * self._num_slots)
 
   def find_rows(self, base: Params, batch: PromptBatch) -> int:
@@ -152,8 +189,8 @@ class LanguageEvaluator:
 
     As many as memory holds, however few the batch has.
     """
-    prompts = _read_prompts(batch)
-    plan = self._plan(base, prompts, num_prompts=_MANY_PROMPTS)
+    questions = Questions.read(batch)
+    plan = self._plan(base, questions, num_prompts=_MANY_PROMPTS)
     return _count(plan.rows) * self._num_slots
 
   def __call__(
@@ -181,23 +218,22 @@ class LanguageEvaluator:
     Returns:
       [P, Q, T] what they generate.
     """
-    prompts = _read_prompts(batch)
+    questions = Questions.read(batch)
     stacked = stack_members(members)
-    keys = self._make_keys(stacked, batch)
-    places = list(range(len(prompts)))
+    keys = None
+    if self._key is not None and not self._is_greedy:
+      keys = make_keys(self._key, stacked, batch)
+    places = list(range(len(questions.prompts)))
     if keys is None:
-      prompts, places = _find_distinct(prompts)
-    plan = self._plan(base, prompts)
+      questions, places = questions.find_distinct()
+    plan = self._plan(base, questions)
     num_terms = stacked.seeds.shape[1]
-    if len(members) < self._num_slots or num_terms == 0:
-      # Fewer members than devices: the prompts are spread instead.
-      parts = self._respond_one_by_one(
-        base, stacked, prompts, keys, batch.get("temperature"), plan
-      )
-    else:
-      parts = self._respond_together(
-        base, stacked, prompts, keys, batch.get("temperature"), plan
-      )
+    # Fewer members than devices: the prompts are spread instead.
+    is_alone = len(members) < self._num_slots or num_terms == 0
+    respond = self._respond_one_by_one if is_alone else self._respond_together
+    parts = respond(
+      base, stacked, questions, keys, batch.get("temperature"), plan
+    )
     return jax.tree.map(
       lambda *fields: np.concatenate(fields)[: len(members), places], *parts
     )
@@ -206,26 +242,28 @@ class LanguageEvaluator:
     self,
     base: Params,
     members: MemberArrays,
-    prompts: Sequence[Sequence[int]],
+    questions: Questions,
     keys: jax.Array | None,
     temperatures: np.ndarray | None,
     plan: Batching,
   ) -> list[Responses]:
     """The responses [1, Q, T] of each member, which all devices compute."""
     num_members, num_terms = members.seeds.shape
+    text = joined.take_text(base)
     parts = []
     for row in range(num_members):
-      params = base
+      params = text
+      member = jax.tree.map(lambda field, row=row: field[row], members)
       # Where layers lie apart, the base is copied in place of a member.
       if num_terms or self.generator.layout is Layout.APART:
-        member = jax.tree.map(lambda field, row=row: field[row], members)
-        params = self._rebuilder.rebuild_one(base, member)
+        params = self._rebuilder.rebuild_one(text, member)
       responses = self.generator.generate(
         params,
-        prompts,
+        questions.prompts,
         None if keys is None else keys[row],
         temperatures=temperatures,
         batching=plan,
+        images=self._show(base, questions, [member]),
       )
       parts.append(jax.tree.map(lambda field: field[None], responses))
     return parts
@@ -234,7 +272,7 @@ class LanguageEvaluator:
     self,
     base: Params,
     members: MemberArrays,
-    prompts: Sequence[Sequence[int]],
+    questions: Questions,
     keys: jax.Array | None,
     temperatures: np.ndarray | None,
     plan: Batching,
@@ -248,53 +286,74 @@ class LanguageEvaluator:
     most = _next_power(-(-num_members // self._num_slots))
     width = min(_count(plan.lanes), most) * self._num_slots
     filled = np.arange(math.ceil(num_members / width) * width) % num_members
+    text = joined.take_text(base)
     parts = []
     for rows in filled.reshape(-1, width):
       some = jax.tree.map(lambda field, rows=rows: field[rows], members)
+      each = [
+        jax.tree.map(lambda field, row=row: field[row], members) for row in rows
+      ]
       parts.append(
         self.generator.generate_members(
-          self._rebuilder.rebuild_many(base, some),
-          prompts,
+          self._rebuilder.rebuild_many(text, some),
+          questions.prompts,
           None if keys is None else keys[rows],
           temperatures=temperatures,
           batching=plan,
+          images=self._show(base, questions, each, are_together=True),
         )
       )
     return parts
 
-  def _make_keys(
-    self, members: MemberArrays, batch: PromptBatch
-  ) -> jax.Array | None:
-    """The keys [P, Q] of the responses, None when greedy."""
-    if self.generator.decoding.sampling.is_greedy:
+  def _show(
+    self,
+    base: Params,
+    questions: Questions,
+    members: Sequence[MemberArrays],
+    *,
+    are_together: bool = False,
+  ) -> PromptImages | None:
+    """The pictures as members see them: all alike, or each with its own tower."""
+    if not questions.digests:
       return None
-    hashes = np.array(
-      [_hash_member(*terms) for terms in zip(*members, strict=True)], np.uint32
+    if self._tables is None:
+      raise ValueError("Prompts with pictures need `pictures`, got none.")
+    store = self._tables.store
+    if not self.moves_tower:
+      features = [store.keep(base.get(VISUAL), questions.digests)]
+      return self._tables.show(questions.shown, features)
+    features = [
+      store.encode(
+        self._rebuilder.rebuild_tower(base[VISUAL], member), questions.digests
+      )
+      for member in members
+    ]
+    return self._tables.show(
+      questions.shown, features, has_own_tables=are_together
     )
-    assert self._key is not None  # The constructor has seen to it.
-    fold = jax.random.fold_in
-    member_keys = jax.vmap(fold, (None, 0))(self._key, hashes)
-    keys = jax.vmap(jax.vmap(fold, (None, 0)), (0, None))(
-      member_keys, np.asarray(batch["index"], np.uint32)
-    )
-    if "sample" in batch:
-      samples = np.asarray(batch["sample"], np.uint32)
-      keys = jax.vmap(jax.vmap(fold), (0, None))(keys, samples)
-    return keys
 
   def _plan(
     self,
     base: Params,
-    prompts: Sequence[Sequence[int]],
+    questions: Questions,
     num_prompts: int | None = None,
   ) -> Batching:
     """The batching of such prompts, found once: every chunk asks for it."""
     dtype = base["embed_tokens"].dtype
     workload = Workload(
-      num_prompts or len(prompts),
-      max(len(prompt) for prompt in prompts),
+      num_prompts or len(questions.prompts),
+      max(len(prompt) for prompt in questions.prompts),
       self.generator.decoding.max_new_tokens,
     )
+    if self._tables is not None and questions.digests:
+      store = self._tables.store
+      workload = dataclasses.replace(
+        workload,
+        image_bytes=store.count_bytes(questions.digests, dtype),
+        has_own_images=self.moves_tower,
+        image_tokens=store.count_tokens(questions.digests)
+        / len(questions.prompts),
+      )
     if (dtype, workload) not in self._plans:
       self._plans[dtype, workload] = memory_plan.plan_memory(
         self.generator.config,
@@ -331,23 +390,3 @@ def _count(found: int | None) -> int:
   """A count of a plan, where none is left open."""
   assert found is not None
   return found
-
-
-def _read_prompts(batch: PromptBatch) -> list[list[int]]:
-  return [row[row != NO_TOKEN].tolist() for row in np.asarray(batch["tokens"])]
-
-
-def _find_distinct(
-  prompts: Sequence[list[int]],
-) -> tuple[list[list[int]], list[int]]:
-  """Returns each prompt once, in its order, and the place [Q] of every prompt."""
-  first: dict[tuple[int, ...], int] = {}
-  places = [first.setdefault(tuple(p), len(first)) for p in prompts]
-  return [list(prompt) for prompt in first], places
-
-
-def _hash_member(seeds: np.ndarray, coefficients: np.ndarray) -> int:
-  """32 bits that differ between members; terms of no weight do not count."""
-  counted = coefficients != 0
-  words = seeds[counted].tobytes() + coefficients[counted].tobytes()
-  return int.from_bytes(hashlib.blake2b(words, digest_size=4).digest(), "big")

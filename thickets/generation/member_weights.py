@@ -15,6 +15,10 @@ from thickets.models import layout as layout_lib
 from thickets.models import transformer
 from thickets.models.config import TransformerConfig
 from thickets.models.layout import Layout
+from thickets.models.vision import joined
+from thickets.models.vision import tower as tower_lib
+from thickets.models.vision.config import VisionConfig
+from thickets.models.vision.joined import VISUAL
 from thickets.naming import Params
 from thickets.perturbation import Kind, find_targets, shift
 from thickets.search.compiled import Programs
@@ -31,6 +35,11 @@ class Rebuilder:
     mesh: the devices, with axes `population` and `model`.
     programs: compiles the rebuilding.
     layout: how the layers that are rebuilt lie; those of the base are stacked.
+    tower: the tower of a vision-language model, among whose tensors are those that
+      `kind` names; None for a text model.
+
+  Attributes:
+    moves_tower: whether members have towers of their own.
   """
 
   def __init__(
@@ -40,12 +49,16 @@ class Rebuilder:
     mesh: Mesh,
     programs: Programs,
     layout: Layout,
+    tower: VisionConfig | None = None,
   ):
     mesh = transformer.fit_mesh(config, mesh)
     self._kind, self._mesh, self._programs = kind, mesh, programs
     self._layout = layout
     shardings = transformer.shardings(config, mesh)
-    self._names = transformer.tensor_names(shardings)
+    self._tower: Params = {}
+    if tower is not None:
+      self._tower = {VISUAL: tower_lib.abstract_params(tower, jnp.float32)}
+    self._names = transformer.tensor_names({**shardings, **self._tower})
     self._shardings = layout.arrange_shardings(shardings, config.num_layers)
     everywhere = NamedSharding(mesh, PartitionSpec())
     self._indices = [
@@ -54,6 +67,9 @@ class Rebuilder:
     ]
     self._width: int | None = None
     self._copies: Params | None = None
+    self._text = transformer.abstract_params(config, jnp.float32)
+    moved = self._find_targets(self._text).get(VISUAL, {})
+    self.moves_tower = bool(jax.tree.leaves(moved))
 
   def rebuild_one(self, base: Params, member: Member | MemberArrays) -> Params:
     """The weights of one member.
@@ -85,6 +101,27 @@ class Rebuilder:
       len(np.asarray(members.seeds)),
       layout_lib.member_shardings(self._shardings),
     )
+
+  def rebuild_tower(self, visual: Params, member: MemberArrays) -> Params:
+    """The tower of one member, from that of the base.
+
+    Args:
+      visual: the weights of the base's tower.
+      member: the terms [R] of the member.
+    """
+
+    def rebuild(visual, member):
+      targets = self._find_targets(self._text)[VISUAL]
+      return shift(visual, targets, member, self._kind)
+
+    place = NamedSharding(self._mesh, PartitionSpec())
+    arguments = self._programs.put((visual, member), place)
+    name = ("rebuild", "tower", self._kind)
+    return self._programs.get(name, rebuild, arguments)(*arguments)
+
+  def _find_targets(self, base: Params) -> Any:
+    """Where the leaves of a text model, and of its tower, get their noise from."""
+    return find_targets({**base, **self._tower}, self._kind, self._names)
 
   def _rebuild(
     self, base: Params, members: MemberArrays, width: int, shardings: Params
@@ -228,14 +265,14 @@ class Rebuilder:
 
   def _rebuild_ends(self, base: Params, member: MemberArrays) -> Params:
     """All but the layers."""
-    targets = find_targets(base, self._kind, self._names)
+    targets = joined.take_text(self._find_targets(base))
     return shift(_ends(base), _ends(targets), member, self._kind)
 
   def _rebuild_layer(
     self, base: Params, member: MemberArrays, layer: Int[Array, ""]
   ) -> Params:
     """A layer, which is shifted as a stack of one."""
-    targets = find_targets(base, self._kind, self._names)
+    targets = self._find_targets(base)
     stack, targets = jax.tree.map(
       lambda leaf: lax.dynamic_slice_in_dim(leaf, layer, 1),
       (base["layers"], targets["layers"]),

@@ -38,11 +38,17 @@ class Workload:
     num_prompts: how many prompts it continues.
     prompt_tokens: how many tokens the longest prompt has.
     new_tokens: how many tokens the longest response has.
+    image_bytes: bytes of the features of all images that prompts show.
+    has_own_images: whether each member has features of its own.
+    image_tokens: tokens of distinct images for each prompt, on average.
   """
 
   num_prompts: int
   prompt_tokens: int
   new_tokens: int
+  image_bytes: int = 0
+  has_own_images: bool = False
+  image_tokens: float = 0.0
 
 
 def plan_memory(
@@ -94,9 +100,9 @@ def plan_memory(
   size = int(_MEMORY_FRAC * size)
   sizes = _measure(config, dtype, mesh, workload, asked.segment, layout)
   if moves_weights:
-    sizes = dataclasses.replace(
-      sizes, **_measure_moved(config, dtype, mesh, sizes.weights)
-    )
+    moved = _measure_moved(config, dtype, mesh, sizes.weights)
+    moved["beside"] += sizes.beside
+    sizes = dataclasses.replace(sizes, **moved)
 
   def holds(lanes: int, rows: int, block: int) -> float:
     return max(sizes.count_bytes(lanes, rows, block).values())
@@ -198,6 +204,9 @@ class _Sizes:
       but one, and the last.
     is_stacked: whether layers are stacked.
     passed: the largest array that a layer hands on for one row, at one step.
+    image_tokens: tokens of images for each prompt, on average, whose keys and values
+      are held apart while prompts are read.
+    own: what each member holds beside its weights.
     beside: what is held beside base and members while these answer.
     moving: the same while weights are moved, when none answers.
   """
@@ -211,25 +220,28 @@ class _Sizes:
   slots: tuple[int, int, int]
   is_stacked: bool
   passed: float
+  image_tokens: float = 0.0
+  own: float = 0.0
   beside: float = 0.0
   moving: float = 0.0
 
   def count_bytes(self, lanes: int, rows: int, block: int) -> dict[str, float]:
     """Bytes by the name of the program, as `estimate_bytes` returns them."""
     members = (1 + lanes) * self.weights
-    held = members + self.beside
+    held = members + lanes * self.own + self.beside
     first, before, last = (
       lanes * rows * self.token * slots for slots in self.slots
     )
     tokens = rows * self.prompt_tokens
     read = block * self.reading if tokens > block else tokens * self.reading_all
     logits = lanes * rows * self.logits
+    apart = lanes * rows * self.token * self.image_tokens
     # A stack is copied where a program wants another layout, and keys, then
     # values, before they get more room.
     copied, grown = (last, last / 2) if self.is_stacked else (0.0, 0.0)
     return {
       "rebuild": members + max(self.beside, self.moving),
-      "prefill": held + first + max(lanes * read, logits),
+      "prefill": held + first + apart + max(lanes * read, logits),
       "segment": held + last + copied + logits,
       "regroup": held + before + last + grown,
     }
@@ -278,6 +290,9 @@ def _measure(
       4 * config.num_heads * slots[-1] / kv_parts,
       jnp.dtype(dtype).itemsize * config.mlp_width / parts,
     ),
+    image_tokens=workload.image_tokens,
+    own=workload.image_bytes if workload.has_own_images else 0.0,
+    beside=0.0 if workload.has_own_images else workload.image_bytes,
   )
 
 
@@ -318,6 +333,7 @@ def _find_block(sizes: _Sizes, size: float, lanes: int) -> int:
     lanes: members that run at once.
   """
   free = (size - (1 + lanes) * sizes.weights - sizes.beside) / lanes
+  free -= sizes.own
   block = programs.ACCELERATOR_BLOCK_TOKENS
   while (
     block > sizes.prompt_tokens and block * sizes.reading > _BLOCK_FRAC * free
