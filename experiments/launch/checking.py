@@ -4,6 +4,7 @@ Nothing is written to the run directory. Everything that a run checks before its
 directory begins is checked here as well, by the same functions.
 """
 
+import dataclasses
 import math
 import os
 import pathlib
@@ -41,6 +42,9 @@ def check_randopt(spec: RandOptSpec, workdir: str) -> Iterator[str]:
   sizes = {name: len(b["index"]) for name, b in subject.batches.items()}
   yield f"Prompts: {', '.join(f'{n} {size}' for n, size in sizes.items())}."
   base = subject.base
+  spec = dataclasses.replace(
+    spec, population=subject.settle_population(spec.population)
+  )
   found = describe_kind(base.params, spec.population.kind, base.names)
   yield (
     f"Patterns: they match {found['num_perturbed_tensors']} of"

@@ -343,8 +343,8 @@ def _render(tokenizer, spec: TaskSpec, name: str) -> list[list[int]]:
   chat = prompts.settle_chat(
     tokenizer, asked, spec.chat, today=None, owner=owner
   )
-  tokens = prompts.render_examples(tokenizer, asked, chat, owner=owner)
-  return [tokens[index] for index in examples.indices("select")]
+  rendered = prompts.render_examples(tokenizer, asked, chat, owner=owner)
+  return [rendered[index].tokens for index in examples.indices("select")]
 
 
 def _check_context(

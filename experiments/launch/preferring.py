@@ -162,9 +162,12 @@ def _load_prompts(
   chat = prompts.settle_chat(
     model.tokenizer, loaded.select, spec.task.chat, today=today, owner=owner
   )
+  rendered = prompts.render_examples(
+    model.tokenizer, loaded.select, chat, owner=owner
+  )
   choice = choices.make_choices(
     model.tokenizer,
-    prompts.render_examples(model.tokenizer, loaded.select, chat, owner=owner),
+    [prompt.tokens for prompt in rendered],
     [example.reference for example in loaded.select],
     spec.choice,
   )

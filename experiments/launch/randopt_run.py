@@ -1,5 +1,6 @@
 """One RandOpt run on a language task: what randopt and sweep both run."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,6 +32,9 @@ def run(spec: RandOptSpec, workdir: str) -> JsonObject:
   subject = subject_lib.load_subject(
     *asked, today=chat_dates.find_today(workdir)
   )
+  spec = dataclasses.replace(
+    spec, population=subject.settle_population(spec.population)
+  )
   subject.check_kind(spec.population.kind)
   # All that can fail at once does so before the run directory begins.
   with subject_lib.start_task_grading(subject) as grading:
@@ -54,7 +58,11 @@ def _run(
   """Searches, selects, votes and judges in an open run directory."""
   select = subject.evaluation("select", evaluator)
   search = randopt.start_search(
-    run, subject.base, spec.population, first=select, task=subject.describe()
+    run,
+    subject.base,
+    spec.population,
+    first=select,
+    task=subject.describe(spec.population.kind),
   )
   scores = randopt.score_members(search, select)
   clock.lap("select_s")

@@ -8,6 +8,8 @@ from experiments import launch
 from thickets.errors import UserError
 from thickets.generation import prompts
 from thickets.generation.decoding import Decoding
+from thickets.generation.pictures import PictureStore
+from thickets.generation.prompts import Prompt
 from thickets.generation.sampling import Sampling
 from thickets.models import chat_templates, hub, transformer
 from thickets.runs import clock, experts, locations
@@ -80,17 +82,22 @@ def read_decoding(fields: JsonObject) -> Decoding:
 
 
 def render_examples(
-  model: hub.Model, task: JsonObject, examples: Sequence[Example]
-) -> list[list[int]]:
+  model: hub.Model,
+  task: JsonObject,
+  examples: Sequence[Example],
+  pictures: PictureStore | None = None,
+) -> list[Prompt]:
   """Renders prompts as those of a run were, on the day that they said.
 
   Args:
     model: the base of the run.
     task: what its scores mean, from the experts file.
     examples: [Q] what is asked.
+    pictures: where the pictures of a vision-language model are gathered; None for
+      a text model.
 
   Returns:
-    [Q] the token ids of each prompt.
+    [Q] the prompts.
 
   Raises:
     UserError: if the template does not render one; it names the example.
@@ -104,7 +111,12 @@ def render_examples(
     )
   recorded = prompts.read_chat(task)
   chat = prompts.settle_chat(
-    model.tokenizer, examples, recorded, today=clock.today(), owner=owner
+    model.tokenizer,
+    examples,
+    recorded,
+    today=clock.today(),
+    owner=owner,
+    vision=model.vision,
   )
   if chat.says_date and chat.date and recorded.date is None:
     logging.warning(
@@ -112,7 +124,9 @@ def render_examples(
       " earlier version wrote it; prompts say %s",
       chat.date,
     )
-  return prompts.render_examples(model.tokenizer, examples, chat, owner=owner)
+  return prompts.render_examples(
+    model.tokenizer, examples, chat, owner=owner, pictures=pictures
+  )
 
 
 def _read_source(path: Location) -> JsonObject:

@@ -72,7 +72,9 @@ class RunTest(parameterized.TestCase):
     found = saved_experts.render_examples(
       self.model, task, small_subjects.EXAMPLES
     )
-    self.assertEqual(found, [[n, 7, 2] for n in (3, 4, 5)])
+    self.assertEqual(
+      [prompt.tokens for prompt in found], [[n, 7, 2] for n in (3, 4, 5)]
+    )
 
   def test_a_run_that_has_not_begun_is_of_its_own_day(self):
     with directory.open_run(self.workdir, RunConfig({})) as run:
@@ -101,7 +103,7 @@ class RunTest(parameterized.TestCase):
         {"name": "T", "chat_template": True},
         small_subjects.EXAMPLES,
       )
-    self.assertEqual(found[0], [3, 7])
+    self.assertEqual(found[0].tokens, [3, 7])
     self.assertIn("does not say the day", logged.output[0])
 
   def test_experts_that_had_a_template_are_not_asked_without(self):

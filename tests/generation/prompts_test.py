@@ -74,9 +74,10 @@ class SettleTest(parameterized.TestCase):
     )
 
   def render(self, chat, examples=EXAMPLES):
-    return prompts.render_examples(
+    rendered = prompts.render_examples(
       self.tokenizer, examples, chat, owner="M, task T"
     )
+    return [prompt.tokens for prompt in rendered]
 
   def test_a_new_run_says_today_and_keeps_it(self):
     chat = self.settle()

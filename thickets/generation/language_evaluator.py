@@ -319,7 +319,8 @@ class LanguageEvaluator:
     if self._tables is None:
       raise ValueError("Prompts with pictures need `pictures`, got none.")
     store = self._tables.store
-    if not self.moves_tower:
+    # Members of no terms are the base.
+    if not (self.moves_tower and members[0].seeds.size):
       features = [store.keep(base.get(VISUAL), questions.digests)]
       return self._tables.show(questions.shown, features)
     features = [

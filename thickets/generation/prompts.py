@@ -8,14 +8,36 @@ from typing import Any
 from absl import logging
 
 from thickets.errors import UserError
+from thickets.generation.picture_prompts import Speller
+from thickets.generation.pictures import PictureStore
 from thickets.models import chat_templates
+from thickets.models.vision.config import VisionModel
 from thickets.runs.json_files import JsonObject
 from thickets.tasks.base import Example, Message
+from thickets.tasks.pictures import Picture
 
 # By another year, month, day of the month and day of the week.
 _LATER = datetime.timedelta(days=398)
 # Given to a template that asks for the day, where no prompt says it.
 _UNSAID = datetime.date(2000, 1, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prompt:
+  """What a model reads.
+
+  Attributes:
+    tokens: the token ids; an image token for each feature of a picture.
+    pictures: the pictures, in their order.
+  """
+
+  tokens: list[int]
+  pictures: tuple[Picture, ...] = ()
+
+  @property
+  def digests(self) -> tuple[str, ...]:
+    """By what the pictures are known."""
+    return tuple(picture.digest for picture in self.pictures)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +92,7 @@ def settle_chat(
   *,
   today: datetime.date | None,
   owner: str,
+  vision: VisionModel | None = None,
 ) -> Chat:
   """Finds whether a template renders the prompts, and which day they say.
 
@@ -79,6 +102,7 @@ def settle_chat(
     chat: what is wished.
     today: the day that the prompts say, if they say one and `chat` names none.
     owner: whose prompts they are, for messages, such as a model and a task.
+    vision: how a vision-language model sees; None for a text model.
 
   Returns:
     The chat as it is used.
@@ -113,9 +137,10 @@ def settle_chat(
   dated, later = (
     dataclasses.replace(chat, date=day) for day in (date, date + _LATER)
   )
+  speller = vision and Speller(tokenizer, vision)
   if all(
-    _render_example(tokenizer, example, dated, owner)
-    == _render_example(tokenizer, example, later, owner)
+    _render_example(tokenizer, example, dated, owner, speller)
+    == _render_example(tokenizer, example, later, owner, speller)
     for example in examples
   ):
     return dataclasses.replace(dated, says_date=False)
@@ -130,33 +155,50 @@ def settle_chat(
 
 
 def render_examples(
-  tokenizer: Any, examples: Sequence[Example], chat: Chat, *, owner: str
-) -> list[list[int]]:
+  tokenizer: Any,
+  examples: Sequence[Example],
+  chat: Chat,
+  *,
+  owner: str,
+  pictures: PictureStore | None = None,
+) -> list[Prompt]:
   """Renders the prompts of examples as token ids.
 
-  A warning says if the template leaves out or changes what a message says.
+  A warning says if the template leaves out or changes what a message says. All
+  pictures are opened and checked.
 
   Args:
     tokenizer: a tokenizer of `transformers`.
     examples: [Q] what the prompts ask.
     chat: how they become text, as `settle_chat` returns it.
     owner: whose prompts they are, for messages, such as a model and a task.
+    pictures: where the pictures of a vision-language model are gathered; None for
+      a text model.
 
   Returns:
-    [Q] the token ids of each prompt.
+    [Q] the prompts.
 
   Raises:
-    UserError: if the template does not render one; it names the example.
+    UserError: if the template does not render one, or a picture cannot be shown;
+      it names the example.
   """
   rendered, changed = [], []
+  speller = pictures and Speller(tokenizer, pictures.vision)
   for example in examples:
-    text = _render_example(tokenizer, example, chat, owner)
+    text = _render_example(tokenizer, example, chat, owner, speller)
     changed += [
       f"{message.role} of example {example.id}"
       for message in example.messages
-      if message.content.strip() not in text
+      for part in message.parts
+      if isinstance(part, str)
+      and (speller.protect(part) if speller else part).strip() not in text
     ]
-    rendered.append(_encode(tokenizer, text, chat))
+    ids = _encode(tokenizer, text, chat, speller)
+    if pictures is not None and speller is not None:
+      named = f"{owner}, example {example.id}"
+      grids = [pictures.add(p, owner=named) for p in example.pictures]
+      ids = speller.expand(ids, grids, owner=named)
+    rendered.append(Prompt(ids, example.pictures))
   if changed:
     logging.warning(
       "%s: the chat template leaves out or changes what %d messages say, first"
@@ -188,32 +230,79 @@ def render_prompt(
   return _encode(tokenizer, render_text(tokenizer, messages, chat), chat)
 
 
-def render_text(tokenizer: Any, messages: Sequence[Message], chat: Chat) -> str:
-  """Renders a prompt as text; the arguments are those of `render_prompt`."""
+def render_text(
+  tokenizer: Any,
+  messages: Sequence[Message],
+  chat: Chat,
+  speller: Speller | None = None,
+) -> str:
+  """Renders a prompt as text.
+
+  Args:
+    tokenizer: as of `render_prompt`.
+    messages: the conversation so far.
+    chat: how it becomes text.
+    speller: protects what people wrote, for a vision-language model; the text is
+      then for its `encode` to read.
+  """
+  if not speller and any(message.pictures for message in messages):
+    raise UserError(
+      "A prompt with pictures needs a vision-language model, got one that reads"
+      " text alone. Choose another with model.name, or a task without pictures."
+    )
+
+  def spell(part: str | Picture) -> str:
+    if isinstance(part, Picture):
+      return speller.picture if speller else ""
+    return speller.protect(part) if speller else part
+
   if not _uses_template(tokenizer, chat):
-    return "\n\n".join(message.content for message in messages)
+    return "\n\n".join("".join(map(spell, m.parts)) for m in messages)
+  contents = [
+    spell(message.content)
+    if isinstance(message.content, str)
+    else [
+      {"type": "image"}
+      if isinstance(part, Picture)
+      else {"type": "text", "text": spell(part)}
+      for part in message.content
+    ]
+    for message in messages
+  ]
   return chat_templates.render_chat(
     tokenizer,
-    [{"role": m.role, "content": m.content} for m in messages],
+    [
+      {"role": message.role, "content": content}
+      for message, content in zip(messages, contents, strict=True)
+    ],
     date=chat.date,
     arguments=chat.arguments,
   )
 
 
 def _render_example(
-  tokenizer: Any, example: Example, chat: Chat, owner: str
+  tokenizer: Any,
+  example: Example,
+  chat: Chat,
+  owner: str,
+  speller: Speller | None,
 ) -> str:
   """Renders one prompt as text, and names it where that fails."""
   try:
-    return render_text(tokenizer, example.messages, chat)
+    return render_text(tokenizer, example.messages, chat, speller)
   except UserError as error:
     raise UserError(f"{owner}, example {example.id}: {error}") from error
 
 
-def _encode(tokenizer: Any, text: str, chat: Chat) -> list[int]:
+def _encode(
+  tokenizer: Any, text: str, chat: Chat, speller: Speller | None = None
+) -> list[int]:
   """The ids of a rendered prompt; a template writes the special tokens."""
   is_plain = not _uses_template(tokenizer, chat)
-  return tokenizer.encode(text, add_special_tokens=is_plain)
+  if speller is None:
+    return tokenizer.encode(text, add_special_tokens=is_plain)
+  first = tokenizer.encode("", add_special_tokens=True) if is_plain else []
+  return first + speller.encode(text)
 
 
 def _uses_template(tokenizer: Any, chat: Chat) -> bool:

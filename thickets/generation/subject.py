@@ -7,9 +7,6 @@ grading started.
 import contextlib
 import dataclasses
 import datetime
-import hashlib
-import importlib.metadata
-import pathlib
 from collections.abc import Iterator
 
 import jax
@@ -19,12 +16,18 @@ from jaxtyping import PRNGKeyArray
 
 from thickets import naming
 from thickets.errors import UserError
-from thickets.generation import language_evaluator, prompts, task_grading
+from thickets.generation import (
+  language_evaluator,
+  prompts,
+  task_grading,
+  towers,
+)
 from thickets.generation.batching import Batching
 from thickets.generation.decoding import Decoding
 from thickets.generation.generator import Generator
 from thickets.generation.grading_workers import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
+from thickets.generation.pictures import PictureStore
 from thickets.generation.prompts import Chat
 from thickets.generation.sampling import GREEDY, Sampling
 from thickets.generation.specs import (
@@ -40,6 +43,7 @@ from thickets.perturbation import Gaussian, Kind, find_participants
 from thickets.runs import packed_arrays
 from thickets.runs.json_files import JsonObject
 from thickets.search import meshes
+from thickets.search.population import PopulationSpec
 from thickets.search.randopt import Base, Evaluation, describe_precision
 from thickets.tasks import registry, splits
 from thickets.tasks.base import Task
@@ -62,6 +66,8 @@ class Subject:
     batches: the prompts by split; `dev` may be missing.
     decoding: how responses are generated.
     chat: how the prompts became text.
+    pictures: the pictures of the prompts, for a vision-language model; None for a
+      text model.
   """
 
   model: hub.Model
@@ -72,6 +78,7 @@ class Subject:
   batches: dict[str, dict[str, np.ndarray]]
   decoding: Decoding
   chat: Chat
+  pictures: PictureStore | None = None
 
   @property
   def base(self) -> Base:
@@ -108,13 +115,24 @@ class Subject:
     """What grades the responses."""
     return TaskGrader(self.spec.name, self.spec.rules, self.splits.examples)
 
-  def describe(self) -> JsonObject:
-    """What scores mean, as JSON values, for the header of a run."""
+  def describe(self, kind: Kind | None = None) -> JsonObject:
+    """What scores mean, as JSON values, for the header of a run.
+
+    Args:
+      kind: how the noise of members is drawn, which says whether a tower reads
+        pictures once, or that of each member does. None for weights that are not
+        drawn, but trained.
+    """
+    shown: JsonObject = {}
+    if any("pictures" in batch for batch in self.batches.values()):
+      assert self.pictures is not None  # Or they would have been refused.
+      tower = {} if kind is None else towers.describe_tower(self.base, kind)
+      shown = {"pictures": self.pictures.describe() | tower}
     return {
       "name": self.spec.name,
       "version": self.task.version,
       "rules": self.spec.rules,
-      "grader": _describe_grader(self.task, self.spec),
+      "grader": task_grading.describe_grader(self.task, self.spec),
       # By content: a data set's next revision may hold the same rows.
       "data": {name: self.splits.origin[name] for name in PROMPT_SPLITS},
       "prompts": {
@@ -122,8 +140,19 @@ class Subject:
         for name, batch in self.batches.items()
       },
       **self.chat.describe(),
+      **shown,
       "decoding": self.decoding.describe(),
     }
+
+  def settle_kind(self, kind: Kind) -> Kind:
+    """The kind of members, the tower left alone; see `towers.settle_kind`."""
+    return kind if self.pictures is None else towers.settle_kind(kind)
+
+  def settle_population(self, population: PopulationSpec) -> PopulationSpec:
+    """The population whose kind is `settle_kind`'s."""
+    return dataclasses.replace(
+      population, kind=self.settle_kind(population.kind)
+    )
 
   def check_kind(self, kind: Kind) -> None:
     """Refuses a kind of noise whose patterns match none of the weights.
@@ -250,15 +279,23 @@ def make_subject(
   owner = f"{model.source}, task {spec.name}"
   asked = examples.examples
   chat = prompts.settle_chat(
-    model.tokenizer, asked, spec.chat, today=today, owner=owner
+    model.tokenizer,
+    asked,
+    spec.chat,
+    today=today,
+    owner=owner,
+    vision=model.vision,
   )
-  tokens = prompts.render_examples(model.tokenizer, asked, chat, owner=owner)
+  pictures = model.vision and PictureStore(model.vision)
+  rendered = prompts.render_examples(
+    model.tokenizer, asked, chat, owner=owner, pictures=pictures
+  )
   indices = {name: list(examples.indices(name)) for name in PROMPT_SPLITS}
   decoding = make_decoding(model, task, answering)
   for chosen in indices.values():
     # Now, and not after hours of search.
     if chosen:
-      decoding.check_prompts([tokens[i] for i in chosen], model.config)
+      decoding.check_prompts([rendered[i].tokens for i in chosen], model.config)
   return Subject(
     model=model,
     spec=spec,
@@ -267,13 +304,16 @@ def make_subject(
     splits=examples,
     batches={
       name: language_evaluator.make_batch(
-        [tokens[i] for i in chosen], [start + i for i in chosen]
+        [rendered[i].tokens for i in chosen],
+        [start + i for i in chosen],
+        [rendered[i].digests for i in chosen],
       )
       for name, chosen in indices.items()
       if chosen
     },
     decoding=decoding,
     chat=chat,
+    pictures=pictures,
   )
 
 
@@ -349,7 +389,12 @@ def make_evaluator(
     detokenize=tokenizer_files.make_detokenizer(subject.model.tokenizer),
   )
   return LanguageEvaluator(
-    generator, started, kind=kind, key=key, moves_weights=moves_weights
+    generator,
+    started,
+    kind=kind,
+    key=key,
+    moves_weights=moves_weights,
+    pictures=subject.pictures,
   )
 
 
@@ -370,16 +415,8 @@ def make_sampler(
   return make_evaluator(
     subject,
     started,
-    Gaussian(),  # The base has no noise, of whatever kind.
+    # The base has no noise, of whatever kind.
+    subject.settle_kind(Gaussian()),
     Sampling(1.0, consistency.top_k, consistency.top_p),
     jax.random.fold_in(jax.random.key(seed), _SAMPLES),
   )
-
-
-def _describe_grader(task: Task, spec: TaskSpec) -> dict[str, str]:
-  """What else grades depend on: libraries, and the file of a user's task."""
-  versions = {lib: importlib.metadata.version(lib) for lib in task.libraries}
-  if spec.is_a_file:
-    content = pathlib.Path(spec.name).expanduser().read_bytes()
-    versions["sha256"] = hashlib.sha256(content).hexdigest()
-  return versions

@@ -1,6 +1,9 @@
 """Starts what grades responses to tasks; a user's own grader is tried out first."""
 
 import contextlib
+import hashlib
+import importlib.metadata
+import pathlib
 from collections.abc import Iterator, Sequence
 
 from thickets.generation import grading_workers
@@ -8,6 +11,8 @@ from thickets.generation.batching import Detokenize
 from thickets.generation.grading import Grader
 from thickets.generation.grading_watch import GRADE_LIMIT_S
 from thickets.generation.grading_workers import Grading
+from thickets.generation.specs import TaskSpec
+from thickets.tasks.base import Task
 from thickets.tasks.grader import SeveralGraders, TaskGrader
 
 
@@ -54,3 +59,12 @@ def start_task_graders(
         [index for index, _ in trials], [text for _, text in trials]
       )
     yield started
+
+
+def describe_grader(task: Task, spec: TaskSpec) -> dict[str, str]:
+  """What else grades depend on: libraries, and the file of a user's task."""
+  versions = {lib: importlib.metadata.version(lib) for lib in task.libraries}
+  if spec.is_a_file:
+    content = pathlib.Path(spec.name).expanduser().read_bytes()
+    versions["sha256"] = hashlib.sha256(content).hexdigest()
+  return versions

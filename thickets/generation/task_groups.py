@@ -12,6 +12,7 @@ from thickets.generation.decode_step import NO_TOKEN
 from thickets.generation.decoding import Decoding
 from thickets.generation.grading_workers import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
+from thickets.generation.questions import Questions, pack_digests
 from thickets.generation.specs import AnsweringSpec, TaskSpec
 from thickets.generation.subject import Subject
 from thickets.models import hub
@@ -148,4 +149,7 @@ def _join_batches(
     for batch in batches
   ]
   indices = [batch["index"] for batch in batches]
-  return {"tokens": np.concatenate(tokens), "index": np.concatenate(indices)}
+  joined = {"tokens": np.concatenate(tokens), "index": np.concatenate(indices)}
+  shown = [row for batch in batches for row in Questions.read(batch).shown]
+  packed = pack_digests(shown)
+  return joined if packed is None else joined | {"pictures": packed}

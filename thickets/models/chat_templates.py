@@ -122,7 +122,7 @@ def read_template(
 
 def render_chat(
   tokenizer: Any,
-  messages: Sequence[Mapping[str, str]],
+  messages: Sequence[Mapping[str, Any]],
   *,
   date: datetime.date | None = None,
   arguments: Mapping[str, Any] | None = None,
@@ -132,7 +132,8 @@ def render_chat(
 
   Args:
     tokenizer: a tokenizer of `transformers` with a chat template.
-    messages: the turns so far, with `role` and `content` each.
+    messages: the turns so far, with `role` and `content` each: a text, or a list
+      of parts that have a `type`, `text` or `image`.
     date: the day that the template prints, if it prints one; the time of day is
       midnight.
     arguments: what else the template reads, by name, such as `enable_thinking`.
