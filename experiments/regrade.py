@@ -16,7 +16,7 @@ from absl import flags, logging
 from experiments import launch
 from experiments.launch import finished_randopt
 from experiments.launch.specs import RandOptSpec
-from thickets.analysis import randopt_results
+from thickets.analysis import control_results, randopt_results
 from thickets.errors import UserError
 from thickets.generation import (
   self_consistency,
@@ -30,6 +30,7 @@ from thickets.runs import directory
 from thickets.runs.directory import Run
 from thickets.runs.json_files import JsonObject
 from thickets.runs.locations import Location
+from thickets.tasks import controls
 from thickets.tasks.grader import TaskGrader
 from thickets.tasks.splits import Splits
 
@@ -104,6 +105,15 @@ def run(
     pairs = side_by_side.read_pairs(graded, "judge", examples.judge, chosen[0])
     results |= {"data": examples.origin, "examples": pairs}
     results |= {"rules": rules, "note": note}
+    if shown := finished.get("controls"):
+      voting = chosen[: spec.ensemble.top_k]
+      results["controls"] = control_results.summarise_controls(
+        graded,
+        [*shown["rows"][0]["controls"]],
+        controls.find_asked(examples.judge),
+        voting,
+        groups=examples.groups("judge"),
+      ) | {"left_out": shown["left_out"]}
     # Runs of earlier versions have no ledger.
     results |= {name: finished[name] for name in {"ledger"} & finished.keys()}
     return results, run.save_json(f"results_{rules}.json", results)

@@ -8,14 +8,19 @@ from jaxtyping import Float, Int
 
 from experiments.launch import chat_dates, randopt_ledger
 from experiments.launch.specs import RandOptSpec
-from thickets.analysis import randopt_results
-from thickets.generation import side_by_side
+from thickets.analysis import control_results, randopt_results
+from thickets.generation import (
+  control_batches,
+  shown_questions,
+  side_by_side,
+)
 from thickets.generation import subject as subject_lib
+from thickets.generation.control_batches import ControlBatches
 from thickets.generation.grading_workers import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.generation.self_consistency import SelfConsistency
 from thickets.generation.subject import Subject
-from thickets.report.figures import randopt_plots
+from thickets.report.figures import picture_plots, randopt_plots
 from thickets.runs import directory
 from thickets.runs.clock import Clock
 from thickets.runs.directory import Run
@@ -36,6 +41,7 @@ def run(spec: RandOptSpec, workdir: str) -> JsonObject:
     spec, population=subject.settle_population(spec.population)
   )
   subject.check_kind(spec.population.kind)
+  controls = control_batches.make_control_batches(subject)
   # All that can fail at once does so before the run directory begins.
   with subject_lib.start_task_grading(subject) as grading:
     evaluator = subject_lib.make_evaluator(
@@ -44,12 +50,13 @@ def run(spec: RandOptSpec, workdir: str) -> JsonObject:
     subject.check_memory(evaluator)
     with directory.open_run(workdir, spec.config) as run:
       clock.lap("loading_s")
-      return _run(spec, subject, grading, evaluator, run, clock)
+      return _run(spec, subject, controls, grading, evaluator, run, clock)
 
 
 def _run(
   spec: RandOptSpec,
   subject: Subject,
+  controls: ControlBatches | None,
   grading: Grading,
   evaluator: LanguageEvaluator,
   run: Run,
@@ -84,10 +91,17 @@ def _run(
     search, subject.evaluation("judge", evaluator), answering
   )
   clock.lap("judge_s")
+  if controls is not None:
+    for control in controls.evaluations(evaluator):
+      voting = chosen[: spec.ensemble.top_k].tolist()
+      randopt.score_members(search, control, voting)
+    clock.lap("controls_s")
   if temperature is not None:
     consistency.sample("judge", temperature, len(chosen))
   clock.lap("consistency_s")
   results = _summarise(spec, subject, search, scores, chosen, temperature, dev)
+  if controls is not None:
+    results |= _show_pictures(spec, subject, controls, run, chosen)
   randopt_plots.draw_randopt(run.workdir, search.members, scores, results)
   clock.lap("figures_s")
   return randopt.finish_run(
@@ -125,3 +139,27 @@ def _summarise(
       search, subject, spec, chosen.tolist(), temperature
     ),
   }
+
+
+def _show_pictures(
+  spec: RandOptSpec,
+  subject: Subject,
+  controls: ControlBatches,
+  run: Run,
+  chosen: Int[np.ndarray, " K"],
+) -> JsonObject:
+  """Draws questions beside their pictures, and compares answers with the controls."""
+  voting = chosen[: spec.ensemble.top_k].tolist()
+  judge = subject.splits.judge
+  picture_plots.draw_questions(
+    run.workdir,
+    shown_questions.read_questions(run, "judge", judge, voting),
+  )
+  found = control_results.summarise_controls(
+    run,
+    [*controls.batches],
+    controls.controls.asked,
+    voting,
+    groups=subject.splits.groups("judge"),
+  )
+  return {"controls": found | {"left_out": dict(controls.controls.left_out)}}

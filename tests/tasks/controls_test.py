@@ -4,6 +4,7 @@ import collections
 
 import hypothesis
 import hypothesis.strategies as st
+import numpy as np
 from absl.testing import absltest
 
 from thickets.errors import UserError
@@ -63,6 +64,20 @@ class ControlsTest(absltest.TestCase):
       blind.messages,
       (Message("system", "s"), Message("user", "before after")),
     )
+
+  def test_questions_that_are_asked_again_are_spread_evenly(self):
+    examples = [_example(i, str(i % 7)) for i in range(2500)]
+    asked = controls.find_asked(examples)
+    self.assertLen({*asked}, controls.MAX_PROMPTS)
+    self.assertEqual({*np.diff(asked)}, {2, 3})
+    self.assertEqual(controls.find_asked(examples[:9]), tuple(range(9)))
+    self.assertEqual(controls.find_asked([_example(0), examples[1]]), (1,))
+
+  def test_no_controls_without_pictures_or_where_they_cannot_be(self):
+    self.assertIsNone(controls.make_controls([_example(0)]))
+    made = controls.make_controls([_example(0, "a"), _example(1, "a")])
+    self.assertEqual([*made.examples], [controls.NO_PICTURE])
+    self.assertIn("got 2 of 2 about a", made.left_out[controls.ANOTHERS])
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ Who uses its pictures is right less often then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 
 from thickets.analysis import intervals, prompt_groups
 from thickets.analysis.prompt_groups import Groups
@@ -21,22 +21,20 @@ from thickets.search.answers import AnswerSource
 
 def summarise_controls(
   source: AnswerSource,
-  splits: Mapping[str, str],
-  asked: Sequence[int] | Int[np.ndarray, " C"],
-  chosen: Sequence[int] | Int[np.ndarray, " K"],
+  controls: Sequence[str],
+  asked: Sequence[int],
+  voting: Sequence[int],
   *,
-  primary_k: int,
   groups: Groups | None = None,
 ) -> dict[str, Any]:
   """Compares answers with the own picture and under each control.
 
   Args:
     source: the open run directory, or what regrades one.
-    splits: the split of each control in the log, by name; its prompts are those of
-      judge at `asked`.
+    controls: the splits of the controls in the log, whose prompts are those of judge
+      at `asked`.
     asked: [C] places among the prompts of judge of those that controls are of.
-    chosen: [K] positions of the chosen members, by rank.
-    primary_k: size of the ensemble that is reported.
+    voting: positions of the members that vote, by rank.
     groups: [Q] group of each prompt of judge; None where they are independent.
 
   Returns:
@@ -46,11 +44,11 @@ def summarise_controls(
   """
   places = np.asarray(asked)
   of_asked = None if groups is None else [groups[place] for place in places]
-  own = _read_right(source, "judge", chosen, primary_k, places)
-  found = {
-    name: _read_right(source, split, chosen, primary_k, slice(None))
-    for name, split in splits.items()
+  own = {
+    role: right[places]
+    for role, right in _read_right(source, "judge", voting).items()
   }
+  found = {name: _read_right(source, name, voting) for name in controls}
   return {
     "num_prompts": len(places),
     "num_groups": prompt_groups.count_groups(of_asked, len(places)),
@@ -69,26 +67,22 @@ def summarise_controls(
       for role, name in (
         ("base", "base"),
         ("best", "best member"),
-        ("vote", f"vote, K={primary_k}"),
+        ("vote", f"vote, K={len(voting)}"),
       )
     ],
   }
 
 
 def _read_right(
-  source: AnswerSource,
-  split: str,
-  chosen: Sequence[int] | Int[np.ndarray, " K"],
-  primary_k: int,
-  places: Any,
-) -> dict[str, Bool[np.ndarray, " C"]]:
+  source: AnswerSource, split: str, voting: Sequence[int]
+) -> dict[str, Bool[np.ndarray, " Q"]]:
   """Which prompts base, best member and vote have right."""
   base = answers.read_answers(source, split, [BASE_POSITION])
-  members = answers.read_answers(source, split, chosen[:primary_k])
+  members = answers.read_answers(source, split, voting)
   return {
-    "base": base.lenient[0][places],
-    "best": members.lenient[0][places],
-    "vote": members.elect()[:, -1][places],
+    "base": base.lenient[0],
+    "best": members.lenient[0],
+    "vote": members.elect()[:, -1],
   }
 
 

@@ -1,6 +1,7 @@
 """Logged responses, graded anew: for a changed grader, or another rule set."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from thickets.generation.grading_workers import Grading
 from thickets.runs.directory import Run
 from thickets.runs.split_labels import Split
 from thickets.search.evaluator import Channels
+from thickets.tasks import controls
 from thickets.tasks.splits import Splits
 
 
@@ -45,10 +47,17 @@ class Regraded:
         " Run it with --config.log_responses=True."
       )
     graded = self.grading.grade_texts(
-      self.examples.indices(Split.parse(split).name),
+      self._find_indices(Split.parse(split).name),
       grading.read_responses(channels),
     )
     # A member whose logits were not numbers has failed by any rules.
     has_failed = np.isnan(channels["score"])
     score = np.where(has_failed, np.nan, graded["score"])
     return channels | graded | {"score": score}
+
+  def _find_indices(self, name: str) -> Sequence[int]:
+    """Positions of the prompts of a split among all; controls are of judge."""
+    if name not in controls.NAMES:
+      return self.examples.indices(name)
+    judge = self.examples.indices("judge")
+    return [judge[at] for at in controls.find_asked(self.examples.judge)]

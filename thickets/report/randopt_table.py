@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thickets.analysis import prompt_groups
-from thickets.report import console
+from thickets.report import console, controls_table
 
 _HEADER = (
   "responses",
@@ -34,6 +34,7 @@ def format_randopt_results(results: Mapping[str, Any]) -> str:
     f" {row['won']} won, {row['lost']} lost"
     for row in results["differences"]
   ]
+  lines += controls_table.format_controls(results)
   lines += ["", *_format_gains(results), "", *_describe_members(results)]
   if results["dev"]:
     tried = ", ".join(

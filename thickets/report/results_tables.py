@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from thickets.analysis import prompt_groups
-from thickets.report import tables
+from thickets.report import controls_table, tables
 from thickets.report.tables import TextTable
 
 
@@ -53,6 +53,7 @@ def tabulate_randopt(results: Mapping[str, Any]) -> list[TextTable]:
   return [
     _tabulate_accuracies(results),
     _tabulate_differences(results),
+    *controls_table.tabulate_controls(results),
     _tabulate_gains(results),
     _tabulate_population(results),
   ]

@@ -14,6 +14,22 @@ from thickets.tasks.drills.stable_random import StableRandom
 from thickets.tasks.pictures import Picture
 
 NO_PICTURE, ANOTHERS = "no_picture", "anothers_picture"
+MAX_PROMPTS = 1000  # Of judge that are asked again under each control.
+
+
+@dataclasses.dataclass(frozen=True)
+class Controls:
+  """The same questions under each control.
+
+  Attributes:
+    asked: [C] places of these questions among all.
+    examples: [C] the questions under each control, by its name.
+    left_out: why a control is missing, by its name.
+  """
+
+  asked: tuple[int, ...]
+  examples: Mapping[str, tuple[Example, ...]]
+  left_out: Mapping[str, str]
 
 
 def remove_pictures(examples: Sequence[Example]) -> tuple[Example, ...]:
@@ -51,11 +67,41 @@ def swap_pictures(
   return tuple(swapped)
 
 
-# What makes the questions of a control, by the name of its split.
-CONTROLS: Mapping[str, Callable[[Sequence[Example]], tuple[Example, ...]]] = {
+# What makes the questions of a control, by the name of its split in a log.
+_MAKERS: Mapping[str, Callable[[Sequence[Example]], tuple[Example, ...]]] = {
   NO_PICTURE: remove_pictures,
   ANOTHERS: lambda examples: swap_pictures(examples, seed=0),
 }
+NAMES = tuple(_MAKERS)
+
+
+def find_asked(examples: Sequence[Example]) -> tuple[int, ...]:
+  """Places of the questions with pictures, spread evenly if they are too many."""
+  places = [place for place, found in enumerate(examples) if found.pictures]
+  if len(places) <= MAX_PROMPTS:
+    return tuple(places)
+  return tuple(
+    places[step * len(places) // MAX_PROMPTS] for step in range(MAX_PROMPTS)
+  )
+
+
+def make_controls(examples: Sequence[Example]) -> Controls | None:
+  """Makes the controls of some questions; None where none has a picture.
+
+  At most `MAX_PROMPTS` of the questions are asked again. A control that cannot be
+  made of them is left out, with its reason.
+  """
+  asked = find_asked(examples)
+  if not asked:
+    return None
+  made: dict[str, tuple[Example, ...]] = {}
+  left_out: dict[str, str] = {}
+  for name, make in _MAKERS.items():
+    try:
+      made[name] = make([examples[place] for place in asked])
+    except UserError as error:
+      left_out[name] = str(error)
+  return Controls(asked, made, left_out)
 
 
 def _deal(

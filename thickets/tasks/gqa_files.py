@@ -62,7 +62,7 @@ def join_files(rows: Sequence[Row], files: Sequence[pathlib.Path]) -> list[Row]:
   cells: dict[str, pictures.ParquetCell] = {}
   for file in files:
     cells |= pictures.index_parquet(file, key="id", column="image")
-  joined = [
+  joined: list[Row] = [
     {**row, "image": cells[str(row["imageId"])]}
     for row in rows
     if str(row["imageId"]) in cells

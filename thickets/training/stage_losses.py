@@ -10,6 +10,7 @@ from thickets.models import byte_tokenizer, hub
 from thickets.training import corpora, train
 from thickets.training.pretraining import stage_path
 from thickets.training.pretraining_spec import PretrainingSpec
+from thickets.training.scene_corpora import SceneCorpus
 
 _NUM_BATCHES = 32
 
@@ -27,6 +28,7 @@ def measure_losses(
     JSON values: the `units`, `num_tokens` of the text, `num_weights` of the
     model, and in `stages` by step the `loss` and its `standard_error`.
   """
+  assert not isinstance(spec.corpus, SceneCorpus)  # Only of conventions.
   tokenizer = byte_tokenizer.make_tokenizer()
   batches = [
     corpora.write_batch(tokenizer, spec.corpus, seed=spec.seed + 1, step=step)
