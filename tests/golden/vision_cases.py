@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from thickets import naming
-from thickets.models import families, published_names, transformer
-from thickets.models.vision import tower
+from thickets.models import families, hub, published_names, transformer
+from thickets.models.vision import processor_files, tower
 from thickets.models.vision.pixels import Prepared
 
 IDS = {
@@ -135,6 +135,31 @@ def make_params(fields):
     return jnp.asarray(array)
 
   return jax.tree.map(fill, names, template)
+
+
+def make_model(fields, dtype=jnp.float32, preprocessor=PREPROCESSOR):
+  """The model of a config, with weights by formula and no tokenizer."""
+  params = jax.tree.map(lambda leaf: leaf.astype(dtype), make_params(fields))
+  config = families.parse_config(fields)
+  return hub.Model(
+    config=config,
+    params=params,
+    tokenizer=None,
+    identity=naming.identify(params, transformer.tensor_names(params)),
+    revision=None,
+    source="weights by formula",
+    dtype=np.dtype(dtype),
+    fields=fields,
+    generation=None,
+    stop_tokens=(),
+    vision=processor_files.make_vision_model(
+      fields,
+      families.parse_vision(fields),
+      config.vocab_size,
+      None,
+      processor_files.write_file(preprocessor),
+    ),
+  )
 
 
 def make_images():
