@@ -12,7 +12,7 @@ from golden import transformer_cases as cases
 
 from experiments.launch import chat_dates, saved_experts
 from thickets.errors import UserError
-from thickets.generation import subject as subject_lib
+from thickets.generation import task_grading
 from thickets.generation.prompts import Chat
 from thickets.members import BASE
 from thickets.runs import clock, directory, json_files
@@ -44,7 +44,7 @@ class RunTest(parameterized.TestCase):
 
   def describe(self, subject):
     """The task in the header, without what needs a registered grader."""
-    with mock.patch.object(subject_lib, "_describe_grader", return_value={}):
+    with mock.patch.object(task_grading, "describe_grader", return_value={}):
       return json_files.as_read(subject.describe())
 
   def begin(self, task):
