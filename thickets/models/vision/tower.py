@@ -299,22 +299,30 @@ def init(
   check_dtype(config, dtype)
   template = abstract_params(config, dtype)
   leaves, structure = jax.tree_util.tree_flatten_with_path(template)
-  keys = jax.random.split(key, len(leaves))
-
-  def draw(path: Any, leaf: Any, key: PRNGKeyArray) -> Array:
-    name = path[-1].key
-    if name.endswith("_bias"):
-      return jnp.zeros(leaf.shape, leaf.dtype)
-    if name in _NORMS:
-      return jnp.ones(leaf.shape, leaf.dtype)
-    values = jax.random.normal(key, leaf.shape) * np.float32(config.init_std)
-    return values.astype(leaf.dtype)
-
-  drawn = [
-    draw(path, leaf, key)
-    for (path, leaf), key in zip(leaves, keys, strict=True)
+  is_drawn = [
+    not name.endswith("_bias") and name not in _NORMS
+    for name in (path[-1].key for path, _ in leaves)
   ]
-  return jax.tree.unflatten(structure, drawn)
+  sizes = [
+    leaf.size
+    for (_, leaf), drawn in zip(leaves, is_drawn, strict=True)
+    if drawn
+  ]
+  # All at once: to draw each on its own takes a minute to compile.
+  values = jax.random.normal(key, (sum(sizes),)) * np.float32(config.init_std)
+  parts = iter(jnp.split(values.astype(dtype), np.cumsum(sizes)[:-1]))
+
+  def fill(path: Any, leaf: Any, drawn: bool) -> Array:
+    if drawn:
+      return next(parts).reshape(leaf.shape)
+    is_norm = path[-1].key in _NORMS
+    return jnp.full(leaf.shape, float(is_norm), leaf.dtype)
+
+  filled = [
+    fill(path, leaf, drawn)
+    for (path, leaf), drawn in zip(leaves, is_drawn, strict=True)
+  ]
+  return jax.tree.unflatten(structure, filled)
 
 
 _NORMS = ("norm1", "norm2", "norm", "ln_q")
