@@ -157,20 +157,7 @@ class ParityTest(parameterized.TestCase):
     features = tower.encode(
       ours.vision.config, ours.params["visual"], self.prepared
     )
-    scale = np.abs(encoded.pooler_output.numpy()).mean()
-    np.testing.assert_allclose(
-      np.concatenate([f.tokens for f in features]),
-      encoded.pooler_output.numpy(),
-      atol=1e-5 * max(1, scale),
-    )
-    for level, expected in enumerate(
-      getattr(encoded, "deepstack_features", None) or ()
-    ):
-      np.testing.assert_allclose(
-        np.concatenate([f.deepstack[level] for f in features]),
-        expected.numpy(),
-        atol=1e-5 * max(1, scale),
-      )
+    self._check_features(features, encoded)
     images = _place_images(tokens, features, self.prepared)
     delta = int(images.positions[0, 0, -1]) - (len(tokens) + NUM_NEW - 1)
     np.testing.assert_array_equal(
@@ -178,6 +165,18 @@ class ParityTest(parameterized.TestCase):
     )
     self.assertEqual(delta, int(expected_delta.reshape(())))
     self._check_text(ours, tokens, images, logits, answer.numpy())
+    self.assertEqual("qwen3" in name, bool(features[0].deepstack.size))
+
+  def _check_features(self, features, encoded):
+    levels = getattr(encoded, "deepstack_features", None) or []
+    self.assertLen(features[0].deepstack, len(levels))
+    parts = [([f.tokens for f in features], encoded.pooler_output)]
+    for level, expected in enumerate(levels):
+      parts.append(([f.deepstack[level] for f in features], expected))
+    for found, expected in parts:
+      np.testing.assert_allclose(
+        np.concatenate(found), expected.numpy(), rtol=1e-5, atol=1e-5
+      )
 
   def _check_text(self, ours, tokens, images, logits, answer):
     run = jax.jit(transformer.apply, static_argnums=0)
