@@ -3,7 +3,8 @@
     python -m experiments.predict --experts=DIR/experts.json [--questions=FILE]
 
 Questions come one to a line, from a file or standard input; a .jsonl file has
-rows with the fields of the task instead. Writes a JSON object per question to
+rows with the fields of the task instead. Questions about pictures have a picture
+in each row, or one for all with --picture=FILE. Writes a JSON object per question to
 standard output, with the number of its line: the elected answer, the votes, how
 often each response without a vote was given, and the response of the best-ranked
 member that gave the elected answer, or of the best-ranked one where none votes.
@@ -25,6 +26,7 @@ from thickets.generation import language_evaluator, task_grading
 from thickets.generation.generator import Generator, choose_layout
 from thickets.generation.grading_workers import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
+from thickets.generation.pictures import PictureStore
 from thickets.models import hub, tokenizer_files
 from thickets.runs.experts import Experts
 from thickets.search import ensemble, meshes
@@ -43,6 +45,12 @@ _QUESTIONS = flags.DEFINE_string(
   "questions",
   "-",
   "The file of questions, or - for standard input.",
+  flag_values=FLAGS.values,
+)
+_PICTURE = flags.DEFINE_string(
+  "picture",
+  "",
+  "The file of the picture that all questions are about.",
   flag_values=FLAGS.values,
 )
 _K = flags.DEFINE_integer(
@@ -66,7 +74,7 @@ def main(_: list[str]) -> None:
       f"--k must be within 1 and {len(experts.members)}, the experts of the"
       f" file, got {k}."
     )
-  table = questions.read_questions(task, _QUESTIONS.value)
+  table = questions.read_questions(task, _QUESTIONS.value, _PICTURE.value)
   examples = list(splits.make_examples(task, table))
   asked = [_describe_row(task, table, row) for row in range(len(examples))]
   grader = TaskGrader(fields["name"], fields["rules"], examples)
@@ -99,7 +107,9 @@ def _respond(
 ) -> list[list[str]]:
   """[K][Q] what the K best experts answer, by rank; `asked` has their places."""
   fields = experts.fields["task"]
-  tokens = saved_experts.render_examples(model, fields, examples)
+  pictures = model.vision and PictureStore(model.vision)
+  rendered = saved_experts.render_examples(model, fields, examples, pictures)
+  tokens = [prompt.tokens for prompt in rendered]
   decoding = saved_experts.read_decoding(fields["decoding"])
   for prompt, question in zip(tokens, asked, strict=True):
     try:
@@ -117,8 +127,11 @@ def _respond(
     ),
     Grading(lambda *_: {}),  # Graded later, where all the votes are together.
     kind=experts.kind,
+    pictures=pictures,
   )
-  batch = language_evaluator.make_batch(tokens)
+  batch = language_evaluator.make_batch(
+    tokens, pictures=[prompt.digests for prompt in rendered]
+  )
   base, batch = evaluator.place(model.params, batch, k)
   responses = evaluator.respond(base, experts.members[:k], batch)
   return [

@@ -1,5 +1,6 @@
 """The questions that people ask an ensemble, as rows of its task."""
 
+import dataclasses
 import pathlib
 import sys
 
@@ -9,25 +10,43 @@ from thickets.tasks.base import Task
 from thickets.tasks.data import DataTable
 
 
-def read_questions(task: Task, where: str) -> DataTable:
+def read_questions(task: Task, where: str, picture: str = "") -> DataTable:
   """Reads questions as rows of the task, known answers left blank.
 
   Args:
     task: what the experts were selected for.
     where: a file, or - for standard input.
+    picture: the file of the picture that all questions are about; "" where rows
+      name their own, or the task has none.
 
   Raises:
-    UserError: if there are none, or the task has no place for a plain line.
+    UserError: if there are none, or the task has no place for a plain line or for a
+      picture.
   """
+  if picture and task.picture is None:
+    raise UserError(
+      f"--picture must be left out for the task {task.name}, whose questions are"
+      f" about no picture, got {picture}."
+    )
+  shown = {}
+  if picture and task.picture is not None:
+    # Paths of rows begin at their file.
+    shown = {task.picture: str(pathlib.Path(picture).expanduser().absolute())}
   if where != "-" and pathlib.Path(where).suffix in data.SUFFIXES:
     table = data.read_file(where)
-    rows = [{**task.blank, **row} for row in table.rows]
-    return DataTable(rows, table.origin, table.revision, table.places)
+    rows = [{**task.blank, **row, **shown} for row in table.rows]
+    return dataclasses.replace(table, rows=rows)
   if task.question is None:
     raise UserError(
       f"--questions must be a .jsonl file with the fields"
       f" {', '.join(task.fields)} for the task {task.name}, got"
       f" {'standard input' if where == '-' else where}."
+    )
+  if task.picture is not None and not picture:
+    raise UserError(
+      f"--picture must name the picture that the questions are about for the task"
+      f" {task.name}, got none; or --questions a .jsonl file whose rows have the"
+      f" field {task.picture}."
     )
   try:
     text = (
@@ -47,6 +66,6 @@ def read_questions(task: Task, where: str) -> DataTable:
   ]
   if not lines:
     raise UserError("--questions must hold at least one question, got none.")
-  rows = [{**task.blank, task.question: line} for _, line in lines]
+  rows = [{**task.blank, task.question: line, **shown} for _, line in lines]
   origin = "standard input" if where == "-" else where
   return DataTable(rows, origin, "", [place for place, _ in lines])

@@ -1,5 +1,6 @@
 """Tests of the questions that people ask an ensemble."""
 
+import dataclasses
 import io
 import pathlib
 import tempfile
@@ -8,6 +9,7 @@ from unittest import mock
 from absl.testing import parameterized
 
 from experiments.launch import questions
+from thickets.errors import UserError
 from thickets.tasks import gsm8k
 
 
@@ -26,3 +28,22 @@ class QuestionsTest(parameterized.TestCase):
       self.assertEqual(
         [row["question"] for row in table.rows], ["How many?", "How much?"]
       )
+
+  def test_questions_are_about_a_picture_of_a_flag_or_of_their_row(self):
+    task = dataclasses.replace(gsm8k.TASK, picture="picture")
+    with tempfile.TemporaryDirectory() as folder:
+      plain = pathlib.Path(folder, "questions.txt")
+      plain.write_text("How many?\n")
+      rows = pathlib.Path(folder, "questions.jsonl")
+      rows.write_text('{"question": "How many?", "picture": "a.png"}\n')
+      (row,) = questions.read_questions(task, str(plain), "b.png").rows
+      self.assertEqual(row["picture"], str(pathlib.Path("b.png").absolute()))
+      table = questions.read_questions(task, str(rows))
+      self.assertEqual(table.rows[0]["picture"], "a.png")
+      self.assertEqual(table.folder, pathlib.Path(folder))
+      (row,) = questions.read_questions(task, str(rows), "b.png").rows
+      self.assertEqual(row["picture"], str(pathlib.Path("b.png").absolute()))
+      with self.assertRaisesRegex(UserError, "--picture must name the picture"):
+        questions.read_questions(task, str(plain))
+      with self.assertRaisesRegex(UserError, "about no picture, got b.png"):
+        questions.read_questions(gsm8k.TASK, str(plain), "b.png")

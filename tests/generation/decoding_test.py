@@ -55,6 +55,15 @@ def generate(model, decoding, prompts=((3, 4), (5,))):
 
 
 class VocabularyTest(parameterized.TestCase):
+  def test_what_stands_for_pictures_is_never_chosen(self):
+    # The last of the ids as well: there is no other number of tokens then.
+    tokenizer = make_tokenizer(range(20), [30, 31])
+    decoding = Decoding.for_tokenizer(
+      tokenizer, make_model(tokenizer).config, 8, placeholders=(7, 30, 31)
+    )
+    self.assertEqual(decoding.num_tokens, 20)
+    self.assertEqual(decoding.missing_tokens, (7,))
+
   def test_a_stop_token_behind_a_gap_can_be_chosen(self):
     """As many tokens as there are would hide the last of them."""
     tokenizer = make_tokenizer(range(20), [30], eos_token="<30>")

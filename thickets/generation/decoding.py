@@ -30,7 +30,8 @@ class Decoding:
       special tokens count by their names, such as <|im_end|>.
     num_tokens: one more than the highest id that a token has; rows of the
       embedding beyond it are never chosen. None where every row has a token.
-    missing_tokens: ids below it that no token has, which are never chosen.
+    missing_tokens: ids below it that are never chosen: no token has them, or they
+      stand for pictures.
 
   Raises:
     UserError: if a value is out of range.
@@ -60,6 +61,7 @@ class Decoding:
       sampling=sampling,
       stop_tokens=model.stop_tokens,
       stop_strings=stop_strings,
+      placeholders=() if model.vision is None else model.vision.tokens,
     )
 
   @classmethod
@@ -72,6 +74,7 @@ class Decoding:
     sampling: Sampling = GREEDY,
     stop_tokens: tuple[int, ...] = (),
     stop_strings: tuple[str, ...] = (),
+    placeholders: tuple[int, ...] = (),
   ) -> Decoding:
     """The decoding in which only ids that have a token are chosen.
 
@@ -83,10 +86,12 @@ class Decoding:
       stop_tokens: ids that end a response. They can be chosen even if the
         tokenizer has no token for them.
       stop_strings: texts that end a response.
+      placeholders: ids that stand for pictures, and are no part of a response.
     """
     ids = set(range(config.vocab_size))
     if tokenizer is not None:
       ids = tokenizer_files.find_ids(tokenizer, config) | set(stop_tokens)
+    ids -= set(placeholders)
     num_tokens = max(ids, default=0) + 1
     return cls(
       max_new_tokens,
