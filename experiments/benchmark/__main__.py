@@ -10,12 +10,20 @@ hub library.
 """
 
 from experiments import launch
-from experiments.benchmark import chat, language, policy, signals, theirs
+from experiments.benchmark import (
+  chat,
+  language,
+  pictures,
+  policy,
+  signals,
+  theirs,
+)
 from thickets.runs import directory, environment, json_files
 
 _SUBJECTS = {
   "chat": chat,
   "language": language,
+  "pictures": pictures,
   "policy": policy,
   "signals": signals,
   "transformers": theirs,

@@ -20,6 +20,7 @@ from thickets.generation.decoding import Decoding
 from thickets.generation.generator import Generator
 from thickets.generation.member_weights import Rebuilder
 from thickets.generation.memory_plan import Workload
+from thickets.generation.texts import PromptImages
 from thickets.members import stack_members
 from thickets.models.config import TransformerConfig
 from thickets.models.layout import LAYOUTS
@@ -42,6 +43,7 @@ class Answering:
     layers: one of `layout.LAYOUTS`.
     seed: the seed that members are drawn with.
     sigma: the sigma of each member.
+    images: the images of the prompts; None where they have none.
 
   Attributes:
     generator: continues the prompts.
@@ -62,8 +64,9 @@ class Answering:
     layers: str,
     seed: int,
     sigma: float,
+    images: PromptImages | None = None,
   ):
-    self._base, self._prompts = base, prompts
+    self._base, self._prompts, self._images = base, prompts, images
     layout = LAYOUTS[layers]
     self.plan = memory_plan.plan_memory(
       model,
@@ -104,12 +107,16 @@ class Answering:
 
   def read(self) -> None:
     """The members that were rebuilt last read the prompts."""
-    self._reader.generate_members(self._params, self._prompts)
+    self._reader.generate_members(
+      self._params, self._prompts, images=self._images
+    )
 
   def answer(self) -> Any:
     """Rebuilds the members and lets them answer: [P, Q, T]."""
     self.perturb()
-    return self.generator.generate_members(self._params, self._prompts)
+    return self.generator.generate_members(
+      self._params, self._prompts, images=self._images
+    )
 
   def time_phases(
     self, theirs: Callable[[], None] | None, repeats: int, dtype: np.dtype
