@@ -60,13 +60,13 @@ class PlanTest(parameterized.TestCase):
 
   @parameterized.parameters(
     # 14 heads, 383 slots, 200 rows: 4.3 MB of scores for each member.
-    dict(platform="gpu", rows=200, passed=4.29e6, lanes=7),
-    dict(platform="cuda", rows=200, passed=4.29e6, lanes=7),
-    dict(platform="tpu", rows=200, passed=4.29e6, lanes=1),
-    dict(platform="gpu", rows=200, passed=1e4, lanes=40),
-    dict(platform="gpu", rows=200, passed=1e9, lanes=1),
-    dict(platform="gpu", rows=10**5, passed=1e4, lanes=1),
-    dict(platform="other", rows=200, passed=4.29e6, lanes=40),
+    ("gpu", 200, 4.29e6, 7),
+    ("cuda", 200, 4.29e6, 7),
+    ("tpu", 200, 4.29e6, 1),
+    ("gpu", 200, 1e4, 40),
+    ("gpu", 200, 1e9, 1),
+    ("gpu", 10**5, 1e4, 1),
+    ("other", 200, 4.29e6, 40),
   )
   def test_members_at_once_leave_each_other_the_cache(
     self, platform, rows, passed, lanes
