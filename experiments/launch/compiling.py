@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from experiments.launch import specs
+from experiments.launch.compiled_prompts import Shown, render_prompts
 from experiments.launch.config_checks import (
   Range,
   check_choices,
@@ -18,13 +19,12 @@ from experiments.launch.config_checks import (
   to_json,
 )
 from thickets.errors import NoRoomError, UserError
-from thickets.generation import memory_plan, prompts, subject
+from thickets.generation import memory_plan, towers
 from thickets.generation import texts as texts_lib
 from thickets.generation.batching import Batching
 from thickets.generation.decoding import Decoding
 from thickets.generation.memory_plan import Workload
 from thickets.generation.rehearsal import Rehearsal, Segments, rehearse
-from thickets.generation.specs import TaskSpec
 from thickets.models import (
   families,
   flops,
@@ -34,6 +34,8 @@ from thickets.models import (
 )
 from thickets.models.config import TransformerConfig
 from thickets.models.layout import LAYOUTS, Layout
+from thickets.models.vision.config import VisionConfig
+from thickets.models.vision.images import FeatureTable
 from thickets.perturbation import Gaussian, Kind
 from thickets.search import meshes
 from thickets.search.targets import Target
@@ -59,6 +61,9 @@ class Case:
     devices_key: the key of the config that says so.
     layout: how layers lie, None to find it.
     kind: how noise is drawn.
+    tower: the tower of a vision-language model, whose programs are not compiled; it
+      runs once. None for a text model.
+    table: the features of the pictures of prompts, by their shapes.
   """
 
   config: TransformerConfig
@@ -71,6 +76,8 @@ class Case:
   devices_key: str
   layout: Layout | None
   kind: Kind
+  tower: VisionConfig | None = None
+  table: FeatureTable | None = None
 
   def place(self, target: Target) -> Mesh:
     """The mesh of a machine, with the devices of a member as its axis `model`.
@@ -169,19 +176,36 @@ class Case:
       kind=self.kind,
       layout=self.layout,
       compiled_segments=segments,
+      tower=self.tower,
+      table=self.table,
     )
 
   def describe(self) -> dict[str, Any]:
     """What it asks as JSON, for two cases to be compared."""
     return {
-      "config": dataclasses.asdict(self.config),
+      "config": _describe_config(self.config),
       "dtype": self.dtype.name,
-      "workload": dataclasses.asdict(self.workload),
+      # What only prompts with images have is left out elsewhere, as in cells that
+      # earlier versions compiled.
+      "workload": {
+        name: value
+        for name, value in dataclasses.asdict(self.workload).items()
+        if value or not name.startswith(("image", "has_own_images"))
+      },
       "prefix_tokens": self.prefix_tokens,
       "decoding": self.decoding.describe(),
       "layout": None if self.layout is None else self.layout.value,
       "kind": [type(self.kind).__name__, dataclasses.asdict(self.kind)],
     }
+
+
+def _describe_config(config: TransformerConfig) -> dict[str, Any]:
+  """The fields of an architecture; axes of frequencies where it has any."""
+  fields = dataclasses.asdict(config)
+  for kind in fields["kinds"]:
+    if kind["rope"] is not None and kind["rope"]["axes"] is None:
+      del kind["rope"]["axes"]
+  return fields
 
 
 def _raise_anew(error: NoRoomError, message: str) -> NoRoomError:
@@ -288,16 +312,23 @@ def _read_run(
   model = families.parse_config(source.fields)
   task = registry.load_task(spec.task.name)
   num_prompts, prefix, tokenizer = spec.task.sizes.select, 0, None
+  shown = Shown()
   if prompt_tokens is None:
     tokenizer = source.load_tokenizer()
-    tokens = _render(tokenizer, spec.task, spec.model.name)
-    prompt_tokens, prefix = max(map(len, tokens)), texts_lib.find_prefix(tokens)
+    tokens, shown = render_prompts(tokenizer, spec, source, model.vocab_size)
+    prompt_tokens = max(map(len, tokens))
+    prefix = 0 if shown.table else texts_lib.find_prefix(tokens)
     num_prompts = len(tokens)
   compute = spec.answering.compute
+  tower, kind = families.parse_vision(source.fields), spec.population.kind
+  if tower is not None:
+    kind = towers.settle_kind(kind)
   workload = Workload(
     num_prompts,
     prompt_tokens,
     spec.answering.max_new_tokens or task.max_new_tokens,
+    image_bytes=shown.num_bytes,
+    image_tokens=shown.num_tokens / num_prompts,
   )
   stop_tokens = tokenizer_files.find_stop_tokens(
     source.fields, source.generation, tokenizer, model.vocab_size
@@ -305,7 +336,11 @@ def _read_run(
   decoding = _decode_unread(model, workload, stop_tokens)
   if tokenizer is not None:
     decoding = Decoding.for_tokenizer(
-      tokenizer, model, workload.new_tokens, stop_tokens=stop_tokens
+      tokenizer,
+      model,
+      workload.new_tokens,
+      stop_tokens=stop_tokens,
+      placeholders=shown.placeholders,
     )
   return Case(
     model,
@@ -317,7 +352,9 @@ def _read_run(
     devices=compute.devices_per_member,
     devices_key="--config.compute.devices_per_member",
     layout=LAYOUTS[compute.layers],
-    kind=spec.population.kind,
+    kind=kind,
+    tower=tower,
+    table=shown.table,
   )
 
 
@@ -333,18 +370,6 @@ def _decode_unread(
   return Decoding(
     workload.new_tokens, stop_tokens=stop_tokens, num_tokens=num_tokens
   )
-
-
-def _render(tokenizer, spec: TaskSpec, name: str) -> list[list[int]]:
-  """The tokens of the prompts that choose members, as a run reads them."""
-  _, examples = subject.load_examples(spec)
-  owner = f"{name}, task {spec.name}"
-  asked = examples.examples
-  chat = prompts.settle_chat(
-    tokenizer, asked, spec.chat, today=None, owner=owner
-  )
-  rendered = prompts.render_examples(tokenizer, asked, chat, owner=owner)
-  return [rendered[index].tokens for index in examples.indices("select")]
 
 
 def _check_context(

@@ -90,6 +90,18 @@ class PictureStore:
     rows = round_width(self.count_tokens(digests))
     return rows * per_token * np.dtype(dtype).itemsize
 
+  def describe_table(
+    self, digests: Sequence[str], dtype: np.dtype
+  ) -> FeatureTable:
+    """The shapes of the table of features of some pictures."""
+    config = self.vision.config
+    shape = (round_width(self.count_tokens(digests)), config.out_width)
+    count = len(config.deepstack_blocks)
+    return FeatureTable(
+      jax.ShapeDtypeStruct(shape, dtype),
+      jax.ShapeDtypeStruct((count, *shape), dtype) if count else None,
+    )
+
   def describe(self) -> JsonObject:
     """How pictures are prepared, as JSON values."""
     return self.vision.pixels.describe()

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 
 from thickets.generation import batching as batching_lib
@@ -30,6 +30,8 @@ from thickets.members import MemberArrays
 from thickets.models import transformer
 from thickets.models.config import TransformerConfig
 from thickets.models.layout import Layout
+from thickets.models.vision.config import VisionConfig
+from thickets.models.vision.images import FeatureTable
 from thickets.naming import Params
 from thickets.perturbation import Gaussian, Kind
 from thickets.search.compiled import AbsentPrograms, Compilation
@@ -139,6 +141,8 @@ def rehearse(
   kind: Kind | None = None,
   layout: Layout | None = None,
   compiled_segments: Segments = Segments.ENDS,
+  tower: VisionConfig | None = None,
+  table: FeatureTable | None = None,
 ) -> Rehearsal:
   """Compiles what members need to be rebuilt and to answer.
 
@@ -154,6 +158,11 @@ def rehearse(
     kind: how noise is drawn.
     layout: how layers lie, found by default.
     compiled_segments: which segments of decoding are compiled.
+    tower: the tower of a vision-language model, among whose tensors are those that
+      `kind` names; it runs once, and is not compiled.
+    table: the features of the images that prompts show, of which only shapes and
+      dtypes count; None where they show none. Each row reads its own images, as
+      where no two prompts show the same.
 
   Raises:
     NoRoomError: if the base, a member and a row do not fit.
@@ -177,12 +186,15 @@ def rehearse(
   if compiled_segments is Segments.NONE:
     stages = _list_stages(slots or [texts_lib.round_width(width)], steps)
   else:
-    members = _rebuild(generator, base, plan.lanes, kind or Gaussian())
+    members = _rebuild(generator, base, plan.lanes, kind or Gaussian(), tower)
+    everywhere = NamedSharding(mesh, PartitionSpec())
     stages = [
       members.stage,
       *_answer(
         generator,
-        members.weights,
+        dataclasses.replace(
+          members.weights, table=compiled.put(table, everywhere)
+        ),
         plan,
         workload,
         prefix_tokens,
@@ -222,13 +234,22 @@ class _Members(NamedTuple):
 
 
 def _rebuild(
-  generator: Generator, base: Params, lanes: int, kind: Kind
+  generator: Generator,
+  base: Params,
+  lanes: int,
+  kind: Kind,
+  tower: VisionConfig | None,
 ) -> _Members:
   """Compiles what rebuilds as many members as run at once on all devices."""
   compiled = generator.programs.compiled
   assert isinstance(compiled, AbsentPrograms)
   rebuilder = Rebuilder(
-    generator.config, kind, generator.mesh, compiled, generator.layout
+    generator.config,
+    kind,
+    generator.mesh,
+    compiled,
+    generator.layout,
+    tower,
   )
   recorder = _Recorder(compiled)
   num_members = lanes * generator.programs.num_slots
@@ -276,9 +297,19 @@ def _answer(
     yield Stage("prefix", recorder.take(), (1,))
   shape = (num_members, plan.rows)
   width, slots, segments = _plan_slots(generator, plan, workload, prefix_tokens)
+  reading = Reading(
+    np.zeros((*shape, width), np.int32), np.zeros(shape, np.int32)
+  )
+  deltas = None
+  if weights.table is not None:
+    places = np.zeros((*shape, width), np.int32)
+    positions = np.zeros((*shape, 3, width), np.int32)
+    reading = dataclasses.replace(reading, places=places, positions=positions)
+    deltas = np.zeros(shape, np.int32)
   prompts = Prompts(
-    Reading(np.zeros((*shape, width), np.int32), np.zeros(shape, np.int32)),
+    reading,
     RowSampling(np.zeros((*shape, 2), np.uint32), np.ones(shape, np.float32)),
+    deltas,
   )
   first = slots[0] if slots else texts_lib.round_width(width)
   rows = programs.prefill(weights, prompts, num_slots=first, block=plan.block)
