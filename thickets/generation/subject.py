@@ -83,6 +83,8 @@ class Subject:
   @property
   def base(self) -> Base:
     """The model as the base of a search."""
+    # What the weights of a GGUF file were dequantised from.
+    gguf = self.model.gguf_file
     return Base(
       self.model.params,
       precision=describe_precision(self.model.dtype.name),
@@ -93,14 +95,9 @@ class Subject:
         "name": self.model.source,
         "revision": self.model.revision,
         "dtype": self.model.dtype.name,
-        **self._gguf_source(),
+        **({} if gguf is None else {"gguf_file": dict(gguf)}),
       },
     )
-
-  def _gguf_source(self) -> JsonObject:
-    """What a GGUF file's weights were dequantised from; {} for other models."""
-    found = self.model.gguf_file
-    return {} if found is None else {"gguf_file": dict(found)}
 
   @property
   def why_not_finite(self) -> str:
@@ -150,9 +147,8 @@ class Subject:
 
   def settle_population(self, population: PopulationSpec) -> PopulationSpec:
     """The population whose kind is `settle_kind`'s."""
-    return dataclasses.replace(
-      population, kind=self.settle_kind(population.kind)
-    )
+    kind = self.settle_kind(population.kind)
+    return dataclasses.replace(population, kind=kind)
 
   def check_kind(self, kind: Kind) -> None:
     """Refuses a kind of noise whose patterns match none of the weights.
@@ -291,7 +287,12 @@ def make_subject(
     model.tokenizer, asked, chat, owner=owner, pictures=pictures
   )
   indices = {name: list(examples.indices(name)) for name in PROMPT_SPLITS}
-  decoding = make_decoding(model, task, answering)
+  # With the task's limits by default.
+  decoding = Decoding.for_model(
+    model,
+    answering.max_new_tokens or task.max_new_tokens,
+    stop_strings=task.stop_strings,
+  )
   for chosen in indices.values():
     # Now, and not after hours of search.
     if chosen:
@@ -320,21 +321,6 @@ def make_subject(
 def spread_over(compute: ComputeSpec) -> Mesh:
   """The mesh that members are spread over."""
   return meshes.make_mesh(model=compute.devices_per_member)
-
-
-def make_decoding(
-  model: hub.Model,
-  task: Task,
-  answering: AnsweringSpec,
-  sampling: Sampling = GREEDY,
-) -> Decoding:
-  """How responses are generated, with the task's limits by default."""
-  return Decoding.for_model(
-    model,
-    answering.max_new_tokens or task.max_new_tokens,
-    sampling=sampling,
-    stop_strings=task.stop_strings,
-  )
 
 
 @contextlib.contextmanager
