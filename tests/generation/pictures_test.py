@@ -29,6 +29,7 @@ from thickets.models.vision.images import Images
 from thickets.models.vision.joined import VISUAL, take_text
 from thickets.models.vision.positions import find_positions
 from thickets.perturbation import Gaussian, perturb
+from thickets.runs import packed_arrays
 from thickets.search import meshes
 from thickets.tasks import pictures
 
@@ -225,6 +226,21 @@ def test_equal_questions_about_different_pictures_have_their_own_answers():
   ).tokens[0]
   np.testing.assert_array_equal(right, wrong[[1, 0, 2]])
   assert (right[0] != right[1]).any()
+
+
+def test_other_pictures_are_another_run():
+  prompts, digests = make_prompts(make_store(), (0, 1))
+  others = [digests[1], digests[0], []]
+  hashes = {
+    packed_arrays.hash_arrays(
+      language_evaluator.make_batch(prompts, pictures=shown)
+    )["sha256"]
+    for shown in (digests, others, None)
+  }
+  assert len(hashes) == 3
+  # Where no prompt shows one, the hash is that of runs before there were any.
+  alone = language_evaluator.make_batch([[1, 2]], pictures=[[]])
+  assert {*alone} == {"tokens", "index"}
 
 
 def test_features_are_kept_on_the_disk_by_tower_picture_and_preparation(

@@ -115,15 +115,13 @@ class Subject:
   def describe(self, kind: Kind | None = None) -> JsonObject:
     """What scores mean, as JSON values, for the header of a run.
 
-    Args:
-      kind: how the noise of members is drawn, which says whether a tower reads
-        pictures once, or that of each member does. None for weights that are not
-        drawn, but trained.
+    The kind of noise says how often a tower reads pictures; None where weights
+    are not drawn, but trained.
     """
     shown: JsonObject = {}
     if any("pictures" in batch for batch in self.batches.values()):
       assert self.pictures is not None  # Or they would have been refused.
-      tower = {} if kind is None else towers.describe_tower(self.base, kind)
+      tower = towers.describe_tower(self.base, kind) if kind else {}
       shown = {"pictures": self.pictures.describe() | tower}
     return {
       "name": self.spec.name,
@@ -141,13 +139,11 @@ class Subject:
       "decoding": self.decoding.describe(),
     }
 
-  def settle_kind(self, kind: Kind) -> Kind:
-    """The kind of members, the tower left alone; see `towers.settle_kind`."""
-    return kind if self.pictures is None else towers.settle_kind(kind)
-
   def settle_population(self, population: PopulationSpec) -> PopulationSpec:
-    """The population whose kind is `settle_kind`'s."""
-    kind = self.settle_kind(population.kind)
+    """The population, with its kind as `towers.settle_kind` has it."""
+    if self.pictures is None:
+      return population
+    kind = towers.settle_kind(population.kind)
     return dataclasses.replace(population, kind=kind)
 
   def check_kind(self, kind: Kind) -> None:
@@ -274,17 +270,13 @@ def make_subject(
   """
   owner = f"{model.source}, task {spec.name}"
   asked = examples.examples
+  tokenizer, vision = model.tokenizer, model.vision
   chat = prompts.settle_chat(
-    model.tokenizer,
-    asked,
-    spec.chat,
-    today=today,
-    owner=owner,
-    vision=model.vision,
+    tokenizer, asked, spec.chat, today=today, owner=owner, vision=vision
   )
-  pictures = model.vision and PictureStore(model.vision)
+  pictures = vision and PictureStore(vision)
   rendered = prompts.render_examples(
-    model.tokenizer, asked, chat, owner=owner, pictures=pictures
+    tokenizer, asked, chat, owner=owner, pictures=pictures
   )
   indices = {name: list(examples.indices(name)) for name in PROMPT_SPLITS}
   # With the task's limits by default.
@@ -401,8 +393,8 @@ def make_sampler(
   return make_evaluator(
     subject,
     started,
-    # The base has no noise, of whatever kind.
-    subject.settle_kind(Gaussian()),
+    # The base has no noise, of whatever kind; its tower is not moved.
+    Gaussian() if subject.pictures is None else towers.settle_kind(Gaussian()),
     Sampling(1.0, consistency.top_k, consistency.top_p),
     jax.random.fold_in(jax.random.key(seed), _SAMPLES),
   )
