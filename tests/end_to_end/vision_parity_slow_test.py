@@ -13,10 +13,14 @@ from absl.testing import parameterized
 from golden import vision_cases as cases
 from PIL import Image
 
+from thickets.generation.decoding import Decoding
+from thickets.generation.generator import Generator
+from thickets.generation.texts import PromptImages
 from thickets.models import families, hub, transformer
 from thickets.models.vision import fields as vision_fields
 from thickets.models.vision import joined, pixels, positions, tower
-from thickets.models.vision.images import Images
+from thickets.models.vision.images import FeatureTable, Images
+from thickets.search import meshes
 
 pytestmark = pytest.mark.slow
 # The slow tier runs where the extra is installed, and must not pass without it.
@@ -165,6 +169,7 @@ class ParityTest(parameterized.TestCase):
     )
     self.assertEqual(delta, int(expected_delta.reshape(())))
     self._check_text(ours, tokens, images, logits, answer.numpy())
+    self._check_generator(ours, tokens, images, answer.numpy())
     self.assertEqual("qwen3" in name, bool(features[0].deepstack.size))
 
   def _check_features(self, features, encoded):
@@ -188,6 +193,25 @@ class ParityTest(parameterized.TestCase):
       whole[len(tokens) + step] = found[len(tokens) + step - 1].argmax()
       found = np.asarray(run(ours.config, text, whole[None], images)[0])
     np.testing.assert_array_equal(whole[len(tokens) :], answer)
+
+  def _check_generator(self, ours, tokens, images, answer):
+    """With a KV cache, beside a prompt without images."""
+    grids = [image.token_grid for image in self.prepared]
+    shown = PromptImages(
+      [[*range(len(grids))], []],
+      grids,
+      FeatureTable(images.features, images.deepstack),
+      IMAGE,
+    )
+    generator = Generator(
+      ours.config,
+      Decoding(NUM_NEW),
+      mesh=meshes.make_mesh(jax.devices()[:1]),
+    )
+    responses = generator.generate(
+      joined.take_text(ours.params), [tokens.tolist(), [5, 6]], images=shown
+    )
+    np.testing.assert_array_equal(responses.tokens[0], answer)
 
   @parameterized.parameters("qwen2_5_vl", "qwen3_vl")
   def test_an_expert_opens_in_transformers(self, name):
