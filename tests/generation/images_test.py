@@ -136,12 +136,13 @@ def shared_generator():
   return make_generator(segment=4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
   ("axes", "layout", "rows", "devices"),
   [
     ("contiguous", Layout.STACKED, 6, 1),
-    pytest.param("interleaved", Layout.APART, 4, 1, marks=pytest.mark.slow),
-    pytest.param("contiguous", Layout.APART, None, 2, marks=pytest.mark.slow),
+    ("interleaved", Layout.APART, 4, 1),
+    ("contiguous", Layout.APART, None, 2),
   ],
 )
 def test_responses_are_those_of_whole_texts_read_anew(
