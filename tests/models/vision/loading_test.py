@@ -229,6 +229,7 @@ class ModelTest(_Test):
   def test_the_identity_is_of_the_tower_too(self):
     model = _make_model("qwen2_5_vl")
     hub.save(self.directory, model)
+    self.assertEqual(hub.load(self.directory).identity, model.identity)
     path = self.directory / "model.safetensors"
     tensors = safetensors.numpy.load_file(path)
     tensors["visual.merger.mlp.0.bias"][7] += 1

@@ -207,7 +207,7 @@ class PrecisionTest(parameterized.TestCase):
     weights = {"norm1": jnp.ones(512, jnp.bfloat16)}
     if name == "qwen3_vl":
       weights["norm1_bias"] = jnp.zeros(512, jnp.bfloat16)
-    # Squares beyond float16, and sums that bfloat16 would stop counting.
+    # Their squares are beyond float16.
     x = np.float32(3000) + np.arange(512, dtype=np.float32)[None] % 7 * 100
     x = jnp.asarray(x, jnp.bfloat16)
     wide = np.asarray(x, np.float64)
