@@ -17,8 +17,13 @@ from thickets.generation.decoding import Decoding
 from thickets.generation.generator import Generator
 from thickets.generation.texts import PromptImages
 from thickets.models import families, hub, transformer
-from thickets.models.vision import fields as vision_fields
-from thickets.models.vision import joined, pixels, positions, tower
+from thickets.models.vision import (
+  joined,
+  pixel_fields,
+  pixels,
+  positions,
+  tower,
+)
 from thickets.models.vision.images import FeatureTable, Images
 from thickets.search import meshes
 
@@ -110,7 +115,7 @@ class ParityTest(parameterized.TestCase):
 
   def _spec(self):
     vision = families.parse_vision(cases.QWEN2_5_VL)
-    return vision_fields.read_pixels(cases.PREPROCESSOR, vision)
+    return pixel_fields.read_pixels(cases.PREPROCESSOR, vision)
 
   def _load(self, theirs):
     """Our model of the same weights, by way of their files."""

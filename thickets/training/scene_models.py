@@ -6,6 +6,7 @@ from typing import Any
 from thickets.errors import UserError
 from thickets.models import families, word_tokenizer
 from thickets.models.vision import fields as vision_fields
+from thickets.models.vision import pixel_fields
 from thickets.tasks.scenes.scene import SIZE
 from thickets.training import scene_corpora, spec_checks
 
@@ -67,7 +68,7 @@ class SceneShape:
       fields = self.to_fields(_ANY_TOKENIZER)
       tower = vision_fields.read_tower(fields, self.width)
       families.parse_config(fields)
-      vision_fields.read_pixels(self.to_processor(), tower)
+      pixel_fields.read_pixels(self.to_processor(), tower)
     except UserError as error:
       raise spec_checks.SpecError([str(error)]) from error
 

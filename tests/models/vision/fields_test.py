@@ -9,7 +9,7 @@ from golden import vision_cases as cases
 from thickets.errors import UserError
 from thickets.models import config_export, families
 from thickets.models.vision import fields as vision_fields
-from thickets.models.vision import processor_files
+from thickets.models.vision import pixel_fields, processor_files
 
 # config.json of Qwen2.5-VL-3B as it is published, without fields of no effect.
 PUBLISHED_3B = {
@@ -332,7 +332,7 @@ class PixelsTest(parameterized.TestCase):
   def _read(self, **changes):
     fields = cases.PREPROCESSOR | changes
     fields = {k: v for k, v in fields.items() if v is not None}
-    return vision_fields.read_pixels(
+    return pixel_fields.read_pixels(
       fields, families.parse_vision(cases.QWEN3_VL)
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from thickets.errors import UserError
 from thickets.models.vision import fields as vision_fields
+from thickets.models.vision import pixel_fields
 from thickets.models.vision.config import VisionConfig, VisionModel
 
 IMAGES_FILE, JOINT_FILE = "preprocessor_config.json", "processor_config.json"
@@ -51,7 +52,7 @@ def make_vision_model(
   )
   model = VisionModel(
     config=config,
-    pixels=vision_fields.read_pixels(said, config),
+    pixels=pixel_fields.read_pixels(said, config),
     image_pad=image_pad,
     vision_start=start,
     vision_end=end,
