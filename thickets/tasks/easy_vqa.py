@@ -4,7 +4,8 @@ The package `easy-vqa` (Victor Zhou, 2019, MIT licence; the extra `easy-vqa`) ho
 pictures of 64 x 64 pixels and 48,248 questions with 13 answers: yes, no, 3 shapes and
 8 colours. Select and dev come from its training questions, judge from its test
 questions, in an order that the seed draws, one question for each picture. Always "yes"
-is right on 37 % of its test questions, and the best answer to each wording on 44 %.
+is right on 37 % of its test questions, and the commonest answer to each
+of its 24 wordings on 67 %.
 
 A response has the form if it is one of the answers and nothing else. The answer that
 votes is the last word. The score is 1 for a right answer in the form and 0 otherwise.

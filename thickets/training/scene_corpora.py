@@ -20,43 +20,13 @@ _MAX_TRIES = (
 )
 
 # The words of questions and answers, and those of the questions of easy-VQA.
+_TEXT = (
+  "? , 0 1 2 3 4 a above and are color column contain count does empty false four how"
+  " image in is left many more no not of one or present right row scan shape shapes"
+  " than the there three true two what which yes zero"
+)
 WORDS = (
-  *[
-    "?",
-    ",",
-    "a",
-    "above",
-    "and",
-    "are",
-    "color",
-    "column",
-    "contain",
-    "count",
-    "does",
-    "empty",
-    "how",
-    "image",
-    "in",
-    "is",
-  ],
-  *[
-    "left",
-    "many",
-    "more",
-    "no",
-    "not",
-    "of",
-    "one",
-    "or",
-    "present",
-    "right",
-    "row",
-    "scan",
-    "shape",
-    "shapes",
-    "than",
-  ],
-  *["the", "there", "two", "three", "four", "what", "which", "yes", "zero"],
+  *_TEXT.split(),
   *scene.COLORS,
   *scene.SHAPES,
   *(f"{shape}s" for shape in scene.SHAPES),

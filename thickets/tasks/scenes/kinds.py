@@ -1,10 +1,11 @@
 """Kinds of questions about a scene, and the answers that conventions give to them.
 
 An answer is one word. Most kinds have one answer to a question; some have one for
-each of two conventions, and neither question nor picture says which is wanted: the
-rows of a picture are counted from the top or from the bottom, its columns from the
-left or from the right, and what lies left of a thing for its viewer lies to the right
-of it for a reader who looks out of the picture.
+each of two conventions, and neither question nor picture says which is wanted: what is
+there is affirmed by yes or by true, numbers are written as words or in digits, the rows
+of a picture are counted from the top or from the bottom, its columns from the left or
+from the right, and what lies left of a thing for its viewer lies to the right of it for
+a reader who looks out of the picture.
 """
 
 import dataclasses
@@ -29,7 +30,7 @@ class SceneKind:
   Attributes:
     structural: what GQA calls such questions: verify, query, choose, compare or
       logical.
-    answers: all answers to questions of this kind.
+    answers: all answers to questions of this kind, by the first convention.
     draw_subject: draws what a question is about, for a scene that it should suit,
       or for None.
     ask: writes the question.
@@ -148,6 +149,10 @@ def _verify(scene: Scene, subject: Subject) -> str:
   return _say(bool(scene.count(*subject[0])))
 
 
+def _verify_truth(scene: Scene, subject: Subject) -> str:
+  return "true" if scene.count(*subject[0]) else "false"
+
+
 def _color(scene: Scene, subject: Subject) -> str | None:
   thing = _only(scene, subject[0])
   return thing and thing.color
@@ -161,6 +166,11 @@ def _shape(scene: Scene, subject: Subject) -> str | None:
 def _count(scene: Scene, subject: Subject) -> str | None:
   count = scene.count(*subject[0])
   return NUMBERS[count] if count < len(NUMBERS) else None
+
+
+def _count_digits(scene: Scene, subject: Subject) -> str | None:
+  count = scene.count(*subject[0])
+  return str(count) if count < len(NUMBERS) else None
 
 
 def _above(scene: Scene, subject: Subject) -> str | None:
@@ -238,7 +248,7 @@ SCENE_KINDS: Mapping[str, SceneKind] = {
     _YES_NO,
     lambda draw, scene: (_draw_any(draw, scene),),
     lambda subject: f"is there a {name_thing(subject[0])}?",
-    {"": _verify},
+    {"yes-no": _verify, "true-false": _verify_truth},
   ),
   "color": SceneKind(
     "query",
@@ -259,7 +269,7 @@ SCENE_KINDS: Mapping[str, SceneKind] = {
     NUMBERS,
     lambda draw, scene: (_draw_part(draw, scene),),
     lambda subject: f"how many {name_thing(subject[0])}s are there?",
-    {"": _count},
+    {"words": _count, "digits": _count_digits},
   ),
   "relation": SceneKind(
     "verify",

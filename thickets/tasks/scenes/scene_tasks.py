@@ -27,7 +27,7 @@ from thickets.tasks.scenes.scene import encode_picture, parse_scene
 TASK_PREFIX = "scenes/"
 ALL, SECOND = "all", "second"
 
-_WORD = re.compile("[a-z]{1,16}")
+_WORD = re.compile("[a-z0-9]{1,16}")
 _MAX_NEW_TOKENS = 4  # An answer is one token, and its end another.
 _FIELDS = ("kind", "picture", "question", "answer", "other")
 
