@@ -71,10 +71,10 @@ def _set_gqa(config, model: str, size: str) -> None:
 
 def _set_miniature(config, variant: str) -> None:
   config.model.name = "shipped/scenes"
-  config.task.name = "scenes/all"
-  config.task.num_select = 110  # Of 11 kinds of questions in turn.
-  config.task.num_dev = 110
-  config.task.num_judge = 440
+  config.task.name = "scenes/what"
+  config.task.num_select = 140  # Of seven kinds of questions in turn.
+  config.task.num_dev = 140
+  config.task.num_judge = 490
   config.population.size = 128
   config.population.sigmas = (0.01,)
   config.population.design = "balanced"
@@ -84,7 +84,7 @@ def _set_miniature(config, variant: str) -> None:
     config.task.name = "easy_vqa"
     config.task.num_select, config.task.num_dev = 200, 100
   elif variant == "smoke":
-    config.task.num_select, config.task.num_dev = 11, 11
-    config.task.num_judge = 22
+    config.task.num_select, config.task.num_dev = 7, 7
+    config.task.num_judge = 14
     config.population.size = 4
     config.ensemble.top_k, config.ensemble.also = 2, (1,)

@@ -1,10 +1,11 @@
 """One task for each kind of question about scenes, generated, without any data.
 
-`scenes/color` asks `what color is the circle?` of a picture of coloured shapes, and
-`scenes/all` asks all kinds in turn. Where two conventions answer a question
-differently, the task names the one that it wants, as in `scenes/row/from-top`: neither
-the question nor the picture does. `scenes/all` wants the first convention of each
-kind, and `scenes/all/second` the second ones.
+`scenes/color` asks `what color is the circle?` of a picture of coloured shapes.
+`scenes/what` asks in turn all kinds of questions about what there is, `scenes/where`
+those about where it lies, and `scenes/all` both. Where two conventions answer a question
+differently, the task names the one that it wants, as in `scenes/count/digits`: neither
+the question nor the picture does. `scenes/what` wants the first convention of each
+kind, and `scenes/what/second` the second ones.
 
 * **The form asked for.** A response has the form if it is a single word and nothing
   else. The answer that votes is the last word.
@@ -25,7 +26,11 @@ from thickets.tasks.scenes.kinds import SCENE_KINDS
 from thickets.tasks.scenes.scene import encode_picture, parse_scene
 
 TASK_PREFIX = "scenes/"
-ALL, SECOND = "all", "second"
+SECOND = "second"
+_WHERE = ("relation", "row", "column", "side")
+_WHAT = tuple(name for name in SCENE_KINDS if name not in _WHERE)
+# Kinds that a task asks in turn, by its name.
+GROUPS = {"what": _WHAT, "where": _WHERE, "all": (*_WHAT, *_WHERE)}
 
 _WORD = re.compile("[a-z0-9]{1,16}")
 _MAX_NEW_TOKENS = 4  # An answer is one token, and its end another.
@@ -34,7 +39,11 @@ _FIELDS = ("kind", "picture", "question", "answer", "other")
 
 def names() -> list[str]:
   """Returns the names of the tasks."""
-  found = [f"{TASK_PREFIX}{ALL}", f"{TASK_PREFIX}{ALL}/{SECOND}"]
+  found = [
+    f"{TASK_PREFIX}{name}{ending}"
+    for name in GROUPS
+    for ending in ("", f"/{SECOND}")
+  ]
   for name, kind in SCENE_KINDS.items():
     found += [
       f"{TASK_PREFIX}{name}{convention and '/'}{convention}"
@@ -56,12 +65,10 @@ def load_task(name: str) -> Task:
       f" {errors.nearest(name, names())}."
     )
   kind, _, convention = name.removeprefix(TASK_PREFIX).partition("/")
-  is_second = convention == SECOND or (
-    kind != ALL and [*SCENE_KINDS[kind].conventions].index(convention) == 1
-  )
-  return make_task(
-    name, (kind,) if kind != ALL else tuple(SCENE_KINDS), is_second
-  )
+  if kind in GROUPS:
+    return make_task(name, GROUPS[kind], convention == SECOND)
+  is_second = [*SCENE_KINDS[kind].conventions].index(convention) == 1
+  return make_task(name, (kind,), is_second)
 
 
 def make_task(
