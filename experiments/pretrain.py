@@ -1,4 +1,4 @@
-"""Pretrains a small language model on exercises, and saves it for `hub.load`.
+"""Pretrains a small language model on exercises or pictures, and saves it for `hub.load`.
 
     python -m experiments.pretrain --config=configs/pretrain.py --workdir=DIR
 
@@ -11,6 +11,7 @@ from experiments import launch
 from experiments.launch import next_steps, pretraining
 from thickets.training.convention_corpora import ConventionCorpus
 from thickets.training.pretraining_spec import PretrainingSpec
+from thickets.training.scene_corpora import SceneCorpus
 
 FLAGS = launch.BinaryFlags(
   __doc__,
@@ -48,6 +49,8 @@ def main(_: list[str]) -> None:
 
 
 def _list_next_steps(spec: PretrainingSpec, workdir: str) -> dict[str, str]:
+  if isinstance(spec.corpus, SceneCorpus):
+    return next_steps.after_pretraining_scenes(workdir)
   if isinstance(spec.corpus, ConventionCorpus):
     column = "stated" if spec.corpus.stated_frac else "hidden"
     return next_steps.after_pretraining_conventions(workdir, column)

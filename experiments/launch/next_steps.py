@@ -203,6 +203,21 @@ def after_pretraining_conventions(workdir: str, column: str) -> dict[str, str]:
   }
 
 
+def after_pretraining_scenes(workdir: str) -> dict[str, str]:
+  """Returns the command that lets members around a new model of scenes vote.
+
+  Args:
+    workdir: the directory of a finished pretraining.
+  """
+  model = shlex.quote(f"--config.model.name={workdir}/model")
+  out = shlex.quote(f"--workdir={workdir}/randopt")
+  return {
+    "let members around the model vote on questions about pictures": (
+      f"{_python()} -m experiments.randopt --config=configs/vision.py {model} {out}"
+    )
+  }
+
+
 def _python() -> str:
   """The Python that runs, in the shortest form that starts it from here."""
   running = pathlib.Path(sys.executable)

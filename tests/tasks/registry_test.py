@@ -67,8 +67,11 @@ class RegistryTest(parameterized.TestCase):
     self.assertIs(
       registry.load_grader(name, "standard"), task.grader("standard")
     )
-    if task.question is not None:  # Then a plain line makes a whole row.
-      self.assertContainsSubset(task.fields, {task.question, *task.blank})
+    if (
+      task.question is not None
+    ):  # Then a plain line, and maybe a picture, is a row.
+      given = {task.question, task.picture, *task.blank}
+      self.assertContainsSubset(task.fields, given)
 
   def test_the_papers_tasks_are_there_with_its_rules(self):
     for name in (
