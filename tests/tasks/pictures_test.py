@@ -174,6 +174,17 @@ class OwnTaskTest(parameterized.TestCase):
     ):
       self.load(["0.png", "1.png", "9.png"])
 
+  def test_paths_of_the_example_begin_at_its_data_file(self):
+    folder = pathlib.Path(__file__).parents[2] / "docs" / "example_pictures"
+    found = splits.load_splits(
+      registry.load_task(str(folder / "shapes.py")),
+      Sizes(7, 7, 0),
+      train=str(folder / "shapes.jsonl"),
+    )
+    self.assertLen(found.examples, 22)
+    for example in found.examples:
+      self.assertEqual(example.pictures[0].read()[1:4], b"PNG")
+
   def test_examples_pickle(self):
     example = Example("0", ask("?", pictures=[_drawn()]), "a")
     self.assertEqual(pickle.loads(pickle.dumps(example)), example)
