@@ -1,0 +1,274 @@
+"""The UNet: sizes of the published ones, laws of tiny ones, and refusals."""
+
+import functools
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import unoptimised
+from absl.testing import parameterized
+from golden import diffusion_cases as cases
+from jax import lax
+
+from thickets import naming
+from thickets.errors import UserError
+from thickets.models.diffusion import operations as ops
+from thickets.models.diffusion import part_files, unet, unet_config, weights
+
+
+@functools.cache
+def _shapes_model():
+  """(config, weights, compiled apply) of the UNet of the demonstration."""
+  config = unet_config.parse_config(cases.SHAPES)
+  params = part_files.fill(
+    unet.describe(config), _randomise(unet.describe(config)), np.float32
+  )
+  apply = jax.jit(
+    functools.partial(unet.apply, config), compiler_options=unoptimised.OPTIONS
+  )
+  return config, params, apply
+
+
+def _randomise(description):
+  """Maps a logical name to random values."""
+  shapes = weights.list_names(description)
+  return lambda name: cases.randomise(weights.publish_name(name), shapes[name])
+
+
+def _inputs(rows, size=(6, 6)):
+  random = np.random.default_rng(0)
+  x = random.standard_normal((rows, *size, 3)).astype(np.float32)
+  context = random.standard_normal((rows, 5, 32)).astype(np.float32)
+  t = np.linspace(5, 981, rows).astype(np.float32)
+  return x, t, {"context": context}
+
+
+class DescriptionTest(parameterized.TestCase):
+  @parameterized.parameters(
+    (cases.SDXL, 2_567_463_684, 1680),
+    (cases.SD15, 859_520_964, 686),
+    (cases.SD21, 865_910_724, 686),
+    (cases.TINY_XL, 668_708, 840),
+    (cases.TINY_SD15, 551_580, 686),
+    (cases.SHAPES, 559_131, 208),
+  )
+  def test_sizes_are_the_published_ones(self, fields, num_params, num_tensors):
+    described = unet.describe(unet_config.parse_config(fields))
+    self.assertEqual(weights.count_params(described), num_params)
+    self.assertLen(weights.list_names(described), num_tensors)
+
+  def test_names_are_published_and_their_hashes_distinct(self):
+    described = {"unet": unet.describe(unet_config.parse_config(cases.SDXL))}
+    template = weights.abstract_params(described, jnp.float32)
+    # `named_leaves` refuses names that share a hash.
+    naming.named_leaves(template, weights.tensor_names(template))
+    names = weights.list_names(described)
+    to_out = "mid_block.attentions.0.transformer_blocks.9.attn1.to_out.0"
+    self.assertEqual(names[f"unet.{to_out}"], (1280, 1280))
+    self.assertEqual(weights.publish_name(f"{to_out}_bias"), f"{to_out}.bias")
+    self.assertEqual(weights.publish_name(to_out), f"{to_out}.weight")
+    self.assertIn("unet.up_blocks.0.upsamplers.0.conv_bias", names)
+    self.assertEqual(
+      [
+        names[f"unet.up_blocks.{i}.resnets.{j}.conv1"][1]
+        for i in range(3)
+        for j in range(3)
+      ],
+      [2560, 2560, 1920, 1920, 1280, 960, 960, 640, 640],
+    )
+
+  def test_random_weights_depend_on_their_names_alone(self):
+    described = {
+      **weights.conv("conv_in", 4, 8),
+      **weights.norm("norm", 8),
+      "blocks": weights.linear("proj", 8, 8),
+    }
+    params = weights.init(described, jax.random.key(0))
+    del described["conv_in"]
+    other = weights.init(described, jax.random.key(0), jnp.bfloat16)
+    np.testing.assert_array_equal(
+      params["blocks"]["proj"].astype(jnp.bfloat16), other["blocks"]["proj"]
+    )
+    largest = float(jnp.abs(params["conv_in"]).max())
+    self.assertBetween(largest, 0.8 / 6, 1 / 6)  # 1 / sqrt(4 * 3 * 3).
+    np.testing.assert_array_equal(params["norm"], np.ones(8))
+    np.testing.assert_array_equal(params["conv_in_bias"], np.zeros(8))
+
+
+class ApplyTest(parameterized.TestCase):
+  @parameterized.parameters(((5, 7),))
+  def test_a_row_does_not_depend_on_the_others(self, size):
+    _, params, apply = _shapes_model()
+    x, t, conditioning = _inputs(2, size)
+    together = apply(params, x, t, conditioning)
+    self.assertEqual(together.shape, (2, *size, 3))
+    # The first row alone would be compiled anew: the second is put beside itself.
+    x[0], t[0], conditioning["context"][0] = (
+      x[1],
+      t[1],
+      conditioning["context"][1],
+    )
+    alone = apply(params, x, t, conditioning)
+    np.testing.assert_allclose(together[1], alone[1], atol=1e-5)
+    np.testing.assert_allclose(alone[0], alone[1], atol=1e-5)
+    self.assertGreater(float(jnp.std(together)), 0.01)
+
+  def test_time_is_not_rounded_to_the_dtype_of_the_weights(self):
+    config, params, _ = _shapes_model()
+    params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
+    t = np.arange(958, 0, -33).astype(np.float32)
+    self.assertLess(len(np.unique(t.astype(jnp.bfloat16))), 31)
+    seen = []
+    with_time = {**params, "time_embedding": params["time_embedding"]}
+    original = ops.sinusoid
+
+    def spy(values, width):
+      seen.append(np.asarray(values))
+      return original(values, width)
+
+    ops.sinusoid = spy
+    try:
+      unet._embed_time(config, with_time, jnp.asarray(t), {}, jnp.bfloat16)
+    finally:
+      ops.sinusoid = original
+    np.testing.assert_array_equal(seen[0], t)
+    self.assertEqual(seen[0].dtype, np.float32)
+
+  def test_predictions_are_float32_whatever_the_weights_are(self):
+    config, params, _ = _shapes_model()
+    half = jax.tree.map(
+      lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.bfloat16), params
+    )
+    predicted = jax.eval_shape(
+      functools.partial(unet.apply, config), half, *_inputs(2)
+    )
+    self.assertEqual(predicted.dtype, jnp.float32)
+
+
+class OperationsTest(parameterized.TestCase):
+  def test_norms_of_large_values_keep_their_bits(self):
+    random = np.random.default_rng(0)
+    x = (1000 + 0.01 * random.standard_normal((2, 4, 4, 8))).astype(np.float32)
+    params = {"norm": jnp.ones(8), "norm_bias": jnp.zeros(8)}
+    got = ops.group_norm(params, "norm", jnp.asarray(x), num_groups=2, eps=0.0)
+    groups = x.astype(np.float64).reshape(2, 16, 2, 4)
+    mean = groups.mean(axis=(1, 3), keepdims=True)
+    spread = groups.std(axis=(1, 3), keepdims=True)
+    expected = ((groups - mean) / spread).reshape(x.shape)
+    np.testing.assert_allclose(got, expected, atol=0.02)
+    rows = jnp.asarray(x.reshape(-1, 8))
+    got = ops.layer_norm(params, "norm", rows, eps=0.0)
+    wide = x.reshape(-1, 8).astype(np.float64)
+    expected = wide - wide.mean(-1, keepdims=True)
+    expected /= wide.std(-1, keepdims=True)
+    np.testing.assert_allclose(got, expected, atol=0.05)
+
+  @parameterized.parameters((2, 2), (3, 3), (5, 3))
+  def test_upsampling_takes_the_place_before(self, height, width):
+    x = jnp.arange(2 * 2.0).reshape(1, 2, 2, 1)
+    got = ops.upsample(x, height, width)
+    rows, columns = (np.arange(size) * 2 // size for size in (height, width))
+    np.testing.assert_array_equal(
+      got[0, :, :, 0], np.arange(4.0).reshape(2, 2)[np.ix_(rows, columns)]
+    )
+
+  def test_cosines_come_before_sines(self):
+    got = ops.sinusoid(jnp.array([2.0]), 4)
+    angles = 2 * np.array([1, 0.01])
+    expected = np.concatenate([np.cos(angles), np.sin(angles)])
+    np.testing.assert_allclose(got[0], expected, atol=1e-6)
+
+  @parameterized.parameters(False, True)
+  def test_long_queries_are_mixed_in_pieces(self, is_causal):
+    random = np.random.default_rng(0)
+    query, key, value = (
+      jnp.asarray(random.standard_normal((2, 12, 8)), jnp.float32)
+      for _ in range(3)
+    )
+    attend = functools.partial(
+      ops.attend, query, key, value, num_heads=2, is_causal=is_causal
+    )
+    whole = attend()
+    limit, ops._MAX_SCORES = ops._MAX_SCORES, 150
+    try:
+      self.assertEqual(ops._count_pieces(2 * 2 * 12 * 12, 12), 4)
+      np.testing.assert_allclose(attend(), whole, atol=1e-6)
+    finally:
+      ops._MAX_SCORES = limit
+
+  def test_convolutions_in_loops_are_as_fast_as_outside(self):
+    random = np.random.default_rng(0)
+    kernels = jnp.asarray(
+      0.05 * random.standard_normal((4, 48, 48, 3, 3)), jnp.float32
+    )
+    x = jnp.asarray(random.standard_normal((8, 16, 16, 48)), jnp.float32)
+
+    def step(x, kernel):
+      return ops.conv({"conv": kernel}, "conv", x), None
+
+    inside = jax.jit(lambda x, kernels: lax.scan(step, x, kernels)[0])
+
+    def outside(x, kernels):
+      for i in range(4):
+        x, _ = step(x, kernels[i])
+      return x
+
+    seconds = [_measure(f, x, kernels) for f in (inside, jax.jit(outside))]
+    # An unfortunate layout takes fifty times as long.
+    self.assertLess(seconds[0], 8 * seconds[1])
+
+
+def _measure(function, *arguments):
+  """The least seconds of three calls."""
+  jax.block_until_ready(function(*arguments))
+  seconds = []
+  for _ in range(3):
+    start = time.perf_counter()
+    jax.block_until_ready(function(*arguments))
+    seconds.append(time.perf_counter() - start)
+  return min(seconds)
+
+
+class RefusalsTest(parameterized.TestCase):
+  @parameterized.parameters(
+    ("act_fn", "gelu"),
+    ("attention_type", "gated"),
+    ("class_embed_type", "projection"),
+    ("dual_cross_attention", True),
+    ("encoder_hid_dim", 64),
+    ("flip_sin_to_cos", False),
+    ("freq_shift", 1),
+    ("mid_block_type", "UNetMidBlock2D"),
+    ("num_class_embeds", 10),
+    ("only_cross_attention", True),
+    ("resnet_time_scale_shift", "scale_shift"),
+    ("time_cond_proj_dim", 256),
+    ("addition_embed_type", "text"),
+    ("down_block_types", ["DownBlock2D", "AttnDownBlock2D", "DownBlock2D"]),
+    ("attention_head_dim", [5, 10]),
+    ("transformer_layers_per_block", [[1], [2], [3]]),
+    ("block_out_channels", [320, 641, 1280]),
+    ("norm_num_groups", "32"),
+    ("projection_class_embeddings_input_dim", 1536),
+    ("cross_attention_dim", [1, 2, 3]),
+  )
+  def test_other_options_are_refused_by_name(self, name, value):
+    with self.assertRaisesRegex(UserError, f"unet.{name} must"):
+      unet_config.parse_config({**cases.SDXL, name: value})
+
+  def test_an_unknown_option_names_the_nearest(self):
+    with self.assertRaisesRegex(UserError, "got norm_groups.*norm_num_groups"):
+      unet_config.parse_config({**cases.SDXL, "norm_groups": 8})
+
+  def test_heads_that_do_not_divide_their_channels(self):
+    with self.assertRaisesRegex(UserError, "is the number of heads, must div"):
+      unet_config.parse_config(
+        {**cases.SDXL, "attention_head_dim": [5, 11, 20]}
+      )
+
+  def test_private_fields_and_sizes_change_nothing(self):
+    fields = {**cases.SDXL, "_diffusers_version": "0.19", "sample_size": 64}
+    self.assertEqual(
+      unet_config.parse_config(fields), unet_config.parse_config(cases.SDXL)
+    )

@@ -1,0 +1,1 @@
+"""Latent diffusion models: denoisers, decoders, text and image towers, schedules."""
