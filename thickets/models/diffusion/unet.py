@@ -17,7 +17,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from thickets.models.diffusion import operations as ops
-from thickets.models.diffusion import weights
+from thickets.models.diffusion import resnet, weights
 from thickets.models.diffusion.unet_config import UNetConfig
 from thickets.naming import Params
 
@@ -113,16 +113,7 @@ def _describe_block(
 def _describe_resnet(
   config: UNetConfig, inputs: int, width: int
 ) -> dict[str, Any]:
-  described = {
-    **weights.norm("norm1", inputs),
-    **weights.conv("conv1", inputs, width),
-    **weights.linear("time_emb_proj", config.time_width, width),
-    **weights.norm("norm2", width),
-    **weights.conv("conv2", width, width),
-  }
-  if inputs != width:
-    described |= weights.conv("conv_shortcut", inputs, width, 1)
-  return described
+  return resnet.describe(inputs, width, time_width=config.time_width)
 
 
 def _describe_transformer(config: UNetConfig, level: int) -> dict[str, Any]:
@@ -257,14 +248,9 @@ def _run_pair(
 def _run_resnet(
   config: UNetConfig, params: Params, x: Array, emb: Array
 ) -> Array:
-  y = jax.nn.silu(_group_norm(config, params, "norm1", x))
-  y = ops.conv(params, "conv1", y)
-  y = y + ops.linear(params, "time_emb_proj", emb)[:, None, None]
-  y = jax.nn.silu(_group_norm(config, params, "norm2", y))
-  y = ops.conv(params, "conv2", y)
-  if "conv_shortcut" in params:
-    x = ops.conv(params, "conv_shortcut", x)
-  return x + y
+  return resnet.run(
+    params, x, emb, num_groups=config.num_groups, eps=config.norm_eps
+  )
 
 
 def run_transformer(
