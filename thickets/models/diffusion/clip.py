@@ -79,7 +79,9 @@ def describe_vision(config: VisionConfig) -> Params:
         ),
         "position_embedding": _table(num_places, width),
       },
-      **weights.norm("pre_layrnorm", width),  # Spelled so where it is published.
+      **weights.norm(
+        "pre_layrnorm", width
+      ),  # Spelled so where it is published.
       "encoder": {"layers": _describe_layers(config.tower)},
       **weights.norm("post_layernorm", width),
     },

@@ -5,7 +5,7 @@ so that the same call gives the same latents again. All of it is float32.
 """
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +43,43 @@ def guide(
   """
   negative, positive = (x.astype(jnp.float32) for x in (negative, positive))
   return negative + guidance * (positive - negative)
+
+
+def predict_guided(
+  predict: Callable[[Array, Array, Any], Array],
+  x: Float[Array, "Q ..."],
+  t: Float[Array, ""],
+  conditioning: Any,
+  negative: Any | None,
+  guidance: float,
+) -> Float[Array, "Q ..."]:
+  """The prediction of one denoiser for prompts, guided if that is asked for.
+
+  The prediction without the text is computed in the same call, beside the other.
+
+  Args:
+    predict: maps latents [R, ...], times [R] and a conditioning tree of R rows to
+      a prediction.
+    x: [Q, ...] latents as the denoiser takes them.
+    t: [] the timestep.
+    conditioning: a tree with prompts first.
+    negative: the same for the negative prompt; None where nothing guides.
+    guidance: the scale; see `is_guided`.
+  """
+  rows = x.shape[0]
+  if not is_guided(guidance):
+    return predict(x, jnp.broadcast_to(t, (rows,)), conditioning)
+  if negative is None:
+    raise ValueError(
+      f"negative must be given where guidance is above 1, got {guidance}."
+    )
+  both = jax.tree.map(
+    lambda *leaves: jnp.concatenate(leaves), negative, conditioning
+  )
+  predicted = predict(
+    jnp.concatenate([x, x]), jnp.broadcast_to(t, (2 * rows,)), both
+  )
+  return guide(predicted[:rows], predicted[rows:], guidance)
 
 
 def integrate(

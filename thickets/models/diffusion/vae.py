@@ -230,9 +230,7 @@ def _run_resnet(config: VAEConfig, params: Params, x: Array) -> Array:
 def _group_norm(
   config: VAEConfig, params: Params, name: str, x: Array
 ) -> Array:
-  return ops.group_norm(
-    params, name, x, num_groups=config.num_groups, eps=_EPS
-  )
+  return ops.group_norm(params, name, x, num_groups=config.num_groups, eps=_EPS)
 
 
 def check_pictures(pictures: Float[np.ndarray, "B H W C"]) -> None:

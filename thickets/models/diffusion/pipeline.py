@@ -1,0 +1,413 @@
+"""A text-to-picture pipeline as four functions that the engine knows.
+
+`encode` turns prompts into arrays with prompts first, once for a whole population;
+`predict` is the denoiser, the only function whose weights differ between members;
+`schedule` says when it is asked; `decode` draws. A pipeline of another kind is
+whatever has these four.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from thickets import naming
+from thickets.errors import UserError
+from thickets.models.diffusion import (
+  clip,
+  clip_config,
+  directory,
+  part_files,
+  schedule,
+  tokens,
+  unet,
+  unet_config,
+  vae,
+  weights,
+)
+from thickets.models.diffusion.schedule import Sampler, Schedule
+from thickets.models.diffusion.unet import Conditioning
+from thickets.models.diffusion.unet_config import UNetConfig
+from thickets.naming import Names, Params
+
+Size = tuple[int, int]  # Height and width, in this order everywhere.
+
+_SMALL = 512  # Below it, pictures of SDXL are poor: it was trained at 1024.
+
+
+class Denoiser(Protocol):
+  """What the engine knows of a pipeline."""
+
+  def encode(self, prompts: Sequence[str], frame: "Frame") -> Conditioning:
+    """What `predict` depends on beside latents and time, prompts first."""
+    ...
+
+  def predict(
+    self, params: Params, x: Array, t: Array, conditioning: Conditioning
+  ) -> Array:
+    """Predicts noise or velocity in latents [Q, h, w, c] at times [Q]."""
+    ...
+
+  def schedule(self, num_steps: int) -> Schedule:
+    """When the denoiser is asked."""
+    ...
+
+  def decode(self, params: Params, x: Array) -> Array:
+    """Draws pictures [Q, H, W, 3], RGB from 0 to 1, from latents."""
+    ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+  """What SDXL is told about the size and the cut of a picture.
+
+  Attributes:
+    size: height and width of the picture, in pixels.
+    original: height and width before it was cut, None for those of `size`.
+    corner: top and left of the cut.
+    target: height and width that it is to have, None for those of `size`.
+  """
+
+  size: Size
+  original: Size | None = None
+  corner: Size = (0, 0)
+  target: Size | None = None
+
+  def time_ids(self) -> Float[np.ndarray, " 6"]:
+    """[6] the numbers that the UNet reads, heights before widths."""
+    original = self.original or self.size
+    target = self.target or self.size
+    return np.array([*original, *self.corner, *target], np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class TextPart:
+  """A text tower with its tokenizer.
+
+  Attributes:
+    config: its architecture.
+    params: its weights.
+    tokenizer: what makes its tokens.
+  """
+
+  config: clip_config.TextConfig
+  params: Params
+  tokenizer: tokens.TextTokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Pipeline:
+  """Stable Diffusion or SDXL.
+
+  Attributes:
+    params: the weights {"unet", "vae"}; members differ in the first alone.
+    unet_config: the architecture of the denoiser.
+    vae_config: that of the decoder.
+    schedule_config: what the denoiser was trained with.
+    texts: the text towers.
+    is_xl: whether texts are read, and pictures framed, as SDXL does.
+    has_zero_negative: whether the prompt None is zeros, not the empty text.
+    identity: of the weights of UNet and decoder, as stored.
+    source: the directory that it was loaded from.
+  """
+
+  params: Params
+  unet_config: UNetConfig
+  vae_config: vae.VAEConfig
+  schedule_config: schedule.ScheduleConfig
+  texts: tuple[TextPart, ...]
+  is_xl: bool
+  has_zero_negative: bool
+  identity: str
+  source: directory.Directory
+
+  def encode(self, prompts: Sequence[str], frame: Frame) -> Conditioning:
+    """Reads prompts.
+
+    Args:
+      prompts: the texts, none of which may be cut by a tokenizer.
+      frame: the size and the cut of the pictures.
+
+    Returns:
+      `context` [Q, T, D], and of SDXL `pooled` [Q, P] and `time_ids` [Q, 6], all
+      float32.
+
+    Raises:
+      UserError: if a text has more tokens than a tower reads.
+    """
+    tokenised = [text.tokenizer.encode(prompts) for text in self.texts]
+    read = [
+      _read_texts(text.config, text.params, ids)
+      for text, ids in zip(self.texts, tokenised, strict=True)
+    ]
+    if not self.is_xl:
+      return {"context": read[0].last.astype(jnp.float32)}
+    context = jnp.concatenate([features.before_last for features in read], -1)
+    return {
+      "context": context.astype(jnp.float32),
+      "pooled": read[-1].pooled.astype(jnp.float32),
+      "time_ids": jnp.asarray(np.tile(frame.time_ids(), (len(prompts), 1))),
+    }
+
+  def encode_negative(
+    self, prompt: str | None, num_prompts: int, frame: Frame
+  ) -> Conditioning:
+    """Reads the prompt that guidance leads away from, once for all prompts.
+
+    Args:
+      prompt: the text; "" is read as a text. None stands for no text: zeros where
+        the pipeline says so, as SDXL's does, otherwise the empty text.
+      num_prompts: how often it is repeated.
+      frame: the size and the cut that its branch is told, which need not be those
+        of the prompts.
+    """
+    encoded = self.encode([prompt or ""], frame)
+    if prompt is None and self.has_zero_negative:
+      times = {key: c for key, c in encoded.items() if key == "time_ids"}
+      encoded = {**jax.tree.map(jnp.zeros_like, dict(encoded)), **times}
+    return {
+      key: jnp.repeat(array, num_prompts, axis=0)
+      for key, array in encoded.items()
+    }
+
+  def predict(
+    self,
+    params: Params,
+    x: Float[Array, "Q h w c"],
+    t: Float[Array, " Q"],
+    conditioning: Conditioning,
+  ) -> Float[Array, "Q h w c"]:
+    """Predicts the noise in latents; `params` has the subtree "unet"."""
+    return unet.apply(self.unet_config, params["unet"], x, t, conditioning)
+
+  def schedule(self, num_steps: int) -> Schedule:
+    """When the denoiser is asked."""
+    return schedule.make_schedule(self.schedule_config, num_steps)
+
+  def decode(
+    self, params: Params, x: Float[Array, "Q h w c"]
+  ) -> Float[Array, "Q H W C"]:
+    """Draws pictures, RGB from 0 to 1; `params` has the subtree "vae"."""
+    return vae.decode(self.vae_config, params["vae"], x)
+
+  def latent_shape(self, size: Size) -> tuple[int, int, int]:
+    """Height, width and channels of the latents of a picture.
+
+    Raises:
+      UserError: if the size is not a multiple of what a latent stands for.
+    """
+    factor = self.vae_config.factor
+    for name, side in zip(("height", "width"), size, strict=True):
+      if side < factor or side % factor:
+        raise UserError(
+          f"{name} must be a positive multiple of {factor} pixels, got {side}."
+          f" Take {max(1, round(side / factor)) * factor}; multiples of"
+          f" {8 * factor} are best."
+        )
+    if self.is_xl and min(size) < _SMALL:
+      logging.warning(
+        "Pictures of SDXL are poor below %d pixels a side, got %s.",
+        _SMALL,
+        size,
+      )
+    return (
+      size[0] // factor,
+      size[1] // factor,
+      self.unet_config.in_channels,
+    )
+
+  def names(self) -> Names:
+    """Logical names of `params`: `unet.conv_in`, `vae.decoder.conv_in`."""
+    return weights.tensor_names(self.params)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _read_texts(
+  config: clip_config.TextConfig, params: Params, ids: Array
+) -> clip.TextFeatures:
+  return clip.read_texts(config, params, ids)
+
+
+def load(
+  name: str,
+  *,
+  revision: str | None = None,
+  variant: str | None = None,
+  dtype: DTypeLike | None = None,
+  sampler: Sampler | None = None,
+) -> Pipeline:
+  """Loads a pipeline; what cannot be used is refused before weights are read.
+
+  Args:
+    name: a directory of diffusers, or the id of a pipeline on the hub.
+    revision: branch, tag or commit on the hub.
+    variant: the word in the names of its weights' files, such as "fp16".
+    dtype: the dtype that the UNet is held and computed in; None for that of its
+      file. The other parts are computed in float32.
+    sampler: Euler or DDIM, by default what the scheduler's file says.
+
+  Raises:
+    UserError: if the pipeline or a part of it is missing or not supported.
+  """
+  path = directory.locate(name, revision=revision, variant=variant)
+  source = directory.open_directory(path, variant=variant)
+  configs = _parse_configs(source)
+  schedule_config = schedule.parse_config(
+    source.fields["scheduler"], sampler=sampler
+  )
+  unet_parsed = unet_config.parse_config(source.fields["unet"])
+  vae_parsed = vae.parse_config(source.fields["vae"])
+  is_xl = source.class_name == directory.SDXL
+  _check_fit(unet_parsed, vae_parsed, configs, is_xl=is_xl)
+  tokenizers = [
+    tokens.load(source.folder(f"tokenizer{part[12:]}"), config)
+    for part, config in configs.items()
+  ]
+  params = {
+    "unet": _load_part(source, "unet", unet.describe(unet_parsed), dtype),
+    "vae": _load_part(
+      source,
+      "vae",
+      vae.describe(vae_parsed),
+      None,
+      spell=vae.spell,
+      ignored=vae.UNREAD,
+    ),
+  }
+  texts = tuple(
+    TextPart(
+      config,
+      _load_part(
+        source,
+        part,
+        clip.describe_text(config),
+        jnp.float32,
+        spell=clip.spell,
+        ignored=clip.UNREAD,
+      ),
+      tokenizer,
+    )
+    for (part, config), tokenizer in zip(
+      configs.items(), tokenizers, strict=True
+    )
+  )
+  return Pipeline(
+    params=params,
+    unet_config=unet_parsed,
+    vae_config=vae_parsed,
+    schedule_config=schedule_config,
+    texts=texts,
+    is_xl=is_xl,
+    has_zero_negative=is_xl
+    and bool(source.index.get("force_zeros_for_empty_prompt", True)),
+    identity=naming.identify(params, weights.tensor_names(params)),
+    source=source,
+  )
+
+
+def _parse_configs(
+  source: directory.Directory,
+) -> dict[str, clip_config.TextConfig]:
+  """The architectures of the text towers, by the name of the part."""
+  return {
+    part: clip_config.parse_text_config(
+      source.fields[part],
+      part,
+      is_projected=source.index[part][1] == "CLIPTextModelWithProjection",
+    )
+    for part in source.text_parts
+  }
+
+
+def _check_fit(
+  denoiser: UNetConfig,
+  decoder: vae.VAEConfig,
+  texts: dict[str, clip_config.TextConfig],
+  *,
+  is_xl: bool,
+) -> None:
+  """Refuses parts of different models."""
+  width = sum(config.tower.width for config in texts.values())
+  pooled = list(texts.values())[-1].projection_width
+  expected = denoiser.added.pooled_width if denoiser.added else None
+  found = [
+    ("unet.cross_attention_dim", "the width of the texts", width),
+    ("unet.in_channels", "vae.latent_channels", decoder.latent_channels),
+    ("unet.out_channels", "vae.latent_channels", decoder.latent_channels),
+    ("the pooled width of unet", "that of the text towers", pooled),
+  ]
+  have = [
+    denoiser.context_width,
+    denoiser.in_channels,
+    denoiser.out_channels,
+    expected,
+  ]
+  for (name, other, want), got in zip(found, have, strict=True):
+    if got != want:
+      raise UserError(
+        f"{name} must be {other}, got {got} and {want}. The parts are of"
+        " different models: fetch the pipeline again."
+      )
+  if is_xl != (denoiser.added is not None):
+    raise UserError(
+      "unet.addition_embed_type must be text_time in pipelines of SDXL alone."
+      " Correct model_index.json."
+    )
+
+
+def _load_part(
+  source: directory.Directory,
+  part: str,
+  description: Params,
+  dtype: DTypeLike | None,
+  *,
+  spell: part_files.Spell = part_files.spell_as_published,
+  ignored: str = r"$^",
+) -> Params:
+  return part_files.load(
+    source.folder(part),
+    description,
+    source.weight_set(part),
+    dtype=dtype,
+    spell=spell,
+    ignored=ignored,
+  )
+
+
+def save(
+  target: str | pathlib.Path, pipeline: Pipeline, unet_params: Params
+) -> None:
+  """Writes a pipeline with another UNet, which diffusers opens.
+
+  All parts but the UNet are copied byte for byte.
+
+  Args:
+    target: a directory that is new or empty.
+    pipeline: the pipeline.
+    unet_params: the weights of the UNet, such as those of an expert; each is
+      stored in the dtype that it has.
+
+  Raises:
+    UserError: if the directory is not empty, or the weights are of another UNet.
+  """
+  expected = jax.tree.map(lambda leaf: leaf.shape, pipeline.params["unet"])
+  if jax.tree.map(lambda leaf: leaf.shape, unet_params) != expected:
+    raise UserError(
+      "unet_params must have the tensors of the pipeline's UNet, got others."
+      " Pass weights of the same model."
+    )
+  write: Callable[[pathlib.Path], Any] = functools.partial(
+    part_files.save,
+    params=unet_params,
+    wanted=pipeline.source.weight_set("unet"),
+  )
+  path = pathlib.Path(target).expanduser()
+  directory.copy_with(pipeline.source, path, write)
