@@ -24,7 +24,7 @@ from thickets.naming import Names, Params
 
 _BIAS = "_bias"
 # Below these every leaf is a stack, over transformer blocks or layers.
-_STACKS = ("transformer_blocks", "layers")
+STACKS = ("transformer_blocks", "layers")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _find_stacks(params: Params) -> list[str]:
     params, is_leaf=lambda leaf: isinstance(leaf, Weight)
   ):
     keys = [str(entry.key) for entry in path]
-    for stack_key in _STACKS:
+    for stack_key in STACKS:
       if stack_key in keys:
         prefixes.add(".".join(keys[: keys.index(stack_key) + 1]))
   return sorted(prefixes)
