@@ -71,6 +71,24 @@ TINY_SD21 = {
   "use_linear_projection": True,
   "upcast_attention": True,
 }
+# With fewer tensors, for tests of files.
+SMALL_XL = {
+  **TINY_XL,
+  "block_out_channels": [8, 16],
+  "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"],
+  "up_block_types": ["CrossAttnUpBlock2D", "UpBlock2D"],
+  "layers_per_block": 1,
+  "transformer_layers_per_block": [1, 3],
+  "attention_head_dim": [1, 2],
+}
+SMALL_SD = {
+  **TINY_SD15,
+  "block_out_channels": [8, 16],
+  "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
+  "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"],
+  "layers_per_block": 1,
+  "cross_attention_dim": 12,
+}
 TINY_UNETS = {"xl": TINY_XL, "sd15": TINY_SD15, "sd21": TINY_SD21}
 
 VAE = {
@@ -93,6 +111,38 @@ TINY_VAE = {
   "up_block_types": ["UpDecoderBlock2D"] * 3,
   "layers_per_block": 1,
   "norm_num_groups": 4,
+}
+
+CLIP_L_TEXT = {
+  "hidden_size": 768,
+  "intermediate_size": 3072,
+  "num_hidden_layers": 12,
+  "num_attention_heads": 12,
+  "projection_dim": 768,
+  "hidden_act": "quick_gelu",
+  "eos_token_id": 2,
+}
+BIG_G_TEXT = {
+  "hidden_size": 1280,
+  "intermediate_size": 5120,
+  "num_hidden_layers": 32,
+  "num_attention_heads": 20,
+  "projection_dim": 1280,
+  "hidden_act": "gelu",
+  "eos_token_id": 49407,
+}
+CLIP_L = {
+  "model_type": "clip",
+  "projection_dim": 768,
+  "text_config": CLIP_L_TEXT,
+  "vision_config": {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "image_size": 224,
+    "patch_size": 14,
+  },
 }
 
 SCHEDULER = {

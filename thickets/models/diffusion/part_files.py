@@ -133,7 +133,7 @@ def load(
     ignored: an expression for keys that are there and not read.
 
   Returns:
-    The weights, on the default device.
+    The weights, as NumPy arrays.
 
   Raises:
     UserError: if a file or a tensor is missing, or has another shape or dtype,
@@ -149,7 +149,8 @@ def load(
   def read(name: str) -> np.ndarray:
     tensor = places[name]
     array = files[tensor.file].get_tensor(tensor.key)
-    cast = array.astype(dtype)
+    with np.errstate(over="ignore"):  # It is refused below.
+      cast = array.astype(dtype)
     _check_finite(array, cast, tensor)
     return cast
 
@@ -159,7 +160,7 @@ def load(
 def fill(
   description: Params, read: Callable[[str], np.ndarray], dtype: DTypeLike
 ) -> Params:
-  """Makes the tree of weights from logical tensors.
+  """Makes the tree of weights from logical tensors, as NumPy arrays.
 
   Args:
     description: what weights there are.
@@ -170,7 +171,7 @@ def fill(
   arrays = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), shapes)
   for name, slot in weights.split_stacks(arrays):
     slot[...] = read(name)
-  return jax.tree.map(jnp.asarray, arrays)
+  return arrays
 
 
 def _find(
@@ -270,9 +271,9 @@ def save(
   """
   import safetensors.numpy
 
-  shards: list[list[tuple[str, jax.Array]]] = [[]]
+  shards: list[list[tuple[str, np.ndarray]]] = [[]]
   size = 0
-  for name, tensor in weights.split_stacks(params):
+  for name, tensor in weights.split_stacks(jax.tree.map(np.asarray, params)):
     if shards[-1] and size + tensor.nbytes > max_shard_bytes:
       shards.append([])
       size = 0
@@ -286,9 +287,7 @@ def save(
     if len(shards) > 1:
       number = f"{i + 1:05d}-of-{len(shards):05d}"
       file = f"{stem}{suffix}-{number}.safetensors"
-    tensors = {
-      key: np.ascontiguousarray(np.asarray(tensor)) for key, tensor in shard
-    }
+    tensors = {key: np.ascontiguousarray(tensor) for key, tensor in shard}
     safetensors.numpy.save_file(
       tensors, folder / file, metadata={"format": "pt"}
     )

@@ -271,7 +271,7 @@ def load(
     tokens.load(source.folder(f"tokenizer{part[12:]}"), config)
     for part, config in configs.items()
   ]
-  params = {
+  stored = {
     "unet": _load_part(source, "unet", unet.describe(unet_parsed), dtype),
     "vae": _load_part(
       source,
@@ -285,13 +285,16 @@ def load(
   texts = tuple(
     TextPart(
       config,
-      _load_part(
-        source,
-        part,
-        clip.describe_text(config),
-        jnp.float32,
-        spell=clip.spell,
-        ignored=clip.UNREAD,
+      jax.tree.map(
+        jnp.asarray,
+        _load_part(
+          source,
+          part,
+          clip.describe_text(config),
+          jnp.float32,
+          spell=clip.spell,
+          ignored=clip.UNREAD,
+        ),
       ),
       tokenizer,
     )
@@ -300,7 +303,7 @@ def load(
     )
   )
   return Pipeline(
-    params=params,
+    params=jax.tree.map(jnp.asarray, stored),
     unet_config=unet_parsed,
     vae_config=vae_parsed,
     schedule_config=schedule_config,
@@ -308,7 +311,7 @@ def load(
     is_xl=is_xl,
     has_zero_negative=is_xl
     and bool(source.index.get("force_zeros_for_empty_prompt", True)),
-    identity=naming.identify(params, weights.tensor_names(params)),
+    identity=naming.identify(stored, weights.tensor_names(stored)),
     source=source,
   )
 
@@ -398,8 +401,8 @@ def save(
   Raises:
     UserError: if the directory is not empty, or the weights are of another UNet.
   """
-  expected = jax.tree.map(lambda leaf: leaf.shape, pipeline.params["unet"])
-  if jax.tree.map(lambda leaf: leaf.shape, unet_params) != expected:
+  expected = jax.tree.map(jnp.shape, pipeline.params["unet"])
+  if jax.tree.map(jnp.shape, unet_params) != expected:
     raise UserError(
       "unet_params must have the tensors of the pipeline's UNet, got others."
       " Pass weights of the same model."

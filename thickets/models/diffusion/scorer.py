@@ -97,4 +97,5 @@ def load(
     spell=clip.spell,
     ignored=clip.UNREAD,
   )
+  params = jax.tree.map(jnp.asarray, params)
   return Scorer(config, params, tokenizer, name)

@@ -1,0 +1,131 @@
+"""The towers of CLIP: sizes, ends of texts, pictures as they take them."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import PIL.Image
+import unoptimised
+from absl.testing import parameterized
+from golden import diffusion_cases as cases
+from golden import pipeline_files
+
+from thickets.errors import UserError
+from thickets.models.diffusion import clip, clip_config, clip_pixels, weights
+
+
+@functools.cache
+def _text_tower():
+  """(config, weights) of a text tower of width 12."""
+  config = clip_config.parse_text_config(
+    pipeline_files.make_text_config(85), "text", is_projected=True
+  )
+  return config, pipeline_files.make_params(clip.describe_text(config))
+
+
+class DescriptionTest(parameterized.TestCase):
+  @parameterized.parameters(
+    (cases.CLIP_L_TEXT, False, 123_060_480, 196),
+    (cases.BIG_G_TEXT, True, 694_659_840, 517),
+  )
+  def test_text_towers_have_the_published_sizes(
+    self, fields, is_projected, num_params, num_tensors
+  ):
+    described = clip.describe_text(
+      clip_config.parse_text_config(fields, "text", is_projected=is_projected)
+    )
+    self.assertEqual(weights.count_params(described), num_params)
+    self.assertLen(weights.list_names(described), num_tensors)
+
+  def test_the_scorer_has_the_published_size(self):
+    config = clip_config.parse_scorer_config(cases.CLIP_L)
+    described = clip.describe_scorer(config)
+    # All but the temperature of training, one number in a tensor of its own.
+    self.assertEqual(weights.count_params(described), 427_616_513 - 1)
+    self.assertLen(weights.list_names(described), 590 - 1)
+
+  def test_both_spellings_of_a_key(self):
+    self.assertEqual(
+      clip.spell("text_model.final_layer_norm_bias"),
+      ("text_model.final_layer_norm.bias", "final_layer_norm.bias"),
+    )
+    self.assertEqual(clip.spell("text_projection"), ("text_projection.weight",))
+    name = "vision_model.embeddings.class_embedding"
+    self.assertEqual(clip.spell(name), (name,))
+
+
+class TextTest(parameterized.TestCase):
+  def test_ends_by_both_rules(self):
+    tokens = jnp.array([[83, 5, 84, 84], [83, 90, 84, 0], [83, 5, 6, 84]])
+    config, _ = _text_tower()
+    # The old rule takes a token that was added for the end.
+    self.assertIsNone(config.end_token)
+    np.testing.assert_array_equal(clip.find_ends(config, tokens), [2, 1, 3])
+    config = clip_config.parse_text_config(
+      pipeline_files.make_text_config(91, eos_token_id=84),
+      "text",
+      is_projected=True,
+    )
+    np.testing.assert_array_equal(clip.find_ends(config, tokens), [2, 2, 3])
+
+  def test_a_token_sees_none_behind_it(self):
+    config, params = _text_tower()
+    tokens = jnp.array([[83, 5, 6, 84, 84], [83, 5, 6, 84, 0]])
+    read = jax.jit(
+      functools.partial(clip.read_texts, config),
+      compiler_options=unoptimised.OPTIONS,
+    )(params, tokens)
+    for features in (read.before_last, read.last):
+      np.testing.assert_allclose(features[0, :4], features[1, :4], atol=1e-6)
+      self.assertGreater(jnp.abs(features[0, 4] - features[1, 4]).max(), 0.1)
+    np.testing.assert_allclose(read.pooled[0], read.pooled[1], atol=1e-6)
+    self.assertEqual(read.pooled.shape, (2, 20))
+
+  @parameterized.parameters(
+    ("hidden_act", "relu"),
+    ("hidden_size", 13),
+    ("num_hidden_layers", 0),
+    ("attention_dropout", 0.1),
+  )
+  def test_other_options_are_refused_by_name(self, name, value):
+    with self.assertRaisesRegex(UserError, f"text.{name} must"):
+      clip_config.parse_text_config(
+        {**cases.CLIP_L_TEXT, name: value}, "text", is_projected=False
+      )
+
+  def test_only_clip_scores(self):
+    with self.assertRaisesRegex(
+      UserError, "must be of type clip, got 'siglip'"
+    ):
+      clip_config.parse_scorer_config({**cases.CLIP_L, "model_type": "siglip"})
+
+
+class PixelsTest(parameterized.TestCase):
+  @parameterized.parameters(((512, 512),), ((96, 160),), ((16, 16),))
+  def test_pictures_are_those_of_pillow(self, size):
+    random = np.random.default_rng(0)
+    coarse = random.integers(0, 256, (size[0] // 8, size[1] // 8, 3))
+    image = np.kron(coarse, np.ones((8, 8, 1))).astype(np.uint8)
+    target = 64
+    scale = target / min(size)
+    width, height = int(size[1] * scale), int(size[0] * scale)
+    resized = PIL.Image.fromarray(image).resize(
+      (width, height), PIL.Image.Resampling.BICUBIC
+    )
+    top, left = (height - target) // 2, (width - target) // 2
+    expected = np.asarray(resized)[top : top + target, left : left + target]
+    pixels = clip_pixels.prepare(jnp.asarray(image[None] / 255.0), target)
+    means = np.array([0.48145466, 0.4578275, 0.40821073])
+    spreads = np.array([0.26862954, 0.26130258, 0.27577711])
+    levels = 255 * (np.asarray(pixels[0]) * spreads + means)
+    difference = np.abs(levels - expected)
+    self.assertLessEqual(difference.max(), 1.001)
+    self.assertLess(np.mean(difference > 0.5), 0.02)
+
+  def test_colours_are_those_of_a_file(self):
+    pictures = jnp.full((1, 8, 8, 3), 100.4 / 255)
+    stored = jnp.full((1, 8, 8, 3), 100 / 255)
+    np.testing.assert_array_equal(
+      clip_pixels.prepare(pictures, 8), clip_pixels.prepare(stored, 8)
+    )

@@ -1,0 +1,377 @@
+"""Pipelines in files: read, written, and refused before anything is computed."""
+
+import contextlib
+import json
+import pathlib
+import shutil
+import tempfile
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors.numpy
+from absl.testing import parameterized
+from golden import pipeline_files
+
+from thickets import naming
+from thickets.errors import UserError
+from thickets.models.diffusion import directory, part_files, pipeline
+from thickets.models.diffusion.schedule import Sampler
+
+_UNET_FILE = "diffusion_pytorch_model.safetensors"
+
+
+@contextlib.contextmanager
+def _written(**options):
+  """A directory with a tiny pipeline."""
+  with tempfile.TemporaryDirectory() as folder:
+    path = pathlib.Path(folder) / "pipeline"
+    path.mkdir()
+    pipeline_files.write(path, **options)
+    yield path
+
+
+class PipelineTest(parameterized.TestCase):
+  """Laws of one pipeline of SDXL, which is loaded once."""
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.folder = cls.enterClassContext(_written())
+    cls.loaded = pipeline.load(str(cls.folder))
+
+  def test_what_is_saved_is_what_was_loaded(self):
+    target = self.folder.parent / "copy"
+    pipeline.save(target, self.loaded, self.loaded.params["unet"])
+    again = pipeline.load(str(target))
+    self.assertEqual(again.identity, self.loaded.identity)
+    for path in sorted(self.folder.rglob("*")):
+      if path.is_file() and path.name not in (_UNET_FILE, "model_index.json"):
+        copied = target / path.relative_to(self.folder)
+        self.assertEqual(copied.read_bytes(), path.read_bytes(), path)
+    for file in ("model_index.json",):
+      self.assertEqual(
+        json.loads((target / file).read_text()),
+        json.loads((self.folder / file).read_text()),
+      )
+    stored, copied = (
+      safetensors.numpy.load_file(root / "unet" / _UNET_FILE)
+      for root in (self.folder, target)
+    )
+    self.assertEqual(stored.keys(), copied.keys())
+    for key, tensor in stored.items():
+      np.testing.assert_array_equal(copied[key], tensor)
+    with self.assertRaisesRegex(UserError, "new or empty directory"):
+      pipeline.save(target, self.loaded, self.loaded.params["unet"])
+
+  def test_another_unet_is_refused(self):
+    with self.assertRaisesRegex(UserError, "unet_params must have"):
+      pipeline.save(self.folder.parent / "other", self.loaded, {"conv_in": 0})
+    self.assertFalse((self.folder.parent / "other").exists())
+
+  def test_names_have_the_part_first(self):
+    pairs = naming.named_leaves(self.loaded.params, self.loaded.names())
+    names = {
+      str(name)
+      for template, leaf in pairs
+      for name in naming.slice_names(template, leaf).reshape(-1)
+    }
+    self.assertIn("unet.conv_in", names)
+    self.assertIn("vae.decoder.conv_in_bias", names)
+    self.assertIn(
+      "unet.mid_block.attentions.0.transformer_blocks.2.attn1.to_q", names
+    )
+
+  def test_prompts_come_first_and_do_not_depend_on_each_other(self):
+    frame = pipeline.Frame((512, 768), corner=(3, 5), original=(1024, 900))
+    both = self.loaded.encode(["a red cat", "the cat!"], frame)
+    alone = self.loaded.encode(["the cat!"], frame)
+    self.assertEqual(both["context"].shape, (2, 20, 24))
+    self.assertEqual(both["pooled"].shape, (2, 20))
+    for name, array in both.items():
+      self.assertEqual(array.dtype, jnp.float32)
+      np.testing.assert_allclose(array[1:], alone[name], atol=1e-5)
+    # Heights before widths.
+    np.testing.assert_array_equal(
+      both["time_ids"][0], [1024, 900, 3, 5, 512, 768]
+    )
+
+  def test_no_negative_prompt_is_zeros_and_an_empty_one_is_read(self):
+    frame, other = pipeline.Frame((512, 768)), pipeline.Frame((64, 32))
+    none = self.loaded.encode_negative(None, 2, frame)
+    empty = self.loaded.encode_negative("", 2, other)
+    for name in ("context", "pooled"):
+      self.assertEqual(float(jnp.abs(none[name]).max()), 0)
+      self.assertGreater(float(jnp.abs(empty[name]).min()), 0)
+      self.assertEqual(none[name].shape, empty[name].shape)
+    # Its sizes are its own, and no zeros.
+    np.testing.assert_array_equal(none["time_ids"][1], frame.time_ids())
+    np.testing.assert_array_equal(empty["time_ids"][1], other.time_ids())
+
+  def test_cut_prompts_are_refused(self):
+    with self.assertRaisesRegex(UserError, "'cat' would be ignored"):
+      self.loaded.encode(["cat " * 19], pipeline.Frame((512, 512)))
+
+  def test_latents_of_a_size(self):
+    with self.assertLogs(level="WARNING") as logs:
+      self.assertEqual(self.loaded.latent_shape((64, 96)), (16, 24, 4))
+    self.assertIn("poor below 512", logs.output[0])
+    with self.assertNoLogs(level="WARNING"):
+      self.loaded.latent_shape((512, 512))
+
+  @parameterized.parameters(
+    ((514, 512), "height must be .* multiple of 4 pixels, got 514. Take 512"),
+    ((512, 0), "width must be .* got 0. Take 4"),
+  )
+  def test_sizes_that_do_not_divide(self, size, message):
+    with self.assertRaisesRegex(UserError, message):
+      self.loaded.latent_shape(size)
+
+
+class FormsTest(parameterized.TestCase):
+  def test_variants_beside_other_files(self):
+    with _written(variant="fp16", dtype=np.float16) as path:
+      # Other sets of weights, which must not be read.
+      for folder in ("unet", "vae"):
+        (path / folder / "other.safetensors").write_bytes(b"none")
+        (path / folder / "diffusion_pytorch_model.bin").write_bytes(b"none")
+      loaded = pipeline.load(str(path), variant="fp16")
+      leaves = jax.tree.leaves(loaded.params)
+      self.assertEqual({leaf.dtype.name for leaf in leaves}, {"float16"})
+      text = jax.tree.leaves(loaded.texts[0].params)[0]
+      self.assertEqual(text.dtype, jnp.float32)
+      with self.assertRaisesRegex(
+        UserError,
+        "unet must have diffusion_pytorch_model.safetensors.*got.*fp16",
+      ):
+        pipeline.load(str(path))
+      target = path.parent / "copy"
+      pipeline.save(target, loaded, loaded.params["unet"])
+      again = pipeline.load(str(target), variant="fp16")
+      self.assertEqual(again.identity, loaded.identity)
+
+  @parameterized.parameters(None, "fp16")
+  def test_shards(self, variant):
+    wanted = part_files.WeightSet("diffusion_pytorch_model", variant)
+    with _written() as path:
+      whole = pipeline.load(str(path))
+      unet = path / "unet"
+      (unet / _UNET_FILE).unlink()
+      part_files.save(
+        unet, whole.params["unet"], wanted, max_shard_bytes=60_000
+      )
+      files = part_files.find_files(unet, wanted)
+      self.assertGreater(len(files), 2)
+      word = ".fp16" if variant else ""
+      self.assertEqual(
+        files[0],
+        f"diffusion_pytorch_model{word}-00001-of-0000{len(files)}.safetensors",
+      )
+      if variant is None:
+        self.assertEqual(pipeline.load(str(path)).identity, whole.identity)
+      (unet / files[1]).unlink()
+      with self.assertRaisesRegex(UserError, "1 must still be fetched"):
+        part_files.find_files(unet, wanted)
+
+  def test_stable_diffusion_reads_one_tower_to_its_end(self):
+    with _written(is_xl=False) as path:
+      loaded = pipeline.load(str(path))
+    frame = pipeline.Frame((512, 512))
+    read = loaded.encode(["the cat"], frame)
+    self.assertEqual(list(read), ["context"])
+    # Its negative prompt is read, even where there is none.
+    none = loaded.encode_negative(None, 1, frame)
+    empty = loaded.encode_negative("", 1, frame)
+    np.testing.assert_array_equal(none["context"], empty["context"])
+    # Normed by the last layer: its mean is that of the shift.
+    model = loaded.texts[0].params["text_model"]
+    normed = read["context"] - model["final_layer_norm_bias"].reshape(1, 1, -1)
+    normed = normed / model["final_layer_norm"].reshape(1, 1, -1)
+    np.testing.assert_allclose(normed.mean(-1), 0, atol=1e-5)
+
+  def test_keys_of_old_and_new_towers(self):
+    with _written() as path:
+      before = pipeline.load(str(path))
+      file = path / "text_encoder" / "model.safetensors"
+      tensors = safetensors.numpy.load_file(file)
+      bare = {k.removeprefix("text_model."): t for k, t in tensors.items()}
+      bare["embeddings.position_ids"] = np.arange(20)[None]
+      safetensors.numpy.save_file(bare, file)
+      after = pipeline.load(str(path))
+    for one, other in zip(
+      jax.tree.leaves(before.texts[0].params),
+      jax.tree.leaves(after.texts[0].params),
+      strict=True,
+    ):
+      np.testing.assert_array_equal(one, other)
+
+  def test_keys_of_old_decoders_and_of_encoders(self):
+    with _written() as path:
+      before = pipeline.load(str(path))
+      file = path / "vae" / _UNET_FILE
+      tensors = safetensors.numpy.load_file(file)
+      prefix = "decoder.mid_block.attentions.0."
+      for new, old in (
+        ("to_q", "query"),
+        ("to_k", "key"),
+        ("to_v", "value"),
+        ("to_out.0", "proj_attn"),
+      ):
+        for end in ("weight", "bias"):
+          tensor = tensors.pop(f"{prefix}{new}.{end}")
+          tensors[f"{prefix}{old}.{end}"] = tensor
+      tensors["encoder.conv_in.weight"] = np.zeros((8, 3, 3, 3), np.float32)
+      tensors["quant_conv.bias"] = np.zeros(8, np.float32)
+      safetensors.numpy.save_file(tensors, file)
+      self.assertEqual(pipeline.load(str(path)).identity, before.identity)
+
+  def test_the_hub_is_asked_for_what_is_read(self):
+    with mock.patch("huggingface_hub.snapshot_download") as download:
+      download.return_value = "/cache"
+      found = directory.locate("owner/name", variant="fp16", revision="main")
+    self.assertEqual(found, pathlib.Path("/cache"))
+    wanted = download.call_args.kwargs["allow_patterns"]
+    self.assertIn("unet/diffusion_pytorch_model.fp16.safetensors", wanted)
+    self.assertIn("text_encoder_2/model.fp16.safetensors", wanted)
+    self.assertIn("tokenizer/merges.txt", wanted)
+    self.assertNotIn("unet/diffusion_pytorch_model.safetensors", wanted)
+    self.assertFalse(
+      [p for p in wanted if p.endswith("*.safetensors") and "-of-" not in p]
+    )
+
+
+class RefusalsTest(parameterized.TestCase):
+  """Nothing is read but small files, and then the headers of weights."""
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.whole = cls.enterClassContext(_written())
+
+  def setUp(self):
+    super().setUp()
+    folder = self.enterContext(tempfile.TemporaryDirectory())
+    self.path = pathlib.Path(folder) / "pipeline"
+    shutil.copytree(self.whole, self.path)
+
+  def _refuse(self, message, *, is_early=True):
+    with contextlib.ExitStack() as stack:
+      if is_early:
+        stack.enter_context(
+          mock.patch.object(part_files, "load", side_effect=AssertionError)
+        )
+      stack.enter_context(self.assertRaisesRegex(UserError, message))
+      pipeline.load(str(self.path))
+
+  def test_no_index(self):
+    (self.path / "model_index.json").unlink()
+    self._refuse(
+      "must have model_index.json, got none.*scheduler, text_encoder"
+    )
+
+  def test_other_pipelines(self):
+    pipeline_files.change_json(
+      self.path / "model_index.json", _class_name="FluxPipeline"
+    )
+    self._refuse("must be one of .*StableDiffusionXL.*got 'FluxPipeline'")
+
+  def test_the_refiner(self):
+    pipeline_files.change_json(
+      self.path / "model_index.json", requires_aesthetics_score=True
+    )
+    self._refuse("the refiner of SDXL is not supported")
+
+  @parameterized.parameters("unet", "vae", "text_encoder_2", "tokenizer")
+  def test_missing_parts(self, part):
+    shutil.rmtree(self.path / part)
+    self._refuse(f"must have the part {part}, got no folder")
+
+  def test_a_part_that_the_index_leaves_out(self):
+    pipeline_files.change_json(
+      self.path / "model_index.json", text_encoder_2=[None, None]
+    )
+    self._refuse("text_encoder_2 must be one of .* got none")
+
+  def test_parts_of_another_class(self):
+    pipeline_files.change_json(
+      self.path / "model_index.json", vae=["diffusers", "AutoencoderTiny"]
+    )
+    self._refuse("vae must be one of .* got AutoencoderTiny")
+
+  @parameterized.parameters("unet", "text_encoder")
+  def test_missing_configs(self, part):
+    (self.path / part / "config.json").unlink()
+    self._refuse(f"{part} must have config.json, got none")
+
+  def test_missing_weights(self):
+    (self.path / "vae" / _UNET_FILE).rename(self.path / "vae" / "a.bin")
+    self._refuse("vae must have .* got a.bin. Save the pipeline with diffusers")
+
+  def test_parts_of_different_models(self):
+    pipeline_files.change_json(
+      self.path / "unet" / "config.json", cross_attention_dim=12
+    )
+    self._refuse("cross_attention_dim must be the width of the texts, got 12")
+
+  def test_a_decoder_of_other_latents(self):
+    pipeline_files.change_json(
+      self.path / "vae" / "config.json", latent_channels=16
+    )
+    self._refuse("unet.in_channels must be vae.latent_channels, got 4 and 16")
+
+  def test_an_sdxl_without_its_embedding(self):
+    pipeline_files.change_json(
+      self.path / "unet" / "config.json", addition_embed_type=None
+    )
+    self._refuse("pooled width of unet must be .* got None and 20")
+
+  def test_weights_that_lack_a_tensor(self):
+    self._change_weights(lambda tensors: tensors.pop("conv_in.bias"))
+    self._refuse("got none for conv_in.bias", is_early=False)
+
+  def test_weights_with_a_tensor_too_many(self):
+    extra = {"down_blocks.0.extra": np.zeros(2, np.float32)}
+    self._change_weights(lambda tensors: tensors.update(extra))
+    self._refuse("got unexpected down_blocks.0.extra", is_early=False)
+
+  def test_weights_of_another_shape(self):
+    wide = np.zeros((9, 4, 3, 3), np.float32)
+    self._change_weights(lambda t: t.update({"conv_in.weight": wide}))
+    self._refuse(
+      r"shape \[8, 4, 3, 3\] by config.json, got \[9", is_early=False
+    )
+
+  @parameterized.parameters(np.nan, np.inf)
+  def test_weights_that_are_not_finite(self, value):
+    broken = np.full(8, value, np.float32)
+    self._change_weights(lambda t: t.update({"conv_in.bias": broken}))
+    self._refuse("conv_in.bias .* must be finite", is_early=False)
+
+  def test_weights_too_large_for_half_precision(self):
+    large = np.full(8, 1e5, np.float32)
+    self._change_weights(lambda t: t.update({"conv_in.bias": large}))
+    with self.assertRaisesRegex(UserError, "within what float16 holds"):
+      pipeline.load(str(self.path), dtype=np.float16)
+
+  def test_ddim_that_clips(self):
+    pipeline_files.change_json(
+      self.path / "scheduler" / "scheduler_config.json", clip_sample=True
+    )
+    with self.assertRaisesRegex(UserError, "clip_sample must be false"):
+      pipeline.load(str(self.path), sampler=Sampler.DDIM)
+
+  @parameterized.parameters("nowhere/at/all", "./nowhere", "")
+  def test_names_of_nothing(self, name):
+    with self.assertRaisesRegex(UserError, "must be a directory that exists"):
+      directory.locate(name)
+
+  def test_a_revision_of_a_directory(self):
+    with self.assertRaisesRegex(UserError, "revision must not be given"):
+      directory.locate(str(self.path), revision="main")
+
+  def _change_weights(self, change):
+    file = self.path / "unet" / _UNET_FILE
+    tensors = safetensors.numpy.load_file(file)
+    change(tensors)
+    safetensors.numpy.save_file(tensors, file)
