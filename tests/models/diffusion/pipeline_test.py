@@ -91,7 +91,7 @@ class PipelineTest(parameterized.TestCase):
     self.assertEqual(both["pooled"].shape, (2, 20))
     for name, array in both.items():
       self.assertEqual(array.dtype, jnp.float32)
-      np.testing.assert_allclose(array[1:], alone[name], atol=1e-5)
+      np.testing.assert_array_equal(array[1:], alone[name])
     # Heights before widths.
     np.testing.assert_array_equal(
       both["time_ids"][0], [1024, 900, 3, 5, 512, 768]
@@ -102,8 +102,8 @@ class PipelineTest(parameterized.TestCase):
     none = self.loaded.encode_negative(None, 2, frame)
     empty = self.loaded.encode_negative("", 2, other)
     for name in ("context", "pooled"):
-      self.assertEqual(float(jnp.abs(none[name]).max()), 0)
-      self.assertGreater(float(jnp.abs(empty[name]).min()), 0)
+      self.assertEqual(np.abs(none[name]).max(), 0)
+      self.assertGreater(np.abs(empty[name]).min(), 0)
       self.assertEqual(none[name].shape, empty[name].shape)
     # Its sizes are its own, and no zeros.
     np.testing.assert_array_equal(none["time_ids"][1], frame.time_ids())

@@ -116,7 +116,7 @@ class ApplyTest(parameterized.TestCase):
 
   def test_time_is_not_rounded_to_the_dtype_of_the_weights(self):
     config, params, _ = _shapes_model()
-    params = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16), params)
     t = np.arange(958, 0, -33).astype(np.float32)
     self.assertLess(len(np.unique(t.astype(jnp.bfloat16))), 31)
     seen = []

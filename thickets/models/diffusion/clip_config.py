@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from thickets.errors import UserError
-from thickets.models.diffusion import part_config
+from thickets.models.diffusion import part_options
 from thickets.models.published_classes import Field
 
 ACTIVATIONS = ("quick_gelu", "gelu")
@@ -127,7 +127,7 @@ def parse_text_config(
   Raises:
     UserError: if an option is not supported, or the sizes do not fit.
   """
-  read = part_config.read_fields(
+  read = part_options.read_fields(
     {**_TEXT_DEFAULTS, **fields},
     where,
     known=_TEXT,
@@ -167,7 +167,7 @@ def parse_scorer_config(fields: Mapping[str, Any]) -> ScorerConfig:
     {**texts, "projection_dim": width}, "clip.text_config", is_projected=True
   )
   where = "clip.vision_config"
-  read = part_config.read_fields(
+  read = part_options.read_fields(
     {**_VISION_DEFAULTS, **visions, "projection_dim": width},
     where,
     known=_VISION,

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from thickets import naming
 from thickets.errors import UserError
@@ -25,11 +25,11 @@ from thickets.models.diffusion import (
   clip,
   clip_config,
   directory,
+  part_configs,
   part_files,
   schedule,
   tokens,
   unet,
-  unet_config,
   vae,
   weights,
 )
@@ -145,16 +145,17 @@ class Pipeline:
     """
     tokenised = [text.tokenizer.encode(prompts) for text in self.texts]
     read = [
-      _read_texts(text.config, text.params, ids)
+      _read_texts(text, ids)
       for text, ids in zip(self.texts, tokenised, strict=True)
     ]
     if not self.is_xl:
-      return {"context": read[0].last.astype(jnp.float32)}
-    context = jnp.concatenate([features.before_last for features in read], -1)
+      return {"context": read[0].last}
     return {
-      "context": context.astype(jnp.float32),
-      "pooled": read[-1].pooled.astype(jnp.float32),
-      "time_ids": jnp.asarray(np.tile(frame.time_ids(), (len(prompts), 1))),
+      "context": np.concatenate(
+        [features.before_last for features in read], axis=-1
+      ),
+      "pooled": read[-1].pooled,
+      "time_ids": np.tile(frame.time_ids(), (len(prompts), 1)),
     }
 
   def encode_negative(
@@ -171,10 +172,10 @@ class Pipeline:
     """
     encoded = self.encode([prompt or ""], frame)
     if prompt is None and self.has_zero_negative:
-      times = {key: c for key, c in encoded.items() if key == "time_ids"}
-      encoded = {**jax.tree.map(jnp.zeros_like, dict(encoded)), **times}
+      times = {"time_ids": encoded["time_ids"]}
+      encoded = {**jax.tree.map(np.zeros_like, dict(encoded)), **times}
     return {
-      key: jnp.repeat(array, num_prompts, axis=0)
+      key: np.repeat(array, num_prompts, axis=0)
       for key, array in encoded.items()
     }
 
@@ -229,8 +230,21 @@ class Pipeline:
     return weights.tensor_names(self.params)
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def _read_texts(
+  text: TextPart, tokens_QT: Int[np.ndarray, "Q T"]
+) -> clip.TextFeatures:
+  """Runs a text tower, in NumPy's float32.
+
+  Texts are read one by one, so that none depends on how many there are.
+  """
+  rows = [_read_text(text.config, text.params, row[None]) for row in tokens_QT]
+  return jax.tree.map(
+    lambda *leaves: np.concatenate(leaves).astype(np.float32), *rows
+  )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _read_text(
   config: clip_config.TextConfig, params: Params, ids: Array
 ) -> clip.TextFeatures:
   return clip.read_texts(config, params, ids)
@@ -259,24 +273,17 @@ def load(
   """
   path = directory.locate(name, revision=revision, variant=variant)
   source = directory.open_directory(path, variant=variant)
-  configs = _parse_configs(source)
-  schedule_config = schedule.parse_config(
-    source.fields["scheduler"], sampler=sampler
-  )
-  unet_parsed = unet_config.parse_config(source.fields["unet"])
-  vae_parsed = vae.parse_config(source.fields["vae"])
-  is_xl = source.class_name == directory.SDXL
-  _check_fit(unet_parsed, vae_parsed, configs, is_xl=is_xl)
+  configs = part_configs.parse(source, sampler=sampler)
   tokenizers = [
     tokens.load(source.folder(f"tokenizer{part[12:]}"), config)
-    for part, config in configs.items()
+    for part, config in configs.texts.items()
   ]
   stored = {
-    "unet": _load_part(source, "unet", unet.describe(unet_parsed), dtype),
+    "unet": _load_part(source, "unet", unet.describe(configs.unet), dtype),
     "vae": _load_part(
       source,
       "vae",
-      vae.describe(vae_parsed),
+      vae.describe(configs.vae),
       None,
       spell=vae.spell,
       ignored=vae.UNREAD,
@@ -299,71 +306,21 @@ def load(
       tokenizer,
     )
     for (part, config), tokenizer in zip(
-      configs.items(), tokenizers, strict=True
+      configs.texts.items(), tokenizers, strict=True
     )
   )
   return Pipeline(
     params=jax.tree.map(jnp.asarray, stored),
-    unet_config=unet_parsed,
-    vae_config=vae_parsed,
-    schedule_config=schedule_config,
+    unet_config=configs.unet,
+    vae_config=configs.vae,
+    schedule_config=configs.schedule,
     texts=texts,
-    is_xl=is_xl,
-    has_zero_negative=is_xl
+    is_xl=configs.is_xl,
+    has_zero_negative=configs.is_xl
     and bool(source.index.get("force_zeros_for_empty_prompt", True)),
     identity=naming.identify(stored, weights.tensor_names(stored)),
     source=source,
   )
-
-
-def _parse_configs(
-  source: directory.Directory,
-) -> dict[str, clip_config.TextConfig]:
-  """The architectures of the text towers, by the name of the part."""
-  return {
-    part: clip_config.parse_text_config(
-      source.fields[part],
-      part,
-      is_projected=source.index[part][1] == "CLIPTextModelWithProjection",
-    )
-    for part in source.text_parts
-  }
-
-
-def _check_fit(
-  denoiser: UNetConfig,
-  decoder: vae.VAEConfig,
-  texts: dict[str, clip_config.TextConfig],
-  *,
-  is_xl: bool,
-) -> None:
-  """Refuses parts of different models."""
-  width = sum(config.tower.width for config in texts.values())
-  pooled = list(texts.values())[-1].projection_width
-  expected = denoiser.added.pooled_width if denoiser.added else None
-  found = [
-    ("unet.cross_attention_dim", "the width of the texts", width),
-    ("unet.in_channels", "vae.latent_channels", decoder.latent_channels),
-    ("unet.out_channels", "vae.latent_channels", decoder.latent_channels),
-    ("the pooled width of unet", "that of the text towers", pooled),
-  ]
-  have = [
-    denoiser.context_width,
-    denoiser.in_channels,
-    denoiser.out_channels,
-    expected,
-  ]
-  for (name, other, want), got in zip(found, have, strict=True):
-    if got != want:
-      raise UserError(
-        f"{name} must be {other}, got {got} and {want}. The parts are of"
-        " different models: fetch the pipeline again."
-      )
-  if is_xl != (denoiser.added is not None):
-    raise UserError(
-      "unet.addition_embed_type must be text_time in pipelines of SDXL alone."
-      " Correct model_index.json."
-    )
 
 
 def _load_part(

@@ -23,7 +23,7 @@ from absl import logging
 from jaxtyping import Float
 
 from thickets.errors import UserError
-from thickets.models.diffusion import part_config
+from thickets.models.diffusion import part_options
 from thickets.models.published_classes import Field
 
 _WHERE = "scheduler"
@@ -149,7 +149,7 @@ def parse_config(
   Raises:
     UserError: if the class or an option is not supported.
   """
-  read = part_config.read_fields(
+  read = part_options.read_fields(
     fields, _WHERE, known=_KNOWN, neutral=_NEUTRAL, unread=None
   )
   published = read["_class_name"]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from thickets.errors import UserError
-from thickets.models.diffusion import part_config
+from thickets.models.diffusion import part_options
 from thickets.models.published_classes import Field
 
 _WHERE = "unet"
@@ -34,7 +34,7 @@ _KNOWN = {
     "size", None, may_be_null=True
   ),
 }
-# One value for all levels, or one for each: read by `part_config.per_level`.
+# One value for all levels, or one for each: read by `part_options.per_level`.
 _PER_LEVEL = {"attention_head_dim": 8, "transformer_layers_per_block": 1}
 _NEUTRAL = {
   "act_fn": ("silu", "swish"),
@@ -143,17 +143,17 @@ def parse_config(fields: Mapping[str, Any]) -> UNetConfig:
   Raises:
     UserError: if an option is not supported, or the sizes do not fit.
   """
-  read = part_config.read_fields(
+  read = part_options.read_fields(
     fields, _WHERE, known=_KNOWN, neutral=_NEUTRAL, unread=_UNREAD
   )
   num_levels = len(read["block_out_channels"])
-  widths = part_config.per_level(
+  widths = part_options.per_level(
     read["block_out_channels"], num_levels, "block_out_channels", _WHERE
   )
   if not widths:
     raise UserError("unet.block_out_channels must have a level, got [].")
   sizes = {
-    name: part_config.per_level(
+    name: part_options.per_level(
       fields.get(name, default), num_levels, name, _WHERE
     )
     for name, default in _PER_LEVEL.items()

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from thickets.errors import UserError
 from thickets.models.diffusion import operations as ops
-from thickets.models.diffusion import part_config, resnet, weights
+from thickets.models.diffusion import part_options, resnet, weights
 from thickets.models.published_classes import Field
 from thickets.naming import Params
 
@@ -93,7 +93,7 @@ def parse_config(fields: Mapping[str, Any]) -> VAEConfig:
     UserError: if an option is not supported, the scaling factor is missing, or
       the sizes do not fit.
   """
-  read = part_config.read_fields(
+  read = part_options.read_fields(
     fields, _WHERE, known=_KNOWN, neutral=_NEUTRAL, unread=_UNREAD_FIELDS
   )
   widths = tuple(read["block_out_channels"])
@@ -127,7 +127,7 @@ def parse_config(fields: Mapping[str, Any]) -> VAEConfig:
 def describe(config: VAEConfig) -> Params:
   """The description of the decoder's weights, laid out as published."""
   latents, coarsest = config.latent_channels, config.widths[-1]
-  attention = weights.norm("group_norm", coarsest)
+  attention: dict[str, Any] = weights.norm("group_norm", coarsest)
   for name in ("to_q", "to_k", "to_v"):
     attention |= weights.linear(name, coarsest, coarsest)
   attention["to_out"] = weights.linear("0", coarsest, coarsest)
