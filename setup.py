@@ -112,6 +112,7 @@ setuptools.setup(
     ],
     "torch": [
       "torch>=2.6",  # transformers' models, to compare ours with.
+      "diffusers>=0.36",  # Its UNets, decoders and schedules; it needs torch.
       "peft>=0.17",  # The same for adapters; it needs torch.
       "evosax>=0.2",  # Evolution strategies of others, to compare ours with.
     ],

@@ -12,6 +12,7 @@ hub library.
 from experiments import launch
 from experiments.benchmark import (
   chat,
+  denoising,
   language,
   pictures,
   policy,
@@ -22,6 +23,7 @@ from thickets.runs import directory, environment, json_files
 
 _SUBJECTS = {
   "chat": chat,
+  "denoising": denoising,
   "language": language,
   "pictures": pictures,
   "policy": policy,
