@@ -259,7 +259,7 @@ class RefusalsTest(parameterized.TestCase):
     with contextlib.ExitStack() as stack:
       if is_early:
         stack.enter_context(
-          mock.patch.object(part_files, "load", side_effect=AssertionError)
+          mock.patch.object(part_files, "read", side_effect=AssertionError)
         )
       stack.enter_context(self.assertRaisesRegex(UserError, message))
       pipeline.load(str(self.path))

@@ -122,6 +122,22 @@ def load(
   spell: Spell = spell_as_published,
   ignored: str = r"$^",
 ) -> Params:
+  """Reads the weights of a part to the default device; see `read`."""
+  arrays = read(
+    folder, description, wanted, dtype=dtype, spell=spell, ignored=ignored
+  )
+  return jax.tree.map(jnp.asarray, arrays)
+
+
+def read(
+  folder: pathlib.Path,
+  description: Params,
+  wanted: WeightSet,
+  *,
+  dtype: DTypeLike | None,
+  spell: Spell = spell_as_published,
+  ignored: str = r"$^",
+) -> Params:
   """Reads the weights of a part, one tensor at a time.
 
   Args:
@@ -146,7 +162,7 @@ def load(
   _check_unused(folder, stored, places.values(), ignored)
   dtype = _choose_dtype(folder, places.values()) if dtype is None else dtype
 
-  def read(name: str) -> np.ndarray:
+  def read_tensor(name: str) -> np.ndarray:
     tensor = places[name]
     array = files[tensor.file].get_tensor(tensor.key)
     with np.errstate(over="ignore"):  # It is refused below.
@@ -154,7 +170,7 @@ def load(
     _check_finite(array, cast, tensor)
     return cast
 
-  return fill(description, read, dtype)
+  return fill(description, read_tensor, dtype)
 
 
 def fill(

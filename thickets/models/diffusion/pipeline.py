@@ -279,8 +279,8 @@ def load(
     for part, config in configs.texts.items()
   ]
   stored = {
-    "unet": _load_part(source, "unet", unet.describe(configs.unet), dtype),
-    "vae": _load_part(
+    "unet": _read_part(source, "unet", unet.describe(configs.unet), dtype),
+    "vae": _read_part(
       source,
       "vae",
       vae.describe(configs.vae),
@@ -294,7 +294,7 @@ def load(
       config,
       jax.tree.map(
         jnp.asarray,
-        _load_part(
+        _read_part(
           source,
           part,
           clip.describe_text(config),
@@ -323,7 +323,7 @@ def load(
   )
 
 
-def _load_part(
+def _read_part(
   source: directory.Directory,
   part: str,
   description: Params,
@@ -332,7 +332,7 @@ def _load_part(
   spell: part_files.Spell = part_files.spell_as_published,
   ignored: str = r"$^",
 ) -> Params:
-  return part_files.load(
+  return part_files.read(
     source.folder(part),
     description,
     source.weight_set(part),

@@ -97,5 +97,4 @@ def load(
     spell=clip.spell,
     ignored=clip.UNREAD,
   )
-  params = jax.tree.map(jnp.asarray, params)
   return Scorer(config, params, tokenizer, name)
