@@ -1,5 +1,6 @@
 """Vision-language models, compared with `transformers` in float32."""
 
+import copy
 import io
 import json
 import pathlib
@@ -64,7 +65,10 @@ def _encode(picture):
 
 def _make_theirs(name, seed):
   """A random model of theirs, in evaluation mode."""
-  config = transformers.AutoConfig.for_model(**cases.FIELDS[name])
+  # A copy, since the class writes into what it is given.
+  config = transformers.AutoConfig.for_model(
+    **copy.deepcopy(cases.FIELDS[name])
+  )
   with torch.random.fork_rng():
     torch.manual_seed(seed)
     model = transformers.AutoModelForImageTextToText.from_config(
@@ -287,7 +291,9 @@ class ProcessorTest(parameterized.TestCase):
 class ConfigTest(parameterized.TestCase):
   @parameterized.parameters("qwen2_5_vl", "qwen3_vl")
   def test_what_transformers_reads_in_a_config_is_what_we_read(self, name):
-    config = transformers.AutoConfig.for_model(**cases.FIELDS[name])
+    config = transformers.AutoConfig.for_model(
+      **copy.deepcopy(cases.FIELDS[name])
+    )
     with tempfile.TemporaryDirectory() as folder:
       config.save_pretrained(folder)
       path = pathlib.Path(folder) / "config.json"
