@@ -2,9 +2,9 @@
 
 Command   python -m experiments.benchmark --config=configs/benchmark_denoising.py \
             --workdir=runs/benchmark_denoising
-Hardware  anything; two CPU cores in docs/diffusion.md
-Time      about 3 min on two cores
-Result    RESULT
+Hardware  anything that JAX and PyTorch both run on
+Time      a few minutes on two cores
+Result    ours_over_diffusers: member-steps per second over those of diffusers
 """
 
 import ml_collections
