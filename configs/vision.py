@@ -76,7 +76,7 @@ def _set_miniature(config, variant: str) -> None:
   config.task.num_dev = 140
   config.task.num_judge = 490
   config.population.size = 128
-  config.population.sigmas = (0.01,)
+  config.population.sigmas = (0.01, 0.02)
   config.population.design = "balanced"
   config.ensemble.top_k, config.ensemble.also = 15, (1, 5)
   config.consistency.temperatures = (0.3, 0.7, 1.0)
