@@ -3,13 +3,13 @@
 Command   python -m experiments.pretrain --config=configs/pretrain_scenes.py \
             --workdir=DIR
 Hardware  one CPU core
-Time      TODO
+Time      about 20 min on a core of a machine that others used too
 Result    thickets/models/shipped/scenes, whose card says what it answers
 
 First the model learns to say what is in each cell of a picture, which is much to
 learn of each picture, and then to answer questions. Some questions can be answered by
-either of two conventions (rows from the top or from the bottom, and the like), and the
-text takes each of them half of the time.
+either of two conventions (two or 2, yes or true), and the text takes each of them half
+of the time.
 
 Any value can be overridden, as in --config.corpus.tilt=0.4.
 """

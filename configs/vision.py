@@ -9,8 +9,10 @@ Variants  nothing for the shipped miniature on generated scenes; `smoke` for the
           -small for N=100, K=25, or -short for the prompt that asks for a word
 Hardware  the miniature: two CPU cores. GQA: accelerators; bfloat16 weights of the 3B
           take 7.5 GB, tower included, and its text as much again per member under way
-Time      TODO
-Result    TODO
+Time      the miniature 1 min 10 s on one core; GQA has not been run
+Result    the miniature, 490 questions about new pictures: base 58.2 % right, vote of 15
+          65.1 (+6.9 points [+4.1, +9.7]), self-consistency 58.6; with another
+          question's picture the base has 30.2 points less [24.9, 35.2]
 
           published for Qwen2.5-VL-3B on GQA at N=5000, K=50, the tower left alone
           (the paper, arXiv:2603.12228, Table 1, under the authors' rules):
