@@ -95,7 +95,7 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
   if config.compare:
     figures["ours_over_diffusers"] = seconds["diffusers"] / seconds["ours"]
   figures["peak_memory_bytes"] = {
-    "all": {"process": process_memory.peak_memory_bytes()}
+    "process": process_memory.peak_memory_bytes()
   }
   return figures
 

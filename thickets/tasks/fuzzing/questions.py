@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from thickets.tasks.fuzzing.generated_questions import GENERATED
+from thickets.tasks.fuzzing.pictured_questions import PICTURED
 from thickets.tasks.fuzzing.question import Question
 
 _FRAMES = (
@@ -300,7 +301,7 @@ _MBPP = Question(
 )
 
 QUESTIONS: Mapping[str, tuple[Question, ...]] = {
-  **{name: (question,) for name, question in GENERATED.items()},
+  **{name: (q,) for name, q in {**GENERATED, **PICTURED}.items()},
   "countdown": (_COUNTDOWN, _COUNTDOWN_DECIMAL),
   "gsm8k": (_GSM8K,),
   "math500": (_MATH500, _MATH500_FRACTION),
