@@ -94,9 +94,7 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
   )
   if config.compare:
     figures["ours_over_diffusers"] = seconds["diffusers"] / seconds["ours"]
-  figures["peak_memory_bytes"] = {
-    "process": process_memory.peak_memory_bytes()
-  }
+  figures["peak_memory_bytes"] = {"process": process_memory.peak_memory_bytes()}
   return figures
 
 

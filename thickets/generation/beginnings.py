@@ -106,7 +106,8 @@ def share_beginnings(
 
   Args:
     beginnings: all beginnings.
-    rests: [G][B] what each row reads behind its beginning, None for no row.
+    rests: for each of G groups what each of its B rows reads behind its
+      beginning, None for no row.
     seated: [G, B] the text of each row; -1 where it only fills up.
     num_slots: W, slots that the longest text takes.
     find_most: maps a number of rows to how many columns they may be padded with

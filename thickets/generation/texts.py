@@ -160,8 +160,8 @@ def pad_texts(texts: Sequence[Sequence[Text | None]], width: int) -> Reading:
   """The tokens [G, B, T] of texts, padded on the left.
 
   Args:
-    texts: [G][B] the text of each row, None where a row only fills up; all groups
-      have as many rows.
+    texts: for each of G groups the texts of its B rows, None where a row only
+      fills up; all groups have as many rows.
     width: T, at least the length of the longest.
   """
   shape = (len(texts), len(texts[0]))
