@@ -10,6 +10,8 @@ The choice and the base are then judged. The directory holds `results.json`,
 the last two only where a candidate is chosen.
 """
 
+import dataclasses
+
 from absl import flags
 
 from experiments import launch
@@ -86,6 +88,9 @@ def run(
   subject = subject_lib.load_subject(
     *(spec.model, spec.task, spec.answering),
     today=chat_dates.find_today(source),
+  )
+  spec = dataclasses.replace(
+    spec, population=subject.settle_population(spec.population)
   )
   if "dev" not in subject.batches:
     raise UserError(

@@ -10,6 +10,8 @@ directory then holds `model`, which transformers loads, `updates.json`, from whi
 the weights can be made again, `results.json` and a figure.
 """
 
+import dataclasses
+
 import jax
 
 from experiments import launch
@@ -82,7 +84,10 @@ def run(spec: EvolutionRunSpec, workdir: str) -> JsonObject:
     *(spec.model, spec.task, spec.answering),
     today=chat_dates.find_today(workdir),
   )
-  kind = spec.evolution.kind
+  kind = subject.settle_population(spec.population).kind
+  spec = dataclasses.replace(
+    spec, evolution=dataclasses.replace(spec.evolution, kind=kind)
+  )
   subject.check_kind(kind)
   # All that can fail at once does so before the run directory begins.
   evolution_costs.check_least_budget(spec, subject)
@@ -113,7 +118,7 @@ def _run(
     subject.base,
     spec.population,
     first=select,
-    task=subject.describe(),
+    task=subject.describe(spec.evolution.kind),
     method=spec.evolution.describe(),
   )
   randopt.score_base(search, select)

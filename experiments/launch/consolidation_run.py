@@ -55,7 +55,11 @@ def consolidate(
   """
   base = subject.base
   search = randopt.start_search(
-    run, base, population, first=dev, task=subject.describe()
+    run,
+    base,
+    population,
+    first=dev,
+    task=subject.describe(population.kind),
   )
 
   def make_weights(candidate: Candidate) -> Params:

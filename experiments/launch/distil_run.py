@@ -15,6 +15,7 @@ from experiments.launch.distil_source import Teachers
 from experiments.launch.distil_specs import DistilSpec
 from experiments.launch.specs import RandOptSpec
 from thickets.generation import subject as subject_lib
+from thickets.generation import towers
 from thickets.generation.grading_workers import Grading
 from thickets.generation.ledger import Cost
 from thickets.generation.subject import Subject
@@ -79,6 +80,7 @@ def run(
     today=chat_dates.find_today(source_dir),
   )
   # All that can fail at once does so before the run directory begins.
+  towers.refuse_tower(subject.model, "experiments.distil")
   teachers.check_task(subject)
   if spec.lora is not None:
     peft_export.check(spec.lora, subject.model)

@@ -33,6 +33,9 @@ def run(spec: MeasureSpec, workdir: str) -> JsonObject:
   subjects = task_groups.load_subjects(
     model, spec.tasks, spec.answering, today=chat_dates.find_today(workdir)
   )
+  spec = dataclasses.replace(
+    spec, population=subjects[0].settle_population(spec.population)
+  )
   ratio = _relative_norm(spec, model)
   # All that can fail at once does so before the run directory begins.
   with task_groups.start_groups(subjects, spec.population.kind) as groups:
@@ -46,7 +49,7 @@ def run(spec: MeasureSpec, workdir: str) -> JsonObject:
         subjects[0].base,
         _scale_sigmas(spec, ratio),
         first=_evaluation(largest, "select"),
-        task=task_groups.describe_groups(groups),
+        task=task_groups.describe_groups(groups, spec.population.kind),
       )
       for group in groups:
         for split in group.batches:

@@ -11,6 +11,7 @@ from experiments.launch.policy_specs import PolicyRunSpec
 from thickets import placement
 from thickets.errors import UserError
 from thickets.generation import subject as subject_lib
+from thickets.generation import towers
 from thickets.generation.grading_workers import Grading
 from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.generation.subject import Subject
@@ -55,6 +56,7 @@ def run(spec: PolicyRunSpec, workdir: str) -> JsonObject:
     today=chat_dates.find_today(workdir),
   )
   # All that can fail at once does so before the run directory begins.
+  towers.refuse_tower(subject.model, "experiments.policy_gradient")
   if spec.lora is not None:
     peft_export.check(spec.lora, subject.model)
   policy_costs.check_least_budget(spec, subject)

@@ -22,7 +22,7 @@ from experiments.launch.config_checks import (
 )
 from thickets.analysis import choice_predictions
 from thickets.errors import UserError
-from thickets.generation import choices, preferences, prompts
+from thickets.generation import choices, preferences, prompts, towers
 from thickets.generation import subject as subject_lib
 from thickets.generation.choices import Choices, ChoiceSpec
 from thickets.generation.specs import DTYPES, ComputeSpec, ModelSpec, TaskSpec
@@ -113,6 +113,7 @@ def run(spec: PreferencesSpec, workdir: str) -> JsonObject:
   """Runs or resumes one measurement; returns the contents of preferences.json."""
   directory.check_config(workdir, spec.config)  # Before anything is loaded.
   model = subject_lib.load_model(spec.model, ComputeSpec())
+  towers.refuse_tower(model, "experiments.preferences")
   choice, task, groups = _load_prompts(
     spec, model, chat_dates.find_today(workdir)
   )

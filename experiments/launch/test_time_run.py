@@ -12,7 +12,6 @@ from thickets.generation.language_evaluator import LanguageEvaluator
 from thickets.generation.ledger import Cost, Ledger
 from thickets.generation.self_consistency import SelfConsistency
 from thickets.generation.subject import Subject
-from thickets.perturbation import Gaussian
 from thickets.runs import directory
 from thickets.runs.clock import Clock
 from thickets.runs.directory import BASE_POSITION, Run
@@ -31,16 +30,21 @@ def run(spec: TestTimeSpec, workdir: str) -> JsonObject:
     today=chat_dates.find_today(workdir),
   )
   with subject_lib.start_task_grading(subject) as grading:
-    greedy = subject_lib.make_evaluator(subject, grading, Gaussian())
+    # Nothing is perturbed: the model itself is the only member.
+    population = subject.settle_population(
+      PopulationSpec(size=1, sigmas=(0.0,), seed=spec.seed, chunk=1)
+    )
+    greedy = subject_lib.make_evaluator(subject, grading, population.kind)
     subject.check_memory(greedy)
     with directory.open_run(workdir, spec.config) as run:
       clock.lap("loading_s")
-      return _run(spec, subject, grading, greedy, run, clock)
+      return _run(spec, subject, population, grading, greedy, run, clock)
 
 
 def _run(
   spec: TestTimeSpec,
   subject: Subject,
+  population: PopulationSpec,
   grading: Grading,
   greedy: LanguageEvaluator,
   run: Run,
@@ -51,10 +55,9 @@ def _run(
   search = randopt.start_search(
     run,
     subject.base,
-    # Nothing is perturbed: the model itself is the only member.
-    PopulationSpec(size=1, sigmas=(0.0,), seed=spec.seed, chunk=1),
+    population,
     first=judge,
-    task=subject.describe(),
+    task=subject.describe(population.kind),
   )
   randopt.score_base(search, judge)
   clock.lap("judge_s")

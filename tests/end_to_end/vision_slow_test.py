@@ -42,3 +42,21 @@ class VisionRunTest(unittest.TestCase):
       graded = json.loads((workdir / "results_either.json").read_text())
       for before, after in zip(rows, graded["controls"]["rows"], strict=True):
         self.assertLessEqual(before["own"]["mean"], after["own"]["mean"])
+
+  def test_binaries_leave_the_tower_alone_where_no_pattern_speaks_of_it(self):
+    with tempfile.TemporaryDirectory() as folder:
+      randopt, other = (pathlib.Path(folder) / name for name in ("run", "one"))
+      _run(
+        "randopt",
+        "--config=configs/vision.py:smoke",
+        "--config.population.exclude=()",
+        "--config.task.num_judge=7",
+        f"--workdir={randopt}",
+      )
+      _run(
+        "consolidate", f"--run={randopt}", "--scales=1", f"--workdir={other}"
+      )
+      for workdir in (randopt, other):
+        log = (workdir / "records" / "process_0000.jsonl").read_text()
+        self.assertIn('"tower": "once for all members"', log)
+        self.assertRegex(log, r'"exclude": \["visual')

@@ -1,5 +1,6 @@
 """Tests of pictures before an evaluator: encoded once, or by each member's tower."""
 
+import dataclasses
 import functools
 import io
 from unittest import mock
@@ -302,3 +303,9 @@ def test_a_picture_that_cannot_be_shown_is_refused_by_whose_it_is():
   broken = pictures.from_bytes(b"no picture", "row 7")
   with pytest.raises(UserError, match="example 7 of T, picture row 7"):
     store.add(broken, owner="example 7 of T")
+
+
+def test_models_with_towers_are_refused_where_texts_are_read_alone():
+  with pytest.raises(UserError, match=r"text model for distil, .* has a tower"):
+    towers.refuse_tower(model(), "distil")
+  towers.refuse_tower(dataclasses.replace(model(), vision=None), "distil")

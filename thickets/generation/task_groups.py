@@ -56,7 +56,7 @@ class TaskGroup:
     for batch in self.batches.values():
       self.evaluator.find_width(params, batch, 1)
 
-  def describe(self) -> JsonObject:
+  def describe(self, kind: Kind) -> JsonObject:
     """What scores mean by task, and which rows of a record are a task's."""
     described, start = {}, dict.fromkeys(self.batches, 0)
     for subject in self.subjects:
@@ -65,7 +65,7 @@ class TaskGroup:
         size = len(subject.batches[split]["index"])
         rows[split] = [start[split], start[split] + size]
         start[split] += size
-      described[subject.spec.name] = subject.describe() | {
+      described[subject.spec.name] = subject.describe(kind) | {
         "group": self.number,
         "rows": rows,
       }
@@ -130,9 +130,14 @@ def start_groups(
     ]
 
 
-def describe_groups(groups: Sequence[TaskGroup]) -> JsonObject:
-  """What scores mean, by task, for the header of a run."""
-  return {"tasks": {k: v for g in groups for k, v in g.describe().items()}}
+def describe_groups(groups: Sequence[TaskGroup], kind: Kind) -> JsonObject:
+  """What scores mean, by task, for the header of a run.
+
+  Args:
+    groups: the groups of the run.
+    kind: how the noise of members is drawn.
+  """
+  return {"tasks": {k: v for g in groups for k, v in g.describe(kind).items()}}
 
 
 def _join_batches(

@@ -5,6 +5,8 @@ import dataclasses
 from absl import logging
 
 from thickets import naming
+from thickets.errors import UserError
+from thickets.models import hub
 from thickets.models.vision.joined import VISUAL
 from thickets.perturbation import Kind, find_participants
 from thickets.runs.json_files import JsonObject
@@ -24,6 +26,24 @@ def settle_kind(kind: Kind) -> Kind:
     return kind
   logging.info("no pattern speaks of the tower: %s.* is excluded", VISUAL)
   return dataclasses.replace(kind, exclude=(*kind.exclude, f"{VISUAL}.*"))
+
+
+def refuse_tower(model: hub.Model, binary: str) -> None:
+  """Refuses a vision-language model where texts are read without pictures.
+
+  Args:
+    model: the model that a run has loaded.
+    binary: the name of what runs, for messages.
+
+  Raises:
+    UserError: if the model has a tower.
+  """
+  if model.vision is not None:
+    raise UserError(
+      f"model.name must be a text model for {binary}, which reads no pictures, got"
+      f" {model.source}, which has a tower. Use experiments.randopt,"
+      " experiments.evolution or experiments.consolidate for this model."
+    )
 
 
 def describe_tower(base: Base, kind: Kind) -> JsonObject:
