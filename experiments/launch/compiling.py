@@ -28,6 +28,7 @@ from thickets.generation.rehearsal import Rehearsal, Segments, rehearse
 from thickets.models import (
   families,
   flops,
+  memory,
   sources,
   tokenizer_files,
   transformer,
@@ -190,7 +191,7 @@ class Case:
       "workload": {
         name: value
         for name, value in dataclasses.asdict(self.workload).items()
-        if value or not name.startswith(("image", "has_own_images"))
+        if value or not name.startswith(("image", "has_own_images", "tower"))
       },
       "prefix_tokens": self.prefix_tokens,
       "decoding": self.decoding.describe(),
@@ -329,6 +330,7 @@ def _read_run(
     spec.answering.max_new_tokens or task.max_new_tokens,
     image_bytes=shown.num_bytes,
     image_tokens=shown.num_tokens / num_prompts,
+    tower_bytes=memory.tower_bytes(tower, spec.model.dtype) if tower else 0,
   )
   stop_tokens = tokenizer_files.find_stop_tokens(
     source.fields, source.generation, tokenizer, model.vocab_size

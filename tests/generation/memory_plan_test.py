@@ -37,6 +37,7 @@ def _plan(size, config, *, model=1, dtype=jnp.bfloat16, **options):
     num_prompts=options.pop("num_prompts", 200),
     prompt_tokens=options.pop("prompt_tokens", 60),
     new_tokens=options.pop("new_tokens", 40),
+    tower_bytes=options.pop("tower_bytes", 0),
   )
   asked = Batching(**options)
   with mock.patch.object(memory, "device_size_bytes", lambda _: size):
@@ -140,6 +141,19 @@ class PlanTest(parameterized.TestCase):
     options = {"dtype": dtype, "num_prompts": 10**6}
     moved = _plan(size, self.large, moves_weights=True, **options)
     self.assertLess(moved.rows, _plan(size, self.large, **options).rows)
+
+  @parameterized.parameters((False, 1), (True, 1 + 1 + 2))
+  def test_towers_are_held_beside_base_and_members(self, moves, copies):
+    # Where weights move in bfloat16, their tower is there in float32 as well, and
+    # once more in bfloat16.
+    options = {"num_prompts": 10**6, "moves_weights": moves}
+    size, tower = 12 * memory.bytes_per_device(self.large, jnp.bfloat16), _GIB
+    alone = _plan(size, self.large, **options)
+    room = size - int(copies * tower / 0.9)
+    beside = _plan(size, self.large, tower_bytes=tower, **options)
+    less = _plan(room, self.large, **options)
+    self.assertLess(beside.rows, alone.rows)
+    self.assertAlmostEqual(beside.rows, less.rows, delta=2)
 
   def test_says_what_it_needs_and_what_there_is(self):
     with self.assertRaisesRegex(UserError, "which needs 1.. GiB, got 72 GiB"):

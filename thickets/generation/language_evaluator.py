@@ -346,14 +346,16 @@ class LanguageEvaluator:
       max(len(prompt) for prompt in questions.prompts),
       self.generator.decoding.max_new_tokens,
     )
-    if self._tables is not None and questions.digests:
+    if self._tables is not None:
       store = self._tables.store
+      tower = memory.tower_bytes(store.vision.config, dtype)
       workload = dataclasses.replace(
         workload,
         image_bytes=store.count_bytes(questions.digests, dtype),
         has_own_images=self.moves_tower,
         image_tokens=store.count_tokens(questions.digests)
         / len(questions.prompts),
+        tower_bytes=(2 if self.moves_tower else 1) * tower,
       )
     if (dtype, workload) not in self._plans:
       self._plans[dtype, workload] = memory_plan.plan_memory(

@@ -41,6 +41,8 @@ class Workload:
     image_bytes: bytes of the features of all images that prompts show.
     has_own_images: whether each member has features of its own.
     image_tokens: tokens of distinct images for each prompt, on average.
+    tower_bytes: bytes of towers that a device holds beside the text models: that
+      of the base, and that of a member where members have their own.
   """
 
   num_prompts: int
@@ -49,6 +51,7 @@ class Workload:
   image_bytes: int = 0
   has_own_images: bool = False
   image_tokens: float = 0.0
+  tower_bytes: int = 0
 
 
 def plan_memory(
@@ -100,7 +103,8 @@ def plan_memory(
   size = int(_MEMORY_FRAC * size)
   sizes = _measure(config, dtype, mesh, workload, asked.segment, layout)
   if moves_weights:
-    moved = _measure_moved(config, dtype, mesh, sizes.weights)
+    tower = workload.tower_bytes / (2 if workload.has_own_images else 1)
+    moved = _measure_moved(config, dtype, mesh, sizes.weights, tower)
     moved["beside"] += sizes.beside
     sizes = dataclasses.replace(sizes, **moved)
 
@@ -292,24 +296,37 @@ def _measure(
     ),
     image_tokens=workload.image_tokens,
     own=workload.image_bytes if workload.has_own_images else 0.0,
-    beside=0.0 if workload.has_own_images else workload.image_bytes,
+    beside=workload.tower_bytes
+    + (0.0 if workload.has_own_images else workload.image_bytes),
   )
 
 
 def _measure_moved(
-  config: TransformerConfig, dtype: DTypeLike, mesh: Mesh, copy: float
+  config: TransformerConfig,
+  dtype: DTypeLike,
+  mesh: Mesh,
+  copy: float,
+  tower: float,
 ) -> dict[str, float]:
   """Bytes beside base and members where `evolution_run.evolve` moves weights.
 
   Those that move are in float32 at least. Where members answer in a narrower dtype,
   they do so around a third tree; a step makes the next tree beside the last one.
+
+  Args:
+    config: the architecture of the text model.
+    dtype: the dtype in which members answer.
+    mesh: the devices.
+    copy: bytes of its weights in that dtype.
+    tower: bytes of the base's tower in that dtype, 0 for a text model.
   """
   is_narrow = jnp.dtype(dtype).itemsize < 4
   moved = memory.bytes_per_device(
     config, jnp.float32 if is_narrow else dtype, mesh
   )
+  moved += tower * (4 / jnp.dtype(dtype).itemsize if is_narrow else 1)
   return {
-    "beside": moved + (copy if is_narrow else 0.0),
+    "beside": moved + (copy + tower if is_narrow else 0.0),
     "moving": 2.0 * moved,
   }
 
