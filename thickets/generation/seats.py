@@ -1,6 +1,7 @@
 """Who sits where: which response each row of a batch continues."""
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -99,6 +100,7 @@ def seat_texts(
   """
   seated: np.ndarray = seats.prompts
 
+  @functools.cache  # Every member is asked the same prompts.
   def find_rest(number: int) -> Text | None:
     if number < 0:
       return None

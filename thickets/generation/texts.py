@@ -165,24 +165,25 @@ def pad_texts(texts: Sequence[Sequence[Text | None]], width: int) -> Reading:
     width: T, at least the length of the longest.
   """
   shape = (len(texts), len(texts[0]))
+  tokens = np.zeros((*shape, width), np.int32)
+  starts = np.full(shape, width - 1, np.int32)
+  for seat in np.ndindex(*shape):
+    text = texts[seat[0]][seat[1]]
+    if text is not None:
+      starts[seat] = width - len(text)
+      tokens[seat][starts[seat] :] = text.tokens
   has_images = any(
     text is not None and text.places is not None
     for group in texts
     for text in group
   )
-  tokens = np.zeros((*shape, width), np.int32)
-  starts = np.full(shape, width - 1, np.int32)
+  if not has_images:
+    return Reading(tokens, starts)
   places = np.full((*shape, width), -1, np.int32)
   positions = np.zeros((*shape, 3, width), np.int32)
   for seat in np.ndindex(*shape):
     text = texts[seat[0]][seat[1]]
-    if text is None:
-      continue
-    starts[seat] = width - len(text)
-    tokens[seat][starts[seat] :] = text.tokens
-    if text.places is not None:
+    if text is not None and text.places is not None:
       places[seat][starts[seat] :] = text.places
       positions[seat][:, starts[seat] :] = text.positions
-  if not has_images:
-    return Reading(tokens, starts)
   return Reading(tokens, starts, places, positions)
