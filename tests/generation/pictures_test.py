@@ -190,9 +190,10 @@ def test_a_kind_of_the_tower_encodes_for_each_member(devices):
   evaluator = make_evaluator(store, kind, devices=devices)
   assert evaluator.moves_tower
   prompts, digests = make_prompts(store, (0, 2))
-  responses = respond(evaluator, MEMBERS, prompts, digests)
-  assert store.num_encoded == len(MEMBERS) * 2
-  for row, member in enumerate(MEMBERS):
+  members = [*MEMBERS, Member(5, 0.05)]  # A fourth one only fills up.
+  responses = respond(evaluator, members, prompts, digests)
+  assert store.num_encoded == len(members) * 2
+  for row, member in enumerate(members):
     params = rebuild(member, kind)
     visual = params[VISUAL]
     assert (visual["pos_embed"] != model().params[VISUAL]["pos_embed"]).any()

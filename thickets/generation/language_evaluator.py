@@ -288,10 +288,11 @@ class LanguageEvaluator:
     filled = np.arange(math.ceil(num_members / width) * width) % num_members
     text = joined.take_text(base)
     parts = []
-    for rows in filled.reshape(-1, width):
+    for number, rows in enumerate(filled.reshape(-1, width)):
       some = jax.tree.map(lambda field, rows=rows: field[rows], members)
       each = [
-        jax.tree.map(lambda field, row=row: field[row], members) for row in rows
+        jax.tree.map(lambda field, row=row: field[row], members)
+        for row in rows[: num_members - number * width]
       ]
       parts.append(
         self.generator.generate_members(
@@ -300,7 +301,7 @@ class LanguageEvaluator:
           None if keys is None else keys[rows],
           temperatures=temperatures,
           batching=plan,
-          images=self._show(base, questions, each, are_together=True),
+          images=self._show(base, questions, each, width=width),
         )
       )
     return parts
@@ -311,16 +312,19 @@ class LanguageEvaluator:
     questions: Questions,
     members: Sequence[MemberArrays],
     *,
-    are_together: bool = False,
+    width: int | None = None,
   ) -> PromptImages | None:
-    """The pictures as members see them: all alike, or each with its own tower."""
+    """The pictures as members see them: all alike, or each with its own tower.
+
+    Up to `width` members run together; no tower is run for those that fill up.
+    """
     if not questions.digests:
       return None
     if self._tables is None:
       raise ValueError("Prompts with pictures need `pictures`, got none.")
     store = self._tables.store
-    # Members of no terms are the base.
-    if not (self.moves_tower and members[0].seeds.size):
+    is_base = not members[0].seeds.size  # It has no terms.
+    if is_base or not self.moves_tower:
       features = [store.keep(base.get(VISUAL), questions.digests)]
       return self._tables.show(questions.shown, features)
     features = [
@@ -329,9 +333,10 @@ class LanguageEvaluator:
       )
       for member in members
     ]
-    return self._tables.show(
-      questions.shown, features, has_own_tables=are_together
-    )
+    if width is not None:
+      features += features[:1] * (width - len(features))
+    has_own = width is not None
+    return self._tables.show(questions.shown, features, has_own_tables=has_own)
 
   def _plan(
     self,
