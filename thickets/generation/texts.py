@@ -43,7 +43,8 @@ class Text:
     tokens: [S] token ids.
     places: [S] for each token the row of the table of features that stands for it,
       -1 for its own embedding; None where no prompt has an image.
-    positions: [3, S] time, row and column of each token; None likewise.
+    positions: [3, S] time, row and column of each token; None where no prompt
+      has an image.
     delta: see `positions.find_positions`; that of the whole prompt.
   """
 
