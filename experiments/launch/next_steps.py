@@ -42,28 +42,37 @@ def end_randopt(
     task_name: name of its task.
     timing: the seconds of the run, as `format_ending` takes them.
   """
-  has_questions = registry.load_task(task_name).question is not None
+  task = registry.load_task(task_name)
   return format_ending(
     f"Figures, results.json and experts.json are in {workdir}.",
     timing,
-    after_randopt(workdir, has_questions=has_questions),
+    after_randopt(
+      workdir,
+      has_questions=task.question is not None,
+      has_pictures=task.picture is not None,
+    ),
   )
 
 
-def after_randopt(workdir: str, *, has_questions: bool) -> dict[str, str]:
+def after_randopt(
+  workdir: str, *, has_questions: bool, has_pictures: bool = False
+) -> dict[str, str]:
   """Returns the commands that use a finished run of `experiments.randopt`.
 
   Args:
     workdir: the directory of the run.
     has_questions: whether its task answers plain lines of text.
+    has_pictures: whether these are about a picture.
   """
   experts = shlex.quote(f"--experts={workdir}/experts.json")
   on_disk = "" if "://" in workdir else f"{workdir}/"
   out = shlex.quote(f"--out={on_disk}expert_0")
   commands = {}
   if has_questions:
-    commands["answer questions from standard input, one a line"] = (
-      f"{_python()} -m experiments.predict {experts}"
+    about = " about picture.png" if has_pictures else ""
+    picture = " --picture=picture.png" if has_pictures else ""
+    commands[f"answer questions{about} from standard input, one a line"] = (
+      f"{_python()} -m experiments.predict {experts}{picture}"
     )
   return commands | {
     "write the best expert as a Hugging Face directory": (

@@ -21,6 +21,9 @@ class NextStepsTest(parameterized.TestCase):
   @parameterized.product(
     after=(
       lambda workdir: next_steps.after_randopt(workdir, has_questions=True),
+      lambda workdir: next_steps.after_randopt(
+        workdir, has_questions=True, has_pictures=True
+      ),
       next_steps.after_signals,
       next_steps.after_measure,
       next_steps.after_ladder,
@@ -89,6 +92,12 @@ class NextStepsTest(parameterized.TestCase):
   def test_questions_are_asked_only_where_lines_are_questions(self):
     commands = next_steps.after_randopt("d", has_questions=False).values()
     self.assertNotIn("predict", " ".join(commands))
+
+  def test_a_picture_is_named_only_where_questions_are_about_one(self):
+    for task, is_named in (("scenes/what", True), ("gsm8k", False)):
+      shown = next_steps.end_randopt("d", task, {"total_s": 1.0})
+      self.assertIn("-m experiments.predict", shown)
+      self.assertEqual("--picture=picture.png" in shown, is_named)
 
   def test_the_ending_says_where_how_long_and_what_next(self):
     shown = next_steps.format_ending(
