@@ -75,6 +75,11 @@ class PictureStore:
       self._pictures[picture.digest] = picture
     return self._grids[picture.digest]
 
+  def add_all(self, other: "PictureStore") -> None:
+    """Adds the pictures of another store of the same model."""
+    self._pictures |= other._pictures
+    self._grids |= other._grids
+
   def grid(self, digest: str) -> tuple[int, int]:
     """Rows and columns of tokens of a picture that was added."""
     return self._grids[digest]

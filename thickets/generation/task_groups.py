@@ -91,11 +91,15 @@ def load_subjects(
   start = 0
   for spec in tasks:
     task, examples = subject_lib.load_examples(spec)
-    subjects.append(
-      subject_lib.make_subject(
-        model, spec, answering, task, examples, today=today, start=start
-      )
+    subject = subject_lib.make_subject(
+      model, spec, answering, task, examples, today=today, start=start
     )
+    shown = subjects[0].pictures if subjects else None
+    if shown is not None and subject.pictures is not None:
+      # One evaluator may answer the prompts of several tasks.
+      shown.add_all(subject.pictures)
+      subject = dataclasses.replace(subject, pictures=shown)
+    subjects.append(subject)
     start += len(examples.examples)
   return subjects
 
