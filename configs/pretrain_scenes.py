@@ -27,7 +27,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.seed = 0  # Root of the first weights and of the pictures.
 
   config.model = ml_collections.ConfigDict()  # A Qwen2.5-VL in miniature.
-  config.model.width = 96  # Of the text model, as the next five.
+  config.model.width = 96  # This and the next five make the text model.
   config.model.mlp_width = 256
   config.model.num_layers = 4
   config.model.num_heads = 4  # Heads of queries.

@@ -149,6 +149,8 @@ def _list_keys() -> ml_collections.ConfigDict:
   config.compute.num_workers = 0
   # Seconds that one response may be graded; the run ends where one takes longer.
   config.compute.grade_limit_s = 900.0
+  # Where features of pictures are kept for later runs; "" for memory alone.
+  config.compute.features_dir = ""
 
   # Logged responses can be graded again by changed rules, without a model.
   config.log_responses = True

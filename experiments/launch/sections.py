@@ -30,6 +30,7 @@ LAYOUT = tuple(
     "layers",
     "num_workers",
     "grade_limit_s",
+    "features_dir",
   )
 )
 RANGES = {
@@ -138,6 +139,7 @@ def read_answering(config: ml_collections.ConfigDict) -> AnsweringSpec:
       settings.layers,
       settings.num_workers,
       settings.grade_limit_s,
+      settings.features_dir,
     ),
     log_responses=config.log_responses,
   )

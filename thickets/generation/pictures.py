@@ -37,17 +37,16 @@ class PictureStore:
 
   Args:
     vision: how the model sees.
-    directory: where features are kept for later runs as well; None for nowhere.
+    directory: where features are kept for later runs as well; "" for nowhere.
 
   Attributes:
     vision: how the model sees.
     num_encoded: how often the tower has read a picture.
   """
 
-  def __init__(
-    self, vision: VisionModel, *, directory: pathlib.Path | None = None
-  ):
-    self.vision, self._directory = vision, directory
+  def __init__(self, vision: VisionModel, directory: str | pathlib.Path = ""):
+    self.vision = vision
+    self._directory = pathlib.Path(directory) if directory else None
     self.num_encoded = 0
     self._pictures: dict[str, Picture] = {}
     self._grids: dict[str, tuple[int, int]] = {}

@@ -239,7 +239,7 @@ def render_text(
   """Renders a prompt as text.
 
   Args:
-    tokenizer: as of `render_prompt`.
+    tokenizer: a tokenizer of `transformers`.
     messages: the conversation so far.
     chat: how it becomes text.
     speller: protects what people wrote, for a vision-language model; the text is

@@ -83,6 +83,8 @@ class ComputeSpec:
     num_workers: processes that grade; 0 for a thread of this process, but one
       process for a task of the user's.
     grade_limit_s: seconds that one response may be graded, above 0.
+    features_dir: a directory on a disk, in which features of pictures are kept for
+      later runs; "" keeps them in memory alone.
 
   Raises:
     UserError: if a number is out of range.
@@ -94,6 +96,7 @@ class ComputeSpec:
   layers: str = "auto"
   num_workers: int = 0
   grade_limit_s: float = GRADE_LIMIT_S
+  features_dir: str = ""
 
   def __post_init__(self):
     for name, least in (

@@ -274,7 +274,7 @@ def make_subject(
   chat = prompts.settle_chat(
     tokenizer, asked, spec.chat, today=today, owner=owner, vision=vision
   )
-  pictures = vision and PictureStore(vision)
+  pictures = vision and PictureStore(vision, answering.compute.features_dir)
   rendered = prompts.render_examples(
     tokenizer, asked, chat, owner=owner, pictures=pictures
   )

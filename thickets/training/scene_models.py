@@ -90,7 +90,7 @@ class SceneShape:
       "hidden_act": "silu",
       "rms_norm_eps": 1e-6,
       "rope_theta": 1e4,
-      # Of the frequencies, a sixth is turned by time, as in the published models.
+      # A sixth of the frequencies is turned by time, about as in published models.
       "rope_scaling": {
         "type": "mrope",
         "mrope_section": [sections // 6, rest - rest // 2, rest // 2],

@@ -21,7 +21,7 @@ from thickets.models.diffusion import resnet, weights
 from thickets.models.diffusion.unet_config import UNetConfig
 from thickets.naming import Params
 
-# Of the GroupNorm before the transformer blocks, whatever the config says.
+# The GroupNorm before transformer blocks has it, whatever the config says.
 _TRANSFORMER_EPS = 1e-6
 _MLP_RATIO = 4
 

@@ -24,7 +24,9 @@ from thickets.models.vision.config import PixelSpec
 # Formats whose readers are part of Pillow and start no other program.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _MAX_PIXELS = 89_478_485  # From where Pillow warns of decompression bombs.
-_MAX_RATIO = 200  # Of the longer side to the shorter, as published.
+_MAX_RATIO = (
+  200  # The longer side over the shorter is at most so, as published.
+)
 _WHITE = (255, 255, 255, 255)
 _REMEDY = "Save it anew as PNG or JPEG, or leave it out."
 
@@ -97,8 +99,8 @@ def fit_size(
   bounds; the ratio of the sides changes as little as that allows.
 
   Args:
-    height: of the picture, in pixels.
-    width: of the picture, in pixels.
+    height: how many rows of pixels the picture has.
+    width: how many pixels each row has.
     spec: the sizes of patches, and the bounds.
     owner: whose picture this is; errors begin with it.
 
