@@ -40,6 +40,12 @@ TEXT_ALONE = Gaussian(exclude=("visual.*",))
 MEMBERS = [Member(3, 0.05), Member(4, 0.05)]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _compile_fast():
+  with unoptimised.compiling_towers():
+    yield
+
+
 @functools.cache
 def model():
   fields = vision_cases.QWEN3_VL

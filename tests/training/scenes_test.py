@@ -5,6 +5,7 @@ import functools
 
 import jax
 import numpy as np
+import unoptimised
 from absl.testing import absltest, parameterized
 
 from configs import pretrain_scenes
@@ -89,7 +90,10 @@ class CorpusTest(parameterized.TestCase):
 class LossTest(absltest.TestCase):
   def test_each_row_reads_its_own_picture(self):
     spec, model = _make()
-    read = jax.jit(scene_losses.make_reader(model.config, model.vision))
+    read = jax.jit(
+      scene_losses.make_reader(model.config, model.vision),
+      compiler_options=unoptimised.OPTIONS,
+    )
     # Larger weights, or a picture would hardly be seen.
     params = jax.tree.map(lambda leaf: leaf * 4, model.params)
     batch = _write(spec.corpus.scan_steps)

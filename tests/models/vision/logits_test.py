@@ -5,12 +5,30 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+import unoptimised
 from absl.testing import parameterized
 from golden import vision_cases as cases
 
 from thickets.models import families, transformer
 from thickets.models.vision import joined, positions, tower
 from thickets.models.vision.images import Images
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compile_fast():
+  with unoptimised.compiling_towers():
+    yield
+
+
+@functools.cache
+def _run(name):
+  """The compiled `apply` of a model."""
+  config = families.parse_config(cases.FIELDS[name])
+  return jax.jit(
+    functools.partial(transformer.apply, config),
+    compiler_options=unoptimised.OPTIONS,
+  )
 
 
 @functools.cache
@@ -22,7 +40,6 @@ def _features(name):
 
 def _compute(name, *, is_flat=False, changes=lambda images: images):
   """[S, V] logits after each token; flat positions are those of text."""
-  config = families.parse_config(cases.FIELDS[name])
   params, features = _features(name)
   tokens = np.array(cases.TOKENS, np.int32)
   is_image = tokens == cases.IDS["image_token_id"]
@@ -40,9 +57,8 @@ def _compute(name, *, is_flat=False, changes=lambda images: images):
     features=jnp.concatenate([f.tokens for f in features]),
     deepstack=jnp.asarray(deepstack) if len(deepstack) else None,
   )
-  run = jax.jit(transformer.apply, static_argnums=0)
   text = joined.take_text(params)
-  return np.asarray(run(config, text, tokens[None], changes(images))[0])
+  return np.asarray(_run(name)(text, tokens[None], changes(images))[0])
 
 
 class GoldenTest(parameterized.TestCase):

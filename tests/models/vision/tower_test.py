@@ -1,10 +1,13 @@
 """Tests of the towers, by golden values and by a tower in plain NumPy."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+import unoptimised
 from absl.testing import parameterized
 from golden import vision_cases as cases
 from golden import vision_oracle
@@ -18,6 +21,12 @@ from thickets.models.vision.pixels import Prepared
 QWEN2_5_VL = families.parse_vision(cases.QWEN2_5_VL)
 QWEN3_VL = families.parse_vision(cases.QWEN3_VL)
 TOLERANCE = 2e-5  # Of features of about 1.4.
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compile_fast():
+  with unoptimised.compiling_towers():
+    yield
 
 
 def _params(name):
@@ -113,7 +122,11 @@ class OracleTest(parameterized.TestCase):
     self.addCleanup(setattr, tower, "_MAX_SCORES", limit)
     tower._MAX_SCORES = 50 * 256  # 48 of 256 queries at once, thus 32.
     inputs = places.make_inputs(QWEN3_VL, image)
-    tokens, _ = tower.apply(QWEN3_VL, params, inputs)
+    run = jax.jit(
+      functools.partial(tower.apply, QWEN3_VL),
+      compiler_options=unoptimised.OPTIONS,
+    )
+    tokens, _ = run(params, inputs)
     np.testing.assert_allclose(
       tokens[: image.num_tokens], whole.tokens, atol=TOLERANCE
     )
@@ -164,7 +177,10 @@ class BatchTest(parameterized.TestCase):
       return jnp.square(tokens[:15]).mean()
 
     params = _params("qwen2_5_vl")
-    gradient = jax.jit(jax.grad(loss))(params)
+    measure = jax.jit(
+      jax.value_and_grad(loss), compiler_options=unoptimised.OPTIONS
+    )
+    _, gradient = measure(params)
     for leaf in jax.tree.leaves(gradient):
       self.assertTrue(np.isfinite(leaf).all())
       self.assertGreater(np.abs(leaf).max(), 0)
@@ -173,7 +189,7 @@ class BatchTest(parameterized.TestCase):
 
     def shifted(sign):
       moved = {"proj": kernel + sign * change}
-      return loss({**params, "patch_embed": moved})
+      return measure({**params, "patch_embed": moved})[0]
 
     slope = (shifted(1) - shifted(-1)) / 2e-2
     found = gradient["patch_embed"]["proj"][3, 1, 0, 2, 1]
