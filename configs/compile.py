@@ -7,8 +7,8 @@ Variants  qwen2_5_0_5b, qwen2_5_1_5b, qwen2_5_3b, qwen2_5_7b, qwen2_5_14b and
           which --workdir=DIR --segments=last is meant; small: 0.2B weights in ten
           layers, to try a compiler
 Hardware  any; needs the extra compile-tpu or compile-cuda, no weights and no data
-Time      with --segments=last 15 minutes for qwen2_5_7b on two shared cores, hours
-          for all
+Time      with --segments=last half a minute to two minutes for a model and a
+          machine on two cores, about an hour for all
 Result    docs/accelerators.md
 """
 
