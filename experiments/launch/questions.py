@@ -5,7 +5,7 @@ import pathlib
 import sys
 
 from thickets.errors import UserError
-from thickets.tasks import data
+from thickets.tasks import data, pictures
 from thickets.tasks.base import Task
 from thickets.tasks.data import DataTable
 
@@ -31,7 +31,7 @@ def read_questions(task: Task, where: str, picture: str = "") -> DataTable:
   shown = {}
   if picture and task.picture is not None:
     # Paths of rows begin at their file.
-    shown = {task.picture: str(pathlib.Path(picture).expanduser().absolute())}
+    shown = {task.picture: str(pictures.expand_home(picture).absolute())}
   if where != "-" and pathlib.Path(where).suffix in data.SUFFIXES:
     table = data.read_file(where)
     rows = [{**task.blank, **row, **shown} for row in table.rows]

@@ -90,6 +90,8 @@ class PicturesTest(parameterized.TestCase):
 
   @parameterized.parameters(
     ("missing.png", r"got .*missing.png \(No such file"),
+    ("~no-such-user/a.png", "got ~no-such-user/a.png .*home directory"),
+    ("a\0b.png", r"got '.*a\\x00b.png' \(embedded null byte\)"),
     ("empty.png", "got none in .*empty.png"),
     ({"bytes": None, "path": None}, r"got dict .*\(row 3\)"),
     ({"width": 3}, r"got dict .*\(row 3\)"),
@@ -173,6 +175,15 @@ class OwnTaskTest(parameterized.TestCase):
       UserError, r"photos/9.png .*\(.*questions.jsonl, line 3\)"
     ):
       self.load(["0.png", "1.png", "9.png"])
+
+  def test_an_unknown_home_is_refused_by_file_and_row(self):
+    folder = pathlib.Path(__file__).parents[2] / "docs" / "example_pictures"
+    row = {"question": "?", "answer": "", "group": ""}
+    path = self.folder / "rows.jsonl"
+    path.write_text(json.dumps(row | {"picture": "~no-such-user/a.png"}))
+    with self.assertRaisesRegex(UserError, r"home .*rows.jsonl, line 1\)"):
+      task = registry.load_task(str(folder / "shapes.py"))
+      splits.load_splits(task, Sizes(1, 0, 0), train=str(path))
 
   def test_paths_of_the_example_begin_at_its_data_file(self):
     folder = pathlib.Path(__file__).parents[2] / "docs" / "example_pictures"

@@ -141,8 +141,23 @@ def from_path(path: str | pathlib.Path) -> Picture:
   Raises:
     UserError: if the file cannot be read, or is empty.
   """
-  path = pathlib.Path(path).expanduser()
+  path = expand_home(path)
   return make_picture(functools.partial(_read_file, path), str(path))
+
+
+def expand_home(path: str | pathlib.Path) -> pathlib.Path:
+  """The path of a picture with `~` and `~name` replaced by the home directory.
+
+  Raises:
+    UserError: if there is no such user, or no home directory.
+  """
+  try:
+    return pathlib.Path(path).expanduser()
+  except RuntimeError as error:
+    raise UserError(
+      f"A picture must be a readable file, got {path} (it begins with a home"
+      " directory that is unknown). Correct the path."
+    ) from error
 
 
 def from_bytes(data: bytes, where: str) -> Picture:
@@ -176,7 +191,7 @@ def from_cell(
   if isinstance(cell, Mapping) and {"bytes", "path"} & {*cell}:
     data, path = cell.get("bytes"), cell.get("path")
     if data is None and isinstance(path, str) and path:
-      return from_path(pathlib.Path(folder) / path)
+      return from_path(pathlib.Path(folder) / expand_home(path))
     if isinstance(data, bytes):
       named = f"{where}, {path}" if path else where
       return from_bytes(data, named)
@@ -185,7 +200,7 @@ def from_cell(
   elif isinstance(cell, bytes):
     return from_bytes(cell, where)
   elif isinstance(cell, str) and cell:
-    return from_path(pathlib.Path(folder) / cell)
+    return from_path(pathlib.Path(folder) / expand_home(cell))
   raise UserError(
     "A picture must be a path, bytes, or a mapping with bytes and path, got"
     f" {type(cell).__name__} {str(cell)[:60]!r} ({where}). Write one of these."
@@ -195,8 +210,11 @@ def from_cell(
 def _read_file(path: pathlib.Path) -> bytes:
   try:
     return path.read_bytes()
-  except OSError as error:
+  except (OSError, ValueError) as error:  # No path has a null byte.
+    is_path = isinstance(error, OSError)
+    reason = error.strerror if is_path else error
+    shown = path if is_path else ascii(str(path))
     raise UserError(
-      f"A picture must be a readable file, got {path} ({error.strerror})."
+      f"A picture must be a readable file, got {shown} ({reason})."
       " Correct the path."
     ) from error

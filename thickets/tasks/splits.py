@@ -8,14 +8,13 @@ repeat prompts or share some.
 import dataclasses
 import hashlib
 import json
-import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import logging
 
 from thickets.errors import UserError
-from thickets.tasks import data
+from thickets.tasks import data, pictures
 from thickets.tasks.base import Example, Row, Source, Task
 from thickets.tasks.data import DataTable
 
@@ -148,7 +147,7 @@ def make_examples(
     UserError: if a row is wrong; it names file, row and field.
   """
   for number in range(len(table.rows)) if order is None else order:
-    row = _place_picture(task, table, table.rows[number])
+    row = _place_picture(task, table, number)
     for field in task.fields:
       if field not in row:
         raise UserError(
@@ -171,15 +170,19 @@ def make_examples(
       ) from error
 
 
-def _place_picture(task: Task, table: DataTable, row: Row) -> Row:
+def _place_picture(task: Task, table: DataTable, number: int) -> Row:
   """Lets the path of a picture in a row of a file begin where the file is."""
+  row = table.rows[number]
   cell = row.get(task.picture or "")
   if isinstance(cell, Mapping) and cell.get("bytes") is None:
     cell = cell.get("path")
   if table.folder is None or not (isinstance(cell, str) and cell):
     return row
   assert task.picture is not None
-  path = table.folder / pathlib.Path(cell).expanduser()
+  try:
+    path = table.folder / pictures.expand_home(cell)
+  except UserError as error:
+    raise UserError(f"{error} ({table.place(number)}).") from error
   return {**row, task.picture: {"bytes": None, "path": str(path)}}
 
 
