@@ -50,7 +50,8 @@ _QUESTIONS = flags.DEFINE_string(
 _PICTURE = flags.DEFINE_string(
   "picture",
   "",
-  "The file of the picture that all questions are about.",
+  "The file of the picture that all questions are about, in place of those that"
+  " rows of --questions name.",
   flag_values=FLAGS.values,
 )
 _K = flags.DEFINE_integer(

@@ -42,6 +42,20 @@ class DifferencesTest(parameterized.TestCase):
     ({}, {"a": None}, ["a was 'absent', now None"]),
     ({"a": [1, 2]}, {"a": [2, 1]}, ["a was [1, 2], now [2, 1]"]),
     ({"a": True}, {"a": 1}, ["a was True, now 1"]),  # Equal in Python.
+    # Of long lists, such as the hashes of all pictures, the first that differs.
+    (
+      {"a": [*range(20)]},
+      {"a": [*range(7), 70, 80, *range(9, 21)]},
+      [
+        "a had 20 entries, now 21; a[7] was 7, now 70, the first of 2 entries that"
+        " differ"
+      ],
+    ),
+    (
+      {"a": [*range(20)]},
+      {"a": [*range(19)]},
+      ["a had 20 entries, now 19"],
+    ),
     ({"a": 1, "b": [2]}, {"a": 1.0, "b": [2.0]}, []),  # The same numbers.
     (
       {"a": 1, "b": 2},

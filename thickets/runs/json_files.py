@@ -14,6 +14,8 @@ from thickets.runs.locations import Location, StorePath
 # What a JSON object holds, where its keys are not known beforehand.
 JsonObject = dict[str, Any]
 ABSENT = "absent"  # In place of a value that is missing, where two differ.
+# Lists of more entries are said by the first that differs.
+_MOST_LISTED = 8
 
 
 def write_json(path: Location, content: Mapping[str, Any]) -> Location:
@@ -100,7 +102,26 @@ class Difference:
   new: Any
 
   def __str__(self) -> str:
-    return f"{self.key} was {self.old!r}, now {self.new!r}"
+    old, new = self.old, self.new
+    if not (isinstance(old, list) and isinstance(new, list)):
+      return f"{self.key} was {old!r}, now {new!r}"
+    if max(len(old), len(new)) <= _MOST_LISTED:
+      return f"{self.key} was {old!r}, now {new!r}"
+    others = [
+      place
+      for place, (one, other) in enumerate(zip(old, new, strict=False))
+      if one != other
+    ]
+    parts = []
+    if len(old) != len(new):
+      parts.append(f"{self.key} had {len(old)} entries, now {len(new)}")
+    if others:
+      first = others[0]
+      parts.append(
+        f"{self.key}[{first}] was {old[first]!r}, now {new[first]!r}, the first"
+        f" of {len(others)} entries that differ"
+      )
+    return "; ".join(parts)
 
 
 def find_differences(old: Any, new: Any, key: str = "") -> list[Difference]:

@@ -182,7 +182,7 @@ def open_picture(data: bytes, *, owner: str) -> Image.Image:
   except UserError:
     raise
   except Image.DecompressionBombError as error:
-    raise _too_large(str(error), owner) from error
+    raise _too_large(str(error).rstrip("."), owner) from error
   except Image.UnidentifiedImageError as error:
     raise UserError(
       f"{owner}: a picture must be one of {', '.join(_FORMATS)}, got bytes that"
