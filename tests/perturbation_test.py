@@ -250,6 +250,37 @@ class SameBitsTest(parameterized.TestCase):
       )
       self.assertEqual(_bits(moved[block, expert]), _bits(expected))
 
+  def test_tensors_of_one_shape_together_or_alone(self):
+    weights = np.random.default_rng(5).standard_normal((7, 1, 6, 4))
+    base = {
+      f"block_{i}": {
+        "weight": jnp.asarray(stack[0], jnp.float32),
+        "half": jnp.asarray(stack[0], jnp.bfloat16),
+        "parts": jnp.asarray(stack, jnp.float32),
+      }
+      for i, stack in enumerate(weights)
+    }
+    names = {
+      block: {key: f"{block}.{key}" for key in ("weight", "half")}
+      | {"parts": f"{block}.parts.{{}}"}
+      for block in base
+    }
+    kind = Gaussian(exclude=("block_3.*",))
+    got = perturb(base, MEMBER, kind=kind, names=names)
+    for block, parts in base.items():
+      for key, leaf in parts.items():
+        alone = perturb({"x": leaf}, MEMBER, names={"x": names[block][key]})[
+          "x"
+        ]
+        expected = leaf if block == "block_3" else alone
+        self.assertEqual(_bits(got[block][key]), _bits(expected), (block, key))
+
+  def test_tensors_of_one_shape_are_one_loop_of_the_program(self):
+    base = {f"bias_{i}": jnp.zeros(5) for i in range(30)}
+    base |= {f"norm_{i}": jnp.ones(8) for i in range(30)}
+    program = str(jax.make_jaxpr(lambda w: perturb(w, MEMBER))(base))
+    self.assertEqual(program.count("name=_shift_leaf"), 2)
+
 
 class FilterTest(parameterized.TestCase):
   @parameterized.parameters(

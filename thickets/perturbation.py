@@ -12,6 +12,7 @@ Reference: Gan and Isola (2026), arXiv:2603.12228, eq. 3.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -25,6 +26,10 @@ from thickets import errors, naming, noise
 from thickets.errors import UserError
 from thickets.members import Member, MemberArrays
 from thickets.naming import Names, Params
+
+# Leaves of at most so many elements are moved together where so many are alike.
+_MOST_TO_GROUP = 2**16
+_LEAST_TO_GROUP = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,12 +230,44 @@ def shift(
   if arrays[0].shape[0] == 0:
     return weights
 
-  def shift_leaf(leaf, target):
-    if target is None:
-      return leaf
-    return _shift_leaf(kind, jnp.asarray(leaf), *target, *arrays)
+  leaves, structure = jax.tree.flatten(weights)
+  of_leaves = structure.flatten_up_to(targets)
+  moved = list(leaves)
+  for places in _group_alike(leaves, of_leaves):
+    parts = [(jnp.asarray(leaves[i]), *of_leaves[i]) for i in places]
+    if len(places) == 1:
+      moved[places[0]] = _shift_leaf(kind, *parts[0], *arrays)
+      continue
+    stacks = (jnp.stack(fields) for fields in zip(*parts, strict=True))
+    together = _shift_leaf(kind, *stacks, *arrays)
+    for place, leaf in zip(places, together, strict=True):
+      moved[place] = leaf
+  return jax.tree.unflatten(structure, moved)
 
-  return jax.tree.map(shift_leaf, weights, targets)
+
+def _group_alike(
+  leaves: Sequence[Any], targets: Sequence[Any]
+) -> list[list[int]]:
+  """Places of the leaves that take part, those to be moved in one loop together.
+
+  Each leaf that is moved alone is a kernel of its own to a compiler, and takes it a
+  tenth of a second: denoisers have hundreds of small tensors of a few shapes.
+  """
+  alike: dict[tuple, list[int]] = {}
+  for place, (leaf, target) in enumerate(zip(leaves, targets, strict=True)):
+    if target is None:
+      continue
+    shape, dtype = np.shape(leaf), jnp.result_type(leaf)
+    is_small = math.prod(shape) <= _MOST_TO_GROUP
+    key = (shape, dtype, target.hashes.shape) if is_small else (place,)
+    alike.setdefault(key, []).append(place)
+  return [
+    group
+    for places in alike.values()
+    for group in (
+      [places] if len(places) >= _LEAST_TO_GROUP else [[p] for p in places]
+    )
+  ]
 
 
 def describe_kind(
