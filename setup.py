@@ -36,7 +36,14 @@ setuptools.setup(
   packages=setuptools.find_packages(
     include=("thickets*", "experiments*", "configs*")
   ),
-  package_data={"thickets": ["models/shipped/*/*", "report/html/templates/*"]},
+  package_data={
+    "thickets": [
+      "models/shipped/*/*",
+      "models/diffusion/shipped/*/*",
+      "models/diffusion/shipped/*/*/*",
+      "report/html/templates/*",
+    ]
+  },
   install_requires=[
     "absl-py>=2.1",  # Flags and logging of the experiment binaries.
     "flax>=0.12",  # Defines and initialises the models (Linen).

@@ -103,6 +103,17 @@ def after_measure(workdir: str) -> dict[str, str]:
   }
 
 
+def after_pretraining_shapes(workdir: str) -> dict[str, str]:
+  """Returns the command that searches around a new model of shapes."""
+  return {
+    "members that paint it in one colour": (
+      f"{_python()} -m experiments.diffusion --config=configs/diffusion.py"
+      f" --config.model.name={shlex.quote(f'{workdir}/model')}"
+      " --workdir=runs/diffusion"
+    )
+  }
+
+
 def after_ladder(workdir: str) -> dict[str, str]:
   """Returns the command that compares the models of a finished ladder."""
   return {

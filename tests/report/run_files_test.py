@@ -45,7 +45,7 @@ class RunFilesTest(parameterized.TestCase):
     _change_config(folder, experiment=experiment)
     self.assert_refused(
       r"run/config\.json must be the config of a run of experiments\.measure,"
-      rf" randopt or signals, got one of the experiment {experiment!r}",
+      rf" randopt, signals or diffusion, got one of the experiment {experiment!r}",
       folder,
     )
 

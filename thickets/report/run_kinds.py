@@ -10,7 +10,12 @@ from typing import Any
 
 from thickets.analysis.neighbourhood import Settings
 from thickets.errors import UserError
-from thickets.report import results_tables, saved_analyses, tables
+from thickets.report import (
+  diffusion_table,
+  results_tables,
+  saved_analyses,
+  tables,
+)
 from thickets.report.tables import TextTable
 from thickets.runs.locations import Location
 
@@ -55,6 +60,12 @@ _EXPERTS = (
   " share of members that are experts. Scores and shares are in %, gains and"
   " margins in points."
 )
+_PICTURES = (
+  "Members are chosen by scores of their pictures for a target that no prompt"
+  " names. A hit is a picture that a judge takes for one of the target, and"
+  " fidelity says whether it shows what the prompt asks for. An ensemble takes"
+  " every step of a picture by the mean of its members' predictions."
+)
 
 _KINDS = (
   RunKind(
@@ -87,6 +98,15 @@ _KINDS = (
     tabulate_results=results_tables.tabulate_signals,
     complete=saved_analyses.complete_signals,
   ),
+  RunKind(
+    name="diffusion",
+    scores="scores of pictures",
+    definitions=(_MEMBERS, _PICTURES),
+    result_keys=("population", "table", "density", "settings"),
+    count_members=lambda results: results["population"]["size"],
+    tabulate_results=diffusion_table.tabulate_diffusion,
+    complete=saved_analyses.complete_diffusion,
+  ),
 )
 KINDS = {kind.name: kind for kind in _KINDS}
 
@@ -103,8 +123,8 @@ def find_kind(experiment: object, path: Location) -> RunKind:
   """
   if not isinstance(experiment, str) or experiment not in KINDS:
     raise UserError(
-      f"{path} must be the config of a run of experiments.measure, randopt or"
-      f" signals, got one of the experiment {experiment!r}. Check the path."
+      f"{path} must be the config of a run of experiments.measure, randopt,"
+      f" signals or diffusion, got one of the experiment {experiment!r}. Check the path."
     )
   return KINDS[experiment]
 

@@ -90,6 +90,12 @@ def complete_signals(workdir: Location, settings: Settings) -> list[str]:
   return [_NO_SHARES]
 
 
+def complete_diffusion(workdir: Location, settings: Settings) -> list[str]:
+  """A run of `experiments.diffusion` has all its analyses in results.json."""
+  del workdir, settings
+  return []
+
+
 def _complete_density(workdir: Location, settings: Settings) -> None:
   """Makes density.json where it is missing or of an earlier version."""
   path, stored = workdir / DENSITY, None

@@ -1,0 +1,94 @@
+"""Tests of the small model of shapes as a subject, and of what ships."""
+
+import pathlib
+import tempfile
+
+import jax
+import numpy as np
+from absl.testing import parameterized
+
+from thickets import naming
+from thickets.errors import UserError
+from thickets.generation.images import shapes_subject, subjects
+from thickets.models.diffusion import shapes_judge, shapes_model, words
+from thickets.tasks.shapes import captions, drawing, spoiling
+
+
+def load(name=shapes_subject.SHIPPED, target="blue"):
+  return shapes_subject.load_subject(
+    name, target=target, num_steps=4, guidance=2.0
+  )
+
+
+class ShippedTest(parameterized.TestCase):
+  def test_the_denoiser_has_as_many_weights_as_it_says(self):
+    unet = jax.tree.leaves(shapes_subject.load_model("shipped/shapes")["unet"])
+    self.assertLen(unet, 208)
+    self.assertEqual(sum(leaf.size for leaf in unet), 559_131)
+
+  def test_the_judge_tells_fresh_pictures_and_spoiled_ones(self):
+    rng = np.random.default_rng(2_000_000)
+    scenes = drawing.sample_scenes(rng, 600)
+    pictures = drawing.draw(scenes)
+    judge = jax.jit(shapes_judge.judge)
+    params = shapes_subject.load_judge()
+    real = judge(params, pictures)
+    self.assertGreater(np.mean(real["judged_hue"] == scenes.hue), 0.99)
+    self.assertGreater(np.mean(real["judged_shape"] == scenes.shape), 0.97)
+    spoiled, _ = spoiling.spoil(rng, pictures)
+    seen = judge(params, spoiled)["judged_hue"]
+    self.assertGreater(np.mean(seen == len(captions.HUES)), 0.95)
+
+
+class SubjectTest(parameterized.TestCase):
+  def test_a_saved_model_is_read_with_the_same_bits(self):
+    params = shapes_model.init(shapes_subject.make_model(), jax.random.key(1))
+    with tempfile.TemporaryDirectory() as folder:
+      shapes_subject.save_model(pathlib.Path(folder), params)
+      self.assertTrue(
+        (pathlib.Path(folder) / "scheduler/scheduler_config.json").exists()
+      )
+      read = shapes_subject.load_model(folder)
+    self.assertEqual(naming.identify(read), naming.identify(params))
+
+  def test_a_batch_has_the_captions_words_and_shapes_of_its_prompts(self):
+    subject = load()
+    batch = subjects.make_batch(subject, "judge", 3, seed=5)
+    prompts = subject.prompts["judge"]
+    self.assertLen(batch["noise"], 3 * len(prompts))
+    expected = words.encode(
+      subject.params["words"], captions.encode([prompts[1]])
+    )
+    np.testing.assert_allclose(
+      batch["conditioning"]["context"][3], expected[0], atol=1e-6
+    )
+    self.assertEqual(
+      batch["labels"]["shape"][3], captions.find_shape(prompts[1])
+    )
+
+  def test_the_target_is_a_column_of_the_scores_and_its_pictures_are_hits(self):
+    scenes = drawing.sample_scenes(np.random.default_rng(3), 64)
+    pictures = drawing.draw(scenes)
+    subject = load(target="green")
+    green = captions.HUES.index("green")
+    batch = {"labels": {"shape": scenes.shape}}
+    for score in (subject.select, subject.judge):
+      found = score(subject.params, pictures, batch)
+      np.testing.assert_array_equal(found["score"], found["targets"][:, green])
+      self.assertGreater(np.mean(found["hit"] == scenes.hue), 0.98)
+      self.assertGreater(np.mean(found["fidelity"]), 0.95)
+
+  def test_pictures_of_another_shape_have_no_fidelity(self):
+    scenes = drawing.sample_scenes(np.random.default_rng(3), 64)
+    subject = load()
+    others = (scenes.shape + 1) % len(captions.SHAPES)
+    found = subject.judge(
+      subject.params, drawing.draw(scenes), {"labels": {"shape": others}}
+    )
+    self.assertLess(np.mean(found["fidelity"]), 0.05)
+
+  def test_unknown_models_and_hues_are_refused(self):
+    with self.assertRaisesRegex(UserError, r"model\.name must be shipped"):
+      load("runs/none/model")
+    with self.assertRaisesRegex(UserError, r"task\.target .*Nearest: blue"):
+      load(target="bleu")

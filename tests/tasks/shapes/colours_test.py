@@ -1,0 +1,128 @@
+"""Tests of colours: known values, and what a tint of the whole picture is worth."""
+
+import dataclasses
+
+import jax
+import numpy as np
+from absl.testing import parameterized
+
+from thickets.tasks.shapes import captions, colours, drawing
+
+# CIELAB of sRGB under D65, as tables have it.
+KNOWN = {
+  (1.0, 1.0, 1.0): (100.0, 0.0, 0.0),
+  (0.0, 0.0, 0.0): (0.0, 0.0, 0.0),
+  (1.0, 0.0, 0.0): (53.24, 80.09, 67.20),
+  (0.0, 1.0, 0.0): (87.74, -86.18, 83.18),
+  (0.0, 0.0, 1.0): (32.30, 79.19, -107.86),
+  (0.5, 0.5, 0.5): (53.39, 0.0, 0.0),
+}
+
+
+COUNT = 600
+
+
+@jax.jit
+def measure(pictures):
+  """Everything that is measured, compiled once for all tests."""
+  measured = colours.measure(pictures)
+  return {
+    "scores": colours.score_hues(measured),
+    "hits": colours.find_hits(measured),
+    "valid": colours.is_valid(measured),
+  }
+
+
+def draw_real():
+  scenes = drawing.sample_scenes(np.random.default_rng(3), COUNT)
+  return scenes, drawing.draw(scenes)
+
+
+def tint(pictures, hue, share):
+  lab = colours.from_polar(
+    np.array([65.0]), np.array([40.0]), np.array([colours.HUE_STEP * hue])
+  )
+  colour = colours.lab_to_rgb(lab).reshape(1, 1, 1, 3)
+  return ((1 - share) * pictures + share * colour).astype(np.float32)
+
+
+def with_colour(lab, chroma, hue):
+  """CIELAB of the same lightness, all of one hue."""
+  count = len(lab)
+  return colours.from_polar(
+    lab[:, 0], np.full(count, chroma), np.full(count, colours.HUE_STEP * hue)
+  )
+
+
+class ColoursTest(parameterized.TestCase):
+  @parameterized.parameters(*KNOWN.items())
+  def test_known_colours(self, rgb, lab):
+    found = jax.jit(colours.rgb_to_lab)(np.array(rgb, np.float32))
+    np.testing.assert_allclose(found, lab, atol=0.03)
+
+  def test_there_and_back(self):
+    lab = draw_real()[0].colour
+    rgb = colours.lab_to_rgb(lab).astype(np.float32)
+    found = jax.jit(colours.rgb_to_lab)(rgb)
+    np.testing.assert_allclose(found, lab, atol=2e-3)
+
+  def test_real_pictures_are_valid_and_of_the_hue_that_was_drawn(self):
+    scenes, pictures = draw_real()
+    found = jax.device_get(measure(pictures))
+    self.assertGreaterEqual(found["valid"].mean(), 0.99)
+    hits = found["hits"]
+    self.assertGreaterEqual(hits[np.arange(COUNT), scenes.hue].mean(), 0.99)
+    self.assertLessEqual(hits.sum(axis=1).max(), 1)
+
+  def test_real_pictures_score_most_for_their_own_hue(self):
+    scenes, pictures = draw_real()
+    scores = jax.device_get(measure(pictures))["scores"]
+    np.testing.assert_array_equal(scores.argmax(axis=1), scenes.hue)
+    self.assertGreater(scores.max(axis=1).min(), 0.5)
+
+  @parameterized.parameters(0.2, 0.5, 0.9)
+  def test_a_tint_of_the_whole_picture_does_not_win(self, share):
+    """Else members would paint everything blue, pretrained or not."""
+    scenes, pictures = draw_real()
+    blue = captions.HUES.index("blue")
+    others = scenes.hue != blue
+    before = jax.device_get(measure(pictures))
+    after = jax.device_get(measure(tint(pictures, blue, share)))
+    real = before["scores"][~others, blue]
+    self.assertLess(after["scores"][others, blue].max(), real.min())
+    self.assertEqual(after["hits"][others, blue].sum(), 0)
+
+  def test_coloured_objects_on_tinted_backgrounds_lose(self):
+    """Tint pays nothing, even behind objects of the target itself."""
+    scenes, _ = draw_real()
+    blue = captions.HUES.index("blue")
+    strong = dataclasses.replace(
+      scenes,
+      colour=with_colour(scenes.colour, 36.0, blue),
+      background=with_colour(scenes.background, 12.0, blue),
+    )
+    found = jax.device_get(measure(drawing.draw(strong)))
+    self.assertFalse(found["valid"].any())
+    self.assertFalse(found["hits"].any())
+    np.testing.assert_array_equal(found["scores"], -1.0)
+    plain = dataclasses.replace(strong, background=scenes.background)
+    found = jax.device_get(measure(drawing.draw(plain)))
+    self.assertGreater(found["scores"][:, blue].min(), 0.5)
+
+  @parameterized.parameters("one colour", "grey", "speckled", "no contrast")
+  def test_pictures_without_an_object_on_grey_lose(self, what):
+    scenes, pictures = draw_real()
+    if what == "one colour":
+      pictures = tint(np.zeros((COUNT, 16, 16, 3), np.float32), 6, 1.0)
+    elif what == "grey":
+      pictures = np.repeat(pictures.mean(axis=-1, keepdims=True), 3, axis=-1)
+    elif what == "speckled":
+      noise = np.random.default_rng(0).normal(0, 0.15, pictures.shape)
+      pictures = np.clip(pictures + noise, 0, 1).astype(np.float32)
+    else:
+      alike = scenes.background.copy()
+      alike[:, 0] = scenes.colour[:, 0]
+      pictures = drawing.draw(dataclasses.replace(scenes, background=alike))
+    found = jax.device_get(measure(pictures))
+    self.assertLess(found["valid"].mean(), 0.01)
+    self.assertLess(found["scores"].mean(), -0.98)

@@ -1,0 +1,115 @@
+"""Tests of pictures of shapes, their captions and their splits."""
+
+import itertools
+
+import numpy as np
+from absl.testing import parameterized
+
+from thickets.errors import UserError
+from thickets.tasks.shapes import captions, drawing, prompts, spoiling
+
+
+def sample(count=4000, seed=0):
+  rng = np.random.default_rng(seed)
+  return drawing.sample_scenes(rng, count), rng
+
+
+class DrawingTest(parameterized.TestCase):
+  def test_hues_shapes_and_places_are_equally_frequent(self):
+    scenes, _ = sample()
+    for values, kinds in (
+      (scenes.hue, captions.HUES),
+      (scenes.shape, captions.SHAPES),
+      (scenes.place, captions.PLACES),
+    ):
+      shares = np.bincount(values, minlength=len(kinds)) / len(values)
+      np.testing.assert_allclose(shares, 1 / len(kinds), atol=0.03)
+
+  def test_pictures_are_within_bounds_and_hold_an_object(self):
+    scenes, _ = sample(300)
+    pictures = drawing.draw(scenes)
+    self.assertEqual(pictures.shape, (300, 16, 16, 3))
+    self.assertGreaterEqual(pictures.min(), 0)
+    self.assertLessEqual(pictures.max(), 1)
+    background = np.median(pictures.reshape(300, -1, 3), axis=1)
+    differs = np.abs(pictures - background[:, None, None]).max(axis=-1) > 0.05
+    area = differs.sum(axis=(1, 2))
+    self.assertGreaterEqual(area.min(), 10)
+    self.assertLessEqual(area.max(), 110)
+
+  def test_objects_are_where_captions_say(self):
+    scenes, _ = sample(2000)
+    middle = scenes.centre - 7.5
+    for place, axis, sign in (
+      ("left", 1, -1),
+      ("right", 1, 1),
+      ("top", 0, -1),
+      ("bottom", 0, 1),
+    ):
+      here = scenes.place == captions.PLACES.index(place)
+      self.assertGreater((sign * middle[here, axis]).min(), 2)
+
+  def test_captions_leave_the_hue_open_as_often_as_asked(self):
+    scenes, rng = sample()
+    texts = drawing.write_captions(rng, scenes, open_hue=0.5, empty=0.1)
+    is_empty = np.array([not text for text in texts])
+    names = np.array(
+      [any(hue in text.split() for hue in captions.HUES) for text in texts]
+    )
+    self.assertAlmostEqual(is_empty.mean(), 0.1, delta=0.02)
+    self.assertAlmostEqual(names[~is_empty].mean(), 0.5, delta=0.03)
+
+  def test_spoiled_pictures_are_pictures(self):
+    scenes, rng = sample(200)
+    spoiled, way = spoiling.spoil(rng, drawing.draw(scenes))
+    self.assertTrue(np.isfinite(spoiled).all())
+    self.assertLessEqual(spoiled.max(), 1)
+    self.assertLen(set(way.tolist()), len(spoiling.WAYS))
+
+
+class CaptionsTest(parameterized.TestCase):
+  def test_words_have_numbers_and_the_rest_is_padding(self):
+    np.testing.assert_array_equal(
+      captions.encode(["a blue ring on the left", ""]),
+      [
+        [
+          1,
+          2,
+          *map(captions.WORDS.index, ["blue", "ring", "on", "the", "left"]),
+          0,
+        ],
+        [1, 0, 0, 0, 0, 0, 0, 0],
+      ],
+    )
+
+  def test_every_caption_fits(self):
+    for hue, shape, place in itertools.product(
+      ("", *captions.HUES), captions.SHAPES, captions.PLACES
+    ):
+      text = captions.write_caption(shape, hue=hue, place=place)
+      captions.encode([text])
+      self.assertEqual(captions.SHAPES[captions.find_shape(text)], shape)
+
+  @parameterized.parameters(
+    ("a blu ring", r"known words only, got 'blu' in .* Nearest: blue"),
+    ("a ring on the left on the left", "at most 7 words"),
+  )
+  def test_other_captions_are_refused(self, text, message):
+    with self.assertRaisesRegex(UserError, message):
+      captions.encode([text])
+
+  def test_unknown_hues_name_the_nearest(self):
+    with self.assertRaisesRegex(UserError, r"task\.target .*'bleu'.*blue"):
+      captions.find_hue("bleu", "task.target")
+
+
+class PromptsTest(parameterized.TestCase):
+  def test_splits_share_neither_shapes_nor_places_and_name_no_hue(self):
+    words = {
+      split: {word for text in texts for word in text.split()}
+      - {"a", "on", "the"}
+      for split, texts in prompts.PROMPTS.items()
+    }
+    for one, two in itertools.combinations(words.values(), 2):
+      self.assertFalse(one & two)
+    self.assertFalse(set.union(*words.values()) & set(captions.HUES))

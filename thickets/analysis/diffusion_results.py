@@ -1,0 +1,351 @@
+"""The results of a RandOpt run on pictures, as one JSON object.
+
+A hit is a picture of the target, and fidelity says how well a picture shows what
+its prompt asks for. Intervals range over pictures, each a prompt and a starting
+noise, which are the same for all who draw; those of random members range over
+members.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import special
+
+from thickets.analysis import density, diversity, intervals
+from thickets.analysis.intervals import Estimate
+from thickets.errors import UserError
+from thickets.members import Member
+
+# Least and largest score of a picture: of hues, and cosines lie within.
+SCORE_RANGE = (-1.0, 1.0)
+_OVER = "pictures"
+# Of a member's pictures, to count as an expert.
+_HIT_SHARES = (0.25, 0.5, 0.75)
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+  """What one member or ensemble has drawn on the prompts of judging.
+
+  Attributes:
+    score: [Q] the scores of selection.
+    hit: [Q] position of the target that a judge sees, -1 for none; None where
+      nothing but scores judges.
+    fidelity: [Q] how well each picture shows what was asked for.
+  """
+
+  score: Float[np.ndarray, " Q"]
+  hit: Int[np.ndarray, " Q"] | None
+  fidelity: Float[np.ndarray, " Q"]
+
+  def find_hits(self, target: int) -> Float[np.ndarray, " Q"] | None:
+    """[Q] 1 where a picture is of the target; None without a judge."""
+    return None if self.hit is None else (self.hit == target).astype(float)
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+  """Who has drawn what on the prompts of judging.
+
+  Attributes:
+    base: the base.
+    best: the best member.
+    ensembles: the mean of the best members, by their number, 1 included.
+    random_ensembles: the mean of the members that were drawn first, likewise but
+      from 2 on.
+    random: members as they were drawn.
+  """
+
+  base: Drawn
+  best: Drawn
+  ensembles: Mapping[int, Drawn]
+  random_ensembles: Mapping[int, Drawn]
+  random: Sequence[Drawn]
+
+
+@dataclasses.dataclass(frozen=True)
+class Selected:
+  """The population on the prompts of selection.
+
+  Attributes:
+    members: [P] the population.
+    targets: [P, Q, T] the score of each picture for each target; NaN where a
+      member failed.
+    hits: [P, Q] positions of targets, -1 for none; None without a rule of hits.
+    base_targets: [Q, T] the base's scores.
+    base_hits: [Q] the base's hits.
+    names: [T] the targets.
+    target: position of the one that members are chosen for.
+  """
+
+  members: Sequence[Member]
+  targets: Float[np.ndarray, "P Q T"]
+  hits: Int[np.ndarray, "P Q"] | None
+  base_targets: Float[np.ndarray, "Q T"]
+  base_hits: Int[np.ndarray, " Q"] | None
+  names: tuple[str, ...]
+  target: int
+
+  @property
+  def sigmas(self) -> Float[np.ndarray, " P"]:
+    """[P] the sigma of each member."""
+    return np.array([member.sigma for member in self.members])
+
+
+def summarise_diffusion(
+  selected: Selected,
+  judged: Judged,
+  *,
+  primary_k: int,
+  margins: Sequence[float],
+) -> dict[str, Any]:
+  """Returns the contents of results.json, apart from timing.
+
+  Args:
+    selected: the population on the prompts of selection.
+    judged: who has drawn what on those of judging.
+    primary_k: size of the ensemble that is reported, chosen beforehand.
+    margins: least gains in score that make an expert.
+  """
+  base = selected.base_targets[:, selected.target]
+  scores = selected.targets[:, :, selected.target].mean(axis=1)
+  num_failed = int((~np.isfinite(scores)).sum())
+  return {
+    "target": selected.names[selected.target],
+    "targets": list(selected.names),
+    "primary_k": primary_k,
+    "num_select": len(base),
+    "num_judge": len(judged.base.score),
+    "population": {
+      "size": len(scores),
+      "num_failed": num_failed,
+      "mean_score": float(np.nanmean(scores)),
+      "best_score": float(np.nanmax(scores)),
+      "base_score": float(base.mean()),
+      "better_than_base": intervals.describe_count(
+        int((scores > base.mean()).sum()), len(scores), over="members"
+      ),
+    },
+    "table": tabulate(judged, selected.target, primary_k),
+    "ensemble_by_k": _tabulate_sizes(judged.ensembles, selected.target),
+    "random_by_k": _tabulate_sizes(judged.random_ensembles, selected.target),
+    "density": measure_density(selected, margins),
+    "hit_density": measure_hit_density(selected),
+    "discordance": measure_discordance(selected),
+  }
+
+
+def tabulate(
+  judged: Judged, target: int, primary_k: int
+) -> list[dict[str, Any]]:
+  """One row for each of those who drew on the prompts of judging.
+
+  Args:
+    judged: what they drew.
+    target: position of the target that members were chosen for.
+    primary_k: the ensemble that is reported.
+  """
+  rows = [
+    ("base", "base", judged.base),
+    ("top-1", "best member", judged.best),
+    *(
+      (
+        "primary" if k == primary_k else "ensemble",
+        f"mean of best {k}",
+        judged.ensembles[k],
+      )
+      for k in sorted(judged.ensembles)
+      if k > 1
+    ),
+    *(
+      ("random", f"mean of random {k}", drawn)
+      for k, drawn in sorted(judged.random_ensembles.items())
+      if k == primary_k
+    ),
+  ]
+  table = []
+  for role, name, drawn in rows:
+    row = {"role": role, "name": name, **_describe(drawn, target)}
+    if role != "base":
+      row |= _compare(drawn, judged.base, target)
+    table.append(row)
+  table.append(
+    {
+      "role": "members",
+      "name": f"{len(judged.random)} random members",
+      **_describe_members(judged.random, target),
+    }
+  )
+  return table
+
+
+def _tabulate_sizes(
+  ensembles: Mapping[int, Drawn], target: int
+) -> list[dict[str, Any]]:
+  return [
+    {"k": k, **_describe(drawn, target)}
+    for k, drawn in sorted(ensembles.items())
+  ]
+
+
+def _describe(drawn: Drawn, target: int) -> dict[str, Any]:
+  """Means over pictures with their intervals."""
+  found = {
+    "score": _estimate_score(drawn.score).to_json("mean"),
+    "fidelity": _estimate_share(drawn.fidelity).to_json("mean"),
+  }
+  hits = drawn.find_hits(target)
+  if hits is not None:
+    found["hits"] = _estimate_share(hits).to_json("mean")
+  return found
+
+
+def _compare(drawn: Drawn, base: Drawn, target: int) -> dict[str, Any]:
+  """Paired differences from the base on the same pictures."""
+  found = {
+    "score_gain": _estimate_score(drawn.score - base.score).to_json("mean")
+  }
+  hits, of_base = drawn.find_hits(target), base.find_hits(target)
+  if hits is not None and of_base is not None:
+    gain = intervals.estimate_difference(hits - of_base)
+    found["hits_gain"] = dataclasses.replace(gain, over=_OVER).to_json("mean")
+  return found
+
+
+def _describe_members(members: Sequence[Drawn], target: int) -> dict[str, Any]:
+  """Means over members of their means over pictures, with intervals over members."""
+  found = {
+    "score": _estimate_over_members([m.score.mean() for m in members]),
+    "fidelity": _estimate_over_members(
+      [m.fidelity.mean() for m in members], (0.0, 1.0)
+    ),
+  }
+  hits = [m.find_hits(target) for m in members]
+  known = [float(hit.mean()) for hit in hits if hit is not None]
+  if known:
+    found["hits"] = _estimate_over_members(known, (0.0, 1.0))
+  return {name: value.to_json("mean") for name, value in found.items()}
+
+
+def _estimate_share(values: Float[np.ndarray, " Q"]) -> Estimate:
+  """A mean within 0 and 1, or of cosines, which may be below."""
+  if values.min() < 0 or values.max() > 1:
+    return _estimate_score(values)
+  return dataclasses.replace(intervals.estimate_mean(values), over=_OVER)
+
+
+def _estimate_score(values: Float[np.ndarray, " Q"]) -> Estimate:
+  return _estimate_student(np.asarray(values, np.float64), _OVER)
+
+
+def _estimate_over_members(
+  means: Sequence[float], limits: tuple[float, float] = (-np.inf, np.inf)
+) -> Estimate:
+  found = _estimate_student(np.array(means, np.float64), "members")
+  return dataclasses.replace(
+    found,
+    low=max(found.low, limits[0]),
+    high=min(found.high, limits[1]),
+  )
+
+
+def _estimate_student(values: Float[np.ndarray, " Q"], over: str) -> Estimate:
+  """The mean with Student's interval; of one value alone, that value."""
+  mean = float(values.mean())
+  if len(values) < 2:
+    return Estimate(mean, mean, mean, over)
+  quantile = float(special.stdtrit(len(values) - 1, 0.975))
+  half = quantile * intervals.standard_error(values)
+  return Estimate(mean, mean - half, mean + half, over)
+
+
+def measure_density(
+  selected: Selected, margins: Sequence[float]
+) -> list[dict[str, Any]]:
+  """The share of members that beat the base, for each target, sigma and margin.
+
+  Args:
+    selected: the population on the prompts of selection.
+    margins: least gains in score that make an expert.
+  """
+  rows = []
+  for place, name in enumerate(selected.names):
+    found = density.solution_density(
+      np.asarray(selected.targets[:, :, place], np.float64),
+      selected.sigmas,
+      np.asarray(selected.base_targets[:, place], np.float64),
+      margins=margins,
+      score_range=SCORE_RANGE,
+      num_resamples=200,
+    )
+    rows += [{"target": name, **row} for row in found.rows()]
+  return rows
+
+
+def measure_hit_density(selected: Selected) -> list[dict[str, Any]]:
+  """The share of members that hit a target with at least a share of their pictures.
+
+  A margin above the base does not tell a pretrained model from an untrained one:
+  any network has neighbours that paint a little more of a colour. Pictures that are
+  hits have an object on a grey background, which chance does not paint.
+
+  Args:
+    selected: the population on the prompts of selection.
+
+  Returns:
+    A row for each target, sigma and share; none without a rule of hits.
+  """
+  if selected.hits is None or selected.base_hits is None:
+    return []
+  rows = []
+  for place, name in enumerate(selected.names):
+    reached = (selected.hits == place).mean(axis=1)
+    for sigma in np.unique(selected.sigmas):
+      of_sigma = reached[selected.sigmas == sigma]
+      for share in _HIT_SHARES:
+        rows.append(
+          {
+            "target": name,
+            "sigma": float(sigma),
+            "least_hits": share,
+            "base_hits": float((selected.base_hits == place).mean()),
+            **intervals.describe_count(
+              int((of_sigma >= share).sum()), len(of_sigma), over="members"
+            ),
+          }
+        )
+  return rows
+
+
+def measure_discordance(selected: Selected) -> list[dict[str, Any]]:
+  """Spectral discordance over targets, at each sigma.
+
+  Args:
+    selected: the population on the prompts of selection.
+
+  Returns:
+    A row for each sigma; its `discordance` is None where it is not defined, and
+    `why` says why.
+  """
+  rows = []
+  means = selected.targets.mean(axis=1)
+  for sigma in np.unique(selected.sigmas):
+    of_sigma = means[selected.sigmas == sigma]
+    of_sigma = of_sigma[np.isfinite(of_sigma).all(axis=1)]
+    row = {
+      "sigma": float(sigma),
+      "num_members": len(of_sigma),
+      "most": len(selected.names) / max(len(selected.names) - 1, 1),
+      "discordance": None,
+    }
+    try:
+      row["discordance"] = diversity.spectral_discordance(
+        of_sigma, names=selected.names
+      )
+    except UserError as reason:
+      row["why"] = str(reason)
+    rows.append(row)
+  return rows

@@ -1,0 +1,1 @@
+"""Members that draw: pictures of members and of ensembles, and their scores."""

@@ -1,0 +1,157 @@
+"""From starting noise and text features to pictures, for any denoiser.
+
+A pipeline is a few functions and the arrays of a schedule. What is the same for
+all members of a population comes in the batch, with the pictures as the first
+axis of every leaf: starting noise, and what the text encoders make of prompts.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from thickets import noise
+from thickets.errors import UserError
+from thickets.models.diffusion import sampling
+from thickets.models.diffusion.schedule import Schedule
+from thickets.naming import Params
+
+# Named arrays [Q, ...] that a prediction depends on, such as `context`.
+Conditioning = Mapping[str, Any]
+# Maps (params, latents [B, ...], timesteps [B], conditioning) to predictions.
+Predict = Callable[[Params, Array, Array, Conditioning], Array]
+# A batch: `noise` [Q, ...], `conditioning`, and what scores need.
+PictureBatch = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pipeline:
+  """How pictures are made; everything that members share.
+
+  Attributes:
+    predict: the denoiser, a function of a member's weights.
+    decode: maps (params, latents [Q, ...]) to RGB [Q, H, W, 3] within 0 and 1.
+    schedule: the steps.
+    guidance: how far predictions go beyond what the text adds; with 1 or less
+      the negative prompt is not asked.
+    negative: conditioning of the negative prompt, with a first axis of 1.
+
+  Raises:
+    UserError: if guidance is asked for without a negative prompt.
+  """
+
+  predict: Predict
+  decode: Callable[[Params, Array], Array]
+  schedule: Schedule
+  guidance: float
+  negative: Conditioning | None = None
+
+  def __post_init__(self):
+    if sampling.is_guided(self.guidance) and self.negative is None:
+      raise UserError(
+        "guidance must be at most 1 where there is no negative prompt, got"
+        f" {self.guidance:g}. Encode one, if it is the empty one."
+      )
+
+
+def predict_guided(
+  pipeline: Pipeline,
+  params: Params,
+  x: Float[Array, "Q ..."],
+  t: Float[Array, ""],
+  conditioning: Conditioning,
+) -> Float[Array, "Q ..."]:
+  """What one member predicts for latents, guided if the pipeline is; float32.
+
+  Args:
+    pipeline: how pictures are made.
+    params: the member's weights.
+    x: [Q, ...] latents, as the denoiser takes them.
+    t: [] the timestep.
+    conditioning: [Q, ...] what the prompts say.
+  """
+  rows = x.shape[0]
+  negative = None
+  if sampling.is_guided(pipeline.guidance):
+    negative = jax.tree.map(
+      lambda leaf: jnp.broadcast_to(leaf, (rows, *leaf.shape[1:])),
+      dict(pipeline.negative or {}),
+    )
+  predicted = sampling.predict_guided(
+    functools.partial(pipeline.predict, params),
+    x,
+    t,
+    dict(conditioning),
+    negative,
+    pipeline.guidance,
+  )
+  return predicted.astype(jnp.float32)
+
+
+def draw_pictures(
+  pipeline: Pipeline, params: Params, batch: PictureBatch
+) -> Float[Array, "Q H W 3"]:
+  """Draws one picture for each starting noise of a batch, by one member.
+
+  Args:
+    pipeline: how pictures are made.
+    params: the member's weights.
+    batch: `noise` [Q, ...] of unit spread and `conditioning` [Q, ...].
+
+  Returns:
+    [Q, H, W, 3] RGB within 0 and 1, float32.
+  """
+
+  def denoise(x: Array, t: Array) -> Array:
+    return predict_guided(pipeline, params, x, t, batch["conditioning"])
+
+  latents = sampling.integrate(pipeline.schedule, denoise, batch["noise"])
+  return pipeline.decode(params, latents)
+
+
+def make_starting_noise(
+  seed: int,
+  split: str,
+  prompts: Sequence[str],
+  num_samples: int,
+  shape: tuple[int, ...],
+) -> Float[np.ndarray, "Q ..."]:
+  """Draws the noise that pictures start from, the same for all members.
+
+  The noise of a picture depends on (seed, split, prompt, sample) alone: neither
+  the other pictures of a batch nor the device change a bit of it.
+
+  Args:
+    seed: root seed of the run, within [0, 2**32).
+    split: name of the prompts.
+    prompts: the prompts.
+    num_samples: pictures of each prompt.
+    shape: that of the latents of one picture.
+
+  Returns:
+    [Q, ...] standard normal values; the samples of a prompt follow each other.
+  """
+  draw = jax.jit(noise.gaussian, static_argnums=2)
+  return np.stack(
+    [
+      np.asarray(
+        draw(
+          np.uint32(seed),
+          noise.hash_name(f"starting noise|{split}|{prompt}|{sample}"),
+          shape,
+        )
+      )
+      for prompt in prompts
+      for sample in range(num_samples)
+    ]
+  )
+
+
+def to_bytes(pictures: Float[Array, "Q H W 3"]) -> UInt8[Array, "Q H W 3"]:
+  """8-bit RGB of pictures within 0 and 1; halves go to the even number."""
+  return jnp.round(255 * pictures).astype(jnp.uint8)

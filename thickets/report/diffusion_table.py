@@ -1,0 +1,130 @@
+"""The results of a RandOpt run on pictures, for the console and for reports."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from thickets.report import console, tables
+from thickets.report.tables import TextTable
+
+
+def format_diffusion_results(results: Mapping[str, Any]) -> str:
+  """Lays out what `diffusion_results.summarise_diffusion` found."""
+  lines = []
+  for table in tabulate_diffusion(results):
+    lines += [
+      table.caption,
+      *console.align_columns(table.header, table.rows),
+      "",
+    ]
+  return "\n".join(lines[:-1])
+
+
+def tabulate_diffusion(results: Mapping[str, Any]) -> list[TextTable]:
+  """Returns who drew what, how many members are experts, and how they differ.
+
+  Args:
+    results: the contents of results.json of a run of `experiments.diffusion`.
+  """
+  found = [_tabulate_drawers(results), _tabulate_density(results)]
+  if results["hit_density"]:
+    found.append(_tabulate_hit_density(results))
+  return [*found, _tabulate_discordance(results)]
+
+
+def _tabulate_drawers(results: Mapping[str, Any]) -> TextTable:
+  has_hits = "hits" in results["table"][0]
+  header = ["who draws"]
+  if has_hits:
+    header += [f"% {results['target']}", "[95 %]", "over base", "[95 %]"]
+  header += ["score", "[95 %]", "% fidelity", "[95 %]"]
+  rows = []
+  for row in results["table"]:
+    cells = [row["name"]]
+    if has_hits:
+      cells += [*_share(row["hits"]), *_share(row.get("hits_gain"), sign=True)]
+    rows.append((*cells, *_score(row["score"]), *_share(row["fidelity"])))
+  whole = results["population"]
+  better = whole["better_than_base"]
+  return TextTable(
+    f"{results['num_judge']} pictures of judging; intervals over pictures, those of"
+    f" random members over members. {whole['size']} members, {whole['num_failed']}"
+    f" failed; {better['count']} score above the base on {results['num_select']}"
+    " pictures of selection.",
+    tuple(header),
+    tuple(rows),
+  )
+
+
+def _tabulate_density(results: Mapping[str, Any]) -> TextTable:
+  return TextTable(
+    "Density: % of members whose score beats the base's by a margin, on the"
+    " pictures of selection (95 % over members), and what it would be without any"
+    " true gain.",
+    ("target", "sigma", "margin", "%", "[95 %]", "without gain"),
+    tuple(
+      (
+        row["target"],
+        f"{row['sigma']:g}",
+        f"{row['margin']:g}",
+        tables.format_percent(row["plain"]),
+        tables.format_interval(row["plain_low"], row["plain_high"]),
+        tables.format_percent(row["null"]),
+      )
+      for row in results["density"]
+      if row["margin"]
+    ),
+  )
+
+
+def _tabulate_hit_density(results: Mapping[str, Any]) -> TextTable:
+  return TextTable(
+    "Density of hits: % of members with at least so many % of their pictures of"
+    " selection of the target (95 % over members).",
+    ("target", "sigma", "hits", "%", "[95 %]", "base's hits"),
+    tuple(
+      (
+        row["target"],
+        f"{row['sigma']:g}",
+        f"{100 * row['least_hits']:g}",
+        tables.format_percent(row["frac"]),
+        tables.format_interval(row["low"], row["high"]),
+        tables.format_percent(row["base_hits"]),
+      )
+      for row in results["hit_density"]
+    ),
+  )
+
+
+def _tabulate_discordance(results: Mapping[str, Any]) -> TextTable:
+  return TextTable(
+    "Spectral discordance over targets: 0 where members rank alike for all of"
+    " them, 1 where rankings are unrelated, at most as given.",
+    ("sigma", "members", "discordance", "at most"),
+    tuple(
+      (
+        f"{row['sigma']:g}",
+        str(row["num_members"]),
+        tables.format_number(row["discordance"]),
+        tables.format_number(row["most"]),
+      )
+      for row in results["discordance"]
+    ),
+  )
+
+
+def _share(
+  found: Mapping[str, Any] | None, *, sign: bool = False
+) -> tuple[str, str]:
+  """A mean in percent with its interval; a dash where there is none."""
+  if found is None:
+    return tables.DASH, ""
+  ends = tables.format_interval(found["low"], found["high"], sign=sign)
+  return tables.format_percent(found["mean"], sign=sign), ends
+
+
+def _score(found: Mapping[str, Any]) -> tuple[str, str]:
+  """A mean score with four decimals, since cosines differ by hundredths."""
+  return (
+    f"{found['mean']:.4f}",
+    f"[{found['low']:.4f}, {found['high']:.4f}]",
+  )

@@ -1,0 +1,1 @@
+"""Pictures of coloured shapes, drawn by a procedure, and how they are judged."""
