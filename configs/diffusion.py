@@ -11,22 +11,23 @@ Result    none on the prompts of judging yet. On those of `dev` (seed 100, 24 me
           .007, .01 and .014 they gain less, and members draw worse.
 
 Variants: `shapes`, the default, on the model of 16 × 16 pictures that ships;
-`smoke`, the same in less than a minute. Any value can be overridden, as in
+`smoke`, the same in less than a minute; `sdxl_base`, `sdxl_turbo` and `sd15` on
+published pipelines, described in configs/diffusion_pipelines.py. Any value can be overridden, as in
 --config.task.target=green. Sigma, steps and guidance were chosen on the prompts of
 `dev`, which neither select nor judge.
 
-The authors' settings (appendix J, and their code), which this does not run: SDXL base
-1.0 in fp16, N 128, K 8, sigma 3e-3 on all tensors of the UNet, 30 steps, guidance 5,
-512 × 512 pixels, negative prompt "low quality, blurry, distorted", 8 prompts that
-select and 8 that judge with one starting noise each, and the cosine of CLIP ViT-L/14
-with the word "blue" as the score. Their table has no random members; ours has.
+The authors' settings (appendix J, and their code) are those of `sdxl_base`.
 """
 
 import ml_collections
 
+from configs import diffusion_pipelines
+
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
   """Returns the experiment on shapes, or the variant that is named."""
+  if variant.split("-")[0] in diffusion_pipelines.PIPELINES:
+    return diffusion_pipelines.get_config(variant)
   config = ml_collections.ConfigDict()
   config.experiment = "diffusion"
   # Root of every random choice: population and starting noise.
@@ -69,6 +70,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     config.ensemble.num_random = 2
   elif variant not in ("", "shapes"):
     raise ValueError(
-      f"variant must be shapes, smoke or nothing, got {variant!r}."
+      f"variant must be shapes, smoke, {', '.join(diffusion_pipelines.PIPELINES)}"
+      f" or nothing, got {variant!r}."
     )
   return config.lock()

@@ -14,6 +14,7 @@ from thickets.analysis.diffusion_results import Drawn, Judged, Selected
 from thickets.generation.images import (
   evaluators,
   picture_files,
+  pipeline_subject,
   shapes_subject,
   subjects,
 )
@@ -39,9 +40,10 @@ class _Judging:
 
   Attributes:
     chosen: [K] positions of the best members, by rank.
-    random: positions of members as they were drawn.
+    random: positions of members as they were drawn, without those that failed.
     ensembles: the mean of the best members, by their number from 2 on.
-    random_ensembles: the mean of the members that were drawn first, likewise.
+    random_ensembles: the mean of the members that were drawn first, likewise, of
+      those that did not fail.
   """
 
   chosen: Int[np.ndarray, " K"]
@@ -69,7 +71,7 @@ def run(spec: DiffusionSpec, workdir: str) -> JsonObject:
       opened,
       Base(
         subject.params,
-        precision=randopt.describe_precision("float32"),
+        precision=randopt.describe_precision(spec.dtype),
         names=subject.names,
         source=subject.source,
       ),
@@ -105,6 +107,10 @@ def load_subject(spec: DiffusionSpec) -> PictureSubject:
   Raises:
     UserError: if it cannot be read, or the target is not known.
   """
+  if spec.published is not None:
+    return pipeline_subject.load_subject(
+      spec.published.loading, spec.published.drawing, spec.published.asked
+    )
   return shapes_subject.load_subject(
     spec.model,
     target=spec.task.target,
@@ -132,10 +138,14 @@ def _make_evaluations(
       split,
       SavingEvaluator(evaluator, opened.workdir, "judge", spec.keeps_pictures),
       batches["judge"],
+      subject.why_not_finite,
     )
     for split, evaluator in (("judge", judging), (_ENSEMBLES, together))
   ]
-  return Evaluation("select", selecting, batches["select"]), *saving
+  select = Evaluation(
+    "select", selecting, batches["select"], subject.why_not_finite
+  )
+  return select, *saving
 
 
 def _describe_task(
@@ -165,12 +175,15 @@ def _plan_judging(
   chosen = selection.select_ensemble(scores, spec.ensemble)
   sizes = [k for k in spec.ensemble.sizes if k > 1]
   members = search.members
-  drawn = [p for p in range(len(members)) if p not in set(chosen.tolist())]
+  usable = [int(p) for p in np.flatnonzero(np.isfinite(scores))]
+  drawn = [p for p in usable if p not in set(chosen.tolist())]
   return _Judging(
     chosen=chosen,
-    random=drawn[: spec.num_random] or range(spec.num_random),
+    random=drawn[: spec.num_random] or usable[: spec.num_random],
     ensembles={k: _join([members[p] for p in chosen[:k]]) for k in sizes},
-    random_ensembles={k: _join(members[:k]) for k in sizes},
+    random_ensembles={
+      k: _join([members[p] for p in usable[:k]]) for k in sizes
+    },
   )
 
 
@@ -274,7 +287,10 @@ def _draw_figures(
 ) -> None:
   """Draws the figures that a run of this kind has."""
   folder = search.run.workdir / "figures"
-  diffusion_figures.plot_shares(folder / "hits.png", results)
+  if any("hits" in row for row in results["table"]):
+    diffusion_figures.plot_shares(folder / "hits.png", results)
+  else:
+    diffusion_figures.plot_gains(folder / "gains.png", results)
   diffusion_figures.plot_scores(
     folder / "scores.png",
     results,

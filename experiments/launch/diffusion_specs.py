@@ -5,7 +5,7 @@ import dataclasses
 import ml_collections
 
 from configs import diffusion as diffusion_keys
-from experiments.launch import sections
+from experiments.launch import diffusion_pipeline_specs, sections
 from experiments.launch.config_checks import (
   Range,
   check_choices,
@@ -15,6 +15,7 @@ from experiments.launch.config_checks import (
   refuse,
   to_json,
 )
+from experiments.launch.diffusion_pipeline_specs import PublishedSpec
 from thickets.runs.run_config import RunConfig
 from thickets.search.population import DESIGNS, PopulationSpec
 from thickets.search.selection import EnsembleSpec
@@ -47,6 +48,7 @@ class DiffusionSpec:
     model: name or folder of the base.
     num_steps: steps of each picture.
     guidance: how far predictions go beyond what the text adds.
+    published: what only published pipelines have; None for a model of shapes.
     task: what pictures are asked for.
     population: which members there are.
     ensemble: how many of the best draw together.
@@ -59,21 +61,35 @@ class DiffusionSpec:
   model: str
   num_steps: int
   guidance: float
+  published: PublishedSpec | None
   task: PictureTask
   population: PopulationSpec
   ensemble: EnsembleSpec
   num_random: int
   keeps_pictures: bool
 
+  @property
+  def dtype(self) -> str:
+    """The dtype in which members are held and computed."""
+    return self.published.loading.dtype if self.published else "float32"
+
 
 def read_diffusion(config: ml_collections.ConfigDict) -> DiffusionSpec:
   """Checks a config of `experiments.diffusion`, and turns it into specs.
 
+  A config whose section `model` names a scorer is of a published pipeline, others
+  are of a model of shapes. Keys of the one are refused for the other.
+
   Raises:
     UserError: with everything that is wrong, before any device work.
   """
-  refuse(check_keys(config, diffusion_keys.get_config()))
-  refuse(_find_problems(config))
+  is_published = diffusion_pipeline_specs.is_published(config)
+  reference = diffusion_keys.get_config("sdxl_base" if is_published else "")
+  refuse(check_keys(config, reference))
+  problems = _find_problems(config)
+  if is_published:
+    problems += diffusion_pipeline_specs.find_problems(config)
+  refuse(problems)
   settings = config.task
   return DiffusionSpec(
     config=RunConfig(
@@ -85,6 +101,9 @@ def read_diffusion(config: ml_collections.ConfigDict) -> DiffusionSpec:
     model=config.model.name,
     num_steps=config.model.num_steps,
     guidance=float(config.model.guidance),
+    published=(
+      diffusion_pipeline_specs.read_published(config) if is_published else None
+    ),
     task=PictureTask(
       target=settings.target,
       num_select=settings.num_select,

@@ -170,6 +170,19 @@ def write(folder, *, variant=None, dtype=np.float32, is_xl=True):
   write_json(folder / "model_index.json", index)
 
 
+def write_scorer(folder):
+  """Writes a tiny CLIP, by our own code."""
+  write_tokenizer(folder)
+  write_json(folder / "config.json", SCORER)
+  config = clip_config.parse_scorer_config(SCORER)
+  part_files.save(
+    folder,
+    make_params(clip.describe_scorer(config)),
+    part_files.WeightSet("model"),
+    spell=clip.spell,
+  )
+
+
 def write_json(path, contents):
   """Writes a JSON object."""
   path.write_text(json.dumps(contents))

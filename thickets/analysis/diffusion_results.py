@@ -1,17 +1,20 @@
 """The results of a RandOpt run on pictures, as one JSON object.
 
 A hit is a picture of the target, and fidelity says how well a picture shows what
-its prompt asks for. Intervals range over pictures, each a prompt and a starting
+its prompt asks for. Where nothing but CLIP judges there are no hits: score and
+fidelity are cosines, and what counts is their paired difference from the base.
+Pictures that are not finite have failed; they are counted, and left out of means.
+Intervals range over pictures, each a prompt and a starting
 noise, which are the same for all who draw; those of random members range over
 members.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy import special
 
 from thickets.analysis import density, diversity, intervals
@@ -31,7 +34,7 @@ class Drawn:
   """What one member or ensemble has drawn on the prompts of judging.
 
   Attributes:
-    score: [Q] the scores of selection.
+    score: [Q] the scores of selection; NaN where a picture has failed.
     hit: [Q] position of the target that a judge sees, -1 for none; None where
       nothing but scores judges.
     fidelity: [Q] how well each picture shows what was asked for.
@@ -40,6 +43,11 @@ class Drawn:
   score: Float[np.ndarray, " Q"]
   hit: Int[np.ndarray, " Q"] | None
   fidelity: Float[np.ndarray, " Q"]
+
+  @property
+  def is_finite(self) -> Bool[np.ndarray, " Q"]:
+    """[Q] which pictures have not failed."""
+    return np.isfinite(self.score)
 
   def find_hits(self, target: int) -> Float[np.ndarray, " Q"] | None:
     """[Q] 1 where a picture is of the target; None without a judge."""
@@ -176,7 +184,7 @@ def tabulate(
     {
       "role": "members",
       "name": f"{len(judged.random)} random members",
-      **_describe_members(judged.random, target),
+      **_describe_members(judged.random, judged.base, target),
     }
   )
   return table
@@ -192,21 +200,27 @@ def _tabulate_sizes(
 
 
 def _describe(drawn: Drawn, target: int) -> dict[str, Any]:
-  """Means over pictures with their intervals."""
+  """Means over pictures with their intervals; None where all have failed."""
+  kept, hits = drawn.is_finite, drawn.find_hits(target)
+  estimate = _estimate_score if hits is None else _estimate_share
   found = {
-    "score": _estimate_score(drawn.score).to_json("mean"),
-    "fidelity": _estimate_share(drawn.fidelity).to_json("mean"),
+    "score": _to_json(_estimate_score, drawn.score[kept]),
+    "fidelity": _to_json(estimate, drawn.fidelity[kept]),
   }
-  hits = drawn.find_hits(target)
   if hits is not None:
-    found["hits"] = _estimate_share(hits).to_json("mean")
-  return found
+    found["hits"] = _to_json(_estimate_share, hits)
+  return found | {"num_failed": int((~kept).sum())}
 
 
 def _compare(drawn: Drawn, base: Drawn, target: int) -> dict[str, Any]:
   """Paired differences from the base on the same pictures."""
+  kept = drawn.is_finite  # The base has no failed picture.
   found = {
-    "score_gain": _estimate_score(drawn.score - base.score).to_json("mean")
+    f"{name}_gain": _to_json(_estimate_score, (of_drawn - of_base)[kept])
+    for name, of_drawn, of_base in (
+      ("score", drawn.score, base.score),
+      ("fidelity", drawn.fidelity, base.fidelity),
+    )
   }
   hits, of_base = drawn.find_hits(target), base.find_hits(target)
   if hits is not None and of_base is not None:
@@ -215,25 +229,44 @@ def _compare(drawn: Drawn, base: Drawn, target: int) -> dict[str, Any]:
   return found
 
 
-def _describe_members(members: Sequence[Drawn], target: int) -> dict[str, Any]:
-  """Means over members of their means over pictures, with intervals over members."""
-  found = {
-    "score": _estimate_over_members([m.score.mean() for m in members]),
-    "fidelity": _estimate_over_members(
-      [m.fidelity.mean() for m in members], (0.0, 1.0)
-    ),
+def _to_json(
+  estimate: Callable[[Float[np.ndarray, " Q"]], Estimate],
+  values: Float[np.ndarray, " Q"],
+) -> dict[str, Any] | None:
+  """An estimate as JSON, None of no values."""
+  return estimate(values).to_json("mean") if len(values) else None
+
+
+def _describe_members(
+  members: Sequence[Drawn], base: Drawn, target: int
+) -> dict[str, Any]:
+  """Means over members of their means over pictures, with intervals over members.
+
+  Members that fail on a picture are counted, and left out.
+  """
+  whole = [m for m in members if m.is_finite.all()]
+  found: dict[str, Any] = {"num_failed": len(members) - len(whole)}
+  if not whole:
+    return {"score": None, "fidelity": None, **found}
+  columns = {
+    "score": [m.score for m in whole],
+    "fidelity": [m.fidelity for m in whole],
+    "score_gain": [m.score - base.score for m in whole],
+    "fidelity_gain": [m.fidelity - base.fidelity for m in whole],
   }
-  hits = [m.find_hits(target) for m in members]
-  known = [float(hit.mean()) for hit in hits if hit is not None]
-  if known:
-    found["hits"] = _estimate_over_members(known, (0.0, 1.0))
-  return {name: value.to_json("mean") for name, value in found.items()}
+  hits = [m.find_hits(target) for m in whole]
+  shares = set()
+  if known := [hit for hit in hits if hit is not None]:
+    columns["hits"], shares = known, {"hits", "fidelity"}
+  for name, rows in columns.items():
+    limits = (0.0, 1.0) if name in shares else (-np.inf, np.inf)
+    estimated = _estimate_over_members([row.mean() for row in rows], limits)
+    found[name] = estimated.to_json("mean")
+  return found
 
 
 def _estimate_share(values: Float[np.ndarray, " Q"]) -> Estimate:
-  """A mean within 0 and 1, or of cosines, which may be below."""
-  if values.min() < 0 or values.max() > 1:
-    return _estimate_score(values)
+  """A mean of shares within 0 and 1."""
   return dataclasses.replace(intervals.estimate_mean(values), over=_OVER)
 
 

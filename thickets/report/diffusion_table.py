@@ -6,6 +6,11 @@ from typing import Any
 from thickets.report import console, tables
 from thickets.report.tables import TextTable
 
+_COSINES = (
+  " Scores are cosines of CLIP with the target, fidelity is the cosine with the"
+  " prompt; differences from the base are of the same pictures."
+)
+
 
 def format_diffusion_results(results: Mapping[str, Any]) -> str:
   """Lays out what `diffusion_results.summarise_diffusion` found."""
@@ -32,27 +37,63 @@ def tabulate_diffusion(results: Mapping[str, Any]) -> list[TextTable]:
 
 
 def _tabulate_drawers(results: Mapping[str, Any]) -> TextTable:
-  has_hits = "hits" in results["table"][0]
-  header = ["who draws"]
-  if has_hits:
-    header += [f"% {results['target']}", "[95 %]", "over base", "[95 %]"]
-  header += ["score", "[95 %]", "% fidelity", "[95 %]"]
-  rows = []
-  for row in results["table"]:
-    cells = [row["name"]]
-    if has_hits:
-      cells += [*_share(row["hits"]), *_share(row.get("hits_gain"), sign=True)]
-    rows.append((*cells, *_score(row["score"]), *_share(row["fidelity"])))
+  has_hits = any("hits" in row for row in results["table"])
+  lay_out = _lay_out_hits if has_hits else _lay_out_cosines
+  header = lay_out(results, None)
   whole = results["population"]
   better = whole["better_than_base"]
   return TextTable(
     f"{results['num_judge']} pictures of judging; intervals over pictures, those of"
     f" random members over members. {whole['size']} members, {whole['num_failed']}"
     f" failed; {better['count']} score above the base on {results['num_select']}"
-    " pictures of selection.",
-    tuple(header),
-    tuple(rows),
+    " pictures of selection." + ("" if has_hits else _COSINES),
+    header,
+    tuple(lay_out(results, row) for row in results["table"]),
   )
+
+
+def _lay_out_hits(
+  results: Mapping[str, Any], row: Mapping[str, Any] | None
+) -> tuple[str, ...]:
+  """A row where a judge sees hits; the header without one."""
+  if row is None:
+    return (
+      *("who draws", f"% {results['target']}", "[95 %]", "over base", "[95 %]"),
+      *("score", "[95 %]", "% fidelity", "[95 %]"),
+    )
+  return (
+    _name(row),
+    *_share(row.get("hits")),
+    *_share(row.get("hits_gain"), sign=True),
+    *_score(row["score"]),
+    *_share(row["fidelity"]),
+  )
+
+
+def _lay_out_cosines(
+  results: Mapping[str, Any], row: Mapping[str, Any] | None
+) -> tuple[str, ...]:
+  """A row where nothing but CLIP judges; the header without one."""
+  if row is None:
+    return (
+      *("who draws", f"score: {results['target']}", "[95 %]"),
+      *("over base", "[95 %]", "fidelity", "[95 %]", "over base", "[95 %]"),
+    )
+  cells = [
+    cell
+    for name in ("score", "fidelity")
+    for cell in (
+      *_score(row[name]),
+      *_score(row.get(f"{name}_gain"), sign=True),
+    )
+  ]
+  return (_name(row), *cells)
+
+
+def _name(row: Mapping[str, Any]) -> str:
+  """Who draws, and how much of that has failed."""
+  failed = row.get("num_failed")
+  return f"{row['name']} ({failed} failed)" if failed else row["name"]
 
 
 def _tabulate_density(results: Mapping[str, Any]) -> TextTable:
@@ -122,9 +163,14 @@ def _share(
   return tables.format_percent(found["mean"], sign=sign), ends
 
 
-def _score(found: Mapping[str, Any]) -> tuple[str, str]:
+def _score(
+  found: Mapping[str, Any] | None, *, sign: bool = False
+) -> tuple[str, str]:
   """A mean score with four decimals, since cosines differ by hundredths."""
+  if found is None:
+    return tables.DASH, ""
+  form = "+.4f" if sign else ".4f"
   return (
-    f"{found['mean']:.4f}",
-    f"[{found['low']:.4f}, {found['high']:.4f}]",
+    f"{found['mean']:{form}}",
+    f"[{found['low']:{form}}, {found['high']:{form}}]",
   )

@@ -64,8 +64,8 @@ def make_batch(count=COUNT, seed=1):
   }
 
 
-def score(pictures, batch):
-  del batch
+def score(params, pictures, batch):
+  del params, batch
   return {
     "score": jnp.mean(pictures, axis=(1, 2, 3)),
     "picture": pictures,

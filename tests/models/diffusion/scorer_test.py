@@ -10,22 +10,13 @@ from absl.testing import absltest
 from golden import pipeline_files
 
 from thickets.errors import UserError
-from thickets.models.diffusion import clip, clip_config, part_files, scorer
+from thickets.models.diffusion import scorer
 
 
 class ScorerTest(absltest.TestCase):
   def test_it_is_loaded_and_embeds(self):
     with tempfile.TemporaryDirectory() as folder:
-      path = pathlib.Path(folder)
-      pipeline_files.write_tokenizer(path)
-      pipeline_files.write_json(path / "config.json", pipeline_files.SCORER)
-      config = clip_config.parse_scorer_config(pipeline_files.SCORER)
-      part_files.save(
-        path,
-        pipeline_files.make_params(clip.describe_scorer(config)),
-        part_files.WeightSet("model"),
-        spell=clip.spell,
-      )
+      pipeline_files.write_scorer(pathlib.Path(folder))
       judge = scorer.load(folder)
     texts = judge.embed_texts(["red", "cat"])
     pictures = np.random.default_rng(0).uniform(size=(2, 32, 40, 3))

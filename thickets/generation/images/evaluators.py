@@ -33,9 +33,9 @@ from thickets.search.evaluator import Batch
 from thickets.search.teams import Team
 from thickets.search.traced import Traced
 
-# Maps (pictures [Q, H, W, 3] within 0 and 1, batch) to channels [Q, ...], of
-# which `score` is one.
-ScorePictures = Callable[[Array, PictureBatch], dict[str, Array]]
+# Maps (params, pictures [Q, H, W, 3] within 0 and 1, batch) to channels [Q, ...],
+# of which `score` is one; of the params it may read what members do not differ in.
+ScorePictures = Callable[[Params, Array, PictureBatch], dict[str, Array]]
 
 
 def make_member_evaluator(
@@ -58,7 +58,8 @@ def make_member_evaluator(
   """
 
   def evaluate(params: Params, batch: PictureBatch) -> dict[str, Array]:
-    return score(pipelines.draw_pictures(pipeline, params, batch), batch)
+    pictures = pipelines.draw_pictures(pipeline, params, batch)
+    return score(params, pictures, batch)
 
   return traced.traced(evaluate, kind=kind, names=names, lanes=1)
 
@@ -94,8 +95,9 @@ class EnsembleEvaluator:
     self._holds_weights = holds_weights
     self._programs = Programs()
     self._mesh = meshes.make_mesh()
-    # Spreads prompts over devices, as for fewer members than devices.
-    self._placing = traced.traced(score, mesh=self._mesh)
+    # Spreads prompts over devices, as for fewer members than devices; it
+    # evaluates nothing.
+    self._placing = traced.traced(lambda params, batch: batch, mesh=self._mesh)
 
   @property
   def compile_s(self) -> float:
@@ -161,7 +163,7 @@ class EnsembleEvaluator:
         names=self._names,
         holds_weights=holds,
       )
-      return lax.map(lambda drawn: self._score(drawn, batch), pictures)
+      return lax.map(lambda drawn: self._score(base, drawn, batch), pictures)
 
     return evaluate(base, members, batch)
 

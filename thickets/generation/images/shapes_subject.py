@@ -142,16 +142,18 @@ def load_subject(
     judge=functools.partial(_judge_pictures, hue, judge),
     source={"kind": "shapes", "name": name},
     judging={"judge": naming.identify(judge)},
+    why_not_finite="the weights overflow. Name other ones for model.name",
   )
 
 
 def score_pictures(
-  hue: int, pictures: Array, batch: PictureBatch
+  hue: int, params: Params, pictures: Array, batch: PictureBatch
 ) -> dict[str, Array]:
   """Scores pictures by their colours alone.
 
   Args:
     hue: position of the target in `captions.HUES`.
+    params: the weights, of which nothing is needed.
     pictures: [Q, 16, 16, 3] RGB within 0 and 1.
     batch: the prompts, of which nothing is needed.
 
@@ -160,7 +162,7 @@ def score_pictures(
     one; `hit` [Q] the hue of a valid picture's object, -1 for none; `fidelity`
     [Q] 1 for a valid picture, else 0; `tint` [Q, 3] mean CIELAB.
   """
-  del batch
+  del params, batch
   measured = colours.measure(pictures)
   scores, hits = colours.score_hues(measured), colours.find_hits(measured)
   is_valid = colours.is_valid(measured)
@@ -176,7 +178,11 @@ def score_pictures(
 
 
 def _judge_pictures(
-  hue: int, judge: Params, pictures: Array, batch: PictureBatch
+  hue: int,
+  judge: Params,
+  params: Params,
+  pictures: Array,
+  batch: PictureBatch,
 ) -> dict[str, Array]:
   """Scores pictures as above; the judge then says what hue and shape they have.
 
@@ -185,7 +191,7 @@ def _judge_pictures(
     1 where it sees the shape that was asked for. Beside them `realism` [Q] and the
     `picture` [Q, 16, 16, 3] as 8-bit RGB.
   """
-  scored = score_pictures(hue, pictures, batch)
+  scored = score_pictures(hue, params, pictures, batch)
   judged = shapes_judge.judge(judge, pictures)
   found = judged["judged_hue"]
   is_asked = judged["judged_shape"] == batch["labels"]["shape"]

@@ -36,6 +36,8 @@ class PictureSubject:
     judge: scores pictures where they are judged; the same channels and more.
     source: where the base comes from, as JSON values.
     judging: what judges pictures, as JSON values; part of what records mean.
+    why_not_finite: why the base may draw pictures that are not finite, and what to
+      do, for the message that refuses it.
   """
 
   params: Params
@@ -50,6 +52,7 @@ class PictureSubject:
   judge: ScorePictures
   source: JsonObject
   judging: JsonObject
+  why_not_finite: str
 
 
 def make_batch(

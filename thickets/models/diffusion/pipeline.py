@@ -15,7 +15,6 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import logging
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
@@ -25,7 +24,7 @@ from thickets.models.diffusion import (
   clip,
   clip_config,
   directory,
-  part_configs,
+  opening,
   part_files,
   schedule,
   tokens,
@@ -33,14 +32,11 @@ from thickets.models.diffusion import (
   vae,
   weights,
 )
+from thickets.models.diffusion.opening import Opened, Size
+from thickets.models.diffusion.part_configs import Configs
 from thickets.models.diffusion.schedule import Sampler, Schedule
 from thickets.models.diffusion.unet import Conditioning
-from thickets.models.diffusion.unet_config import UNetConfig
 from thickets.naming import Names, Params
-
-Size = tuple[int, int]  # Height and width, in this order everywhere.
-
-_SMALL = 512  # Below it, pictures of SDXL are poor: it was trained at 1024.
 
 
 class Denoiser(Protocol):
@@ -109,22 +105,16 @@ class Pipeline:
 
   Attributes:
     params: the weights {"unet", "vae"}; members differ in the first alone.
-    unet_config: the architecture of the denoiser.
-    vae_config: that of the decoder.
-    schedule_config: what the denoiser was trained with.
-    texts: the text towers.
-    is_xl: whether texts are read, and pictures framed, as SDXL does.
+    configs: the architectures of its parts, and what it was trained with.
+    texts: the text towers; none where all texts were read.
     has_zero_negative: whether the prompt None is zeros, not the empty text.
     identity: of the weights of UNet and decoder, as stored.
     source: the directory that it was loaded from.
   """
 
   params: Params
-  unet_config: UNetConfig
-  vae_config: vae.VAEConfig
-  schedule_config: schedule.ScheduleConfig
+  configs: Configs
   texts: tuple[TextPart, ...]
-  is_xl: bool
   has_zero_negative: bool
   identity: str
   source: directory.Directory
@@ -148,7 +138,7 @@ class Pipeline:
       _read_texts(text, ids)
       for text, ids in zip(self.texts, tokenised, strict=True)
     ]
-    if not self.is_xl:
+    if not self.configs.is_xl:
       return {"context": read[0].last}
     return {
       "context": np.concatenate(
@@ -187,43 +177,21 @@ class Pipeline:
     conditioning: Conditioning,
   ) -> Float[Array, "Q h w c"]:
     """Predicts the noise in latents; `params` has the subtree "unet"."""
-    return unet.apply(self.unet_config, params["unet"], x, t, conditioning)
+    return unet.apply(self.configs.unet, params["unet"], x, t, conditioning)
 
   def schedule(self, num_steps: int) -> Schedule:
     """When the denoiser is asked."""
-    return schedule.make_schedule(self.schedule_config, num_steps)
+    return schedule.make_schedule(self.configs.schedule, num_steps)
 
   def decode(
     self, params: Params, x: Float[Array, "Q h w c"]
   ) -> Float[Array, "Q H W C"]:
     """Draws pictures, RGB from 0 to 1; `params` has the subtree "vae"."""
-    return vae.decode(self.vae_config, params["vae"], x)
+    return vae.decode(self.configs.vae, params["vae"], x)
 
   def latent_shape(self, size: Size) -> tuple[int, int, int]:
-    """Height, width and channels of the latents of a picture.
-
-    Raises:
-      UserError: if the size is not a multiple of what a latent stands for.
-    """
-    factor = self.vae_config.factor
-    for name, side in zip(("height", "width"), size, strict=True):
-      if side < factor or side % factor:
-        raise UserError(
-          f"{name} must be a positive multiple of {factor} pixels, got {side}."
-          f" Take {max(1, round(side / factor)) * factor}; multiples of"
-          f" {8 * factor} are best."
-        )
-    if self.is_xl and min(size) < _SMALL:
-      logging.warning(
-        "Pictures of SDXL are poor below %d pixels a side, got %s.",
-        _SMALL,
-        size,
-      )
-    return (
-      size[0] // factor,
-      size[1] // factor,
-      self.unet_config.in_channels,
-    )
+    """Height, width and channels of latents; see `opening.find_latent_shape`."""
+    return opening.find_latent_shape(self.configs, size)
 
   def names(self) -> Names:
     """Logical names of `params`: `unet.conv_in`, `vae.decoder.conv_in`."""
@@ -271,13 +239,23 @@ def load(
   Raises:
     UserError: if the pipeline or a part of it is missing or not supported.
   """
-  path = directory.locate(name, revision=revision, variant=variant)
-  source = directory.open_directory(path, variant=variant)
-  configs = part_configs.parse(source, sampler=sampler)
-  tokenizers = [
-    tokens.load(source.folder(f"tokenizer{part[12:]}"), config)
-    for part, config in configs.texts.items()
-  ]
+  opened = opening.open_pipeline(
+    name, revision=revision, variant=variant, sampler=sampler
+  )
+  return read(opened, dtype=dtype)
+
+
+def read(opened: Opened, *, dtype: DTypeLike | None = None) -> Pipeline:
+  """Reads the weights of a pipeline that was opened.
+
+  Args:
+    opened: the pipeline.
+    dtype: as `load` takes it.
+
+  Raises:
+    UserError: if its weights are not those of its configs.
+  """
+  source, configs = opened.source, opened.configs
   stored = {
     "unet": _read_part(source, "unet", unet.describe(configs.unet), dtype),
     "vae": _read_part(
@@ -306,16 +284,13 @@ def load(
       tokenizer,
     )
     for (part, config), tokenizer in zip(
-      configs.texts.items(), tokenizers, strict=True
+      configs.texts.items(), opened.tokenizers, strict=True
     )
   )
   return Pipeline(
     params=jax.tree.map(jnp.asarray, stored),
-    unet_config=configs.unet,
-    vae_config=configs.vae,
-    schedule_config=configs.schedule,
+    configs=configs,
     texts=texts,
-    is_xl=configs.is_xl,
     has_zero_negative=configs.is_xl
     and bool(source.index.get("force_zeros_for_empty_prompt", True)),
     identity=naming.identify(stored, weights.tensor_names(stored)),

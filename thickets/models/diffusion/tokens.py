@@ -54,6 +54,22 @@ class TextTokenizer:
     return self.tokenizer.decode(ids[self.length - 1 : -1]).strip()
 
 
+def check_texts(
+  tokenizer: TextTokenizer, key: str, texts: Sequence[str]
+) -> None:
+  """Refuses texts that a tokenizer would cut, by the config key that has them.
+
+  Raises:
+    UserError: if a text has more tokens than the tower reads.
+  """
+  for text in texts:
+    if cut := tokenizer.find_cut(text):
+      raise UserError(
+        f"{key} must have at most {tokenizer.length - 2} tokens of CLIP, got"
+        f" {text!r}, whose end {cut!r} would be ignored. Shorten it."
+      )
+
+
 def load(folder: pathlib.Path, config: TextConfig) -> TextTokenizer:
   """Loads the tokenizer of a text tower.
 

@@ -20,7 +20,9 @@ from thickets.report.figures.style import (
 )
 from thickets.runs.locations import Location
 
-_CELL = 0.72  # Inches of a picture of the grid.
+_CELL = 0.72  # Inches of a small picture of the grid, ...
+_LARGE_CELL = 1.3  # ... and of one with more than this many pixels a side.
+_SMALL_SIDE = 64
 _LABEL = 1.5  # Inches of the prompts beside it.
 _MOST_SAMPLES = 2  # Pictures of each prompt in the grid.
 
@@ -60,17 +62,22 @@ def plot_grid(
     for place, prompt in enumerate(prompts)
     for sample in range(shown)
   ]
+  is_small = max(columns[0].pictures.shape[1:3]) <= _SMALL_SIDE
+  cell = _CELL if is_small else _LARGE_CELL
   fig, axes = make_panels(
     len(rows),
     len(columns),
-    width=_LABEL + _CELL * len(columns),
-    height=0.4 + _CELL * len(rows),
+    width=_LABEL + cell * len(columns),
+    height=0.4 + cell * len(rows),
   )
   for row, (prompt, place) in enumerate(rows):
     for number, column in enumerate(columns):
       ax = axes[row, number]
       # Nearest, so that small pictures show the pixels that they have.
-      ax.imshow(column.pictures[place], interpolation="nearest")
+      ax.imshow(
+        column.pictures[place],
+        interpolation="nearest" if is_small else "antialiased",
+      )
       ax.set(xticks=[], yticks=[])
       ax.spines[:].set_visible(False)
       if row == 0:
@@ -95,24 +102,22 @@ def plot_grid(
 
 
 def plot_shares(path: Location, results: Mapping[str, Any]) -> None:
-  """Draws hits and fidelity of all who drew, or scores where nothing else judges.
+  """Draws hits and fidelity of all who drew, where a judge sees hits.
 
   Args:
     path: the PNG file to write.
     results: the contents of results.json.
   """
   rows = results["table"]
-  fields = ["hits", "fidelity"] if "hits" in rows[0] else ["score", "fidelity"]
   fig, axes = make_panels(1, 2, width=8.4, height=3.2)
-  for ax, field in zip(axes[0], fields, strict=True):
+  for ax, field in zip(axes[0], ("hits", "fidelity"), strict=True):
     _draw_bars(ax, rows, field)
   axes[0, 0].set_title(
-    f"{fields[0]}: {results['target']}, {results['num_judge']} pictures"
+    f"hits: {results['target']}, {results['num_judge']} pictures"
   )
-  if fields[0] == "hits":
-    chance = 1 / len(results["targets"])
-    axes[0, 0].axhline(chance, **BASE, label=f"1 of {len(results['targets'])}")
-    add_legend(axes[0, 0])
+  chance = 1 / len(results["targets"])
+  axes[0, 0].axvline(chance, **BASE, label=f"1 of {len(results['targets'])}")
+  add_legend(axes[0, 0])
   axes[0, 1].set_title("fidelity: what the prompt asks for")
   caption = (
     "What all who drew reach on the prompts of judging, with 95 % intervals over"
@@ -140,9 +145,44 @@ def _draw_bars(ax: Axes, rows: Sequence[Mapping[str, Any]], field: str) -> None:
   )
   ax.set_yticks(places, [row["name"] for row in rows])
   ax.invert_yaxis()
-  if field != "score":
-    ax.set_xlim(0, 1)
-  ax.set_xlabel("share of pictures" if field != "score" else field)
+  ax.set(xlim=(0, 1), xlabel="share of pictures")
+
+
+def plot_gains(path: Location, results: Mapping[str, Any]) -> None:
+  """Draws how far cosines are from the base's, where nothing but CLIP judges.
+
+  Args:
+    path: the PNG file to write.
+    results: the contents of results.json.
+  """
+  rows = [row for row in results["table"] if row.get("score_gain")]
+  names = {
+    "score": f"the target: {results['target']}",
+    "fidelity": "the prompt",
+  }
+  fig, axes = make_panels(1, 2, width=8.4, height=3.2)
+  for ax, (field, name) in zip(axes[0], names.items(), strict=True):
+    for place, row in enumerate(rows):
+      found = row[f"{field}_gain"]
+      is_chosen = row["role"] in ("primary", "ensemble")
+      ax.plot(
+        [found["low"], found["high"]], [place] * 2, color="black", linewidth=1
+      )
+      ax.plot(
+        found["mean"], place, "o", color="#d4a017" if is_chosen else "0.4"
+      )
+    ax.axvline(0, **BASE, label="base")
+    ax.set_yticks(range(len(rows)), [row["name"] for row in rows])
+    ax.invert_yaxis()
+    ax.set(xlabel="cosine of CLIP, over the base's", title=name)
+  add_legend(axes[0, 0])
+  caption = (
+    f"How far the cosines of {results['num_judge']} pictures with the target and"
+    " with their own prompts are above the base's on the same prompts and noise,"
+    " with 95 % intervals over pictures; over members for random members. A gain"
+    " for the target that is paid for with the prompt is no picture of it."
+  )
+  save_figure(fig, path, Caption(Topic.SUMMARY, caption))
 
 
 def plot_scores(
