@@ -29,6 +29,7 @@ def traced(
   names: Names | None = None,
   mesh: Mesh | None = None,
   lanes: int | None = None,
+  compiled: Programs | None = None,
 ) -> Traced:
   """Makes an evaluator from a pure function of one member's weights.
 
@@ -43,6 +44,7 @@ def traced(
     mesh: as from `meshes.make_mesh`, over all local devices by default.
     lanes: members that one device evaluates at the same time; found from memory
       by default (one, where a member fills a core's cache).
+    compiled: keeps the programs; of its own by default.
   """
   return Traced(
     score_fn,
@@ -50,17 +52,18 @@ def traced(
     names,
     meshes.make_mesh() if mesh is None else mesh,
     lanes,
+    Programs() if compiled is None else compiled,
   )
 
 
 class Traced:
   """An `Evaluator` that is compiled whole, once for each shape."""
 
-  def __init__(self, score_fn, kind, names, mesh, lanes):
+  def __init__(self, score_fn, kind, names, mesh, lanes, compiled):
     self._score_fn, self._kind, self._names = score_fn, kind, names
     self._mesh, self._lanes_asked = mesh, lanes
     self._slots = mesh.shape["population"]
-    self._programs = Programs()
+    self._programs = compiled
     self._lanes: dict[Any, int] = {}
 
   @property
@@ -129,6 +132,22 @@ class Traced:
     )
     most = max(min(lanes * self._slots, chunk_width.MOST), chunk_width.LEAST)
     return chunk_width.fit_width(num_members, most, lanes * self._slots)
+
+  def rehearse(self, base: Params, batch: Batch, num_members: int) -> None:
+    """Compiles what evaluates members, for devices that need not be here.
+
+    Args:
+      base: shapes of the weights in place of arrays.
+      batch: shapes of the prompts.
+      num_members: members to a chunk, at least as many as devices; one after the
+        other on each of them.
+    """
+    everywhere = self._sharding()
+    base, prompts = (
+      self._programs.put(tree, everywhere) for tree in (base, batch)
+    )
+    placed = _PlacedBatch(prompts, jax.tree.leaves(prompts)[0].shape[0])
+    self._program(base, placed, num_members, 1, 1)
 
   def _find_lanes(self, base, batch, num_members, num_terms, most=None):
     """How many members one device evaluates at once, by its memory."""

@@ -19,7 +19,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from thickets.generation.images import pipelines
-from thickets.generation.images.pipelines import PictureBatch
+from thickets.generation.images.pipelines import Conditioning, PictureBatch
 from thickets.generation.images.subjects import PictureSubject
 from thickets.models.diffusion import (
   opening,
@@ -28,12 +28,16 @@ from thickets.models.diffusion import (
   schedule,
   scorer,
   tokens,
+  unet,
+  vae,
   weights,
 )
 from thickets.models.diffusion.opening import Opened, Size
 from thickets.models.diffusion.pipeline import Frame
 from thickets.models.diffusion.schedule import Schedule
 from thickets.models.diffusion.scorer import Scorer
+from thickets.models.diffusion.unet_config import UNetConfig
+from thickets.models.diffusion.vae import VAEConfig
 from thickets.naming import Params
 from thickets.runs import packed_arrays
 from thickets.runs.json_files import JsonObject
@@ -146,19 +150,20 @@ def load_subject(
     negative = loaded.encode_negative(drawing.negative, 1, frame)
   embedded = judge.embed_texts(asked.targets)
   params = join_parts(loaded.params, judge)
-  # Functions of the architecture alone: no tower is held by them.
-  bare = dataclasses.replace(loaded, params={}, texts=())
-  look = dataclasses.replace(judge, params={}).embed_pictures
+  # Functions of the architecture alone, so that no text tower is held by them.
   score = functools.partial(
-    score_pictures, look, embedded, asked.targets.index(asked.target)
+    score_pictures,
+    functools.partial(scorer.look_at, judge.config),
+    embedded,
+    asked.targets.index(asked.target),
   )
   return PictureSubject(
     params=params,
     names=weights.tensor_names(params),
-    pipeline=pipelines.Pipeline(
-      predict=bare.predict,
-      decode=functools.partial(_decode_one_by_one, bare.decode),
-      schedule=steps,
+    pipeline=assemble(
+      opened.configs.unet,
+      opened.configs.vae,
+      steps,
       guidance=drawing.guidance,
       negative=negative,
     ),
@@ -175,6 +180,38 @@ def load_subject(
     judging=_describe_judging(loading, drawing, negative, embedded),
     why_not_finite=_NOT_FINITE,
   )
+
+
+def assemble(
+  unet_config: UNetConfig,
+  vae_config: VAEConfig,
+  steps: Schedule,
+  *,
+  guidance: float,
+  negative: Conditioning | None,
+) -> pipelines.Pipeline:
+  """How pictures are drawn, by the architectures alone.
+
+  Args:
+    unet_config: the denoiser, whose weights are the subtree "unet".
+    vae_config: the decoder, whose weights are the subtree "vae".
+    steps: when the denoiser is asked.
+    guidance: how far predictions go beyond what the text adds.
+    negative: conditioning of the negative prompt, with a first axis of 1.
+  """
+
+  def predict(
+    params: Params, x: Array, t: Array, conditioning: Conditioning
+  ) -> Array:
+    return unet.apply(unet_config, params["unet"], x, t, conditioning)
+
+  def decode(params: Params, latents: Array) -> Array:
+    # One after the other: in float32 each takes a gibibyte and more.
+    return lax.map(
+      lambda x: vae.decode(vae_config, params["vae"], x[None])[0], latents
+    )
+
+  return pipelines.Pipeline(predict, decode, steps, guidance, negative)
 
 
 def join_parts(params: Params, judge: Scorer) -> Params:
@@ -251,13 +288,6 @@ def _score_and_keep(
     **score(params, pictures, batch),
     "picture": pipelines.to_bytes(pictures),
   }
-
-
-def _decode_one_by_one(
-  decode: Callable[[Params, Array], Array], params: Params, latents: Array
-) -> Array:
-  """Draws one picture after the other: in float32 each takes a gibibyte and more."""
-  return lax.map(lambda x: decode(params, x[None])[0], latents)
 
 
 def _remember(

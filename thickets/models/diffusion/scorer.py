@@ -62,8 +62,15 @@ class Scorer:
       params: `picture_params`, or a tree that has its subtrees.
       pictures: [B, H, W, 3] RGB from 0 to 1, of any size.
     """
-    pixels = clip_pixels.prepare(pictures, self.config.vision.size)
-    return clip.embed_pictures(self.config, params, pixels)
+    return look_at(self.config, params, pictures)
+
+
+def look_at(
+  config: ScorerConfig, params: Params, pictures: Float[Array, "B H W 3"]
+) -> Float[Array, "B E"]:
+  """What `Scorer.embed_pictures` gives, by the architecture alone."""
+  pixels = clip_pixels.prepare(pictures, config.vision.size)
+  return clip.embed_pictures(config, params, pixels)
 
 
 @functools.partial(jax.jit, static_argnums=0)
