@@ -1,14 +1,20 @@
-"""Writes one expert as a Hugging Face directory, to be served elsewhere.
+"""Writes one expert as a directory that other programs open.
 
     python -m experiments.export --experts=DIR/experts.json --rank=0 --out=DIR
 
-The directory has config, tokenizer and weights; transformers and vLLM load it.
+Of a language model it has config, tokenizer and weights, and transformers and vLLM
+load it. Of a published pipeline it is a pipeline that diffusers opens, with another
+UNet; of the model of shapes its `unet` is a folder that diffusers opens.
 """
 
 from absl import flags, logging
 
 from experiments import launch
-from experiments.launch import measured_runs, saved_experts
+from experiments.launch import (
+  measured_runs,
+  picture_experts,
+  saved_experts,
+)
 from thickets.errors import UserError
 from thickets.models import hub
 from thickets.runs import locations
@@ -42,9 +48,13 @@ def main(_: list[str]) -> None:
     raise UserError(
       f"--out must be a new or empty directory, got {out}, which is not."
     )
-  model, experts = saved_experts.load_named(FLAGS)
-  hub.save(out, model, params=experts.rebuild(model.params, _RANK.value))
-  member = experts.members[_RANK.value]
+  path, name = saved_experts.read_experts_flags(FLAGS)
+  if picture_experts.are_of_pictures(path):
+    member = picture_experts.export(path, _RANK.value, out, name=name)
+  else:
+    model, experts = saved_experts.load_named(FLAGS)
+    hub.save(out, model, params=experts.rebuild(model.params, _RANK.value))
+    member = experts.members[_RANK.value]
   logging.info(
     "wrote the expert of rank %d, %s, to %s", _RANK.value, member, out
   )

@@ -36,6 +36,21 @@ def define_experts_flags(binary: launch.BinaryFlags) -> None:
   )
 
 
+def read_experts_flags(
+  binary: launch.BinaryFlags,
+) -> tuple[Location, str | None]:
+  """The experts file that the flags name, and where the base is, None for where
+  the run had it.
+
+  Raises:
+    UserError: if no file is named.
+  """
+  path = binary.values["experts"].value
+  if not path:
+    raise UserError("--experts must name the experts.json of a run, got none.")
+  return locations.locate(path), binary.values["model"].value
+
+
 def load_named(binary: launch.BinaryFlags) -> tuple[hub.Model, Experts]:
   """Loads what the flags name, and checks that it belongs together.
 
@@ -45,11 +60,9 @@ def load_named(binary: launch.BinaryFlags) -> tuple[hub.Model, Experts]:
   Raises:
     UserError: if a file is missing or wrong, or the base is another.
   """
-  path, name = binary.values["experts"].value, binary.values["model"].value
-  if not path:
-    raise UserError("--experts must name the experts.json of a run, got none.")
+  path, name = read_experts_flags(binary)
   launch.configure_jax()
-  source = _read_source(locations.locate(path))
+  source = _read_source(path)
   revision = None if name else source["revision"]
   model = hub.load(
     name or source["name"], revision=revision, dtype=source["dtype"]

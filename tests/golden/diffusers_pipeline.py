@@ -6,7 +6,7 @@ from golden import diffusion_cases as cases
 from golden import pipeline_files, torch_parts
 
 
-def make(folder, *, seed=0):
+def make(folder, *, seed=0, unet_fields=cases.TINY_XL):
   """The pipeline; its tokenizers lie below `folder`."""
   vocab_size = pipeline_files.write_tokenizer(folder / "tokenizer")
   pipeline_files.write_tokenizer(folder / "tokenizer_2", pad="!")
@@ -27,7 +27,7 @@ def make(folder, *, seed=0):
   parts = [
     diffusers.AutoencoderKL.from_config(cases.TINY_VAE),
     *texts,
-    diffusers.UNet2DConditionModel.from_config(cases.TINY_XL),
+    diffusers.UNet2DConditionModel.from_config(unet_fields),
   ]
   for i, part in enumerate(parts):
     torch_parts.randomise(part, seed + i)

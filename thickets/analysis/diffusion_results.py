@@ -260,7 +260,9 @@ def _describe_members(
     columns["hits"], shares = known, {"hits", "fidelity"}
   for name, rows in columns.items():
     limits = (0.0, 1.0) if name in shares else (-np.inf, np.inf)
-    estimated = _estimate_over_members([row.mean() for row in rows], limits)
+    estimated = _estimate_over_members(
+      [float(row.mean()) for row in rows], limits
+    )
     found[name] = estimated.to_json("mean")
   return found
 

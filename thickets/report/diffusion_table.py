@@ -1,6 +1,6 @@
 """The results of a RandOpt run on pictures, for the console and for reports."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thickets.report import console, tables
@@ -14,8 +14,34 @@ _COSINES = (
 
 def format_diffusion_results(results: Mapping[str, Any]) -> str:
   """Lays out what `diffusion_results.summarise_diffusion` found."""
+  return _format(tabulate_diffusion(results))
+
+
+def format_rescored(results: Mapping[str, Any]) -> str:
+  """Lays out what `experiments.rescore` found."""
+  best = TextTable(
+    f"Cosines of {results['num_select']} pictures of selection with other targets,"
+    f" of the base and of the best of {results['size']} members, which was not"
+    " judged: the best of many is chosen by chance, too.",
+    ("target", "base", "best", "member"),
+    tuple(
+      (
+        row["target"],
+        f"{row['base']:.4f}",
+        f"{row['best']:.4f}",
+        str(row["position"]),
+      )
+      for row in results["best"]
+    ),
+  )
+  return _format(
+    [best, _tabulate_density(results), _tabulate_discordance(results)]
+  )
+
+
+def _format(found: Sequence[TextTable]) -> str:
   lines = []
-  for table in tabulate_diffusion(results):
+  for table in found:
     lines += [
       table.caption,
       *console.align_columns(table.header, table.rows),

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from thickets import placement
@@ -44,6 +44,8 @@ def make_member_evaluator(
   *,
   kind: Kind,
   names: Names | None = None,
+  mesh: Mesh | None = None,
+  compiled: Programs | None = None,
 ) -> Traced:
   """Makes the evaluator of members: each draws alone, and is scored.
 
@@ -55,13 +57,17 @@ def make_member_evaluator(
     score: scores them.
     kind: how noise is drawn, and for which tensors.
     names: logical names of the tensors of the base.
+    mesh: all local devices by default.
+    compiled: keeps the programs; of its own by default.
   """
 
   def evaluate(params: Params, batch: PictureBatch) -> dict[str, Array]:
     pictures = pipelines.draw_pictures(pipeline, params, batch)
     return score(params, pictures, batch)
 
-  return traced.traced(evaluate, kind=kind, names=names, lanes=1)
+  return traced.traced(
+    evaluate, kind=kind, names=names, mesh=mesh, lanes=1, compiled=compiled
+  )
 
 
 class EnsembleEvaluator:
