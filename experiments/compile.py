@@ -15,16 +15,14 @@ compiled is kept, and the same command goes on where it was ended; the table is
 in machines.json and machines.md there.
 """
 
-import os
 import pathlib
 
-import jax
 from absl import flags
 from jax.sharding import Mesh
 
 from experiments import launch
 from experiments.benchmark import roofline
-from experiments.launch import compiled_cells, compiling
+from experiments.launch import absent_machines, compiled_cells, compiling
 from experiments.launch.compiled_cells import Cells
 from experiments.launch.compiling import Case
 from thickets.errors import NoRoomError
@@ -34,15 +32,6 @@ from thickets.report import forecast_table
 from thickets.runs import json_files
 from thickets.search import targets
 from thickets.search.targets import Target
-
-# libtpu asks for them as it starts, whatever the machine is; and it would not
-# start twice at a time, though no process here holds a device.
-_TPU_ENVIRONMENT = {
-  "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-  "TPU_SKIP_MDS_QUERY": "1",
-  "TPU_ACCELERATOR_TYPE": "v5litepod-8",
-  "TPU_WORKER_HOSTNAMES": "localhost",
-}
 
 FLAGS = launch.BinaryFlags(
   __doc__,
@@ -84,9 +73,7 @@ def main(_: list[str]) -> None:
   cases = compiling.read_cases(
     FLAGS.config, FLAGS.config_variant, _PROMPT_TOKENS.value
   )
-  os.environ.update(_TPU_ENVIRONMENT)
-  jax.config.update("jax_platforms", "cpu")  # Nothing runs on another.
-  launch.start_devices(FLAGS)
+  absent_machines.start(FLAGS)
   # Whatever is wrong with one of them, before any is compiled for.
   places = [
     (name, case, target, _place(case, target))

@@ -1,0 +1,100 @@
+"""Tests of what is compiled of a pipeline for machines that are not here."""
+
+import dataclasses
+from unittest import mock
+
+import jax
+import unoptimised
+from absl.testing import parameterized
+from golden import diffusion_cases as cases
+from golden import pipeline_files
+
+from configs import compile_pictures
+from experiments.launch import compiling_pictures
+from thickets.errors import UserError
+from thickets.generation.images import forecast
+from thickets.models.diffusion import (
+  clip_config,
+  unet,
+  unet_config,
+  vae,
+  weights,
+)
+from thickets.report import picture_forecast_table
+from thickets.search import targets
+from thickets.search.compiled import AbsentPrograms
+
+
+class CompilingPicturesTest(parameterized.TestCase):
+  def test_sdxl_is_the_published_model(self):
+    case = compiling_pictures.read_case(compile_pictures.get_config("sdxl"))
+    self.assertEqual(case.unet, unet_config.parse_config(cases.SDXL))
+    self.assertEqual(case.vae, vae.parse_config(cases.VAE))
+    scorer = clip_config.parse_scorer_config(cases.CLIP_L)
+    self.assertEqual(case.scorer.vision, scorer.vision)
+    self.assertEqual(
+      weights.count_params(unet.describe(case.unet)), 2_567_463_684
+    )
+
+  @parameterized.parameters(
+    # 480 predictions of 1.589 TFLOP, 8 pictures of 2.51 and .162.
+    ("sdxl", 480, 784.1e12),
+    ("sdxl_turbo", 32, 72.2e12),
+  )
+  def test_operations_of_a_member(self, variant, predictions, flops):
+    case = compiling_pictures.read_case(compile_pictures.get_config(variant))
+    self.assertEqual(case.num_predictions, predictions)
+    self.assertAlmostEqual(case.flops() / flops, 1, delta=1e-3)
+
+  @parameterized.parameters(
+    ({"height": 500}, "height must be a multiple of 8 pixels, got 500"),
+    ({"dtype": "int8"}, "dtype must be one of"),
+    ({"subject": "language"}, "--config must be of configs/compile_pictures"),
+  )
+  def test_refusals(self, changes, message):
+    config = compile_pictures.get_config("small")
+    with config.unlocked():
+      config.update(changes)
+    with self.assertRaisesRegex(UserError, message):
+      compiling_pictures.read_case(config)
+
+  def test_a_forecast_is_read_from_the_compiled_program(self):
+    """On the devices that are here, in place of a compiler for others."""
+    case = compiling_pictures.read_case(compile_pictures.get_config("small"))
+    case = dataclasses.replace(
+      case,
+      unet=unet_config.parse_config(cases.SMALL_SD),
+      vae=vae.parse_config(cases.TINY_VAE),
+      scorer=clip_config.parse_scorer_config(pipeline_files.SCORER),
+      num_members=2,
+    )
+    target = targets.parse("h100:1")
+    get = AbsentPrograms.get
+
+    def get_fast(self, *arguments, **options):
+      return get(
+        self, *arguments, compiler_options=unoptimised.OPTIONS, **options
+      )
+
+    # Noise of few tensors, since what draws it is compiled for each.
+    kind = forecast.Gaussian(include=("unet.conv_in*",))
+    with (
+      mock.patch.object(
+        targets.Target, "make_devices", lambda self: jax.devices("cpu")
+      ),
+      mock.patch.object(AbsentPrograms, "get", get_fast),
+      mock.patch.object(forecast, "_KIND", kind),
+    ):
+      found = forecast.make_forecast(case, target)
+    base = case.base()
+    size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(base))
+    self.assertEqual(found.base_bytes, size)
+    self.assertGreater(found.memory_bytes, size + found.temporary_bytes)
+    # Every step reads the weights of the denoiser.
+    of_unet = sum(
+      x.size * x.dtype.itemsize for x in jax.tree.leaves(base["unet"])
+    )
+    self.assertGreater(found.moved_bytes, 30 * of_unet)
+    table = picture_forecast_table.write_markdown([(target, found)])
+    self.assertLen(table.splitlines(), 3)
+    self.assertIn("h100:1", table)
