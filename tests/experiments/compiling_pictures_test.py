@@ -4,6 +4,7 @@ import dataclasses
 from unittest import mock
 
 import jax
+import pytest
 import unoptimised
 from absl.testing import parameterized
 from golden import diffusion_cases as cases
@@ -58,6 +59,7 @@ class CompilingPicturesTest(parameterized.TestCase):
     with self.assertRaisesRegex(UserError, message):
       compiling_pictures.read_case(config)
 
+  @pytest.mark.slow  # It compiles the whole program.
   def test_a_forecast_is_read_from_the_compiled_program(self):
     """On the devices that are here, in place of a compiler for others."""
     case = compiling_pictures.read_case(compile_pictures.get_config("small"))
