@@ -138,6 +138,7 @@ def summarise_diffusion(
       ),
     },
     "table": tabulate(judged, selected.target, primary_k),
+    "hits_by_picture": list_hits(judged, selected.target, primary_k),
     "ensemble_by_k": _tabulate_sizes(judged.ensembles, selected.target),
     "random_by_k": _tabulate_sizes(judged.random_ensembles, selected.target),
     "density": measure_density(selected, margins),
@@ -188,6 +189,36 @@ def tabulate(
     }
   )
   return table
+
+
+def list_hits(
+  judged: Judged, target: int, primary_k: int
+) -> dict[str, list[float]]:
+  """Which pictures of judging are of the target, so that runs can be pooled.
+
+  Args:
+    judged: who drew them.
+    target: position of the target that members were chosen for.
+    primary_k: the ensemble that is reported.
+
+  Returns:
+    By role, as in the table, [Q] 1 for a hit and 0 for none; of `members` the share
+    of the random members that hit. Empty without a rule of hits.
+  """
+  drawers = {
+    "base": [judged.base],
+    "top-1": [judged.best],
+    "primary": [judged.ensembles[primary_k]],
+    "random": [judged.random_ensembles[primary_k]] if primary_k > 1 else [],
+    "members": judged.random,
+  }
+  found = {}
+  for role, drawn in drawers.items():
+    hits = [one.find_hits(target) for one in drawn]
+    known = [row for row in hits if row is not None]
+    if known:
+      found[role] = np.mean(known, axis=0).tolist()
+  return found
 
 
 def _tabulate_sizes(

@@ -39,6 +39,31 @@ def format_rescored(results: Mapping[str, Any]) -> str:
   )
 
 
+def format_repeats(found: Mapping[str, Any]) -> str:
+  """Lays out what `picture_repeats.summarise_repeats` found."""
+  target = found["target"]
+  return _format(
+    [
+      TextTable(
+        f"% of pictures that are {target}, one of {found['num_targets']} hues:"
+        f" {len(found['models'])} trainings, {len(found['seeds'])} populations each,"
+        f" {found['num_pictures']} pictures each; intervals over all three.",
+        ("who draws", "%", "[95 %]", "over base", "[95 %]", "runs from", "to"),
+        tuple(
+          (
+            row["name"],
+            *_share(row["hits"]),
+            *_share(row.get("hits_gain"), sign=True),
+            tables.format_percent(min(min(shares) for shares in row["by_run"])),
+            tables.format_percent(max(max(shares) for shares in row["by_run"])),
+          )
+          for row in found["table"]
+        ),
+      )
+    ]
+  )
+
+
 def _format(found: Sequence[TextTable]) -> str:
   lines = []
   for table in found:
