@@ -5,8 +5,8 @@ Command   python -m experiments.compile_pictures --target=h100:1 \
 Variants  sdxl, 8 pictures of 512 × 512 pixels by 30 guided steps; sdxl_turbo, 4 steps
           and no guidance; small: a tiny one, to try a compiler
 Hardware  any; needs the extra compile-tpu or compile-cuda, no weights and no data
-Time      minutes on two cores: the decoder and the tower of CLIP are compiled, too
-Result    docs/accelerators.md
+Time      more than ten minutes of a core for sdxl, which was never waited for
+Result    none yet; see docs/accelerators.md
 """
 
 import ml_collections

@@ -5,8 +5,8 @@ Command   python -m experiments.diffusion --workdir=runs/sdxl \
 Variants  sdxl_base, sdxl_turbo and sd15, for a colour; sdxl_base-styles and so on,
           for a style; sdxl_base-dev and so on judge on the prompts of `dev`, on which
           settings may be chosen
-Hardware  one accelerator of 80 GB for sdxl_base (docs/accelerators.md); float16 is
-          for GPUs, TPUs take --config.model.dtype=bfloat16
+Hardware  not tried; by arithmetic 6 GiB of base and 5 of a member, beside activations
+          (docs/accelerators.md); on TPUs write --config.model.dtype=bfloat16
 Time      not measured; sdxl_base makes 61 920 predictions of 1.589 TFLOP to choose
           members, sdxl_turbo 4 128
 Result    none: no published weights were at hand where this was written. The code is
