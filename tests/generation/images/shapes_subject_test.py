@@ -1,17 +1,19 @@
 """Tests of the small model of shapes as a subject, and of what ships."""
 
+import dataclasses
 import pathlib
 import tempfile
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl.testing import parameterized
 
 from thickets import naming
 from thickets.errors import UserError
 from thickets.generation.images import shapes_subject, subjects
-from thickets.models.diffusion import shapes_judge, shapes_model, words
-from thickets.tasks.shapes import captions, drawing, spoiling
+from thickets.models.diffusion import shapes_judge, words
+from thickets.tasks.shapes import captions, colours, drawing, spoiling
 
 
 def load(name=shapes_subject.SHIPPED, target="blue"):
@@ -29,20 +31,21 @@ class ShippedTest(parameterized.TestCase):
   def test_the_judge_tells_fresh_pictures_and_spoiled_ones(self):
     rng = np.random.default_rng(2_000_000)
     scenes = drawing.sample_scenes(rng, 600)
-    pictures = drawing.draw(scenes)
+    pictures = jnp.asarray(drawing.draw(scenes))
     judge = jax.jit(shapes_judge.judge)
     params = shapes_subject.load_judge()
-    real = judge(params, pictures)
+    real = jax.device_get(judge(params, pictures))
     self.assertGreater(np.mean(real["judged_hue"] == scenes.hue), 0.99)
     self.assertGreater(np.mean(real["judged_shape"] == scenes.shape), 0.97)
-    spoiled, _ = spoiling.spoil(rng, pictures)
-    seen = judge(params, spoiled)["judged_hue"]
+    spoiled, _ = spoiling.spoil(rng, np.asarray(pictures))
+    seen = jax.device_get(judge(params, jnp.asarray(spoiled)))["judged_hue"]
     self.assertGreater(np.mean(seen == len(captions.HUES)), 0.95)
 
 
 class SubjectTest(parameterized.TestCase):
   def test_a_saved_model_is_read_with_the_same_bits(self):
-    params = shapes_model.init(shapes_subject.make_model(), jax.random.key(1))
+    params = shapes_subject.load_model(shapes_subject.SHIPPED)
+    params = jax.tree.map(lambda leaf: -leaf, params)
     with tempfile.TemporaryDirectory() as folder:
       shapes_subject.save_model(pathlib.Path(folder), params)
       self.assertTrue(
@@ -57,7 +60,7 @@ class SubjectTest(parameterized.TestCase):
     prompts = subject.prompts["judge"]
     self.assertLen(batch["noise"], 3 * len(prompts))
     expected = words.encode(
-      subject.params["words"], captions.encode([prompts[1]])
+      subject.params["words"], jnp.asarray(captions.encode([prompts[1]]))
     )
     np.testing.assert_allclose(
       batch["conditioning"]["context"][3], expected[0], atol=1e-6
@@ -68,22 +71,36 @@ class SubjectTest(parameterized.TestCase):
 
   def test_the_target_is_a_column_of_the_scores_and_its_pictures_are_hits(self):
     scenes = drawing.sample_scenes(np.random.default_rng(3), 64)
-    pictures = drawing.draw(scenes)
+    pictures = jnp.asarray(drawing.draw(scenes))
     subject = load(target="green")
     green = captions.HUES.index("green")
-    batch = {"labels": {"shape": scenes.shape}}
+    batch = {"labels": {"shape": jnp.asarray(scenes.shape, jnp.int8)}}
     for score in (subject.select, subject.judge):
-      found = score(subject.params, pictures, batch)
+      found = jax.device_get(score(subject.params, pictures, batch))
       np.testing.assert_array_equal(found["score"], found["targets"][:, green])
       self.assertGreater(np.mean(found["hit"] == scenes.hue), 0.98)
       self.assertGreater(np.mean(found["fidelity"]), 0.95)
 
+  def test_pictures_between_two_hues_are_no_hits(self):
+    scenes = drawing.sample_scenes(np.random.default_rng(3), 16)
+    colour = colours.from_polar(
+      np.full(16, 68.0), np.full(16, 32.0), np.full(16, 45.0)
+    )
+    pictures = jnp.asarray(
+      drawing.draw(dataclasses.replace(scenes, colour=colour))
+    )
+    found = shapes_subject.score_pictures(0, {}, pictures, {})
+    np.testing.assert_array_equal(found["fidelity"], 1)
+    np.testing.assert_array_equal(found["hit"], -1)
+
   def test_pictures_of_another_shape_have_no_fidelity(self):
     scenes = drawing.sample_scenes(np.random.default_rng(3), 64)
     subject = load()
-    others = (scenes.shape + 1) % len(captions.SHAPES)
+    others = jnp.asarray((scenes.shape + 1) % len(captions.SHAPES), jnp.int8)
     found = subject.judge(
-      subject.params, drawing.draw(scenes), {"labels": {"shape": others}}
+      subject.params,
+      jnp.asarray(drawing.draw(scenes)),
+      {"labels": {"shape": others}},
     )
     self.assertLess(np.mean(found["fidelity"]), 0.05)
 

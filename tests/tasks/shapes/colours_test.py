@@ -109,6 +109,19 @@ class ColoursTest(parameterized.TestCase):
     found = jax.device_get(measure(drawing.draw(plain)))
     self.assertGreater(found["scores"][:, blue].min(), 0.5)
 
+  @parameterized.parameters((25, True), (35, False), (45, False))
+  def test_a_hit_is_within_thirty_degrees_of_its_hue(self, degrees, is_hit):
+    scenes, _ = draw_real()
+    for side in (-1, 1):
+      hue = 1 + side * degrees / colours.HUE_STEP
+      moved = with_colour(scenes.colour, 32.0, hue)
+      pictures = drawing.draw(dataclasses.replace(scenes, colour=moved))
+      found = jax.device_get(measure(pictures))
+      self.assertGreater(found["valid"].mean(), 0.95)
+      hits = found["hits"][found["valid"]]
+      self.assertEqual(hits[:, 1].mean() > 0.95, is_hit)
+      self.assertEqual(hits.any(), is_hit)
+
   @parameterized.parameters("one colour", "grey", "speckled", "no contrast")
   def test_pictures_without_an_object_on_grey_lose(self, what):
     scenes, pictures = draw_real()
