@@ -6,7 +6,7 @@ Variants  sdxl, 8 pictures of 512 × 512 pixels by 30 guided steps; sdxl_turbo, 
           and no guidance; small: a tiny one, to try a compiler
 Hardware  any; needs the extra compile-tpu or compile-cuda, no weights and no data
 Time      more than ten minutes of a core for sdxl, which was never waited for
-Result    none yet; see docs/accelerators.md
+Result    none yet: for an H100 the compiler ends with an error; docs/accelerators.md
 """
 
 import ml_collections
