@@ -1,7 +1,7 @@
 """What pictures of shapes are called, and the words that a model reads of it.
 
-A caption is "a [hue] [shape] [on the left|right|top|bottom]". Captions that do
-not name the hue leave the colour open, which is what members are searched for.
+A caption is `a HUE SHAPE on the PLACE`; hue and place may be left out. Captions that
+do not name the hue leave the colour open, which is what members are searched for.
 """
 
 from collections.abc import Sequence
