@@ -78,7 +78,7 @@ def get_config(variant: str = "sdxl") -> ml_collections.ConfigDict:
   config.vae = ml_collections.ConfigDict(_SMALL_VAE if is_small else _VAE)
   config.scorer = ml_collections.ConfigDict(_SCORER)
   config.scheduler = ml_collections.ConfigDict(_SCHEDULER)
-  config.dtype = "bfloat16"  # Of the UNet; decoder and CLIP are float32.
+  config.dtype = "bfloat16"  # The UNet has it; decoder and CLIP are float32.
 
   config.height = 64 if is_small else 512  # In pixels.
   config.width = 64 if is_small else 512

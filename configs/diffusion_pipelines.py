@@ -73,7 +73,7 @@ def get_config(variant: str = "sdxl_base") -> ml_collections.ConfigDict:
   config.model.name = ""
   config.model.revision = ""  # Branch, tag or commit on the hub.
   config.model.variant = "fp16"  # The word in the names of files, or none.
-  config.model.dtype = "float16"  # Of the UNet; the decoder is float32.
+  config.model.dtype = "float16"  # The UNet has it; the decoder is float32.
   # The CLIP that scores pictures: a directory, or its id on the hub.
   config.model.scorer = "openai/clip-vit-large-patch14"
   config.model.scorer_revision = ""

@@ -5,8 +5,8 @@ Command   python -m experiments.pretrain_shapes \
 Hardware  two CPU cores
 Time      24 to 30 min, three trainings at once beside other work on two cores; one by
           itself makes 4 steps/s on one core, which is 16 min
-Result    64 pictures of the prompts of `dev`, which name no hue, 10 steps, guidance 2,
-          by the judge, seeds 0, 1, 2: the right shape 70, 95, 77 %, no coloured shape
+Result    64 pictures of the prompts of `dev`, which name no hue, 10 steps, guidance 2
+          (--config.sampling.guidance=2.0), by the judge, seeds 0, 1, 2: the right shape 70, 95, 77 %, no coloured shape
           31, 5, 22 %, blue 14, 33, 33 %. Seed 1 ships, with the judge of seed 0, which
           tells right on 4000 fresh pictures: hue 99.9 %, shape 99.6 %, spoiled ones
           97.8 %.
@@ -39,14 +39,14 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
   config.schedule.report_every = 50  # Steps between two lines of the log.
   config.schedule.save_every = 250  # Steps between two checkpoints.
 
-  # Of the judge, a classifier that does not take part in selection; 0 steps
-  # leave it out.
+  # The judge is a classifier that does not take part in selection; 0 steps leave
+  # it out.
   config.judge = ml_collections.ConfigDict()
   config.judge.num_steps = 1500
   config.judge.batch_size = 128
   config.judge.learning_rate = 3e-3
 
-  # Of what is measured at the end.
+  # How the pictures are drawn that are measured at the end.
   config.sampling = ml_collections.ConfigDict()
   config.sampling.num_steps = 10
   config.sampling.guidance = 3.0

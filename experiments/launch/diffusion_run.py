@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 
 from experiments.launch.diffusion_specs import DiffusionSpec
 from thickets.analysis import diffusion_results
-from thickets.analysis.diffusion_results import Drawn, Judged, Selected
+from thickets.analysis.diffusion_results import Drawn, Judged
+from thickets.analysis.picture_density import Selected
 from thickets.generation.images import (
   evaluators,
   picture_files,
@@ -42,7 +43,7 @@ class _Judging:
     chosen: [K] positions of the best members, by rank.
     random: positions of members as they were drawn, without those that failed.
     ensembles: the mean of the best members, by their number from 2 on.
-    random_ensembles: the mean of the members that were drawn first, likewise, of
+    random_ensembles: the mean of as many members that were drawn first, of
       those that did not fail.
   """
 

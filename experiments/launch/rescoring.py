@@ -8,8 +8,8 @@ from jaxtyping import Float
 
 from experiments.launch import diffusion_pipeline_specs, diffusion_specs
 from experiments.launch.diffusion_specs import DiffusionSpec
-from thickets.analysis import diffusion_results
-from thickets.analysis.diffusion_results import Selected
+from thickets.analysis import picture_density
+from thickets.analysis.picture_density import Selected
 from thickets.errors import UserError
 from thickets.models.diffusion import scorer, tokens
 from thickets.runs import json_files, locations
@@ -122,6 +122,6 @@ def rescore(
       }
       for place, target in enumerate(targets)
     ],
-    "density": diffusion_results.measure_density(selected, spec.task.margins),
-    "discordance": diffusion_results.measure_discordance(selected),
+    "density": picture_density.measure_density(selected, spec.task.margins),
+    "discordance": picture_density.measure_discordance(selected),
   }

@@ -5,7 +5,8 @@ from absl.testing import parameterized
 from scipy import stats
 
 from thickets.analysis import diffusion_results
-from thickets.analysis.diffusion_results import Drawn, Judged, Selected
+from thickets.analysis.diffusion_results import Drawn, Judged
+from thickets.analysis.picture_density import Selected
 from thickets.report import diffusion_table
 from thickets.search import population
 

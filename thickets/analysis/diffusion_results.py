@@ -17,16 +17,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import special
 
-from thickets.analysis import density, diversity, intervals
+from thickets.analysis import intervals, picture_density
 from thickets.analysis.intervals import Estimate
-from thickets.errors import UserError
-from thickets.members import Member
+from thickets.analysis.picture_density import Selected
 
-# Least and largest score of a picture: of hues, and cosines lie within.
-SCORE_RANGE = (-1.0, 1.0)
 _OVER = "pictures"
-# Of a member's pictures, to count as an expert.
-_HIT_SHARES = (0.25, 0.5, 0.75)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +57,7 @@ class Judged:
     base: the base.
     best: the best member.
     ensembles: the mean of the best members, by their number, 1 included.
-    random_ensembles: the mean of the members that were drawn first, likewise but
+    random_ensembles: the mean of as many members that were drawn first, but
       from 2 on.
     random: members as they were drawn.
   """
@@ -72,35 +67,6 @@ class Judged:
   ensembles: Mapping[int, Drawn]
   random_ensembles: Mapping[int, Drawn]
   random: Sequence[Drawn]
-
-
-@dataclasses.dataclass(frozen=True)
-class Selected:
-  """The population on the prompts of selection.
-
-  Attributes:
-    members: [P] the population.
-    targets: [P, Q, T] the score of each picture for each target; NaN where a
-      member failed.
-    hits: [P, Q] positions of targets, -1 for none; None without a rule of hits.
-    base_targets: [Q, T] the base's scores.
-    base_hits: [Q] the base's hits.
-    names: [T] the targets.
-    target: position of the one that members are chosen for.
-  """
-
-  members: Sequence[Member]
-  targets: Float[np.ndarray, "P Q T"]
-  hits: Int[np.ndarray, "P Q"] | None
-  base_targets: Float[np.ndarray, "Q T"]
-  base_hits: Int[np.ndarray, " Q"] | None
-  names: tuple[str, ...]
-  target: int
-
-  @property
-  def sigmas(self) -> Float[np.ndarray, " P"]:
-    """[P] the sigma of each member."""
-    return np.array([member.sigma for member in self.members])
 
 
 def summarise_diffusion(
@@ -141,9 +107,9 @@ def summarise_diffusion(
     "hits_by_picture": list_hits(judged, selected.target, primary_k),
     "ensemble_by_k": _tabulate_sizes(judged.ensembles, selected.target),
     "random_by_k": _tabulate_sizes(judged.random_ensembles, selected.target),
-    "density": measure_density(selected, margins),
-    "hit_density": measure_hit_density(selected),
-    "discordance": measure_discordance(selected),
+    "density": picture_density.measure_density(selected, margins),
+    "hit_density": picture_density.measure_hit_density(selected),
+    "discordance": picture_density.measure_discordance(selected),
   }
 
 
@@ -326,92 +292,3 @@ def _estimate_student(values: Float[np.ndarray, " Q"], over: str) -> Estimate:
   quantile = float(special.stdtrit(len(values) - 1, 0.975))
   half = quantile * intervals.standard_error(values)
   return Estimate(mean, mean - half, mean + half, over)
-
-
-def measure_density(
-  selected: Selected, margins: Sequence[float]
-) -> list[dict[str, Any]]:
-  """The share of members that beat the base, for each target, sigma and margin.
-
-  Args:
-    selected: the population on the prompts of selection.
-    margins: least gains in score that make an expert.
-  """
-  rows = []
-  for place, name in enumerate(selected.names):
-    found = density.solution_density(
-      np.asarray(selected.targets[:, :, place], np.float64),
-      selected.sigmas,
-      np.asarray(selected.base_targets[:, place], np.float64),
-      margins=margins,
-      score_range=SCORE_RANGE,
-      num_resamples=200,
-    )
-    rows += [{"target": name, **row} for row in found.rows()]
-  return rows
-
-
-def measure_hit_density(selected: Selected) -> list[dict[str, Any]]:
-  """The share of members that hit a target with at least a share of their pictures.
-
-  A margin above the base does not tell a pretrained model from an untrained one:
-  any network has neighbours that paint a little more of a colour. Pictures that are
-  hits have an object on a grey background, which chance does not paint.
-
-  Args:
-    selected: the population on the prompts of selection.
-
-  Returns:
-    A row for each target, sigma and share; none without a rule of hits.
-  """
-  if selected.hits is None or selected.base_hits is None:
-    return []
-  rows = []
-  for place, name in enumerate(selected.names):
-    reached = (selected.hits == place).mean(axis=1)
-    for sigma in np.unique(selected.sigmas):
-      of_sigma = reached[selected.sigmas == sigma]
-      for share in _HIT_SHARES:
-        rows.append(
-          {
-            "target": name,
-            "sigma": float(sigma),
-            "least_hits": share,
-            "base_hits": float((selected.base_hits == place).mean()),
-            **intervals.describe_count(
-              int((of_sigma >= share).sum()), len(of_sigma), over="members"
-            ),
-          }
-        )
-  return rows
-
-
-def measure_discordance(selected: Selected) -> list[dict[str, Any]]:
-  """Spectral discordance over targets, at each sigma.
-
-  Args:
-    selected: the population on the prompts of selection.
-
-  Returns:
-    A row for each sigma; its `discordance` is None where it is not defined, and
-    `why` says why.
-  """
-  rows = []
-  means = selected.targets.mean(axis=1)
-  for sigma in np.unique(selected.sigmas):
-    of_sigma = means[selected.sigmas == sigma]
-    of_sigma = of_sigma[np.isfinite(of_sigma).all(axis=1)]
-    row = {
-      "sigma": float(sigma),
-      "num_members": len(of_sigma),
-      "most": len(selected.names) / max(len(selected.names) - 1, 1),
-      "discordance": None,
-    }
-    try:
-      row["discordance"] = diversity.spectral_discordance(
-        of_sigma, names=selected.names
-      )
-    except UserError as reason:
-      row["why"] = str(reason)
-    rows.append(row)
-  return rows

@@ -283,7 +283,7 @@ def _find_room(base: Params, num_members: int) -> bool:
   leaf = jax.tree.leaves(base)[0]
   device = next(iter(leaf.devices()))
   if device.platform == "cpu":
-    return True  # Of the machine's memory, not of a core's cache.
+    return True  # They are in the machine's memory, not in a core's cache.
   size = sum(leaf.nbytes for leaf in jax.tree.leaves(base))
   # Half of it stays for what is computed with them.
   return (num_members + 1) * size <= 0.5 * chunk_width.memory_budget_bytes(

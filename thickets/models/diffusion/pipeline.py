@@ -250,7 +250,7 @@ def read(opened: Opened, *, dtype: DTypeLike | None = None) -> Pipeline:
 
   Args:
     opened: the pipeline.
-    dtype: as `load` takes it.
+    dtype: the dtype of the UNet, as in `load`.
 
   Raises:
     UserError: if its weights are not those of its configs.
