@@ -1,6 +1,7 @@
 """Tests of members and perturbations: the same bits by every route."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -266,7 +267,7 @@ class SameBitsTest(parameterized.TestCase):
       for block in base
     }
     kind = Gaussian(exclude=("block_3.*",))
-    got = perturb(base, MEMBER, kind=kind, names=names)
+    got = perturb(base, MEMBER, kind=kind, names=names, together=True)
     for block, parts in base.items():
       for key, leaf in parts.items():
         alone = perturb({"x": leaf}, MEMBER, names={"x": names[block][key]})[
@@ -278,8 +279,10 @@ class SameBitsTest(parameterized.TestCase):
   def test_tensors_of_one_shape_are_one_loop_of_the_program(self):
     base = {f"bias_{i}": jnp.zeros(5) for i in range(30)}
     base |= {f"norm_{i}": jnp.ones(8) for i in range(30)}
-    program = str(jax.make_jaxpr(lambda w: perturb(w, MEMBER))(base))
-    self.assertEqual(program.count("name=_shift_leaf"), 2)
+    for together, count in ((True, 2), (False, 60)):
+      move = functools.partial(perturb, member=MEMBER, together=together)
+      program = str(jax.make_jaxpr(move)(base))
+      self.assertEqual(program.count("name=_shift_leaf"), count)
 
 
 class FilterTest(parameterized.TestCase):

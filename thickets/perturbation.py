@@ -27,9 +27,8 @@ from thickets.errors import UserError
 from thickets.members import Member, MemberArrays
 from thickets.naming import Names, Params
 
-# Leaves of at most so many elements are moved together where so many are alike.
+# Leaves of fewer elements than these may be moved together where they are alike.
 _MOST_TO_GROUP = 2**16
-_LEAST_TO_GROUP = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +140,7 @@ def perturb(
   *,
   kind: Kind | None = None,
   names: Names | None = None,
+  together: bool = False,
 ) -> Params:
   """Returns the weights of one member of the neighbourhood of `base`.
 
@@ -156,6 +156,7 @@ def perturb(
       the base.
     kind: how noise is drawn and for which tensors; `Gaussian()` by default.
     names: the tree of logical names, `naming.tensor_names(base)` by default.
+    together: as `shift` takes it.
 
   Returns:
     A tree like `base`; weights whose noise is zero keep their very bits.
@@ -166,7 +167,8 @@ def perturb(
     TypeError: if a leaf is complex.
   """
   kind = Gaussian() if kind is None else kind
-  return shift(base, find_targets(base, kind, names), member, kind)
+  targets = find_targets(base, kind, names)
+  return shift(base, targets, member, kind, together=together)
 
 
 class Target(NamedTuple):
@@ -211,7 +213,12 @@ def find_targets(base: Params, kind: Kind, names: Names | None = None) -> Any:
 
 
 def shift(
-  weights: Params, targets: Any, member: Member | MemberArrays, kind: Kind
+  weights: Params,
+  targets: Any,
+  member: Member | MemberArrays,
+  kind: Kind,
+  *,
+  together: bool = False,
 ) -> Params:
   """Adds a member's terms to weights, or to a part of them.
 
@@ -222,6 +229,9 @@ def shift(
       are the arrays of their targets.
     member: the terms to add, or their arrays [R].
     kind: how noise is drawn.
+    together: whether small tensors of one shape are moved in one loop, which
+      compiles sooner. Only for weights that are whole on each device: tensors that
+      are divided in different ways would be gathered.
 
   Returns:
     A tree like `weights`, with the bits that `perturb` gives the whole.
@@ -233,20 +243,22 @@ def shift(
   leaves, structure = jax.tree.flatten(weights)
   of_leaves = structure.flatten_up_to(targets)
   moved = list(leaves)
-  for places in _group_alike(leaves, of_leaves):
+  for places in _group_alike(
+    leaves, of_leaves, _MOST_TO_GROUP if together else 0
+  ):
     parts = [(jnp.asarray(leaves[i]), *of_leaves[i]) for i in places]
     if len(places) == 1:
       moved[places[0]] = _shift_leaf(kind, *parts[0], *arrays)
       continue
     stacks = (jnp.stack(fields) for fields in zip(*parts, strict=True))
-    together = _shift_leaf(kind, *stacks, *arrays)
-    for place, leaf in zip(places, together, strict=True):
+    stack = _shift_leaf(kind, *stacks, *arrays)
+    for place, leaf in zip(places, stack, strict=True):
       moved[place] = leaf
   return jax.tree.unflatten(structure, moved)
 
 
 def _group_alike(
-  leaves: Sequence[Any], targets: Sequence[Any]
+  leaves: Sequence[Any], targets: Sequence[Any], most: int
 ) -> list[list[int]]:
   """Places of the leaves that take part, those to be moved in one loop together.
 
@@ -258,16 +270,10 @@ def _group_alike(
     if target is None:
       continue
     shape, dtype = np.shape(leaf), jnp.result_type(leaf)
-    is_small = math.prod(shape) <= _MOST_TO_GROUP
+    is_small = math.prod(shape) < most
     key = (shape, dtype, target.hashes.shape) if is_small else (place,)
     alike.setdefault(key, []).append(place)
-  return [
-    group
-    for places in alike.values()
-    for group in (
-      [places] if len(places) >= _LEAST_TO_GROUP else [[p] for p in places]
-    )
-  ]
+  return list(alike.values())
 
 
 def describe_kind(

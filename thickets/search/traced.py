@@ -185,7 +185,9 @@ class Traced:
     """Channels [steps, width, Q, ...] of members [steps, width, terms]."""
 
     def evaluate_member(member):
-      params = perturb(base, member, kind=self._kind, names=self._names)
+      params = perturb(
+        base, member, kind=self._kind, names=self._names, together=True
+      )
       outputs = self._score_fn(params, batch)
       channels = outputs if isinstance(outputs, dict) else {"score": outputs}
       _check_channels(channels, len(jax.tree.leaves(batch)[0]))

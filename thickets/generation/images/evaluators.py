@@ -248,7 +248,7 @@ def _make_rebuild(
 
   def rebuild(rank: Array) -> Params:
     member = jax.tree.map(lambda field: jnp.asarray(field)[rank], members)
-    return perturb(base, member, kind=kind, names=names)
+    return perturb(base, member, kind=kind, names=names, together=True)
 
   if not holds_weights:
     return rebuild
