@@ -201,39 +201,36 @@ def draw_by_ensembles(
     [V, Q, H, W, 3] RGB within 0 and 1. Predictions are added in the order of the
     members, in float32.
   """
-  count = batch["noise"].shape[0]
   conditioning = dict(batch["conditioning"])
   rebuild = _make_rebuild(base, members, kind, names, holds_weights)
-
-  def add_up(x: Array, t: Array, ranks: tuple[int, int], total: Array) -> Array:
-    """Adds predictions of the members of these ranks for all of x [V' Q, ...]."""
-    repeats = x.shape[0] // count
-    shared = jax.tree.map(
-      lambda leaf: jnp.concatenate([leaf] * repeats), conditioning
-    )
-
-    def add(total: Array, rank: Array) -> tuple[Array, None]:
-      params = rebuild(rank)
-      return total + pipelines.predict_guided(
-        pipeline, params, x, t, shared
-      ), None
-
-    return lax.scan(add, total, jnp.arange(*ranks))[0]
+  counts = jnp.array(sizes)
 
   def denoise(x: Array, t: Array) -> Array:
-    totals = jnp.zeros(x.shape, jnp.float32)
-    # The members of ranks below the smallest size belong to all ensembles, those
-    # from there to the next size to all but the first, and so on.
-    for first, ranks in enumerate(itertools.pairwise((0, *sizes))):
-      rows = slice(first * count, None)
-      total = add_up(x[rows], t, ranks, totals[rows])
-      totals = totals.at[rows].set(total)
-    divisors = jnp.repeat(jnp.array(sizes, jnp.float32), count)
+    def add_member(totals: Array, rank: Array) -> tuple[Array, None]:
+      params = rebuild(rank)
+
+      def add(total: Array, x: Array) -> Array:
+        return total + pipelines.predict_guided(
+          pipeline, params, x, t, conditioning
+        )
+
+      # The ensembles take turns, so that the denoiser is compiled once, however
+      # many there are.
+      totals = lax.map(
+        lambda each: lax.cond(
+          rank < each[0], add, lambda total, x: total, *each[1:]
+        ),
+        (counts, totals, x),
+      )
+      return totals, None
+
+    ranks = jnp.arange(sizes[-1])
+    totals, _ = lax.scan(add_member, jnp.zeros(x.shape, jnp.float32), ranks)
+    divisors = counts.astype(jnp.float32)
     return totals / divisors.reshape(-1, *(1,) * (x.ndim - 1))
 
-  noise = jnp.concatenate([batch["noise"]] * len(sizes))
+  noise = jnp.stack([batch["noise"]] * len(sizes))
   latents = sampling.integrate(pipeline.schedule, denoise, noise)
-  latents = latents.reshape(len(sizes), count, *latents.shape[1:])
   return lax.map(lambda x: pipeline.decode(base, x), latents)
 
 
