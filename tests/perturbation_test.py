@@ -251,35 +251,63 @@ class SameBitsTest(parameterized.TestCase):
       )
       self.assertEqual(_bits(moved[block, expert]), _bits(expected))
 
-  def test_tensors_of_one_shape_together_or_alone(self):
-    weights = np.random.default_rng(5).standard_normal((7, 1, 6, 4))
+  def test_tensors_together_or_alone(self):
+    rng = np.random.default_rng(5)
+    draw = lambda *shape: rng.standard_normal(shape)  # noqa: E731
     base = {
       f"block_{i}": {
-        "weight": jnp.asarray(stack[0], jnp.float32),
-        "half": jnp.asarray(stack[0], jnp.bfloat16),
-        "parts": jnp.asarray(stack, jnp.float32),
+        "weight": jnp.asarray(draw(6, 4), jnp.float32),
+        "turned": jnp.asarray(draw(4, 6), jnp.float32),
+        "bias": jnp.asarray(draw(17 + i), jnp.float32),
+        "scale": jnp.asarray(draw(), jnp.float32),
+        "half": jnp.asarray(draw(6, 4), jnp.bfloat16),
+        "parts": jnp.asarray(draw(2, 6, 4), jnp.float32),
+        "others": jnp.asarray(draw(2, 5 + i), jnp.float32),
+        "none": jnp.zeros((0, 3)),
       }
-      for i, stack in enumerate(weights)
+      for i in range(7)
     }
     names = {
-      block: {key: f"{block}.{key}" for key in ("weight", "half")}
-      | {"parts": f"{block}.parts.{{}}"}
-      for block in base
+      block: {
+        key: f"{block}.{key}" + (".{}" if key in ("parts", "others") else "")
+        for key in leaves
+      }
+      for block, leaves in base.items()
     }
     kind = Gaussian(exclude=("block_3.*",))
     got = perturb(base, MEMBER, kind=kind, names=names, together=True)
     for block, parts in base.items():
       for key, leaf in parts.items():
-        alone = perturb({"x": leaf}, MEMBER, names={"x": names[block][key]})[
-          "x"
-        ]
-        expected = leaf if block == "block_3" else alone
+        alone = perturb({"x": leaf}, MEMBER, names={"x": names[block][key]})
+        expected = leaf if block == "block_3" else alone["x"]
         self.assertEqual(_bits(got[block][key]), _bits(expected), (block, key))
 
-  def test_tensors_of_one_shape_are_one_loop_of_the_program(self):
+  def test_a_kind_that_sees_shapes_or_values_is_not_given_others(self):
+    class Ranked(Kind):
+      """As large as the tensor's values, and of rank one."""
+
+      def direction(self, seed, name_hash, weight):
+        column = noise.gaussian(seed, name_hash, weight.shape[:1])
+        return (
+          jnp.max(jnp.abs(weight)) * column[:, None] * jnp.ones_like(weight)
+        )
+
+    rng = np.random.default_rng(6)
+    base = {
+      f"{name}_{i}": jnp.asarray(rng.standard_normal(shape), jnp.float32)
+      for i in range(3)
+      for name, shape in (("wide", (3, 5)), ("tall", (5, 3)), ("other", (4, 4)))
+    }
+    alone = perturb(base, MEMBER, kind=Ranked())
+    together = perturb(base, MEMBER, kind=Ranked(), together=True)
+    self.assertEqual(_bits(together), _bits(alone))
+
+  def test_tensors_that_are_alike_are_one_loop_of_the_program(self):
     base = {f"bias_{i}": jnp.zeros(5) for i in range(30)}
-    base |= {f"norm_{i}": jnp.ones(8) for i in range(30)}
-    for together, count in ((True, 2), (False, 60)):
+    base |= {f"norm_{i}": jnp.ones((2, 4)) for i in range(30)}
+    base |= {f"wide_{i}": jnp.ones(9) for i in range(30)}
+    base |= {f"large_{i}": jnp.ones(2**16) for i in range(2)}
+    for together, count in ((True, 4), (False, 92)):
       move = functools.partial(perturb, member=MEMBER, together=together)
       program = str(jax.make_jaxpr(move)(base))
       self.assertEqual(program.count("name=_shift_leaf"), count)

@@ -12,7 +12,6 @@ Reference: Gan and Isola (2026), arXiv:2603.12228, eq. 3.
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -22,13 +21,10 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float32, UInt32
 
-from thickets import errors, naming, noise
+from thickets import errors, grouping, naming, noise
 from thickets.errors import UserError
 from thickets.members import Member, MemberArrays
 from thickets.naming import Names, Params
-
-# Leaves of fewer elements than these may be moved together where they are alike.
-_MOST_TO_GROUP = 2**16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +32,15 @@ class Kind:
   """How noise is drawn, and for which parameters; subclass and register.
 
   Attributes:
+    is_elementwise: whether what is drawn for a weight depends on its place in the
+      flattened tensor alone, not on the tensor's shape or values.
     include: `fnmatch` patterns over logical names; a tensor takes part if one
       matches.
     exclude: patterns of tensors that do not.
   """
 
   name: ClassVar[str] = ""
+  is_elementwise: ClassVar[bool] = False
 
   include: Sequence[str] = ("*",)
   exclude: Sequence[str] = ()
@@ -128,6 +127,8 @@ def kind_from_json(fields: dict[str, Any]) -> Kind:
 @dataclasses.dataclass(frozen=True)
 class Gaussian(Kind):
   """Independent N(0, 1) noise for every weight of every tensor (eq. 3)."""
+
+  is_elementwise: ClassVar[bool] = True
 
   def direction(self, seed, name_hash, weight):
     """Draws noise of the shape of `weight`, whatever its values."""
@@ -229,7 +230,7 @@ def shift(
       are the arrays of their targets.
     member: the terms to add, or their arrays [R].
     kind: how noise is drawn.
-    together: whether small tensors of one shape are moved in one loop, which
+    together: whether small tensors that are alike are moved in one loop, which
       compiles sooner. Only for weights that are whole on each device: tensors that
       are divided in different ways would be gathered.
 
@@ -242,38 +243,19 @@ def shift(
 
   leaves, structure = jax.tree.flatten(weights)
   of_leaves = structure.flatten_up_to(targets)
-  moved = list(leaves)
-  for places in _group_alike(
-    leaves, of_leaves, _MOST_TO_GROUP if together else 0
-  ):
-    parts = [(jnp.asarray(leaves[i]), *of_leaves[i]) for i in places]
-    if len(places) == 1:
-      moved[places[0]] = _shift_leaf(kind, *parts[0], *arrays)
-      continue
-    stacks = (jnp.stack(fields) for fields in zip(*parts, strict=True))
-    stack = _shift_leaf(kind, *stacks, *arrays)
-    for place, leaf in zip(places, stack, strict=True):
-      moved[place] = leaf
-  return jax.tree.unflatten(structure, moved)
+  places = [i for i, target in enumerate(of_leaves) if target is not None]
+  parts = [(jnp.asarray(leaves[i]), *of_leaves[i]) for i in places]
 
+  def move(*part) -> jax.Array:
+    return _shift_leaf(kind, *part, *arrays)
 
-def _group_alike(
-  leaves: Sequence[Any], targets: Sequence[Any], most: int
-) -> list[list[int]]:
-  """Places of the leaves that take part, those to be moved in one loop together.
-
-  Each leaf that is moved alone is a kernel of its own to a compiler, and takes it a
-  tenth of a second: denoisers have hundreds of small tensors of a few shapes.
-  """
-  alike: dict[tuple, list[int]] = {}
-  for place, (leaf, target) in enumerate(zip(leaves, targets, strict=True)):
-    if target is None:
-      continue
-    shape, dtype = np.shape(leaf), jnp.result_type(leaf)
-    is_small = math.prod(shape) < most
-    key = (shape, dtype, target.hashes.shape) if is_small else (place,)
-    alike.setdefault(key, []).append(place)
-  return list(alike.values())
+  if together:
+    moved = grouping.map_alike(move, parts, is_elementwise=kind.is_elementwise)
+  else:
+    moved = [move(*part) for part in parts]
+  for place, leaf in zip(places, moved, strict=True):
+    leaves[place] = leaf
+  return jax.tree.unflatten(structure, leaves)
 
 
 def describe_kind(
