@@ -182,7 +182,31 @@ class Traced:
     return program, steps, width
 
   def _evaluate(self, base, members, batch):
-    """Channels [steps, width, Q, ...] of members [steps, width, terms]."""
+    """Channels [steps, width, Q, ...] of members [steps, width, terms].
+
+    Each device deals with its own members, or with its own prompts where members
+    are few. Left to the compiler, its members have a batch axis even where there
+    is one at a time, and convolutions take more than twice as long with it.
+    """
+    alike, across = PartitionSpec(), PartitionSpec(None, "population")
+    if members.seeds.shape[1] > 1:
+      specs = {"in_specs": (alike, across, alike), "out_specs": across}
+    else:
+      specs = {
+        "in_specs": (alike, alike, PartitionSpec("population")),
+        "out_specs": PartitionSpec(None, None, "population"),
+      }
+    evaluate = jax.shard_map(
+      self._evaluate_here,
+      mesh=self._mesh,
+      axis_names={"population"},
+      check_vma=False,
+      **specs,
+    )
+    return evaluate(base, members, batch)
+
+  def _evaluate_here(self, base, members, batch):
+    """The same on one device: a part of the members, or of the prompts."""
 
     def evaluate_member(member):
       params = perturb(
