@@ -17,8 +17,7 @@ import numpy as np
 from configs import benchmark_denoising
 from experiments import launch
 from experiments.benchmark import comparison
-from thickets import perturbation
-from thickets.members import Member, stack_members
+from thickets.members import Member
 from thickets.models.diffusion import (
   flops,
   sampling,
@@ -27,7 +26,9 @@ from thickets.models.diffusion import (
   unet_config,
   weights,
 )
+from thickets.naming import Params
 from thickets.runs import process_memory
+from thickets.search import traced
 
 
 def validate(config: ml_collections.ConfigDict) -> None:
@@ -73,13 +74,7 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
     schedule.parse_config(launch.to_json(config.scheduler)), config.num_steps
   )
   member_steps = config.num_members * config.num_steps
-  run = _make_ours(config, model, made)
-  members = stack_members(
-    [Member(seed, config.sigma) for seed in range(config.num_members)]
-  )
-  runs = {
-    "ours": lambda: jax.block_until_ready(run(params, members, noise, context))
-  }
+  runs = {"ours": _make_ours(config, model, made, params, noise, context)}
   if config.compare:
     runs["diffusers"] = _make_theirs(config, fields, made, noise, context)
   seconds = _time_in_turn(runs, config.repeats)
@@ -102,24 +97,26 @@ def _make_ours(
   config: ml_collections.ConfigDict,
   model: unet_config.UNetConfig,
   made: schedule.Schedule,
-) -> Callable[..., jax.Array]:
-  """A compiled function of members, who are rebuilt and sample one by one."""
+  params: Params,
+  noise: np.ndarray,
+  context: np.ndarray,
+) -> Callable[[], None]:
+  """The evaluator of a search: members are rebuilt, each device has one at a time."""
 
-  def run(params, members, noise, context):
-    names = weights.tensor_names(params)
+  def sample(params, batch):
+    def denoise(x, t):
+      times = jnp.broadcast_to(t, (config.num_rows,))
+      return unet.apply(model, params, x, times, {"context": batch["context"]})
 
-    def sample(member):
-      moved = perturbation.perturb(params, member, names=names)
+    latents = sampling.integrate(made, denoise, batch["noise"])
+    return jnp.mean(latents, axis=(1, 2, 3))
 
-      def denoise(x, t):
-        times = jnp.broadcast_to(t, (config.num_rows,))
-        return unet.apply(model, moved, x, times, {"context": context})
-
-      return sampling.integrate(made, denoise, noise)
-
-    return jax.lax.map(sample, members)
-
-  return jax.jit(run)
+  evaluator = traced.traced(sample, names=weights.tensor_names(params), lanes=1)
+  members = [Member(seed, config.sigma) for seed in range(config.num_members)]
+  base, batch = evaluator.place(
+    params, {"noise": noise, "context": context}, len(members)
+  )
+  return lambda: evaluator(base, members, batch).result()
 
 
 def _make_theirs(
