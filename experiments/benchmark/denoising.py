@@ -29,6 +29,7 @@ from thickets.models.diffusion import (
 from thickets.naming import Params
 from thickets.runs import process_memory
 from thickets.search import traced
+from thickets.search.traced import Traced
 
 
 def validate(config: ml_collections.ConfigDict) -> None:
@@ -74,7 +75,8 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
     schedule.parse_config(launch.to_json(config.scheduler)), config.num_steps
   )
   member_steps = config.num_members * config.num_steps
-  runs = {"ours": _make_ours(config, model, made, params, noise, context)}
+  evaluator, run = _make_ours(config, model, made, params, noise, context)
+  runs = {"ours": run}
   if config.compare:
     runs["diffusers"] = _make_theirs(config, fields, made, noise, context)
   seconds = _time_in_turn(runs, config.repeats)
@@ -83,6 +85,7 @@ def measure(config: ml_collections.ConfigDict) -> dict[str, Any]:
     f"{name}_member_steps_per_s": member_steps / s
     for name, s in seconds.items()
   }
+  figures["compile_s"] = evaluator.compile_s
   figures["num_params"] = weights.count_params(unet.describe(model))
   figures["ours_gflops_per_s"] = (
     member_steps * config.num_rows * work / seconds["ours"] / 1e9
@@ -100,12 +103,15 @@ def _make_ours(
   params: Params,
   noise: np.ndarray,
   context: np.ndarray,
-) -> Callable[[], None]:
-  """The evaluator of a search: members are rebuilt, each device has one at a time."""
+) -> tuple[Traced, Callable[[], None]]:
+  """The evaluator of a search, and a call of it for all members.
+
+  Members are rebuilt, and each device has one at a time.
+  """
 
   def sample(params, batch):
     def denoise(x, t):
-      times = jnp.broadcast_to(t, (config.num_rows,))
+      times = jnp.broadcast_to(t, x.shape[:1])
       return unet.apply(model, params, x, times, {"context": batch["context"]})
 
     latents = sampling.integrate(made, denoise, batch["noise"])
@@ -116,7 +122,11 @@ def _make_ours(
   base, batch = evaluator.place(
     params, {"noise": noise, "context": context}, len(members)
   )
-  return lambda: evaluator(base, members, batch).result()
+
+  def run() -> None:
+    evaluator(base, members, batch).result()
+
+  return evaluator, run
 
 
 def _make_theirs(

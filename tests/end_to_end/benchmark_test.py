@@ -73,7 +73,9 @@ class BenchmarkTest(parameterized.TestCase):
       figures["speedup"], figures["transformers_s"] / figures["member_s"]
     )
 
-  @parameterized.parameters("benchmark_language.py", "benchmark_signals.py")
+  @parameterized.parameters(
+    "benchmark_language.py", "benchmark_signals.py", "benchmark_denoising.py"
+  )
   @pytest.mark.slow
   def test_runs_without_data_grading_and_hub(self, config):
     workdir = self.enter_context(tempfile.TemporaryDirectory())
