@@ -302,6 +302,22 @@ class SameBitsTest(parameterized.TestCase):
     together = perturb(base, MEMBER, kind=Ranked(), together=True)
     self.assertEqual(_bits(together), _bits(alone))
 
+  def test_a_kind_that_replaces_gaussian_directions_is_not_laid_out(self):
+    class Relative(Gaussian):
+      """As large as the tensor's values."""
+
+      def direction(self, seed, name_hash, weight):
+        return jnp.std(weight) * super().direction(seed, name_hash, weight)
+
+    rng = np.random.default_rng(7)
+    base = {
+      f"bias_{i}": jnp.asarray(rng.standard_normal(5 + i % 2), jnp.float32)
+      for i in range(6)
+    }
+    alone = perturb(base, MEMBER, kind=Relative())
+    together = perturb(base, MEMBER, kind=Relative(), together=True)
+    self.assertEqual(_bits(together), _bits(alone))
+
   def test_tensors_that_are_alike_are_one_loop_of_the_program(self):
     base = {f"bias_{i}": jnp.zeros(5) for i in range(30)}
     base |= {f"norm_{i}": jnp.ones((2, 4)) for i in range(30)}

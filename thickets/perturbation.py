@@ -45,6 +45,12 @@ class Kind:
   include: Sequence[str] = ("*",)
   exclude: Sequence[str] = ()
 
+  def __init_subclass__(cls, **kwargs):
+    super().__init_subclass__(**kwargs)
+    # Another direction need not have what is said of the one it replaces.
+    if "direction" in vars(cls) and "is_elementwise" not in vars(cls):
+      cls.is_elementwise = False
+
   def __post_init__(self):
     for field in ("include", "exclude"):
       patterns = getattr(self, field)

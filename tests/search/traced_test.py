@@ -127,6 +127,16 @@ class TracedTest(parameterized.TestCase):
     for collective in COLLECTIVES:
       self.assertNotIn(collective, program)
 
+  @parameterized.parameters((1, False), (2, True))
+  def test_a_device_has_a_batch_of_members_only_where_it_has_several(
+    self, lanes, is_batched
+  ):
+    """Convolutions take far longer with a batch axis, even one of length one."""
+    evaluator = traced.traced(_score, lanes=lanes)
+    _evaluate(evaluator, width=16)
+    (program,) = _programs(evaluator)
+    self.assertEqual("vmap(" in program, is_batched)
+
   @parameterized.parameters(1, 5, 7)
   def test_prompts_are_spread_where_members_are_few(self, num_members):
     evaluator = traced.traced(_score)
@@ -136,6 +146,12 @@ class TracedTest(parameterized.TestCase):
     few = MEMBERS[:num_members]
     scores_PQ = _evaluate(evaluator, few, width=num_members)
     self.assert_close(scores_PQ, self.expected_PQ[:num_members])
+
+  def test_prompts_that_no_one_spread_serve_few_members_too(self):
+    evaluator = traced.traced(_score)
+    base, placed = evaluator.place(PARAMS, BATCH, 16)
+    found = evaluator(base, MEMBERS[:3], placed).result()["score"]
+    self.assert_close(found, self.expected_PQ[:3])
 
   def test_the_base_is_a_member_like_any_other(self):
     scores_PQ = _evaluate(traced.traced(_score), [BASE], width=1)
@@ -229,7 +245,32 @@ class TracedTest(parameterized.TestCase):
     # The halves of the hidden units are summed, and no weight is gathered.
     (program,) = _programs(evaluator)
     self.assertIn("all-reduce", program)
-    self.assertNotIn("all-gather", program)
+    for collective in ("all-gather", "all-to-all", "collective-permute"):
+      self.assertNotIn(collective, program)
+
+  def test_shared_weights_of_like_sizes_are_moved_apart(self):
+    mesh = meshes.make_mesh(model=2)
+    rng = np.random.default_rng(1)
+    base = {
+      name: jax.device_put(
+        rng.normal(size=shape).astype(np.float32),
+        NamedSharding(mesh, PartitionSpec(*axes)),
+      )
+      for name, shape, axes in (
+        ("up", (4, 8), (None, "model")),
+        ("down", (8, 4), ("model", None)),
+      )
+    }
+
+    def score(params, batch):
+      hidden = jnp.tanh(batch["x"] @ params["up"])
+      return jnp.sum(hidden @ params["down"], axis=-1)
+
+    evaluator = traced.traced(score, mesh=mesh, lanes=1)
+    _evaluate(evaluator, width=16, base=base)
+    (program,) = _programs(evaluator)
+    for collective in ("all-gather", "all-to-all", "collective-permute"):
+      self.assertNotIn(collective, program)
 
   @parameterized.parameters((3, "got 3 of 8"), (0, "got 0"), (16, "got 16"))
   def test_meshes_that_do_not_fit_are_refused(self, model, message):

@@ -38,7 +38,9 @@ def traced(
 
   Args:
     score_fn: maps (params, batch) to scores [Q] or to a dict of channels
-      [Q, ...]; an example's value must not depend on its neighbours.
+      [Q, ...]; an example's value must not depend on its neighbours. The batch
+      may be the part of the prompts that one device has, so that no array of
+      all prompts may be closed over.
     kind: how noise is drawn, `Gaussian()` by default.
     names: logical names of the tensors of the base.
     mesh: as from `meshes.make_mesh`, over all local devices by default.
@@ -185,12 +187,15 @@ class Traced:
     """Channels [steps, width, Q, ...] of members [steps, width, terms].
 
     Each device deals with its own members, or with its own prompts where members
-    are few. Left to the compiler, its members have a batch axis even where there
-    is one at a time, and convolutions take more than twice as long with it.
+    are few. Left to the compiler, a device's members get a batch axis even where
+    it has one at a time, and convolutions then take more than twice as long.
     """
     alike, across = PartitionSpec(), PartitionSpec(None, "population")
+    num_prompts = jax.tree.leaves(batch)[0].shape[0]
     if members.seeds.shape[1] > 1:
       specs = {"in_specs": (alike, across, alike), "out_specs": across}
+    elif num_prompts % self._slots:  # Placed for more members than these.
+      specs = {"in_specs": (alike, alike, alike), "out_specs": alike}
     else:
       specs = {
         "in_specs": (alike, alike, PartitionSpec("population")),
@@ -210,7 +215,11 @@ class Traced:
 
     def evaluate_member(member):
       params = perturb(
-        base, member, kind=self._kind, names=self._names, together=True
+        base,
+        member,
+        kind=self._kind,
+        names=self._names,
+        together=self._mesh.size == self._slots,  # Weights are whole.
       )
       outputs = self._score_fn(params, batch)
       channels = outputs if isinstance(outputs, dict) else {"score": outputs}
