@@ -24,6 +24,7 @@ from thickets import placement
 from thickets.generation.images import pipelines
 from thickets.generation.images.pipelines import PictureBatch, Pipeline
 from thickets.members import Member, MemberArrays, stack_members
+from thickets.models import memory
 from thickets.models.diffusion import sampling
 from thickets.naming import Names, Params
 from thickets.perturbation import Kind, find_targets, perturb
@@ -130,7 +131,7 @@ class EnsembleEvaluator:
   ) -> "_EnsembleHandle":
     """Starts one compiled program over all ensembles."""
     sizes, order = _order_prefixes(members)
-    largest = members[order[-1]]
+    largest = max(members, key=lambda member: len(member.terms))
     each = [Member(seed, sigma) for seed, sigma in largest.terms]
     arrays = placement.put(
       stack_members(each), NamedSharding(self._mesh, PartitionSpec())
@@ -278,14 +279,17 @@ def _make_rebuild(
 def _find_room(base: Params, num_members: int) -> bool:
   """Whether a device can hold the weights of so many members at once."""
   leaf = jax.tree.leaves(base)[0]
-  device = next(iter(leaf.devices()))
-  if device.platform == "cpu":
-    return True  # They are in the machine's memory, not in a core's cache.
-  size = sum(leaf.nbytes for leaf in jax.tree.leaves(base))
-  # Half of it stays for what is computed with them.
-  return (num_members + 1) * size <= 0.5 * chunk_width.memory_budget_bytes(
-    device
+  devices = leaf.devices()
+  device = next(iter(devices))
+  needed = (num_members + 1) * sum(
+    leaf.nbytes for leaf in jax.tree.leaves(base)
   )
+  # Half of it stays for what is computed with them.
+  if device.platform != "cpu":
+    return needed <= 0.5 * chunk_width.memory_budget_bytes(device)
+  # They are in the machine's memory, which its devices share, not in a cache.
+  limit = memory.host_memory_bytes()
+  return limit is None or len(devices) * needed <= 0.5 * limit
 
 
 def _order_prefixes(

@@ -108,7 +108,7 @@ class Pipeline:
     configs: the architectures of its parts, and what it was trained with.
     texts: the text towers; none where all texts were read.
     has_zero_negative: whether the prompt None is zeros, not the empty text.
-    identity: of the weights of UNet and decoder, as stored.
+    identity: of the weights of UNet and decoder, as held.
     source: the directory that it was loaded from.
   """
 
