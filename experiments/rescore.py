@@ -42,9 +42,11 @@ def main(_: list[str]) -> None:
     )
   launch.configure_jax()
   spec = rescoring.read_spec(FLAGS.workdir)
-  texts = rescoring.embed(spec, targets)
+  judge = rescoring.load_scorer(spec)
+  texts = rescoring.embed(judge, targets)
   config = dataclasses.replace(spec.config, extendable=())
   with directory.open_run(FLAGS.workdir, config) as run:
+    rescoring.check_scorer(spec, run, judge)
     results = rescoring.rescore(spec, run, targets, texts)
     path = run.save_json("rescored.json", results)
   print(diffusion_table.format_rescored(results))

@@ -12,10 +12,18 @@ from thickets.analysis import picture_density
 from thickets.analysis.picture_density import Selected
 from thickets.errors import UserError
 from thickets.models.diffusion import scorer, tokens
+from thickets.models.diffusion.scorer import Scorer
 from thickets.runs import json_files, locations
 from thickets.runs.directory import BASE_POSITION, Run
 
 _CHANNEL = "embedding"
+_MOST_APART = (
+  5e-3  # Between cosines of vectors in half precision and of others.
+)
+_UNFINISHED = (
+  "--workdir must hold a run whose members are scored, got one without its base."
+  " Finish it with its own command."
+)
 
 
 def read_spec(workdir: str) -> DiffusionSpec:
@@ -43,23 +51,47 @@ def read_spec(workdir: str) -> DiffusionSpec:
   return diffusion_specs.read_diffusion(config)
 
 
-def embed(
-  spec: DiffusionSpec, targets: tuple[str, ...]
-) -> Float[np.ndarray, "T E"]:
-  """[T, E] texts as vectors of length one, by the CLIP of a run.
-
-  Raises:
-    UserError: if a text would be cut.
-  """
+def load_scorer(spec: DiffusionSpec) -> Scorer:
+  """Loads the CLIP of a run, by its name."""
   assert spec.published is not None  # By `read_spec`.
   loading = spec.published.loading
-  judge = scorer.load(
+  return scorer.load(
     loading.scorer,
     revision=loading.scorer_revision,
     dtype=loading.scorer_dtype,
   )
+
+
+def embed(judge: Scorer, targets: tuple[str, ...]) -> Float[np.ndarray, "T E"]:
+  """[T, E] texts as vectors of length one.
+
+  Raises:
+    UserError: if a text would be cut.
+  """
   tokens.check_texts(judge.tokenizer, "--targets", targets)
   return judge.embed_texts(targets)
+
+
+def check_scorer(spec: DiffusionSpec, run: Run, judge: Scorer) -> None:
+  """Refuses a CLIP that scores the base otherwise than the run has recorded.
+
+  Raises:
+    UserError: if it does: its weights are not those that the run had.
+  """
+  assert spec.published is not None  # By `read_spec`.
+  if run.find("select", BASE_POSITION) is None:
+    raise UserError(_UNFINISHED)
+  recorded = run.channels("select", BASE_POSITION)
+  texts_TE = judge.embed_texts(spec.published.asked.targets)
+  width = recorded[_CHANNEL].shape[-1]
+  if texts_TE.shape[-1] == width:
+    found = recorded[_CHANNEL].astype(np.float32) @ texts_TE.T
+    if np.abs(found - recorded["targets"]).max() <= _MOST_APART:
+      return
+  raise UserError(
+    f"model.scorer must have the weights that the run had, got other ones in"
+    f" {spec.published.loading.scorer}. Put those back, or search anew."
+  )
 
 
 def rescore(
@@ -77,8 +109,8 @@ def rescore(
     texts_TE: [T, E] their vectors.
 
   Returns:
-    `best`, a row for each target with the base's and the best member's mean score;
-    `density` and `discordance` as in results.json. Scores of vectors in half
+    `num_failed`, members whose pictures are not all finite; `best`, a row for each
+    target with the base's and the best member's mean score; `density` and `discordance` as in results.json. Scores of vectors in half
     precision are right to about .001.
 
   Raises:
@@ -112,6 +144,7 @@ def rescore(
   best = np.nanargmax(means, axis=0)
   return {
     "size": len(members),
+    "num_failed": int(np.isnan(means).any(axis=1).sum()),
     "num_select": len(base),
     "best": [
       {

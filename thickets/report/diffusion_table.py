@@ -21,8 +21,9 @@ def format_rescored(results: Mapping[str, Any]) -> str:
   """Lays out what `experiments.rescore` found."""
   best = TextTable(
     f"Cosines of {results['num_select']} pictures of selection with other targets,"
-    f" of the base and of the best of {results['size']} members, which was not"
-    " judged: the best of many is chosen by chance, too.",
+    f" of the base and of the best of {results['size']} members"
+    f" ({results['num_failed']} failed), which was not judged: the best of many is"
+    " chosen by chance, too.",
     ("target", "base", "best", "member"),
     tuple(
       (
@@ -196,8 +197,8 @@ def _tabulate_discordance(results: Mapping[str, Any]) -> TextTable:
       (
         f"{row['sigma']:g}",
         str(row["num_members"]),
-        tables.format_number(row["discordance"]),
-        tables.format_number(row["most"]),
+        f"{row['discordance']:.2f}",
+        f"{row['most']:.2f}",
       )
       for row in results["discordance"]
     ),
