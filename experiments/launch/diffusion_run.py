@@ -41,7 +41,8 @@ class _Judging:
 
   Attributes:
     chosen: [K] positions of the best members, by rank.
-    random: positions of members as they were drawn, without those that failed.
+    random: positions of the members that were drawn first, without those that
+      failed; the best may be among them.
     ensembles: the mean of the best members, by their number from 2 on.
     random_ensembles: the mean of as many members that were drawn first, of
       those that did not fail.
@@ -177,10 +178,9 @@ def _plan_judging(
   sizes = [k for k in spec.ensemble.sizes if k > 1]
   members = search.members
   usable = [int(p) for p in np.flatnonzero(np.isfinite(scores))]
-  drawn = [p for p in usable if p not in set(chosen.tolist())]
   return _Judging(
     chosen=chosen,
-    random=drawn[: spec.num_random] or usable[: spec.num_random],
+    random=usable[: spec.num_random],
     ensembles={k: _join([members[p] for p in chosen[:k]]) for k in sizes},
     random_ensembles={
       k: _join([members[p] for p in usable[:k]]) for k in sizes

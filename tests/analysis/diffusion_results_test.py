@@ -1,5 +1,8 @@
 """Tests of the results of runs on pictures, without and with a judge of hits."""
 
+import pathlib
+import tempfile
+
 import numpy as np
 from absl.testing import parameterized
 from scipy import stats
@@ -8,6 +11,7 @@ from thickets.analysis import diffusion_results
 from thickets.analysis.diffusion_results import Drawn, Judged
 from thickets.analysis.picture_density import Selected
 from thickets.report import diffusion_table
+from thickets.report.figures import diffusion_figures
 from thickets.search import population
 
 _NAMES = ("blue", "red")
@@ -87,6 +91,14 @@ class WithoutHitsTest(parameterized.TestCase):
     self.assertAlmostEqual(row["score_gain"]["mean"], np.mean(means))
     self.assertEqual(row["score_gain"]["over"], "members")
 
+  def test_one_random_member_alone_has_no_interval(self):
+    judged = judge(draw(1))
+    judged.random[0].score[3] = np.nan  # It has failed, and the other is left.
+    row = diffusion_results.tabulate(judged, 0, 2)[-1]
+    self.assertEqual(row["num_failed"], 1)
+    for name in ("score", "fidelity", "score_gain", "fidelity_gain"):
+      self.assertIsNone(row[name])
+
   def test_targets_have_densities_and_discordance(self):
     results = summarise(draw(1))
     self.assertEqual({row["target"] for row in results["density"]}, {*_NAMES})
@@ -142,3 +154,35 @@ class WithHitsTest(parameterized.TestCase):
     (table, *_) = diffusion_table.tabulate_diffusion(results)
     self.assertIn("% blue", table.header)
     self.assertEqual({len(row) for row in table.rows}, {len(table.header)})
+
+  def test_no_interval_has_a_width_of_zero(self):
+    """Six pictures that are alike, or six members, are not all there are."""
+    judged = judge(draw(1, has_hits=True), has_hits=True)
+    everyone = [judged.base, judged.best, *judged.random]
+    everyone += [*judged.ensembles.values(), *judged.random_ensembles.values()]
+    for drawn in everyone:
+      drawn.score[:], drawn.fidelity[:], drawn.hit[:] = 0.0, 1.0, -1
+    for row in diffusion_results.tabulate(judged, 0, 2):
+      for name, found in row.items():
+        if isinstance(found, dict):
+          self.assertLess(found["low"], found["high"], (row["name"], name))
+          least = -1.0 if name.endswith("gain") else 0.0
+          self.assertBetween(found["low"], least, found["high"])
+          self.assertLessEqual(found["high"], 1.0)
+
+  def test_random_members_are_compared_with_the_base(self):
+    judged = judge(draw(1, has_hits=True), has_hits=True)
+    judged.random[0].hit[1] = 0
+    row = diffusion_results.tabulate(judged, 0, 2)[-1]
+    self.assertAlmostEqual(row["hits_gain"]["mean"], 1 / 12)
+    self.assertEqual(row["hits_gain"]["over"], "members")
+
+  def test_shares_are_drawn_of_those_who_have_any(self):
+    judged = judge(draw(1, has_hits=True), has_hits=True)
+    judged.best.score[:] = np.nan  # All of its pictures have failed.
+    rows = diffusion_results.tabulate(judged, 0, 2)
+    results = summarise(draw(1)) | {"table": rows}
+    with tempfile.TemporaryDirectory() as folder:
+      path = pathlib.Path(folder) / "hits.png"
+      diffusion_figures.plot_shares(path, results)
+      self.assertTrue(path.exists())

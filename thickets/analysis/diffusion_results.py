@@ -3,10 +3,10 @@
 A hit is a picture of the target, and fidelity says how well a picture shows what
 its prompt asks for. Where nothing but CLIP judges there are no hits: score and
 fidelity are cosines, and what counts is their paired difference from the base.
-Pictures that are not finite have failed; they are counted, and left out of means.
-Intervals range over pictures, each a prompt and a starting
-noise, which are the same for all who draw; those of random members range over
-members.
+Pictures that are not finite have failed; they are counted, left out of means of
+scores, and no hits. Intervals range over pictures, each a prompt and a starting noise,
+which are the same for all who draw. Of several pictures of a prompt they say how other
+noise would change them, not other prompts. Those of random members range over members.
 """
 
 import dataclasses
@@ -199,9 +199,10 @@ def _tabulate_sizes(
 def _describe(drawn: Drawn, target: int) -> dict[str, Any]:
   """Means over pictures with their intervals; None where all have failed."""
   kept, hits = drawn.is_finite, drawn.find_hits(target)
+  # Where a judge says what is a hit, scores and fidelity are within 0 and 1.
   estimate = _estimate_score if hits is None else _estimate_share
   found = {
-    "score": _to_json(_estimate_score, drawn.score[kept]),
+    "score": _to_json(estimate, drawn.score[kept]),
     "fidelity": _to_json(estimate, drawn.fidelity[kept]),
   }
   if hits is not None:
@@ -212,8 +213,9 @@ def _describe(drawn: Drawn, target: int) -> dict[str, Any]:
 def _compare(drawn: Drawn, base: Drawn, target: int) -> dict[str, Any]:
   """Paired differences from the base on the same pictures."""
   kept = drawn.is_finite  # The base has no failed picture.
+  estimate = _estimate_score if drawn.hit is None else _estimate_gain
   found = {
-    f"{name}_gain": _to_json(_estimate_score, (of_drawn - of_base)[kept])
+    f"{name}_gain": _to_json(estimate, (of_drawn - of_base)[kept])
     for name, of_drawn, of_base in (
       ("score", drawn.score, base.score),
       ("fidelity", drawn.fidelity, base.fidelity),
@@ -221,8 +223,7 @@ def _compare(drawn: Drawn, base: Drawn, target: int) -> dict[str, Any]:
   }
   hits, of_base = drawn.find_hits(target), base.find_hits(target)
   if hits is not None and of_base is not None:
-    gain = intervals.estimate_difference(hits - of_base)
-    found["hits_gain"] = dataclasses.replace(gain, over=_OVER).to_json("mean")
+    found["hits_gain"] = _to_json(_estimate_gain, hits - of_base)
   return found
 
 
@@ -230,8 +231,9 @@ def _to_json(
   estimate: Callable[[Float[np.ndarray, " Q"]], Estimate],
   values: Float[np.ndarray, " Q"],
 ) -> dict[str, Any] | None:
-  """An estimate as JSON, None of no values."""
-  return estimate(values).to_json("mean") if len(values) else None
+  """An estimate as JSON; None of so few values that there is no interval."""
+  least = 2 if estimate is _estimate_score else 1
+  return estimate(values).to_json("mean") if len(values) >= least else None
 
 
 def _describe_members(
@@ -251,16 +253,17 @@ def _describe_members(
     "score_gain": [m.score - base.score for m in whole],
     "fidelity_gain": [m.fidelity - base.fidelity for m in whole],
   }
-  hits = [m.find_hits(target) for m in whole]
-  shares = set()
-  if known := [hit for hit in hits if hit is not None]:
-    columns["hits"], shares = known, {"hits", "fidelity"}
+  of_base = base.find_hits(target)
+  hits = [hit for m in whole if (hit := m.find_hits(target)) is not None]
+  if hits and of_base is not None:
+    columns |= {"hits": hits, "hits_gain": [hit - of_base for hit in hits]}
   for name, rows in columns.items():
-    limits = (0.0, 1.0) if name in shares else (-np.inf, np.inf)
-    estimated = _estimate_over_members(
-      [float(row.mean()) for row in rows], limits
-    )
-    found[name] = estimated.to_json("mean")
+    means = np.array([row.mean() for row in rows], np.float64)
+    estimate = _estimate_score
+    if hits:
+      estimate = _estimate_gain if name.endswith("gain") else _estimate_share
+    described = _to_json(estimate, means)
+    found[name] = described and {**described, "over": "members"}
   return found
 
 
@@ -269,26 +272,15 @@ def _estimate_share(values: Float[np.ndarray, " Q"]) -> Estimate:
   return dataclasses.replace(intervals.estimate_mean(values), over=_OVER)
 
 
+def _estimate_gain(values: Float[np.ndarray, " Q"]) -> Estimate:
+  """A mean of differences of shares, within -1 and 1."""
+  return dataclasses.replace(intervals.estimate_difference(values), over=_OVER)
+
+
 def _estimate_score(values: Float[np.ndarray, " Q"]) -> Estimate:
-  return _estimate_student(np.asarray(values, np.float64), _OVER)
-
-
-def _estimate_over_members(
-  means: Sequence[float], limits: tuple[float, float] = (-np.inf, np.inf)
-) -> Estimate:
-  found = _estimate_student(np.array(means, np.float64), "members")
-  return dataclasses.replace(
-    found,
-    low=max(found.low, limits[0]),
-    high=min(found.high, limits[1]),
-  )
-
-
-def _estimate_student(values: Float[np.ndarray, " Q"], over: str) -> Estimate:
-  """The mean with Student's interval; of one value alone, that value."""
+  """A mean of cosines, or of their differences, with Student's interval."""
+  values = np.asarray(values, np.float64)
   mean = float(values.mean())
-  if len(values) < 2:
-    return Estimate(mean, mean, mean, over)
   quantile = float(special.stdtrit(len(values) - 1, 0.975))
   half = quantile * intervals.standard_error(values)
-  return Estimate(mean, mean - half, mean + half, over)
+  return Estimate(mean, mean - half, mean + half, _OVER)

@@ -127,6 +127,9 @@ def plot_shares(path: Location, results: Mapping[str, Any]) -> None:
 
 
 def _draw_bars(ax: Axes, rows: Sequence[Mapping[str, Any]], field: str) -> None:
+  rows = [
+    row for row in rows if row.get(field)
+  ]  # Others failed on all pictures.
   means = np.array([row[field]["mean"] for row in rows])
   ends = np.array([(row[field]["low"], row[field]["high"]) for row in rows])
   places = np.arange(len(rows))
