@@ -29,9 +29,10 @@ def main(_: list[str]) -> None:
   launch.start_devices(FLAGS)
   results = diffusion_run.run(spec, workdir)
   print(diffusion_table.format_diffusion_results(results))
+  first = " (grid.png first)" if spec.keeps_pictures else ""
   print(
     next_steps.format_ending(
-      f"Figures (grid.png first), results.json and experts.json are in {workdir}.",
+      f"Figures{first}, results.json and experts.json are in {workdir}.",
       results["timing"],
       next_steps.after_signals(workdir),
     )

@@ -129,7 +129,7 @@ def _find_problems(config) -> list[str]:
         "model.guidance": Range(0),
         "task.num_select": Range(1),
         "task.num_judge": Range(1),
-        "task.margins": Range(0),
+        "task.margins": Range(0, 1),
         "population.size": Range(2, 2**32),
         "population.sigmas": Range(0),
         "population.chunk": Range(0),
@@ -140,5 +140,11 @@ def _find_problems(config) -> list[str]:
     *check_choices(config, {"population.design": DESIGNS}),
     *check_not_empty(
       config, ("population.sigmas", "population.include", "task.margins")
+    ),
+    *(
+      f"population.include must name tensors of the UNet, which begin with"
+      f" unet., got {pattern!r}."
+      for pattern in config.population.include
+      if not pattern.startswith("unet.")
     ),
   ]

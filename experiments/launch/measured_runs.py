@@ -87,7 +87,8 @@ def define_out(binary: BinaryFlags) -> None:
   flags.DEFINE_string(
     "out",
     None,
-    "The directory that results go to; by default that of the run.",
+    "The directory that results go to; by default that of the run, or the one"
+    " above the first of several.",
     flag_values=binary.values,
   )
 

@@ -146,6 +146,8 @@ def _read_source(path: Location) -> JsonObject:
   fields = experts.read_fields(path)
   try:
     source = fields["base"]["source"]
+    if "kind" in source:  # A model that draws.
+      raise KeyError("kind")
     return {key: source[key] for key in ("name", "revision", "dtype")}
   except (KeyError, TypeError) as error:
     raise UserError(

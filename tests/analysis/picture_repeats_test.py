@@ -34,6 +34,7 @@ class PictureRepeatsTest(parameterized.TestCase):
     config = {
       "seed": seed,
       "model": {"name": f"models/{training}", "steps": 10},
+      "population": {"size": 64},
     }
     config |= changes
     if hits is None:
@@ -43,6 +44,7 @@ class PictureRepeatsTest(parameterized.TestCase):
       "targets": ["pink", "yellow", "green", "blue"],
       "primary_k": 8,
       "num_judge": _NUM_PICTURES,
+      "population": {"size": 64},
       "hits_by_picture": hits,
     }
     (run / "config.json").write_text(json.dumps({"config": config}))
@@ -86,6 +88,12 @@ class PictureRepeatsTest(parameterized.TestCase):
   def test_runs_that_differ_otherwise_are_refused(self):
     runs = [self.write_run(0, 1), self.write_run(1, 1, sigma=0.5)]
     with self.assertRaisesRegex(UserError, r"model\.name and seed alone.*1-1"):
+      picture_repeats.summarise_repeats(runs)
+
+  def test_a_run_that_is_being_continued_is_refused(self):
+    runs = self.write_runs()[:-1]
+    runs.append(self.write_run(2, 3, name="larger", population={"size": 128}))
+    with self.assertRaisesRegex(UserError, "larger, which is being continued"):
       picture_repeats.summarise_repeats(runs)
 
   def test_a_run_that_is_there_twice_is_refused(self):

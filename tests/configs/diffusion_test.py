@@ -52,6 +52,12 @@ class VariantsTest(parameterized.TestCase):
     self.assertEqual((drawing.spacing, drawing.guidance), ("trailing", 0.0))
     self.assertEqual((drawing.num_steps, drawing.negative), (4, None))
 
+  @parameterized.parameters("", "sdxl_base")
+  def test_only_the_denoiser_can_be_perturbed(self, variant):
+    """Prompts are read once, by the words of the base."""
+    with self.assertRaisesRegex(UserError, r"begin with unet\., got 'words"):
+      read(variant, population__include=("unet.*", "words.*"))
+
   def test_dev_and_styles(self):
     asked = read("sd15-styles-dev").published.asked
     self.assertEqual(asked.targets, picture_prompts.STYLES)

@@ -109,11 +109,17 @@ def _read_run(folder: Location) -> tuple[dict[str, Any], dict[str, Any]]:
     config = json_files.read_json(folder / "config.json")["config"]
     results = json_files.read_json(folder / "results.json")
     hits = results["hits_by_picture"]
+    is_whole = results["population"]["size"] == config["population"]["size"]
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise UserError(
       f"RUN must be a finished run of experiments.diffusion, got {folder}"
       f" ({error})."
     ) from error
+  if not is_whole:
+    raise UserError(
+      f"RUN must be finished, got {folder}, which is being continued with a"
+      " larger population. Run its command to the end."
+    )
   if not hits:
     raise UserError(
       f"RUN must be a run whose pictures are judged as hits, got {folder}, where"
