@@ -40,15 +40,19 @@ def main(_: list[str]) -> None:
   machines = [targets.parse(name) for name in _TARGET.value]
   case = compiling_pictures.read_case(FLAGS.config)
   absent_machines.start(FLAGS)
+  for target in machines:  # A compiler that is missing is missed at once.
+    target.make_devices()
   rows = []
-  for target in machines:
-    try:
-      found = forecast.make_forecast(case, target)
-    except NoRoomError as error:
-      print(f"{target.name}: {error}", flush=True)
-      continue
-    rows.append((target, found))
-  print(picture_forecast_table.write_markdown(rows), end="")
+  try:
+    for target in machines:
+      try:
+        rows.append((target, forecast.make_forecast(case, target)))
+      except NoRoomError as error:
+        if len(machines) == 1:
+          raise
+        print(f"{target.name}: {error}", flush=True)
+  finally:  # What was found, if the compiler of a later machine fails.
+    print(picture_forecast_table.write_markdown(rows) if rows else "", end="")
 
 
 if __name__ == "__main__":
