@@ -38,13 +38,22 @@ def main(_: list[str]) -> None:
     )
     for name, found in results["dev"].items()
   ]
-  print("\n".join(console.align_columns(("% of pictures", "", "[95 %]"), rows)))
+  print(
+    "\n".join(
+      console.align_columns(
+        ("% of pictures, by the judge that ships", "", "[95 %]"), rows
+      )
+    )
+  )
   if "judge" in results:
     shares = ", ".join(
-      f"{name} {tables.format_percent(share)} %"
+      f"{name} {tables.format_percent(share)}"
       for name, share in results["judge"].items()
     )
-    print(f"The judge tells right on fresh pictures: {shares}.")
+    print(
+      f"The new judge is right about so many % of fresh pictures: {shares}."
+      " Searches keep to the one that ships."
+    )
   print(
     next_steps.format_ending(
       f"The model is in {workdir}/model.",

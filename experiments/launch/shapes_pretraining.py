@@ -17,6 +17,7 @@ from experiments.launch.config_checks import (
   to_json,
 )
 from thickets.analysis import intervals
+from thickets.errors import UserError
 from thickets.generation.images import pipelines, shapes_subject, subjects
 from thickets.naming import Params
 from thickets.runs import directory, environment, json_files
@@ -101,6 +102,11 @@ def run_training(spec: ShapesTraining, workdir: str) -> JsonObject:
   Raises:
     UserError: if the folder cannot be used, or the training diverges.
   """
+  if jax.process_count() > 1:
+    raise UserError(
+      f"Pretraining must be one process, got {jax.process_count()}. Leave out"
+      " --distributed."
+    )
   clock = Clock()
   folder = pathlib.Path(str(directory.make_workdir(workdir)))
   spec.config.check(folder)
@@ -151,7 +157,7 @@ def _measure(spec: ShapesTraining, folder: pathlib.Path) -> JsonObject:
   @jax.jit
   def draw(params: Params, batch: pipelines.PictureBatch):
     drawn = pipelines.draw_pictures(subject.pipeline, params, batch)
-    return subject.judge(drawn, batch)
+    return subject.judge(params, drawn, batch)
 
   found = jax.device_get(draw(subject.params, batch))
   count = len(found["hit"])

@@ -13,7 +13,7 @@ from thickets.models.diffusion import shapes_judge, weights
 from thickets.naming import Params
 from thickets.tasks.shapes import captions, drawing, spoiling
 
-_DARK_REST = (30.0, 54.0)  # Lightness of backgrounds that models draw as well.
+_LIGHTER = (30.0, 54.0)  # Lightness of backgrounds that models draw as well.
 _SPOILED = 3  # One picture of so many is spoiled.
 _JITTER = 0.08  # Most noise on pictures of training: drawn ones keep a little.
 
@@ -67,11 +67,11 @@ def make_batch(
     rng: drives everything.
     count: how many pictures.
     jitter: largest standard deviation of noise on the pixels of a picture; above
-      0, some backgrounds are of a lightness between those of real pictures.
+      0, some backgrounds are lighter than those of real pictures.
   """
   scenes = drawing.sample_scenes(rng, count)
   if jitter:
-    scenes = _darken(rng, scenes)
+    scenes = _lighten(rng, scenes)
   pictures = drawing.draw(scenes)
   spoiled, _ = spoiling.spoil(rng, pictures)
   is_spoiled = rng.random(count) < 1 / _SPOILED
@@ -85,11 +85,13 @@ def make_batch(
   }
 
 
-def _darken(rng: np.random.Generator, scenes: drawing.Scenes) -> drawing.Scenes:
+def _lighten(
+  rng: np.random.Generator, scenes: drawing.Scenes
+) -> drawing.Scenes:
   """Gives a third of the scenes a background of medium lightness."""
   background = scenes.background.copy()
   chosen = rng.random(len(background)) < 1 / 3
-  background[chosen, 0] = rng.uniform(*_DARK_REST, int(chosen.sum()))
+  background[chosen, 0] = rng.uniform(*_LIGHTER, int(chosen.sum()))
   return dataclasses.replace(scenes, background=background)
 
 
@@ -98,8 +100,7 @@ def measure_accuracy(params: Params, seed: int, count: int) -> dict[str, float]:
 
   Args:
     params: the judge.
-    seed: root of the pictures; that of the training has the pictures of training
-      among them, so take another.
+    seed: root of the pictures, which are never those of training.
     count: how many pictures.
 
   Returns:

@@ -36,8 +36,6 @@ class ShapesPretraining:
     batch_size: fresh pictures for each step.
     learning_rate: the largest, after a warm-up; it falls to 0 as a cosine.
     warmup: steps until the largest learning rate.
-    restart: step at which the rate starts again from its largest, having fallen to
-      0 before; 0 for never.
     open_hue: share of captions that do not name the hue.
     empty: share of captions that say nothing.
     has_colours: whether pictures are coloured; without, objects are grey.
@@ -50,7 +48,6 @@ class ShapesPretraining:
   batch_size: int
   learning_rate: float
   warmup: int
-  restart: int
   open_hue: float
   empty: float
   has_colours: bool
@@ -61,7 +58,6 @@ class ShapesPretraining:
       ("num_steps", 0),
       ("batch_size", 1),
       ("warmup", 0),
-      ("restart", 0),
     ):
       problems += spec_checks.check_range(
         f"pretraining.{name}", getattr(self, name), least
@@ -79,11 +75,6 @@ class ShapesPretraining:
       problems.append(
         "pretraining.warmup must be below num_steps, got"
         f" {self.warmup} of {self.num_steps}."
-      )
-    if self.restart and not self.warmup < self.restart < self.num_steps:
-      problems.append(
-        "pretraining.restart must be 0, or above warmup and below num_steps, got"
-        f" {self.restart}."
       )
     spec_checks.raise_problems(problems)
 
@@ -124,18 +115,10 @@ def pretrain(
 
 
 def make_optimizer(spec: ShapesPretraining) -> optax.GradientTransformation:
-  """Makes Adam, whose rate rises during a warm-up and falls to 0 as a cosine.
-
-  After a restart it falls once more, from its largest to 0.
-  """
+  """Makes Adam, whose rate rises during a warm-up and falls to 0 as a cosine."""
   rate = optax.warmup_cosine_decay_schedule(
-    0.0, spec.learning_rate, spec.warmup, spec.restart or spec.num_steps
+    0.0, spec.learning_rate, spec.warmup, spec.num_steps
   )
-  if spec.restart:
-    again = optax.cosine_decay_schedule(
-      spec.learning_rate, spec.num_steps - spec.restart
-    )
-    rate = optax.join_schedules([rate, again], [spec.restart])
   return optax.chain(
     optax.clip_by_global_norm(_OPTIMIZER_CLIP), optax.adam(rate, b2=0.99)
   )
@@ -155,7 +138,7 @@ def make_batch(
   scenes = drawing.sample_scenes(rng, spec.batch_size)
   if not spec.has_colours:
     scenes = dataclasses.replace(
-      scenes, colour=scenes.colour * np.array([1.0, 0.0, 0.0])
+      scenes, colour=np.repeat(scenes.colour.mean(1, keepdims=True), 3, axis=1)
     )
   texts = drawing.write_captions(
     rng,

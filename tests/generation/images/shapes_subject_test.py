@@ -83,8 +83,8 @@ class SubjectTest(parameterized.TestCase):
 
   def test_pictures_between_two_hues_are_no_hits(self):
     scenes = drawing.sample_scenes(np.random.default_rng(3), 16)
-    colour = colours.from_polar(
-      np.full(16, 68.0), np.full(16, 32.0), np.full(16, 45.0)
+    colour = colours.from_wheel(
+      np.full(16, 0.55), np.full(16, 0.45), np.full(16, 45.0)
     )
     pictures = jnp.asarray(
       drawing.draw(dataclasses.replace(scenes, colour=colour))
@@ -92,6 +92,19 @@ class SubjectTest(parameterized.TestCase):
     found = shapes_subject.score_pictures(0, {}, pictures, {})
     np.testing.assert_array_equal(found["fidelity"], 1)
     np.testing.assert_array_equal(found["hit"], -1)
+
+  def test_pictures_that_are_not_finite_have_no_score_and_are_no_hits(self):
+    scenes = drawing.sample_scenes(np.random.default_rng(3), 4)
+    pictures = jnp.asarray(drawing.draw(scenes)).at[1, 5, 5, 0].set(jnp.nan)
+    subject = load()
+    batch = {"labels": {"shape": jnp.asarray(scenes.shape, jnp.int8)}}
+    for score in (subject.select, subject.judge):
+      found = jax.device_get(score(subject.params, pictures, batch))
+      for name in ("score", "targets", "fidelity"):
+        is_finite = np.isfinite(found[name]).reshape(4, -1).all(axis=1)
+        np.testing.assert_array_equal(is_finite, [1, 0, 1, 1], name)
+      self.assertEqual(found["hit"][1], -1)
+      self.assertEqual(found["hit"][0], scenes.hue[0])
 
   def test_pictures_of_another_shape_have_no_fidelity(self):
     scenes = drawing.sample_scenes(np.random.default_rng(3), 64)

@@ -141,7 +141,10 @@ def load_subject(
     select=functools.partial(score_pictures, hue),
     judge=functools.partial(_judge_pictures, hue, judge),
     source={"kind": "shapes", "name": name},
-    judging={"judge": naming.identify(judge)},
+    judging={
+      "score": colours.describe_rule(),
+      "judge": naming.identify(judge),
+    },
     why_not_finite="the weights overflow. Name other ones for model.name",
   )
 
@@ -158,21 +161,23 @@ def score_pictures(
     batch: the prompts, of which nothing is needed.
 
   Returns:
-    `score` [Q] for the target and `targets` [Q, 4] for every hue, of which it is
-    one; `hit` [Q] the hue of a valid picture's object, -1 for none; `fidelity`
-    [Q] 1 for a valid picture, else 0; `tint` [Q, 3] mean CIELAB.
+    `score` [Q] for the target and `targets` [Q, 4] for every hue, one of which it
+    is; `hit` [Q] the hue of a valid picture's object, -1 for none; `fidelity` [Q]
+    1 for a valid picture, else 0; `tint` [Q, 3] mean CIELAB. Scores and fidelity
+    of pictures that are not finite are NaN.
   """
   del params, batch
   measured = colours.measure(pictures)
   scores, hits = colours.score_hues(measured), colours.find_hits(measured)
   is_valid = colours.is_valid(measured)
+  blank = _find_blank(pictures)
   return {
-    "score": scores[:, hue],
-    "targets": scores,
+    "score": scores[:, hue] + blank,
+    "targets": scores + blank[:, None],
     "hit": jnp.where(hits.any(axis=1), jnp.argmax(hits, axis=1), -1).astype(
       jnp.int8
     ),
-    "fidelity": is_valid.astype(jnp.float32),
+    "fidelity": is_valid.astype(jnp.float32) + blank,
     "tint": measured["tint"],
   }
 
@@ -193,15 +198,23 @@ def _judge_pictures(
   """
   scored = score_pictures(hue, params, pictures, batch)
   judged = shapes_judge.judge(judge, pictures)
+  blank = _find_blank(pictures)
   found = judged["judged_hue"]
+  is_hue = (found < len(captions.HUES)) & jnp.isfinite(blank)
   is_asked = judged["judged_shape"] == batch["labels"]["shape"]
   return {
     **scored,
-    "hit": jnp.where(found < len(captions.HUES), found, -1).astype(jnp.int8),
-    "fidelity": is_asked.astype(jnp.float32),
+    "hit": jnp.where(is_hue, found, -1).astype(jnp.int8),
+    "fidelity": is_asked.astype(jnp.float32) + blank,
     "realism": judged["realism"],
     "picture": pipelines.to_bytes(pictures),
   }
+
+
+def _find_blank(pictures: Array) -> Array:
+  """[Q] NaN for pictures that are not finite, else 0, to be added to scores."""
+  is_finite = jnp.isfinite(pictures).all(axis=(1, 2, 3))
+  return jnp.where(is_finite, 0.0, jnp.nan)
 
 
 def _encode(params: Params, texts: Sequence[str]) -> Mapping[str, np.ndarray]:

@@ -12,7 +12,7 @@ from jaxtyping import Int
 from thickets.errors import UserError, nearest
 
 SHAPES = ("disc", "square", "triangle", "cross", "ring", "bar")
-# Four hue angles of CIELAB, 90 degrees apart, from 0 on.
+# Opposite are pink and green, and yellow and blue.
 HUES = ("pink", "yellow", "green", "blue")
 PLACES = ("", "left", "right", "top", "bottom")  # "" is the centre.
 

@@ -2,7 +2,7 @@
 
 The object of a picture is its pixels of highest chroma, and the background the
 half of its pixels of lowest chroma. Pictures are valid if both are as in real ones:
-a coloured object on an even, nearly grey background that is darker or lighter. Only
+a coloured object on an even, nearly grey background of another lightness. Only
 valid pictures can score, so that neither a tint of the whole picture nor a coloured
 object on a tinted background wins.
 
@@ -16,19 +16,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-HUE_STEP = 90.0  # Degrees between two hues; the first is at 0.
-NUM_HUES = 4
-_HUE_REACH = 30.0  # Degrees to either side within which a colour is of a hue.
-# Of every shape, however small, more pixels than these are wholly inside.
+# Degrees on the wheel of `from_wheel` between two hues; the first is at 0.
+WHEEL_STEP = 90.0
+# Hue angles of these hues in CIELAB, in degrees.
+HUE_ANGLES = (353.0, 104.0, 155.0, 299.0)
+NUM_HUES = len(HUE_ANGLES)
+_HUE_REACH = 22.0  # Degrees to either side within which a colour is of a hue.
+# Of nearly every shape, more pixels than these are wholly inside.
 _NUM_OBJECT = 10
-_MAX_CHROMA = 40.0  # Above what real pictures have; the score ends there.
-# Limits of valid pictures. Of real ones, objects have a chroma of 28 to 36, and
-# backgrounds at most 4; their lightness differs by at least 14.
-_LEAST_CHROMA = 22.0
-_MOST_BACKGROUND = 6.0
+_SCORE_REACH = (
+  45.0  # Degrees at which a score ends; neighbours are farther away.
+)
+# Limits of valid pictures. Of real ones, objects have a chroma of 53 to 93, and
+# backgrounds at most 4; their lightness differs by at least 18.
+_LEAST_CHROMA = 40.0
+_MOST_BACKGROUND = 9.0
 _LEAST_CONTRAST = 10.0
-_MOST_ROUGHNESS = 4.0
-_INVALID = -1.0  # The score of pictures that are not valid, for every hue.
+_MOST_ROUGHNESS = 5.0
 
 _TO_XYZ = np.array(
   [
@@ -39,6 +43,31 @@ _TO_XYZ = np.array(
 )
 _WHITE = _TO_XYZ.sum(axis=1)
 _DELTA = 6 / 29
+
+# Orthonormal directions across the greys of RGB: from green to pink, from blue to
+# yellow.
+_PINK = np.array([1.0, -1.0, 0.0]) / np.sqrt(2)
+_YELLOW = np.array([1.0, 1.0, -2.0]) / np.sqrt(6)
+
+
+def from_wheel(
+  brightness: Float[np.ndarray, " B"],
+  strength: Float[np.ndarray, " B"],
+  angle: Float[np.ndarray, " B"],
+) -> Float[np.ndarray, "B 3"]:
+  """RGB at places on a wheel of hues around a grey.
+
+  Hues that are as far apart on the wheel are as far apart in RGB, so that noise in
+  pictures prefers none of them.
+
+  Args:
+    brightness: [B] the mean of red, green and blue.
+    strength: [B] distance from the grey of this brightness.
+    angle: [B] degrees from pink, at 0, to yellow, at 90, green and blue.
+  """
+  turn = np.radians(angle)[:, None]
+  direction = np.cos(turn) * _PINK + np.sin(turn) * _YELLOW
+  return brightness[:, None] + strength[:, None] * direction
 
 
 def from_polar(
@@ -119,28 +148,33 @@ def measure(pictures: Float[Any, "Q H W 3"]) -> dict[str, Array]:
 
 
 def score_hues(measured: dict[str, Array]) -> Float[Array, "Q 4"]:
-  """How much of each hue the object has, less what the background has of any.
+  """How near the hue of the object is to each of the hues.
 
-  Pictures that are not valid have the least score, whatever their colours.
+  Pictures that are not valid score nothing, whatever their colours.
 
   Args:
     measured: what `measure` returns.
 
   Returns:
-    [Q, 4] within -1 and 1: for valid pictures, chroma along the hue's direction
-    minus the mean chroma of the background, in shares of 40; for others -1.
+    [Q, 4] within 0 and 1: for valid pictures, 1 where the object has the very hue,
+    falling to 0 at 45 degrees; for others 0.
   """
-  angles = np.radians(HUE_STEP * np.arange(NUM_HUES))
-  directions = np.stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
-  along = jnp.einsum(
-    "qc,ch->qh",
-    measured["object"][:, 1:],
-    directions,
-    precision=jax.lax.Precision.HIGHEST,
-  )
-  gained = (along - measured["background"][:, None]) / _MAX_CHROMA
-  valid = is_valid(measured)[:, None]
-  return jnp.where(valid, jnp.clip(gained, -1.0, 1.0), _INVALID)
+  near = jnp.maximum(1.0 - _find_angles(measured) / _SCORE_REACH, 0.0)
+  return jnp.where(is_valid(measured)[:, None], near, 0.0)
+
+
+def describe_rule() -> dict[str, Any]:
+  """The numbers by which pictures are valid, score and hit, for records."""
+  return {
+    "hue_angles": list(HUE_ANGLES),
+    "score_ends_at_degrees": _SCORE_REACH,
+    "hit_ends_at_degrees": _HUE_REACH,
+    "num_object_pixels": _NUM_OBJECT,
+    "least_chroma": _LEAST_CHROMA,
+    "most_background_chroma": _MOST_BACKGROUND,
+    "least_contrast": _LEAST_CONTRAST,
+    "most_roughness": _MOST_ROUGHNESS,
+  }
 
 
 def is_valid(measured: dict[str, Array]) -> Bool[Array, " Q"]:
@@ -159,14 +193,18 @@ def is_valid(measured: dict[str, Array]) -> Bool[Array, " Q"]:
 def find_hits(measured: dict[str, Array]) -> Bool[Array, "Q 4"]:
   """Of which hue, if any, the object of each picture is.
 
-  A hit is a valid picture whose object is within 30 degrees of this hue.
+  A hit is a valid picture whose object is within 22 degrees of this hue.
 
   Args:
     measured: what `measure` returns.
   """
+  is_hue = _find_angles(measured) <= _HUE_REACH
+  return is_hue & is_valid(measured)[:, None]
+
+
+def _find_angles(measured: dict[str, Array]) -> Float[Array, "Q 4"]:
+  """Degrees between the object's hue angle and that of each hue, up to 180."""
   lab = measured["object"]
   angle = jnp.degrees(jnp.arctan2(lab[:, 2], lab[:, 1]))
-  away = angle[:, None] - HUE_STEP * np.arange(NUM_HUES, dtype=np.float32)[None]
-  away = (away + 180) % 360 - 180
-  is_hue = jnp.abs(away) <= _HUE_REACH
-  return is_hue & is_valid(measured)[:, None]
+  away = angle[:, None] - np.array(HUE_ANGLES, np.float32)[None]
+  return jnp.abs((away + 180) % 360 - 180)

@@ -1,7 +1,8 @@
 """Draws pictures of one coloured shape on a background that is nearly grey.
 
-Pictures are 16 × 16 RGB, within 0 and 1. All hues have the same range of
-lightness and chroma in CIELAB, so that none of them stands out by anything else.
+Pictures are 16 × 16 RGB, within 0 and 1. The hues lie around one grey, equally far
+from it and from their neighbours, so that none stands out from the noise in which
+pictures begin.
 """
 
 import dataclasses
@@ -14,11 +15,13 @@ from thickets.tasks.shapes import captions, colours
 SIZE = 16  # Height and width, in pixels.
 _OFFSET = 3.5  # How far "left" is from the centre, in pixels.
 _RADII = (3.2, 4.4)
-_LIGHTNESS = (64.0, 72.0)
-_CHROMA = (28.0, 36.0)  # Within sRGB at all hues.
-_HUE_JITTER = 9.0  # Degrees to either side; hues are 90 apart.
+# How bright and how strong colours are, as `colours.from_wheel` takes them.
+_BRIGHTNESS = (0.53, 0.57)
+_STRENGTH = (0.40, 0.48)
+_JITTER = 8.0  # Degrees to either side on the wheel, where hues are 90 apart.
+# In CIELAB.
+_BACKGROUND_LIGHTNESS = (8.0, 26.0)
 _BACKGROUND_CHROMA = 4.0  # At most.
-_DARK, _LIGHT = (12.0, 38.0), (86.0, 96.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Scenes:
     place: [B] position in `captions.PLACES`.
     centre: [B, 2] row and column of the centre, in pixels.
     radius: [B] size, in pixels.
-    colour: [B, 3] CIELAB of the object.
+    colour: [B, 3] RGB of the object.
     background: [B, 3] CIELAB of what is behind it.
   """
 
@@ -55,22 +58,18 @@ def sample_scenes(rng: np.random.Generator, count: int) -> Scenes:
   offsets = np.array([(0, 0), (0, -1), (0, 1), (-1, 0), (1, 0)]) * _OFFSET
   jitter = rng.uniform(-0.8, 0.8, (count, 2))
   hue = rng.integers(len(captions.HUES), size=count)
-  angle = hue * colours.HUE_STEP + rng.uniform(-_HUE_JITTER, _HUE_JITTER, count)
-  is_dark = rng.random(count) < 0.5
-  lightness = np.where(
-    is_dark, rng.uniform(*_DARK, count), rng.uniform(*_LIGHT, count)
-  )
+  angle = hue * colours.WHEEL_STEP + rng.uniform(-_JITTER, _JITTER, count)
   return Scenes(
     shape=rng.integers(len(captions.SHAPES), size=count),
     hue=hue,
     place=place,
     centre=(SIZE - 1) / 2 + offsets[place] + jitter,
     radius=rng.uniform(*_RADII, count),
-    colour=colours.from_polar(
-      rng.uniform(*_LIGHTNESS, count), rng.uniform(*_CHROMA, count), angle
+    colour=colours.from_wheel(
+      rng.uniform(*_BRIGHTNESS, count), rng.uniform(*_STRENGTH, count), angle
     ),
     background=colours.from_polar(
-      lightness,
+      rng.uniform(*_BACKGROUND_LIGHTNESS, count),
       rng.uniform(0, _BACKGROUND_CHROMA, count),
       rng.uniform(0, 360, count),
     ),
@@ -88,7 +87,7 @@ def draw(scenes: Scenes) -> Float[np.ndarray, "B 16 16 3"]:
     distance, scenes.shape[:, None, None, None], axis=-1
   )
   share = np.clip(0.5 - chosen, 0, 1)
-  inside = colours.lab_to_rgb(scenes.colour)[:, None, None]
+  inside = scenes.colour[:, None, None]
   outside = colours.lab_to_rgb(scenes.background)[:, None, None]
   return (share * inside + (1 - share) * outside).astype(np.float32)
 
