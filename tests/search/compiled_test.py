@@ -79,6 +79,15 @@ class AbsentProgramsTest(absltest.TestCase):
     with self.assertRaisesRegex(NoRoomError, "is too large: RESOURCE_EXH"):
       self._refuse("RESOURCE_EXHAUSTED: out of something")
 
+  def test_the_compiler_is_given_its_options(self):
+    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    shape = jax.ShapeDtypeStruct((4,), jnp.float32, sharding=sharding)
+    known = AbsentPrograms({"xla_cpu_enable_fast_math": False})
+    known.get("double", _double, (shape,))
+    self.assertEqual(known.num_compilations, 1)
+    with self.assertRaisesRegex(jax.errors.JaxRuntimeError, "xla_no_such"):
+      AbsentPrograms({"xla_no_such": True}).get("double", _double, (shape,))
+
   def test_other_failures_are_bugs(self):
     with self.assertRaises(jax.errors.JaxRuntimeError):
       self._refuse("INTERNAL: out of ideas")

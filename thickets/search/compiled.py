@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -112,7 +112,16 @@ class AbsentPrograms(Programs):
 
   In place of arrays there are `jax.ShapeDtypeStruct`s with their shardings; what
   a program returns are those of its results.
+
+  Args:
+    compiler_options: settings of XLA, by their names.
   """
+
+  def __init__(self, compiler_options: Mapping[str, Any] | None = None):
+    super().__init__()
+    self._options = (
+      {"compiler_options": dict(compiler_options)} if compiler_options else {}
+    )
 
   def put(self, tree: Any, sharding: Sharding) -> Any:
     """The shapes of arrays, where a program would expect them."""
@@ -144,7 +153,9 @@ class AbsentPrograms(Programs):
       NoRoomError: if the compiler finds no room for the program.
     """
     try:
-      program = super().get(name, function, arguments, donate=donate, **options)
+      program = super().get(
+        name, function, arguments, donate=donate, **self._options, **options
+      )
     except jax.errors.JaxRuntimeError as error:
       if "RESOURCE_EXHAUSTED" not in str(error):
         raise
