@@ -141,10 +141,10 @@ class EnsemblesTest(parameterized.TestCase):
     rising = draw_together([MEMBERS[:2], MEMBERS[:4]])
     falling = draw_together([MEMBERS[:4], MEMBERS[:2]])
     np.testing.assert_array_equal(falling, rising[::-1])
-    mixed = draw_together([MEMBERS[:4], MEMBERS, MEMBERS[:2], MEMBERS[:4]])
+    mixed = draw_together([MEMBERS[:2], MEMBERS, MEMBERS[:4], MEMBERS[:2]])
     alone = draw_together([MEMBERS])
     np.testing.assert_allclose(mixed[1:2], alone, atol=1e-6)
-    for place, expected in ((0, 1), (2, 0), (3, 1)):
+    for place, expected in ((0, 0), (2, 1), (3, 0)):
       np.testing.assert_allclose(mixed[place], rising[expected], atol=1e-6)
 
   def test_weights_held_are_weights_rebuilt(self):
