@@ -177,6 +177,14 @@ class WithHitsTest(parameterized.TestCase):
     self.assertAlmostEqual(row["hits_gain"]["mean"], 1 / 12)
     self.assertEqual(row["hits_gain"]["over"], "members")
 
+  def test_members_that_are_all_alike_have_no_discordance(self):
+    results = summarise(draw(1))
+    (row,) = results["discordance"]
+    for value, shown in ((None, "–"), (2e-16, "0.00")):
+      row["discordance"] = value
+      table = diffusion_table.tabulate_diffusion(results)[-1]
+      self.assertEqual(table.rows[0][-2], shown)
+
   def test_shares_are_drawn_of_those_who_have_any(self):
     judged = judge(draw(1, has_hits=True), has_hits=True)
     judged.best.score[:] = np.nan  # All of its pictures have failed.

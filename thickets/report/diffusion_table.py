@@ -197,7 +197,9 @@ def _tabulate_discordance(results: Mapping[str, Any]) -> TextTable:
       (
         f"{row['sigma']:g}",
         str(row["num_members"]),
-        f"{row['discordance']:.2f}",
+        tables.DASH
+        if row["discordance"] is None
+        else f"{row['discordance']:.2f}",
         f"{row['most']:.2f}",
       )
       for row in results["discordance"]
