@@ -6,9 +6,10 @@ Variants  sdxl, 8 pictures of 512 × 512 pixels by 30 guided steps; sdxl_turbo, 
           and no guidance; small: a tiny one, to try a compiler
 Hardware  any; needs the extra compile-tpu or compile-cuda, no weights and no data
 Time      4 min 25 s for sdxl and an H100, of two cores with other work;
-          for a v5e it was ended before the compiler was
+          11 min 31 s for a v5e
 Result    sdxl holds 12.8 GiB of an H100, and a member takes at least 0.79 s at the
-          published peaks; docs/accelerators.md has the table
+          published peaks; on a v5e 2 pictures fit, and 8 do not. The table is in
+          docs/accelerators.md.
 """
 
 import ml_collections
