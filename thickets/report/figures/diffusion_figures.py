@@ -233,7 +233,7 @@ def plot_scores(
     ylabel="members",
     title=f"{results['num_select']} pictures of selection",
   )
-  add_legend(ax)
+  add_legend(ax, loc="upper left", bbox_to_anchor=(1.0, 1.0))
   caption = (
     f"Scores of all members for {results['target']} on the prompts of selection;"
     " the dashed line is the base."
