@@ -26,7 +26,7 @@ def map_alike(
   Args:
     function: maps a tensor [S ..., ...] and fields [S ...] to a tensor of the same
       shape, each place of the stacking axes S by itself.
-    parts: for each tensor itself and its fields.
+    parts: a tuple for each tensor, which holds the tensor and then its fields.
     is_elementwise: whether an element of the result depends on its place in the
       flattened tensor alone. Tensors are then laid out as vectors, with room
       behind them, so that fewer lengths serve all of them.

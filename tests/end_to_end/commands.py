@@ -1,5 +1,6 @@
 """How tests start a binary, as a user does."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -29,6 +30,13 @@ def run_binary(name, *arguments, num_devices=None):
     timeout=900,
     check=False,
   )
+
+
+def read_results(workdir):
+  """The results.json of a run, without what depends on when it took place."""
+  results = json.loads((workdir / "results.json").read_text())
+  del results["timing"]
+  return results
 
 
 def kill_binary(name, *arguments, until, delay_s=0.0):

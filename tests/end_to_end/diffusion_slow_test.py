@@ -1,13 +1,12 @@
 """Tests of the binary that searches for pictures, as users start it."""
 
-import json
 import pathlib
 import tempfile
 
 import pytest
 from absl.testing import absltest
 
-from tests.end_to_end.commands import kill_binary, run_binary
+from tests.end_to_end.commands import kill_binary, read_results, run_binary
 
 pytestmark = pytest.mark.slow
 
@@ -58,13 +57,7 @@ class DiffusionTest(absltest.TestCase):
       for path in paths:
         name = path.relative_to(whole)
         self.assertEqual(path.read_bytes(), (broken / name).read_bytes(), name)
-    results = [
-      json.loads((folder / "results.json").read_text())
-      for folder in (whole, broken)
-    ]
-    for result in results:
-      del result["timing"]
-    self.assertEqual(*results)
+    self.assertEqual(read_results(whole), read_results(broken))
 
   def test_a_hue_that_is_not_known_is_refused_before_anything_is_written(self):
     workdir = self.folder / "refused"

@@ -1,13 +1,12 @@
 """Tests of the binary that trains the small model of shapes, as users start it."""
 
-import json
 import pathlib
 import tempfile
 
 import pytest
 from absl.testing import absltest
 
-from tests.end_to_end.commands import kill_binary, run_binary
+from tests.end_to_end.commands import kill_binary, read_results, run_binary
 
 pytestmark = pytest.mark.slow
 
@@ -44,14 +43,8 @@ class PretrainShapesTest(absltest.TestCase):
     for path in paths:
       name = path.relative_to(whole)
       self.assertEqual(path.read_bytes(), (broken / name).read_bytes(), name)
-    results = [
-      json.loads((folder / "results.json").read_text())
-      for folder in (whole, broken)
-    ]
-    for result in results:
-      del result["timing"]
-    self.assertEqual(*results)
-    self.assertEqual(set(results[0]), {"dev", "judge"})
+    self.assertEqual(read_results(whole), read_results(broken))
+    self.assertEqual(set(read_results(whole)), {"dev", "judge"})
 
     searched = self.folder / "searched"
     self.run_well(

@@ -108,7 +108,8 @@ class Pipeline:
     configs: the architectures of its parts, and what it was trained with.
     texts: the text towers; none where all texts were read.
     has_zero_negative: whether the prompt None is zeros, not the empty text.
-    identity: of the weights of UNet and decoder, as held.
+    identity: the identity of the UNet's and the decoder's weights, in the dtypes in
+      which they are held.
     source: the directory that it was loaded from.
   """
 

@@ -127,9 +127,8 @@ def plot_shares(path: Location, results: Mapping[str, Any]) -> None:
 
 
 def _draw_bars(ax: Axes, rows: Sequence[Mapping[str, Any]], field: str) -> None:
-  rows = [
-    row for row in rows if row.get(field)
-  ]  # Others failed on all pictures.
+  # Those who failed on all pictures have no share.
+  rows = [row for row in rows if row.get(field)]
   means = np.array([row[field]["mean"] for row in rows])
   ends = np.array([(row[field]["low"], row[field]["high"]) for row in rows])
   places = np.arange(len(rows))

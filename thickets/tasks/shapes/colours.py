@@ -24,9 +24,8 @@ NUM_HUES = len(HUE_ANGLES)
 _HUE_REACH = 22.0  # Degrees to either side within which a colour is of a hue.
 # Of nearly every shape, more pixels than these are wholly inside.
 _NUM_OBJECT = 10
-_SCORE_REACH = (
-  45.0  # Degrees at which a score ends; neighbours are farther away.
-)
+# Degrees at which a score ends; neighbouring hues are farther away.
+_SCORE_REACH = 45.0
 # Limits of valid pictures. Of real ones, objects have a chroma of 53 to 93, and
 # backgrounds at most 4; their lightness differs by at least 18.
 _LEAST_CHROMA = 40.0
