@@ -1,6 +1,7 @@
 """Laws of members and ensembles that draw, on a denoiser of a few weights."""
 
 import functools
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -153,6 +154,15 @@ class EnsemblesTest(parameterized.TestCase):
       draw_together(ensembles, holds_weights=True),
       draw_together(ensembles, holds_weights=False),
     )
+
+  def test_weights_are_held_only_where_the_machine_has_room(self):
+    base = jax.tree.map(jnp.asarray, BASE_PARAMS)
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(base))
+    for limit, has_room in ((12 * size, True), (11 * size, False)):
+      with mock.patch.object(
+        evaluators.memory, "host_memory_bytes", return_value=limit
+      ):
+        self.assertEqual(evaluators._find_room(base, 5), has_room)
 
   def test_the_mean_is_of_guided_predictions_at_every_step(self):
     """Against a loop without scans, members and guidance written out."""
