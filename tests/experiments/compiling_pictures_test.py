@@ -23,7 +23,6 @@ from thickets.models.diffusion import (
 )
 from thickets.report import picture_forecast_table
 from thickets.search import targets
-from thickets.search.compiled import AbsentPrograms
 
 
 class CompilingPicturesTest(parameterized.TestCase):
@@ -71,20 +70,15 @@ class CompilingPicturesTest(parameterized.TestCase):
       num_members=2,
     )
     target = targets.parse("h100:1")
-    get = AbsentPrograms.get
-
-    def get_fast(self, *arguments, **options):
-      return get(
-        self, *arguments, compiler_options=unoptimised.OPTIONS, **options
-      )
-
     # Noise of few tensors, since what draws it is compiled for each.
     kind = forecast.Gaussian(include=("unet.conv_in*",))
     with (
       mock.patch.object(
         targets.Target, "make_devices", lambda self: jax.devices("cpu")
       ),
-      mock.patch.object(AbsentPrograms, "get", get_fast),
+      mock.patch.object(
+        forecast, "_COMPILER_OPTIONS", {"cuda": unoptimised.OPTIONS}
+      ),
       mock.patch.object(forecast, "_KIND", kind),
     ):
       found = forecast.make_forecast(case, target)
