@@ -313,11 +313,11 @@ class LawsTest(parameterized.TestCase):
     "\ud800#### \udfff" * 1000,
   )
   def test_hostile_responses_take_little_and_earn_nothing(self, response):
-    start = time.perf_counter()
+    start = time.process_time()
     for rules in gsm8k.TASK.graders:
       grade = _grade(response, rules=rules)
       self.assertFalse(grade.correct or grade.lenient)
-    self.assertLess(time.perf_counter() - start, 1)
+    self.assertLess(time.process_time() - start, 1)
 
 
 class TaskTest(parameterized.TestCase):

@@ -149,9 +149,9 @@ class GradingTest(parameterized.TestCase):
   )
   def test_hostile_responses_are_wrong_at_once(self, family, response):
     example = drawn_drills.make_example(family, drawn_drills.sample(family, 1))
-    start = time.perf_counter()
+    start = time.process_time()
     grade = drawn_drills.grade(family, example, response)
-    self.assertLess(time.perf_counter() - start, 1.0)
+    self.assertLess(time.process_time() - start, 1.0)
     self.assertEqual(grade, (0.0, False, False, grade.vote, grade.format))
     self.assertLessEqual(len(grade.vote or ""), 64)
 

@@ -143,7 +143,7 @@ class FormulasTest(parameterized.TestCase):
 
   def test_the_longest_formulas_take_little(self):
     longest = "*".join(["9" * formulas.MAX_DIGITS] * 23)
-    start = time.perf_counter()
+    start = time.process_time()
     for text in (longest, longest.replace("*", "/"), "1/1+" * 74 + "1"):
       formulas.parse(text)
-    self.assertLess(time.perf_counter() - start, 0.1)
+    self.assertLess(time.process_time() - start, 0.1)
