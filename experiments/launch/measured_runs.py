@@ -100,9 +100,7 @@ def find_out(binary: BinaryFlags, workdirs: Sequence[Location]) -> Location:
     binary: with the flag --out.
     workdirs: the directories of the runs; the first one is the default.
   """
-  out = make_out(binary.values["out"].value or workdirs[0])
-  make_out(out / "figures")
-  return out
+  return make_out(binary.values["out"].value or workdirs[0])
 
 
 def make_out(out: Place) -> Location:

@@ -45,7 +45,7 @@ def export(
   launch.configure_jax()
   source = _read_source(path)
   if source["kind"] == _SHAPES:
-    base = shapes_subject.load_model(name or source["name"])
+    base = shapes_subject.load_model(name or source["name"], "--model")
     chosen = _load_experts(path, base)
     params = chosen.rebuild(base, rank)
     out.mkdir(parents=True, exist_ok=True)

@@ -68,11 +68,12 @@ def save_model(folder: pathlib.Path, params: Params) -> None:
     (folder / path).write_text(text, encoding="utf-8")
 
 
-def load_model(name: str) -> Params:
+def load_model(name: str, setting: str = "model.name") -> Params:
   """Reads the weights of a model of shapes, in float32.
 
   Args:
     name: `shipped/shapes`, or a folder that `save_model` has written.
+    setting: what users name the model with, for messages.
 
   Raises:
     UserError: if there is no such folder, or it holds another model.
@@ -80,7 +81,7 @@ def load_model(name: str) -> Params:
   folder = _SHIPPED_DIR if name == SHIPPED else pathlib.Path(name)
   if not folder.is_dir():
     raise UserError(
-      f"model.name must be {SHIPPED} or a folder of a model of shapes, got"
+      f"{setting} must be {SHIPPED} or a folder of a model of shapes, got"
       f" {name!r}. Make one with experiments.pretrain_shapes."
     )
   described = shapes_model.describe(make_model())
