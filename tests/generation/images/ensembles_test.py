@@ -1,5 +1,6 @@
 """Laws of members and ensembles that draw, on a denoiser of a few weights."""
 
+import dataclasses
 import functools
 from unittest import mock
 
@@ -190,6 +191,60 @@ class EnsemblesTest(parameterized.TestCase):
   def test_others_than_first_members_are_refused(self):
     with self.assertRaisesRegex(ValueError, "first members of the largest"):
       draw_together([MEMBERS[1:3], MEMBERS])
+
+
+class FinishingTest(parameterized.TestCase):
+  @parameterized.parameters("members", "ensembles")
+  def test_pictures_finished_apart_are_those_finished_together(self, kind):
+    together = make_pipeline()
+    sizes = []
+
+    def decode(params, x):
+      sizes.append(x.shape[0])
+      return together.decode(params, x)
+
+    apart = dataclasses.replace(together, decode=decode, finishes_apart=True)
+    # More than a device has by itself where they are spread.
+    batch = make_batch(16) | {"labels": {"place": np.arange(16)}}
+    found = [_evaluate(kind, pipeline, batch) for pipeline in (together, apart)]
+    self.assertEqual(set(sizes), {1})
+    self.assertEqual(found[0]["picture"].shape, (2, 16, 4, 4, 3))
+    np.testing.assert_array_equal(found[1]["place"], [np.arange(16)] * 2)
+    jax.tree.map(
+      functools.partial(np.testing.assert_allclose, atol=1e-6), *found
+    )
+
+  def test_pictures_drawn_apart_are_those_drawn_together(self):
+    together = make_pipeline()
+    apart = dataclasses.replace(together, finishes_apart=True)
+    drawn = [
+      jax.jit(functools.partial(pipelines.draw_pictures, pipeline))(
+        BASE_PARAMS, make_batch()
+      )
+      for pipeline in (together, apart)
+    ]
+    np.testing.assert_allclose(*drawn, atol=1e-6)
+
+
+def _evaluate(kind, pipeline, batch):
+  """The channels of two members, or of two ensembles."""
+
+  def score_places(params, pictures, batch):
+    return {
+      **score(params, pictures, batch),
+      "place": batch["labels"]["place"],
+    }
+
+  if kind == "members":
+    evaluator = evaluators.make_member_evaluator(
+      pipeline, score_places, kind=KIND
+    )
+    members = MEMBERS[:2]
+  else:
+    evaluator = EnsembleEvaluator(pipeline, score_places, kind=KIND)
+    members = [MEMBERS[0], join(MEMBERS)]
+  chunks = engine.stream_chunks(evaluator, BASE_PARAMS, members, batch, width=2)
+  return next(iter(chunks)).channels
 
 
 class MembersTest(parameterized.TestCase):

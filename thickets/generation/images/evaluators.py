@@ -22,7 +22,11 @@ from jaxtyping import Array, Float
 
 from thickets import placement
 from thickets.generation.images import pipelines
-from thickets.generation.images.pipelines import PictureBatch, Pipeline
+from thickets.generation.images.pipelines import (
+  PictureBatch,
+  Pipeline,
+  ScorePictures,
+)
 from thickets.members import Member, MemberArrays, stack_members
 from thickets.models import memory
 from thickets.models.diffusion import sampling
@@ -33,10 +37,6 @@ from thickets.search.compiled import Programs
 from thickets.search.evaluator import Batch
 from thickets.search.teams import Team
 from thickets.search.traced import Traced
-
-# Maps (params, pictures [Q, H, W, 3] within 0 and 1, batch) to channels [Q, ...],
-# of which `score` is one; of the params it may read what members do not differ in.
-ScorePictures = Callable[[Params, Array, PictureBatch], dict[str, Array]]
 
 
 def make_member_evaluator(
@@ -63,8 +63,8 @@ def make_member_evaluator(
   """
 
   def evaluate(params: Params, batch: PictureBatch) -> dict[str, Array]:
-    pictures = pipelines.draw_pictures(pipeline, params, batch)
-    return score(params, pictures, batch)
+    latents = pipelines.draw_latents(pipeline, params, batch)
+    return pipelines.score_latents(pipeline, score, params, latents, batch)
 
   return traced.traced(
     evaluate, kind=kind, names=names, mesh=mesh, lanes=1, compiled=compiled
@@ -160,7 +160,7 @@ class EnsembleEvaluator:
       check_vma=False,
     )
     def evaluate(base, members, batch):
-      pictures = draw_by_ensembles(
+      latents = draw_by_ensembles(
         self._pipeline,
         base,
         members,
@@ -170,7 +170,12 @@ class EnsembleEvaluator:
         names=self._names,
         holds_weights=holds,
       )
-      return lax.map(lambda drawn: self._score(base, drawn, batch), pictures)
+      return lax.map(
+        lambda drawn: pipelines.score_latents(
+          self._pipeline, self._score, base, drawn, batch
+        ),
+        latents,
+      )
 
     return evaluate(base, members, batch)
 
@@ -185,8 +190,8 @@ def draw_by_ensembles(
   kind: Kind,
   names: Names | None = None,
   holds_weights: bool = False,
-) -> Float[Array, "V Q H W 3"]:
-  """Draws by the mean prediction of the first members, for several numbers of them.
+) -> Float[Array, "V Q ..."]:
+  """Draws latents by the mean prediction of the first members.
 
   Args:
     pipeline: how pictures are made.
@@ -199,8 +204,8 @@ def draw_by_ensembles(
     holds_weights: whether the weights of all K members are held at once.
 
   Returns:
-    [V, Q, H, W, 3] RGB within 0 and 1. Predictions are added in the order of the
-    members, in float32.
+    [V, Q, ...] latents without noise, float32, in which predictions are added in
+    the order of the members.
   """
   conditioning = dict(batch["conditioning"])
   rebuild = _make_rebuild(base, members, kind, names, holds_weights)
@@ -231,8 +236,7 @@ def draw_by_ensembles(
     return totals / divisors.reshape(-1, *(1,) * (x.ndim - 1))
 
   noise = jnp.stack([batch["noise"]] * len(sizes))
-  latents = sampling.integrate(pipeline.schedule, denoise, noise)
-  return lax.map(lambda x: pipeline.decode(base, x), latents)
+  return sampling.integrate(pipeline.schedule, denoise, noise)
 
 
 def _make_rebuild(

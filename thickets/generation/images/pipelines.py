@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float, UInt8
 
 from thickets import noise
@@ -27,6 +28,9 @@ Conditioning = Mapping[str, Any]
 Predict = Callable[[Params, Array, Array, Conditioning], Array]
 # A batch: `noise` [Q, ...], `conditioning`, and what scores need.
 PictureBatch = Mapping[str, Any]
+# Maps (params, pictures [Q, H, W, 3] within 0 and 1, batch) to channels [Q, ...],
+# of which `score` is one; of the params it may read what members do not differ in.
+ScorePictures = Callable[[Params, Array, PictureBatch], dict[str, Array]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Pipeline:
     guidance: how far predictions go beyond what the text adds; with 1 or less
       the negative prompt is not asked.
     negative: conditioning of the negative prompt, with a first axis of 1.
+    finishes_apart: whether latents are decoded and scored one picture after the
+      other, for decoders that take gibibytes for each.
 
   Raises:
     UserError: if guidance is asked for without a negative prompt.
@@ -50,6 +56,7 @@ class Pipeline:
   schedule: Schedule
   guidance: float
   negative: Conditioning | None = None
+  finishes_apart: bool = False
 
   def __post_init__(self):
     if sampling.is_guided(self.guidance) and self.negative is None:
@@ -93,10 +100,10 @@ def predict_guided(
   return predicted.astype(jnp.float32)
 
 
-def draw_pictures(
+def draw_latents(
   pipeline: Pipeline, params: Params, batch: PictureBatch
-) -> Float[Array, "Q H W 3"]:
-  """Draws one picture for each starting noise of a batch, by one member.
+) -> Float[Array, "Q ..."]:
+  """Draws the latents of one picture for each starting noise, by one member.
 
   Args:
     pipeline: how pictures are made.
@@ -104,14 +111,62 @@ def draw_pictures(
     batch: `noise` [Q, ...] of unit spread and `conditioning` [Q, ...].
 
   Returns:
-    [Q, H, W, 3] RGB within 0 and 1, float32.
+    [Q, ...] latents without noise, float32.
   """
 
   def denoise(x: Array, t: Array) -> Array:
     return predict_guided(pipeline, params, x, t, batch["conditioning"])
 
-  latents = sampling.integrate(pipeline.schedule, denoise, batch["noise"])
-  return pipeline.decode(params, latents)
+  return sampling.integrate(pipeline.schedule, denoise, batch["noise"])
+
+
+def draw_pictures(
+  pipeline: Pipeline, params: Params, batch: PictureBatch
+) -> Float[Array, "Q H W 3"]:
+  """Draws the latents as above and decodes them: RGB within 0 and 1, float32."""
+  latents = draw_latents(pipeline, params, batch)
+  return _finish(
+    pipeline, functools.partial(pipeline.decode, params), (latents,)
+  )
+
+
+def score_latents(
+  pipeline: Pipeline,
+  score: ScorePictures,
+  params: Params,
+  latents: Float[Array, "Q ..."],
+  batch: PictureBatch,
+) -> dict[str, Array]:
+  """Decodes latents and scores the pictures.
+
+  Args:
+    pipeline: how pictures are made.
+    score: scores each picture by itself, whatever others are beside it.
+    params: weights of which the decoder and the scores read theirs.
+    latents: [Q, ...] without noise.
+    batch: what is known of the pictures.
+
+  Returns:
+    The channels [Q, ...] of the scores.
+  """
+
+  def finish(latents: Array, batch: PictureBatch) -> dict[str, Array]:
+    return score(params, pipeline.decode(params, latents), batch)
+
+  return _finish(pipeline, finish, (latents, batch))
+
+
+def _finish(
+  pipeline: Pipeline, function: Callable[..., Any], inputs: tuple[Any, ...]
+) -> Any:
+  """Applies a function to inputs with pictures first, apart if that is asked for."""
+  if not pipeline.finishes_apart:
+    return function(*inputs)
+
+  # The axis of pictures stays, with one of them.
+  rows = jax.tree.map(lambda leaf: leaf[:, None], inputs)
+  found = lax.map(lambda row: function(*row), rows)
+  return jax.tree.map(lambda leaf: leaf[:, 0], found)
 
 
 def make_starting_noise(

@@ -11,8 +11,11 @@ import numpy as np
 
 from thickets import naming
 from thickets.generation.images import pipelines
-from thickets.generation.images.evaluators import ScorePictures
-from thickets.generation.images.pipelines import Conditioning, Pipeline
+from thickets.generation.images.pipelines import (
+  Conditioning,
+  Pipeline,
+  ScorePictures,
+)
 from thickets.naming import Names, Params
 from thickets.runs import packed_arrays
 from thickets.runs.json_files import JsonObject
