@@ -60,6 +60,12 @@ def explain(path: pathlib.Path, must_be: str, reason: object) -> UserError:
       " not exist. Fetch the file again."
     )
   if isinstance(reason, OSError):
+    # Readers in other languages say of any file that they cannot open that there
+    # is none.
+    try:
+      path.open("rb").close()
+    except OSError as error:
+      reason = error
     return UserError(
       f"{path} must be a file that can be read, got: {reason.strerror or reason}."
       " Check what it is, and its permissions."

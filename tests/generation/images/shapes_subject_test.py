@@ -120,6 +120,8 @@ class SubjectTest(parameterized.TestCase):
   def test_unknown_models_and_hues_are_refused(self):
     with self.assertRaisesRegex(UserError, r"model\.name must be shipped"):
       load("runs/none/model")
+    with self.assertRaisesRegex(UserError, r"model\.name must be shipped"):
+      load(tempfile.gettempdir())  # A folder without a model.
     with self.assertRaisesRegex(UserError, "--model must be shipped"):
       shapes_subject.load_model("runs/none/model", "--model")
     with self.assertRaisesRegex(UserError, r"task\.target .*Nearest: blue"):

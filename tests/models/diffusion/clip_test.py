@@ -100,6 +100,13 @@ class TextTest(parameterized.TestCase):
     ):
       clip_config.parse_scorer_config({**cases.CLIP_L, "model_type": "siglip"})
 
+  @parameterized.parameters("text_config", "vision_config_dict")
+  def test_towers_are_objects(self, name):
+    with self.assertRaisesRegex(
+      UserError, f"clip.{name} must be a JSON object"
+    ):
+      clip_config.parse_scorer_config({**cases.CLIP_L, name: 5})
+
 
 class PixelsTest(parameterized.TestCase):
   @parameterized.parameters(((512, 512),), ((96, 160),), ((16, 16),))

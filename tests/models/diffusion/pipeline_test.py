@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pathlib
+import re
 import shutil
 import tempfile
 from unittest import mock
@@ -16,7 +17,12 @@ from golden import pipeline_files
 
 from thickets import naming
 from thickets.errors import UserError
-from thickets.models.diffusion import directory, part_files, pipeline
+from thickets.models.diffusion import (
+  directory,
+  opening,
+  part_files,
+  pipeline,
+)
 from thickets.models.diffusion.schedule import Sampler
 
 _UNET_FILE = "diffusion_pytorch_model.safetensors"
@@ -190,6 +196,18 @@ class FormsTest(parameterized.TestCase):
     normed = normed / model["final_layer_norm"].reshape(1, 1, -1)
     np.testing.assert_allclose(normed.mean(-1), 0, atol=1e-5)
 
+  def test_early_files_of_stable_diffusion_say_no_scale(self):
+    with _written(is_xl=False) as path:
+      config = path / "vae" / "config.json"
+      fields = json.loads(config.read_text())
+      for scale, expected in ((None, 0.18215), (0.5, 0.5)):
+        fields.pop("scaling_factor", None)
+        if scale is not None:
+          fields["scaling_factor"] = scale
+        config.write_text(json.dumps(fields))
+        opened = opening.open_pipeline(str(path))
+        self.assertEqual(opened.configs.vae.scale, expected)
+
   def test_keys_of_old_and_new_towers(self):
     with _written() as path:
       before = pipeline.load(str(path))
@@ -270,11 +288,13 @@ class RefusalsTest(parameterized.TestCase):
       "must have model_index.json, got none.*scheduler, text_encoder"
     )
 
-  def test_other_pipelines(self):
-    pipeline_files.change_json(
-      self.path / "model_index.json", _class_name="FluxPipeline"
-    )
-    self._refuse("must be one of .*StableDiffusionXL.*got 'FluxPipeline'")
+  @parameterized.parameters(
+    "FluxPipeline", (["StableDiffusionXLPipeline"],), None
+  )
+  def test_other_pipelines(self, name):
+    pipeline_files.change_json(self.path / "model_index.json", _class_name=name)
+    got = re.escape(repr(name))
+    self._refuse(f"must be one of .*StableDiffusionXL.*got {got}")
 
   def test_the_refiner(self):
     pipeline_files.change_json(
@@ -320,6 +340,13 @@ class RefusalsTest(parameterized.TestCase):
     )
     self._refuse("unet.in_channels must be vae.latent_channels, got 4 and 16")
 
+  def test_an_sdxl_without_its_scale(self):
+    path = self.path / "vae" / "config.json"
+    fields = json.loads(path.read_text())
+    del fields["scaling_factor"]
+    path.write_text(json.dumps(fields))
+    self._refuse("vae.scaling_factor must be a number other than 0, got none")
+
   def test_an_sdxl_without_its_embedding(self):
     pipeline_files.change_json(
       self.path / "unet" / "config.json", addition_embed_type=None
@@ -346,7 +373,9 @@ class RefusalsTest(parameterized.TestCase):
   def test_weights_that_are_not_finite(self, value):
     broken = np.full(8, value, np.float32)
     self._change_weights(lambda t: t.update({"conv_in.bias": broken}))
-    self._refuse("conv_in.bias .* must be finite", is_early=False)
+    self._refuse(
+      rf"conv_in.bias \(.*unet/{_UNET_FILE}\) must be finite", is_early=False
+    )
 
   def test_weights_too_large_for_half_precision(self):
     large = np.full(8, 1e5, np.float32)

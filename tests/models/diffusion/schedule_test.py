@@ -198,6 +198,9 @@ class RefusalsTest(parameterized.TestCase):
     ("interpolation_type", "log_linear", "interpolation_type"),
     ("trained_betas", [0.1], "trained_betas"),
     ("steps_offset", -1, "steps_offset"),
+    ("beta_start", 0.0, "beta_start must be above 0 and below 1, got 0.0"),
+    ("beta_end", 1.0, "beta_end must be above 0 and below 1, got 1.0"),
+    ("beta_end", 0.9, "beta_end must leave some of the picture .*got 0.9"),
   )
   def test_other_options(self, name, value, message):
     with self.assertRaisesRegex(UserError, message):

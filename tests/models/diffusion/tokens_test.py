@@ -11,10 +11,12 @@ from thickets.errors import UserError
 from thickets.models.diffusion import clip_config, tokens
 
 
-def _load(pad, *, is_old=True, vocab_size=85, context=20):
+def _load(pad, *, is_old=True, vocab_size=85, context=20, **declared):
   with tempfile.TemporaryDirectory() as folder:
     path = pathlib.Path(folder) / "tokenizer"
     pipeline_files.write_tokenizer(path, pad, is_old=is_old)
+    if declared:
+      pipeline_files.change_json(path / "tokenizer_config.json", **declared)
     config = clip_config.parse_text_config(
       pipeline_files.make_text_config(
         vocab_size, max_position_embeddings=context
@@ -63,6 +65,23 @@ class TokensTest(parameterized.TestCase):
   def test_other_vocabularies(self):
     with self.assertRaisesRegex(UserError, "at most 60 tokens.*got 85"):
       _load("!", vocab_size=60)
+
+  @parameterized.parameters("x", 1, True)
+  def test_lengths_that_leave_no_room_for_a_word(self, length):
+    with self.assertRaisesRegex(UserError, "model_max_length must be a number"):
+      _load("!", model_max_length=length)
+
+  def test_a_text_that_is_too_long_is_reported_once(self):
+    with self.assertNoLogs("transformers", level="WARNING"):
+      self.assertNotEqual(_load("!").find_cut("cat " * 40), "")
+
+  def test_texts_that_differ_for_the_tokenizer(self):
+    tokenizer = _load("!")
+    tokens.check_distinct(tokenizer, "targets", ["cat", "red", "the cat"])
+    with self.assertRaisesRegex(
+      UserError, "targets must differ .*got 'red' and 'RED', which are one"
+    ):
+      tokens.check_distinct(tokenizer, "targets", ["red", "cat", "RED"])
 
   def test_none(self):
     config = clip_config.parse_text_config(

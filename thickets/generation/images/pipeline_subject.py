@@ -46,7 +46,7 @@ KIND = "diffusers"
 _NOT_FINITE = (
   "the denoiser has overflowed its dtype, or the decoder cannot draw its"
   " latents, so that pictures would be black. Write bfloat16 or float32 for"
-  " model.dtype, or name other weights"
+  " model.dtype, or name other weights, and a new --workdir"
 )
 
 
@@ -141,6 +141,8 @@ def load_subject(
   )
   tokens.check_texts(judge.tokenizer, "task.targets", asked.targets)
   tokens.check_texts(judge.tokenizer, "The prompts of task", every_prompt)
+  tokens.check_distinct(judge.tokenizer, "task.targets", asked.targets)
+  tokens.check_distinct(judge.tokenizer, "The prompts of task", every_prompt)
   _warn_of_named_targets(asked)
   loaded = pipeline.read(opened, dtype=loading.dtype)
   frame = Frame(drawing.size)

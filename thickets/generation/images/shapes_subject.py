@@ -79,7 +79,7 @@ def load_model(name: str, setting: str = "model.name") -> Params:
     UserError: if there is no such folder, or it holds another model.
   """
   folder = _SHIPPED_DIR if name == SHIPPED else pathlib.Path(name)
-  if not folder.is_dir():
+  if not all((folder / part).is_dir() for part in _PARTS):
     raise UserError(
       f"{setting} must be {SHIPPED} or a folder of a model of shapes, got"
       f" {name!r}. Make one with experiments.pretrain_shapes."
@@ -146,7 +146,8 @@ def load_subject(
       "score": colours.describe_rule(),
       "judge": naming.identify(judge),
     },
-    why_not_finite="the weights overflow. Name other ones for model.name",
+    why_not_finite="the weights overflow. Name other ones for model.name, and"
+    " a new --workdir",
   )
 
 

@@ -159,7 +159,7 @@ def parse_scorer_config(fields: Mapping[str, Any]) -> ScorerConfig:
     )
   texts, visions = (
     # Old files have a second spelling that wins, as in transformers.
-    {**(fields.get(name) or {}), **(fields.get(f"{name}_dict") or {})}
+    {**_read_object(fields, name), **_read_object(fields, f"{name}_dict")}
     for name in ("text_config", "vision_config")
   )
   width = fields.get("projection_dim", 512)
@@ -188,6 +188,16 @@ def parse_scorer_config(fields: Mapping[str, Any]) -> ScorerConfig:
       projection_width=read["projection_dim"],
     ),
   )
+
+
+def _read_object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+  found = fields.get(name) or {}
+  if not isinstance(found, dict):
+    raise UserError(
+      f"clip.{name} must be a JSON object, got {found!r}. Correct its"
+      " config.json."
+    )
+  return found
 
 
 def _make_tower(read: Mapping[str, Any], where: str) -> Tower:

@@ -113,7 +113,7 @@ def open_directory(
       " saves it; a checkpoint in a single file is not read."
     )
   class_name = index.get("_class_name")
-  if class_name not in _PARTS:
+  if not isinstance(class_name, str) or class_name not in _PARTS:
     raise UserError(
       f"A pipeline must be one of {sorted(_PARTS)}, got {class_name!r} in"
       f" {path / INDEX_FILE}. Others are not supported."

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from thickets.errors import UserError
 from thickets.models.diffusion import (
@@ -15,6 +16,10 @@ from thickets.models.diffusion.clip_config import TextConfig
 from thickets.models.diffusion.schedule import Sampler, ScheduleConfig
 from thickets.models.diffusion.unet_config import UNetConfig
 from thickets.models.diffusion.vae import VAEConfig
+
+# What latents of Stable Diffusion 1 and 2 are multiplied with. Files of before
+# December 2022 have no field for it: the pipeline had the number.
+_SD_SCALE = 0.18215
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,13 +63,20 @@ def parse(
   }
   configs = Configs(
     unet=unet_config.parse_config(source.fields["unet"]),
-    vae=vae.parse_config(source.fields["vae"]),
+    vae=vae.parse_config(_complete_vae(source)),
     schedule=schedule.parse_config(source.fields["scheduler"], sampler=sampler),
     texts=texts,
     is_xl=source.class_name == directory.SDXL,
   )
   _check_fit(configs)
   return configs
+
+
+def _complete_vae(source: directory.Directory) -> Mapping[str, Any]:
+  """The config of the decoder; early files of Stable Diffusion say no scale."""
+  if source.class_name == directory.SDXL:
+    return source.fields["vae"]
+  return {"scaling_factor": _SD_SCALE, **source.fields["vae"]}
 
 
 def _check_fit(configs: Configs) -> None:

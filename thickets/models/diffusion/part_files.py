@@ -167,7 +167,7 @@ def read(
     array = files[tensor.file].get_tensor(tensor.key)
     with np.errstate(over="ignore"):  # It is refused below.
       cast = array.astype(dtype)
-    _check_finite(array, cast, tensor)
+    _check_finite(array, cast, f"{tensor.key} ({folder / tensor.file})")
     return cast
 
   return fill(description, read_tensor, dtype)
@@ -252,18 +252,17 @@ def _choose_dtype(folder: pathlib.Path, places: Iterable[Stored]) -> DTypeLike:
   return _DTYPES[dtypes.pop()]
 
 
-def _check_finite(array: np.ndarray, cast: np.ndarray, tensor: Stored) -> None:
+def _check_finite(array: np.ndarray, cast: np.ndarray, tensor: str) -> None:
   """Refuses weights that cannot be computed with."""
   if np.isfinite(cast).all():
     return
   if np.isfinite(array).all():
     raise UserError(
-      f"{tensor.key} ({tensor.file}) must lie within what {cast.dtype.name}"
+      f"{tensor} must lie within what {cast.dtype.name}"
       " holds, got a larger weight. Load it with dtype bfloat16 or float32."
     )
   raise UserError(
-    f"{tensor.key} ({tensor.file}) must be finite numbers, got NaN or infinity."
-    " Fetch it again."
+    f"{tensor} must be finite numbers, got NaN or infinity. Fetch it again."
   )
 
 

@@ -55,6 +55,7 @@ _SPACINGS = {  # That a class has where its file gives none.
   "DDIMScheduler": "leading",
   "PNDMScheduler": "leading",
 }
+_MOST_NOISE = 1e9  # Whose square float32 holds; published schedules have 157.
 _RATES = ("linear", "scaled_linear")
 _SPACING_WORDS = ("leading", "trailing", "linspace")
 
@@ -169,6 +170,7 @@ def parse_config(
       f"scheduler.prediction_type must be one of {kinds}, got"
       f" {read['prediction_type']!r}. Others are not supported."
     )
+  _check_rates(read)
   if sampler is None:
     sampler = Sampler.DDIM if published == "DDIMScheduler" else Sampler.EULER
     if published not in ("DDIMScheduler", "EulerDiscreteScheduler"):
@@ -190,6 +192,16 @@ def parse_config(
   )
 
 
+def _check_rates(read: Mapping[str, Any]) -> None:
+  """Refuses rates that add no noise, or leave nothing of the picture."""
+  for name in ("beta_start", "beta_end"):
+    if not 0 < read[name] < 1:
+      raise UserError(
+        f"scheduler.{name} must be above 0 and below 1, got {read[name]}."
+        " Correct its config."
+      )
+
+
 def _clips(fields: Mapping[str, Any]) -> bool:
   is_ddim = fields.get("_class_name") == "DDIMScheduler"
   return bool(fields.get("clip_sample", is_ddim))
@@ -208,6 +220,12 @@ def make_schedule(config: ScheduleConfig, num_steps: int) -> Schedule:
   """
   timesteps = _space(config, num_steps)
   ratios = noise_levels(config)
+  if not ratios[-1] < _MOST_NOISE:
+    raise UserError(
+      "scheduler.beta_end must leave some of the picture at the last timestep,"
+      f" got {config.last_beta:g}, whose noise is {ratios[-1]:.3g} times as"
+      " strong. Correct its config."
+    )
   sigmas = np.interp(timesteps, np.arange(config.num_timesteps), ratios)
   first = sigmas[0]
   # By the sampler's coordinates, in which its first noise has a spread of one.

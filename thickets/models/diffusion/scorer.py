@@ -10,6 +10,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from thickets.errors import UserError
 from thickets.models import hub_files
 from thickets.models.diffusion import (
   clip,
@@ -92,7 +93,12 @@ def load(
     UserError: if it cannot be found, or is no CLIP model.
   """
   files = hub_files.locate(name, revision)
-  fields = hub_files.read_json(files.directory / "config.json") or {}
+  fields = hub_files.read_json(files.directory / "config.json")
+  if fields is None:
+    raise UserError(
+      "A model that scores pictures must have config.json, got none in"
+      f" {files.directory}. Fetch it, or name another."
+    )
   config = clip_config.parse_scorer_config(fields)
   tokenizer = tokens.load(files.directory, config.text)
   files.fetch_weights()

@@ -12,6 +12,8 @@ from thickets.errors import UserError
 from thickets.models import tokenizer_files
 from thickets.models.diffusion.clip_config import TextConfig
 
+_LEAST_TOKENS = 3  # Of a text: its start, one word, its end.
+
 
 @dataclasses.dataclass(frozen=True)
 class TextTokenizer:
@@ -48,7 +50,8 @@ class TextTokenizer:
 
   def find_cut(self, text: str) -> str:
     """The end of a text that the tower would not read; "" if it reads all."""
-    ids = self.tokenizer(text)["input_ids"]
+    # Without a warning of its own where a text is too long: that is refused.
+    ids = self.tokenizer(text, verbose=False)["input_ids"]
     if len(ids) <= self.length:
       return ""
     return self.tokenizer.decode(ids[self.length - 1 : -1]).strip()
@@ -67,6 +70,29 @@ def check_texts(
       raise UserError(
         f"{key} must have at most {tokenizer.length - 2} tokens of CLIP, got"
         f" {text!r}, whose end {cut!r} would be ignored. Shorten it."
+      )
+
+
+def check_distinct(
+  tokenizer: TextTokenizer, key: str, texts: Sequence[str]
+) -> None:
+  """Refuses texts that are one to a tokenizer, as where it knows no capitals.
+
+  Args:
+    tokenizer: reads the texts.
+    key: the config key that has them, for messages.
+    texts: none of them cut.
+
+  Raises:
+    UserError: if two texts have the same tokens.
+  """
+  seen: dict[tuple[int, ...], str] = {}
+  for text, ids in zip(texts, tokenizer.encode(texts), strict=True):
+    other = seen.setdefault(tuple(ids.tolist()), text)
+    if other is not text:
+      raise UserError(
+        f"{key} must differ for CLIP, got {other!r} and {text!r}, which are one"
+        " text to its tokenizer. Leave one out."
       )
 
 
@@ -96,5 +122,10 @@ def load(folder: pathlib.Path, config: TextConfig) -> TextTokenizer:
       f"The tokenizer in {folder} must have a token for padding, got none. Write"
       " pad_token into its tokenizer_config.json."
     )
-  length = min(tokenizer.model_max_length, config.context)
-  return TextTokenizer(tokenizer, length)
+  longest = tokenizer.model_max_length
+  if not isinstance(longest, int | float) or not longest >= _LEAST_TOKENS:
+    raise UserError(
+      f"model_max_length must be a number of tokens, {_LEAST_TOKENS} or more, got"
+      f" {longest!r} in the tokenizer_config.json of {folder}. Correct it."
+    )
+  return TextTokenizer(tokenizer, min(int(longest), config.context))

@@ -12,7 +12,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from thickets.errors import UserError
@@ -114,6 +113,11 @@ def parse_config(fields: Mapping[str, Any]) -> VAEConfig:
         "vae.block_out_channels must be multiples of norm_num_groups, got"
         f" {width} for {read['norm_num_groups']}."
       )
+  if read["out_channels"] != 3:
+    raise UserError(
+      "vae.out_channels must be 3, for red, green and blue, got"
+      f" {read['out_channels']}. Other pictures are not scored."
+    )
   return VAEConfig(
     latent_channels=read["latent_channels"],
     channels=read["out_channels"],
@@ -231,19 +235,3 @@ def _group_norm(
   config: VAEConfig, params: Params, name: str, x: Array
 ) -> Array:
   return ops.group_norm(params, name, x, num_groups=config.num_groups, eps=_EPS)
-
-
-def check_pictures(pictures: Float[np.ndarray, "B H W C"]) -> None:
-  """Refuses pictures that are none, before they are scored as black ones.
-
-  Raises:
-    UserError: if one of them has values that are not finite.
-  """
-  broken = ~np.isfinite(pictures).all(axis=(1, 2, 3))
-  if broken.any():
-    raise UserError(
-      f"Pictures must be finite, got NaN or infinity in {int(broken.sum())} of"
-      f" {len(pictures)}, the first of which is {int(broken.argmax())}. The"
-      " denoiser has overflowed its dtype, or a member is broken: compute in"
-      " bfloat16 or float32, or lower sigma."
-    )
