@@ -1,6 +1,7 @@
 """The machine and the code that a run was made with."""
 
 import contextlib
+import os
 import pathlib
 import platform
 import subprocess
@@ -23,7 +24,11 @@ def library_versions() -> dict[str, str]:
 
 
 def describe() -> dict[str, Any]:
-  """The machine and the code: versions, devices, commit."""
+  """The machine and the code: versions, devices, flags of XLA, commit.
+
+  The flags say, among others, whether the kernels of a GPU add in one order
+  (`--xla_gpu_deterministic_ops`), without which two runs may differ in some bits.
+  """
   devices = jax.devices()
   return {
     "versions": library_versions(),
@@ -31,6 +36,7 @@ def describe() -> dict[str, Any]:
     "device_kind": devices[0].device_kind,
     "num_devices": len(devices),
     "num_processes": jax.process_count(),
+    "xla_flags": os.environ.get("XLA_FLAGS", ""),
     "commit": _git_commit(),
   }
 
