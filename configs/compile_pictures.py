@@ -86,6 +86,9 @@ def get_config(variant: str = "sdxl") -> ml_collections.ConfigDict:
   config.height = 64 if is_small else 512  # In pixels.
   config.width = 64 if is_small else 512
   config.num_pictures = 2 if is_small else 8  # That each member draws.
+  # For how many of them the denoiser predicts at once; 0 for all. Fewer need less
+  # memory, and weights are read more often.
+  config.pictures_at_once = 0
   config.num_steps = 4 if variant == "sdxl_turbo" else 30  # Of each picture.
   config.guidance = 0.0 if variant == "sdxl_turbo" else 5.0
   config.num_members = 8  # To a chunk; one after the other on a device.

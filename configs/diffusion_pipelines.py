@@ -80,6 +80,9 @@ def get_config(variant: str = "sdxl_base") -> ml_collections.ConfigDict:
   config.model.scorer_dtype = "float32"
   config.model.height = 512  # In pixels.
   config.model.width = 512
+  # For how many pictures of a member the UNet predicts at once; 0 for all. Fewer
+  # need less memory, and weights are read more often.
+  config.model.pictures_at_once = 0
   config.model.num_steps = 30  # Of each picture.
   config.model.spacing = ""  # leading, trailing, linspace; or as its file says.
   config.model.guidance = 5.0  # 1 or less asks no negative prompt.

@@ -54,6 +54,7 @@ def read_published(config: ml_collections.ConfigDict) -> PublishedSpec:
       spacing=model.spacing or None,
       guidance=float(model.guidance),
       negative=model.negative[0] if model.negative else None,
+      pictures_at_once=model.pictures_at_once or None,
     ),
     Asked(
       target=task.target,
@@ -74,7 +75,14 @@ def find_problems(config: ml_collections.ConfigDict) -> list[str]:
   """
   task = config.task
   return [
-    *check_ranges(config, {"model.height": Range(1), "model.width": Range(1)}),
+    *check_ranges(
+      config,
+      {
+        "model.height": Range(1),
+        "model.width": Range(1),
+        "model.pictures_at_once": Range(0),
+      },
+    ),
     *check_choices(
       config,
       {

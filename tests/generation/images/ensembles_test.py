@@ -214,6 +214,31 @@ class FinishingTest(parameterized.TestCase):
       functools.partial(np.testing.assert_allclose, atol=1e-6), *found
     )
 
+  @parameterized.product(kind=["members", "ensembles"], at_once=[1, 3, 20])
+  def test_pictures_drawn_in_groups_are_those_drawn_together(
+    self, kind, at_once
+  ):
+    rows = []
+
+    def watch(params, x, t, conditioning):
+      rows.append(x.shape[0])
+      return predict(params, x, t, conditioning)
+
+    together = make_pipeline()
+    groups = dataclasses.replace(
+      together, predict=watch, pictures_at_once=at_once
+    )
+    batch = make_batch(16) | {"labels": {"place": np.arange(16)}}
+    found = [
+      _evaluate(kind, pipeline, batch) for pipeline in (together, groups)
+    ]
+    # Two of each picture, since they are guided; groups are of one size.
+    self.assertLessEqual(max(rows), 2 * at_once)
+    self.assertLen(set(rows), 1)
+    jax.tree.map(
+      functools.partial(np.testing.assert_allclose, atol=1e-6), *found
+    )
+
   def test_pictures_drawn_apart_are_those_drawn_together(self):
     together = make_pipeline()
     apart = dataclasses.replace(together, finishes_apart=True)

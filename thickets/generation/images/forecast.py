@@ -58,6 +58,8 @@ class Case:
     dtype: the dtype of the denoiser.
     size: height and width of the pictures, in pixels.
     num_pictures: pictures that each member draws.
+    pictures_at_once: for how many of them the denoiser predicts at once, None for
+      all.
     num_steps: steps of each.
     guidance: the scale; see `sampling.is_guided`.
     num_members: members to a chunk, which are evaluated one after the other.
@@ -70,6 +72,7 @@ class Case:
   dtype: DTypeLike
   size: tuple[int, int]
   num_pictures: int
+  pictures_at_once: int | None
   num_steps: int
   guidance: float
   num_members: int
@@ -126,6 +129,7 @@ class Case:
       schedule.make_schedule(self.schedule, self.num_steps),
       guidance=self.guidance,
       negative=self._make_negative(),
+      pictures_at_once=self.pictures_at_once,
     )
     width = self.scorer.vision.projection_width
     score = functools.partial(

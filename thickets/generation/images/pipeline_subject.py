@@ -93,6 +93,8 @@ class Drawing:
     guidance: how far predictions go beyond what the text adds.
     negative: the prompt that guidance leads away from; "" is read as a text, and
       None stands for no text, as the pipeline has it.
+    pictures_at_once: for how many pictures the denoiser predicts at once, None
+      for all of them.
   """
 
   size: Size
@@ -100,6 +102,7 @@ class Drawing:
   spacing: str | None
   guidance: float
   negative: str | None
+  pictures_at_once: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,6 +170,7 @@ def load_subject(
       steps,
       guidance=drawing.guidance,
       negative=negative,
+      pictures_at_once=drawing.pictures_at_once,
     ),
     encode=_remember(every_prompt, loaded.encode(every_prompt, frame)),
     add_labels=_remember(
@@ -190,6 +194,7 @@ def assemble(
   *,
   guidance: float,
   negative: Conditioning | None,
+  pictures_at_once: int | None = None,
 ) -> pipelines.Pipeline:
   """How pictures are drawn, by the architectures alone.
 
@@ -199,6 +204,7 @@ def assemble(
     steps: when the denoiser is asked.
     guidance: how far predictions go beyond what the text adds.
     negative: conditioning of the negative prompt, with a first axis of 1.
+    pictures_at_once: for how many pictures the denoiser predicts at once.
   """
 
   def predict(
@@ -215,6 +221,7 @@ def assemble(
     steps,
     guidance,
     negative,
+    pictures_at_once,
     # In float32 the decoder takes a gibibyte and more for a picture. TPUs pad
     # three colours to 128 lanes, so that scores of many would take as much.
     finishes_apart=True,

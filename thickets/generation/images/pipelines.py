@@ -44,6 +44,8 @@ class Pipeline:
     guidance: how far predictions go beyond what the text adds; with 1 or less
       the negative prompt is not asked.
     negative: conditioning of the negative prompt, with a first axis of 1.
+    pictures_at_once: for how many pictures the denoiser predicts at once, None
+      for all. Fewer take less memory; of each group the weights are read anew.
     finishes_apart: whether latents are decoded and scored one picture after the
       other, for decoders that take gibibytes for each.
 
@@ -56,6 +58,7 @@ class Pipeline:
   schedule: Schedule
   guidance: float
   negative: Conditioning | None = None
+  pictures_at_once: int | None = None
   finishes_apart: bool = False
 
   def __post_init__(self):
@@ -82,22 +85,49 @@ def predict_guided(
     t: [] the timestep.
     conditioning: [Q, ...] what the prompts say.
   """
-  rows = x.shape[0]
-  negative = None
-  if sampling.is_guided(pipeline.guidance):
-    negative = jax.tree.map(
-      lambda leaf: jnp.broadcast_to(leaf, (rows, *leaf.shape[1:])),
-      dict(pipeline.negative or {}),
+
+  def predict(x: Array, conditioning: Conditioning) -> Array:
+    negative = None
+    if sampling.is_guided(pipeline.guidance):
+      negative = jax.tree.map(
+        lambda leaf: jnp.broadcast_to(leaf, (x.shape[0], *leaf.shape[1:])),
+        dict(pipeline.negative or {}),
+      )
+    predicted = sampling.predict_guided(
+      functools.partial(pipeline.predict, params),
+      x,
+      t,
+      conditioning,
+      negative,
+      pipeline.guidance,
     )
-  predicted = sampling.predict_guided(
-    functools.partial(pipeline.predict, params),
-    x,
-    t,
-    dict(conditioning),
-    negative,
-    pipeline.guidance,
+    return predicted.astype(jnp.float32)
+
+  return _map_groups(
+    predict, (x, dict(conditioning)), pipeline.pictures_at_once
   )
-  return predicted.astype(jnp.float32)
+
+
+def _map_groups(
+  function: Callable[..., Array], inputs: Any, at_once: int | None
+) -> Array:
+  """Applies a function to groups of rows of a tree, one after the other.
+
+  Groups have one size, the least that their number allows; the last row is
+  repeated where rows are missing, and what comes of it left out.
+  """
+  num_rows = jax.tree.leaves(inputs)[0].shape[0]
+  num_groups = 1 if at_once is None else -(-num_rows // at_once)
+  if num_groups == 1:
+    return function(*inputs)
+  size = -(-num_rows // num_groups)
+  places = np.minimum(np.arange(num_groups * size), num_rows - 1)
+  groups = jax.tree.map(
+    lambda leaf: leaf[places].reshape(num_groups, size, *leaf.shape[1:]),
+    inputs,
+  )
+  found = lax.map(lambda group: function(*group), groups)
+  return found.reshape(-1, *found.shape[2:])[:num_rows]
 
 
 def draw_latents(
