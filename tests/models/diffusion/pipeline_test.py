@@ -12,11 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 from absl.testing import parameterized
+from golden import diffusion_cases as cases
 from golden import pipeline_files
 
 from thickets import naming
 from thickets.errors import UserError
-from thickets.models.diffusion import directory, part_files, pipeline
+from thickets.models.diffusion import directory, part_files, pipeline, vae
 from thickets.models.diffusion.schedule import Sampler
 
 _UNET_FILE = "diffusion_pytorch_model.safetensors"
@@ -174,6 +175,30 @@ class FormsTest(parameterized.TestCase):
       with self.assertRaisesRegex(UserError, "1 must still be fetched"):
         part_files.find_files(unet, wanted)
 
+  def test_a_copy_has_the_shards_of_a_part_and_no_other_weights(self):
+    wanted = part_files.WeightSet("diffusion_pytorch_model")
+    with _written() as path:
+      described = vae.describe(vae.parse_config(cases.TINY_VAE))
+      (path / "vae" / _UNET_FILE).unlink()
+      part_files.save(
+        path / "vae",
+        pipeline_files.make_params(described),
+        wanted,
+        max_shard_bytes=20_000,
+      )
+      files = part_files.find_files(path / "vae", wanted)
+      self.assertGreater(len(files), 1)
+      (path / "vae" / "diffusion_pytorch_model.fp16.safetensors").touch()
+      target = path.parent / "copy"
+      directory.copy_with(
+        directory.open_directory(path), target, lambda folder: None
+      )
+      self.assertEqual(part_files.find_files(target / "vae", wanted), files)
+      self.assertEqual(
+        {file.name for file in (target / "vae").iterdir()},
+        {*files, *wanted.indices, "config.json"},
+      )
+
   def test_stable_diffusion_reads_one_tower_to_its_end(self):
     with _written(is_xl=False) as path:
       loaded = pipeline.load(str(path))
@@ -234,6 +259,10 @@ class FormsTest(parameterized.TestCase):
     wanted = download.call_args.kwargs["allow_patterns"]
     self.assertIn("unet/diffusion_pytorch_model.fp16.safetensors", wanted)
     self.assertIn("text_encoder_2/model.fp16.safetensors", wanted)
+    shards = "unet/diffusion_pytorch_model.fp16-*-of-*.safetensors"
+    self.assertIn(shards, wanted)
+    for index in ("safetensors.index.fp16", "fp16.safetensors.index"):
+      self.assertIn(f"unet/diffusion_pytorch_model.{index}.json", wanted)
     self.assertIn("tokenizer/merges.txt", wanted)
     self.assertNotIn("unet/diffusion_pytorch_model.safetensors", wanted)
     self.assertFalse(
