@@ -17,7 +17,13 @@ from golden import pipeline_files
 
 from thickets import naming
 from thickets.errors import UserError
-from thickets.models.diffusion import directory, part_files, pipeline, vae
+from thickets.models.diffusion import (
+  directory,
+  opening,
+  part_files,
+  pipeline,
+  vae,
+)
 from thickets.models.diffusion.schedule import Sampler
 
 _UNET_FILE = "diffusion_pytorch_model.safetensors"
@@ -389,6 +395,16 @@ class RefusalsTest(parameterized.TestCase):
     )
     with self.assertRaisesRegex(UserError, "clip_sample must be false"):
       pipeline.load(str(self.path), sampler=Sampler.DDIM)
+
+  @parameterized.parameters("text_encoder", "text_encoder_2")
+  def test_texts_that_one_of_the_towers_would_cut(self, part):
+    pipeline_files.change_json(
+      self.path / part / "config.json", max_position_embeddings=8
+    )
+    opened = opening.open_pipeline(str(self.path))
+    opened.check_texts("task.targets", ["cat " * 6])
+    with self.assertRaisesRegex(UserError, "task.targets must have at most 6"):
+      opened.check_texts("task.targets", ["red", "cat " * 7])
 
   @parameterized.parameters("nowhere/at/all", "./nowhere", "")
   def test_names_of_nothing(self, name):
