@@ -181,6 +181,21 @@ class FormsTest(parameterized.TestCase):
       with self.assertRaisesRegex(UserError, "1 must still be fetched"):
         part_files.find_files(unet, wanted)
 
+  def test_a_shard_has_one_tensor_or_more(self):
+    params = {name: np.zeros(2, np.float32) for name in ("a", "b", "c")}
+    wanted = part_files.WeightSet("diffusion_pytorch_model")
+    for limit, num_files in ((8, 3), (15, 3), (16, 2), (1, 3), (24, 1)):
+      with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        part_files.save(folder, params, wanted, max_shard_bytes=limit)
+        files = part_files.find_files(folder, wanted)
+        self.assertLen(files, num_files)
+        for file in files:
+          self.assertNotEmpty(safetensors.numpy.load_file(folder / file))
+        if num_files > 1:
+          index = json.loads((folder / wanted.indices[0]).read_text())
+          self.assertEqual(index["metadata"], {"total_size": 24})
+
   def test_a_copy_has_the_shards_of_a_part_and_no_other_weights(self):
     wanted = part_files.WeightSet("diffusion_pytorch_model")
     with _written() as path:
@@ -355,6 +370,12 @@ class RefusalsTest(parameterized.TestCase):
     )
     self._refuse("unet.in_channels must be vae.latent_channels, got 4 and 16")
 
+  def test_a_denoiser_that_predicts_other_latents(self):
+    pipeline_files.change_json(
+      self.path / "unet" / "config.json", out_channels=8
+    )
+    self._refuse("unet.out_channels must be vae.latent_channels, got 8 and 4")
+
   def test_an_sdxl_without_its_embedding(self):
     pipeline_files.change_json(
       self.path / "unet" / "config.json", addition_embed_type=None
@@ -376,6 +397,25 @@ class RefusalsTest(parameterized.TestCase):
     self._refuse(
       r"shape \[8, 4, 3, 3\] by config.json, got \[9", is_early=False
     )
+
+  def test_weights_of_whole_numbers(self):
+    whole = np.zeros(8, np.int32)
+    self._change_weights(lambda t: t.update({"conv_in.bias": whole}))
+    self._refuse("stored as one of .*'F32'.* got I32", is_early=False)
+
+  def test_weights_of_several_dtypes_need_one_that_is_given(self):
+    half = np.zeros(8, np.float16)
+    self._change_weights(lambda t: t.update({"conv_in.bias": half}))
+    self._refuse(r"dtype must be given .* \['F16', 'F32'\]", is_early=False)
+
+  @parameterized.parameters({}, {"a": "../unet.safetensors"}, {"a": "b/c"})
+  def test_shards_that_are_not_beside_their_index(self, **places):
+    (self.path / "unet" / _UNET_FILE).unlink()
+    index = part_files.WeightSet("diffusion_pytorch_model").indices[0]
+    pipeline_files.write_json(
+      self.path / "unet" / index, {"weight_map": places}
+    )
+    self._refuse("must list files beside it")
 
   @parameterized.parameters(np.nan, np.inf)
   def test_weights_that_are_not_finite(self, value):
