@@ -37,9 +37,12 @@ class ShippedTest(parameterized.TestCase):
     real = jax.device_get(judge(params, pictures))
     self.assertGreater(np.mean(real["judged_hue"] == scenes.hue), 0.99)
     self.assertGreater(np.mean(real["judged_shape"] == scenes.shape), 0.97)
+    self.assertGreater(np.mean(real["realism"]), 0.99)
     spoiled, _ = spoiling.spoil(rng, np.asarray(pictures))
-    seen = jax.device_get(judge(params, jnp.asarray(spoiled)))["judged_hue"]
-    self.assertGreater(np.mean(seen == len(captions.HUES)), 0.95)
+    seen = jax.device_get(judge(params, jnp.asarray(spoiled)))
+    is_none = seen["judged_hue"] == len(captions.HUES)
+    self.assertGreater(np.mean(is_none), 0.95)
+    self.assertLess(np.mean(seen["realism"]), 0.05)
 
 
 class SubjectTest(parameterized.TestCase):

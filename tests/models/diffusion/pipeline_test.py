@@ -116,6 +116,14 @@ class PipelineTest(parameterized.TestCase):
     np.testing.assert_array_equal(none["time_ids"][1], frame.time_ids())
     np.testing.assert_array_equal(empty["time_ids"][1], other.time_ids())
 
+  def test_sizes_that_are_not_given_are_those_of_the_picture(self):
+    for frame, expected in (
+      (pipeline.Frame((64, 96)), [64, 96, 0, 0, 64, 96]),
+      (pipeline.Frame((64, 96), target=(7, 9)), [64, 96, 0, 0, 7, 9]),
+      (pipeline.Frame((64, 96), original=(5, 3)), [5, 3, 0, 0, 64, 96]),
+    ):
+      np.testing.assert_array_equal(frame.time_ids(), expected)
+
   def test_cut_prompts_are_refused(self):
     with self.assertRaisesRegex(UserError, "'cat' would be ignored"):
       self.loaded.encode(["cat " * 19], pipeline.Frame((512, 512)))
@@ -235,6 +243,22 @@ class FormsTest(parameterized.TestCase):
     normed = read["context"] - model["final_layer_norm_bias"].reshape(1, 1, -1)
     normed = normed / model["final_layer_norm"].reshape(1, 1, -1)
     np.testing.assert_allclose(normed.mean(-1), 0, atol=1e-5)
+
+  @parameterized.parameters((None, True), (False, False))
+  def test_sdxl_has_a_negative_of_zeros_unless_its_index_denies_it(
+    self, said, expected
+  ):
+    with _written() as path:
+      index = json.loads((path / "model_index.json").read_text())
+      del index["force_zeros_for_empty_prompt"]
+      if said is not None:
+        index["force_zeros_for_empty_prompt"] = said
+      pipeline_files.write_json(path / "model_index.json", index)
+      with mock.patch.object(
+        part_files, "read", return_value={"a": np.zeros(1, np.float32)}
+      ):
+        loaded = pipeline.load(str(path))
+    self.assertEqual(loaded.has_zero_negative, expected)
 
   def test_keys_of_old_and_new_towers(self):
     with _written() as path:

@@ -92,8 +92,17 @@ class DescriptionTest(parameterized.TestCase):
     )
     largest = float(jnp.abs(params["conv_in"]).max())
     self.assertBetween(largest, 0.8 / 6, 1 / 6)  # 1 / sqrt(4 * 3 * 3).
+    self.assertBetween(float(params["conv_in"].min()), -1 / 6, -0.8 / 6)
     np.testing.assert_array_equal(params["norm"], np.ones(8))
     np.testing.assert_array_equal(params["conv_in_bias"], np.zeros(8))
+
+  def test_parts_of_a_stack_are_as_wide_and_begin_as_one_alone(self):
+    part = {**weights.linear("proj", 16, 4), **weights.norm("norm", 4)}
+    stacked = weights.stack(part, 3)
+    for name, weight in part.items():
+      self.assertEqual(stacked[name].shape, (3, *weight.shape))
+      self.assertEqual(stacked[name].spread, weight.spread)
+      self.assertEqual(stacked[name].mean, weight.mean)
 
 
 class ApplyTest(parameterized.TestCase):

@@ -85,6 +85,7 @@ class RefusalsTest(parameterized.TestCase):
     ("up_block_types", ["AttnUpDecoderBlock2D"] * 4),
     ("up_block_types", ["UpDecoderBlock2D"] * 3),
     ("block_out_channels", [128, 256, 500, 512]),
+    ("block_out_channels", [0, 256, 512, 512]),
     ("scaling_factor", 0),
   )
   def test_other_options_are_refused_by_name(self, name, value):
