@@ -64,6 +64,18 @@ class TokensTest(parameterized.TestCase):
     with self.assertRaisesRegex(UserError, "at most 60 tokens.*got 85"):
       _load("!", vocab_size=60)
 
+  def test_a_tokenizer_that_pads_with_nothing(self):
+    config = clip_config.parse_text_config(
+      pipeline_files.make_text_config(85), "text", is_projected=False
+    )
+    with tempfile.TemporaryDirectory() as folder:
+      path = pathlib.Path(folder)
+      pipeline_files.write_tokenizer(path)
+      for file in ("special_tokens_map.json", "tokenizer_config.json"):
+        pipeline_files.change_json(path / file, pad_token=None)
+      with self.assertRaisesRegex(UserError, "must have a token for padding"):
+        tokens.load(path, config)
+
   def test_none(self):
     config = clip_config.parse_text_config(
       pipeline_files.make_text_config(85), "text", is_projected=False
