@@ -404,7 +404,19 @@ class RefusalsTest(parameterized.TestCase):
     pipeline_files.change_json(
       self.path / "unet" / "config.json", addition_embed_type=None
     )
-    self._refuse("pooled width of unet must be .* got None and 20")
+    self._refuse("addition_embed_type must be text_time in .* got null")
+
+  def test_an_embedding_of_sdxl_without_its_second_tower(self):
+    pipeline_files.change_json(
+      self.path / "model_index.json", _class_name="StableDiffusionPipeline"
+    )
+    self._refuse("addition_embed_type must be text_time in .* got text_time")
+
+  def test_a_denoiser_of_other_pooled_texts(self):
+    pipeline_files.change_json(
+      self.path / "text_encoder_2" / "config.json", projection_dim=24
+    )
+    self._refuse("the pooled width of unet must be .* got 20 and 24")
 
   def test_weights_that_lack_a_tensor(self):
     self._change_weights(lambda tensors: tensors.pop("conv_in.bias"))
