@@ -57,8 +57,12 @@ class TokensTest(parameterized.TestCase):
     ids = tokenizer.encode(["cat " * 18])
     np.testing.assert_array_equal(ids[0], [83] + [79] * 18 + [84])
 
-  def test_the_tower_may_be_shorter_than_the_tokenizer_says(self):
-    self.assertEqual(_load("!", context=8).encode(["cat"]).shape, (1, 8))
+  @parameterized.parameters((8, 8), (30, pipeline_files.NUM_TOKENS))
+  def test_texts_are_as_long_as_tower_and_tokenizer_allow(
+    self, context, length
+  ):
+    tokenizer = _load("!", context=context)
+    self.assertEqual(tokenizer.encode(["cat"]).shape, (1, length))
 
   def test_other_vocabularies(self):
     with self.assertRaisesRegex(UserError, "at most 60 tokens.*got 85"):
