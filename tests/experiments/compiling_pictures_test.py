@@ -1,6 +1,7 @@
 """Tests of what is compiled of a pipeline for machines that are not here."""
 
 import dataclasses
+import types
 from unittest import mock
 
 import jax
@@ -57,6 +58,53 @@ class CompilingPicturesTest(parameterized.TestCase):
       config.update(changes)
     with self.assertRaisesRegex(UserError, message):
       compiling_pictures.read_case(config)
+
+  def test_latents_are_as_high_and_wide_as_their_pictures(self):
+    case = compiling_pictures.read_case(compile_pictures.get_config("sdxl"))
+    case = dataclasses.replace(case, size=(512, 768))
+    self.assertEqual(case.latent_size, (64, 96))
+    self.assertEqual(case.batch()["noise"].shape[1:], (64, 96, 4))
+
+  @parameterized.parameters((3.0, 2.0, 3.0), (2.0, 5.0, 5.0))
+  def test_a_member_takes_as_long_as_what_limits_it(
+    self, computing, moving, expected
+  ):
+    target = targets.parse("h100:1")
+    found = forecast.Forecast(
+      compile_s=0.0,
+      base_bytes=0,
+      memory_bytes=0,
+      temporary_bytes=0,
+      moved_bytes=moving * target.chip.bytes_per_s,
+      flops=computing * target.chip.flops_per_s,
+    )
+    self.assertAlmostEqual(found.least_s(target), expected)
+
+  def test_memory_is_what_a_chunk_holds_and_moves_are_those_of_a_member(self):
+    case = compiling_pictures.read_case(compile_pictures.get_config("small"))
+    case = dataclasses.replace(case, num_members=2)
+    program = mock.Mock()
+    program.memory_analysis.return_value = types.SimpleNamespace(
+      argument_size_in_bytes=1,
+      output_size_in_bytes=10,
+      temp_size_in_bytes=100,
+    )
+    compilation = types.SimpleNamespace(program=program, seconds=7.0)
+    moves = [types.SimpleNamespace(num_bytes=n) for n in (30, 50)]
+    with (
+      mock.patch.object(forecast.Case, "make_evaluator"),
+      mock.patch.object(forecast, "AbsentPrograms") as programs,
+      mock.patch.object(forecast.program_text, "parse"),
+      mock.patch.object(
+        forecast.program_costs, "find_moves", return_value=moves
+      ),
+    ):
+      programs.return_value.compilations = [compilation]
+      found = forecast.make_forecast(case, targets.parse("h100:1"))
+    self.assertEqual(found.memory_bytes, 111)
+    self.assertEqual(found.temporary_bytes, 100)
+    self.assertEqual(found.moved_bytes, 40)
+    self.assertEqual(found.compile_s, 7)
 
   @pytest.mark.slow  # It compiles the whole program.
   def test_a_forecast_is_read_from_the_compiled_program(self):

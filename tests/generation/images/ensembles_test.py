@@ -192,6 +192,10 @@ class EnsemblesTest(parameterized.TestCase):
     with self.assertRaisesRegex(ValueError, "first members of the largest"):
       draw_together([MEMBERS[1:3], MEMBERS])
 
+  def test_an_ensemble_of_nobody_is_refused(self):
+    with self.assertRaisesRegex(ValueError, "first members of the largest"):
+      evaluators._order_prefixes([BASE, join(MEMBERS)])
+
 
 class FinishingTest(parameterized.TestCase):
   @parameterized.parameters("members", "ensembles")
@@ -305,6 +309,24 @@ class MembersTest(parameterized.TestCase):
       )
       barely = draw_by_members([BASE], guidance=1.0 + 1e-7)[0]
       np.testing.assert_allclose(alone, barely, atol=1e-5)
+
+  @parameterized.parameters(1.0, 2.0)
+  def test_predictions_of_half_precision_are_float32(self, guidance):
+    def predict_half(params, x, t, conditioning):
+      return predict(params, x, t, conditioning).astype(jnp.bfloat16)
+
+    batch = make_batch()
+    predicted = jax.eval_shape(
+      functools.partial(
+        pipelines.predict_guided,
+        dataclasses.replace(make_pipeline(guidance), predict=predict_half),
+      ),
+      BASE_PARAMS,
+      batch["noise"],
+      np.float32(1),
+      batch["conditioning"],
+    )
+    self.assertEqual(predicted.dtype, jnp.float32)
 
   def test_guidance_needs_a_negative_prompt(self):
     with self.assertRaisesRegex(UserError, "guidance must be at most 1"):

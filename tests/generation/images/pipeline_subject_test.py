@@ -1,6 +1,7 @@
 """Tests of published pipelines as subjects, on a tiny one from its files."""
 
 import contextlib
+import dataclasses
 import functools
 import gc
 import pathlib
@@ -221,8 +222,43 @@ class PipelineSubjectTest(parameterized.TestCase):
     ):
       pipeline_subject.load_subject(self.loading, drawing, asked)
 
+  def test_parts_are_held_in_the_dtypes_that_are_asked_for(self):
+    loading = dataclasses.replace(
+      self.loading, dtype="bfloat16", scorer_dtype="float16"
+    )
+    stop = RuntimeError("after the weights of CLIP")
+    with (
+      mock.patch.object(pipeline, "read", side_effect=stop) as read,
+      mock.patch.object(scorer, "load", wraps=scorer.load) as load,
+      self.assertRaises(RuntimeError),
+    ):
+      pipeline_subject.load_subject(loading, _draw(), _ask())
+    self.assertEqual(read.call_args.kwargs["dtype"], "bfloat16")
+    self.assertEqual(load.call_args.kwargs["dtype"], "float16")
+
+  def test_what_judges_changes_with_each_of_the_texts(self):
+    random = np.random.default_rng(0)
+    targets, context = random.standard_normal((2, 3, 5)).astype(np.float32)
+    described = [
+      pipeline_subject._describe_judging(
+        self.loading, _draw(), negative, vectors
+      )["texts"]
+      for vectors, negative in (
+        (targets, None),
+        (-targets, None),
+        (targets, {"context": context}),
+        (targets, {"context": -context}),
+      )
+    ]
+    self.assertLen(set(map(repr, described)), 4)
+
   @parameterized.parameters(
     (_draw(guidance=0.0, negative=None), _ask(), "spaced as leading"),
+    (
+      _draw(),
+      _ask(targets=("Cat",), target="Cat", prompts={"judge": ("THE CAT",)}),
+      "1 prompts of judge name the target 'Cat'",
+    ),
     (
       _draw(),
       _ask(prompts={"judge": ("a red. hat", "tired")}),

@@ -12,7 +12,7 @@ from absl.testing import parameterized
 from thickets import naming
 from thickets.errors import UserError
 from thickets.generation.images import shapes_subject, subjects
-from thickets.models.diffusion import shapes_judge, words
+from thickets.models.diffusion import shapes_judge, shapes_model, words
 from thickets.tasks.shapes import captions, colours, drawing, spoiling
 
 
@@ -28,6 +28,12 @@ class ShippedTest(parameterized.TestCase):
     self.assertLen(unet, 208)
     self.assertEqual(sum(leaf.size for leaf in unet), 559_131)
 
+  def test_latents_of_pictures_are_drawn_as_these_pictures(self):
+    pictures = jnp.float32([0, 0.25, 1]).reshape(1, 1, 1, 3)
+    latents = shapes_model.encode_pictures(pictures)
+    np.testing.assert_array_equal(latents.reshape(-1), [-1, -0.5, 1])
+    np.testing.assert_array_equal(shapes_model.decode(latents), pictures)
+
   def test_the_judge_tells_fresh_pictures_and_spoiled_ones(self):
     rng = np.random.default_rng(2_000_000)
     scenes = drawing.sample_scenes(rng, 600)
@@ -37,9 +43,12 @@ class ShippedTest(parameterized.TestCase):
     real = jax.device_get(judge(params, pictures))
     self.assertGreater(np.mean(real["judged_hue"] == scenes.hue), 0.99)
     self.assertGreater(np.mean(real["judged_shape"] == scenes.shape), 0.97)
+    self.assertGreater(np.mean(real["realism"]), 0.99)
     spoiled, _ = spoiling.spoil(rng, np.asarray(pictures))
-    seen = jax.device_get(judge(params, jnp.asarray(spoiled)))["judged_hue"]
-    self.assertGreater(np.mean(seen == len(captions.HUES)), 0.95)
+    seen = jax.device_get(judge(params, jnp.asarray(spoiled)))
+    is_none = seen["judged_hue"] == len(captions.HUES)
+    self.assertGreater(np.mean(is_none), 0.95)
+    self.assertLess(np.mean(seen["realism"]), 0.05)
 
 
 class SubjectTest(parameterized.TestCase):
@@ -116,6 +125,15 @@ class SubjectTest(parameterized.TestCase):
       {"labels": {"shape": others}},
     )
     self.assertLess(np.mean(found["fidelity"]), 0.05)
+
+  def test_pictures_in_which_the_judge_sees_no_hue_are_no_hits(self):
+    rng = np.random.default_rng(3)
+    scenes = drawing.sample_scenes(rng, 64)
+    pictures, _ = spoiling.spoil(rng, drawing.draw(scenes))
+    subject = load()
+    batch = {"labels": {"shape": jnp.asarray(scenes.shape, jnp.int8)}}
+    found = subject.judge(subject.params, jnp.asarray(pictures), batch)
+    self.assertEqual(found["hit"].max(), -1)
 
   def test_unknown_models_and_hues_are_refused(self):
     with self.assertRaisesRegex(UserError, r"model\.name must be shipped"):

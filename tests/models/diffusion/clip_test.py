@@ -94,6 +94,55 @@ class TextTest(parameterized.TestCase):
         {**cases.CLIP_L_TEXT, name: value}, "text", is_projected=False
       )
 
+  def test_vectors_are_float32_whatever_the_weights_are(self):
+    config = clip_config.parse_scorer_config(pipeline_files.SCORER)
+    half = weights.abstract_params(clip.describe_scorer(config), jnp.bfloat16)
+    pixels = jax.ShapeDtypeStruct((2, 28, 28, 3), jnp.float32)
+    tokens = jax.ShapeDtypeStruct((2, 20), jnp.int32)
+    for embed, inputs in (
+      (clip.embed_pictures, pixels),
+      (clip.embed_texts, tokens),
+    ):
+      vectors = jax.eval_shape(functools.partial(embed, config), half, inputs)
+      self.assertEqual(vectors.dtype, jnp.float32)
+      self.assertEqual(vectors.shape, (2, 10))
+
+
+class ScorerConfigTest(parameterized.TestCase):
+  def test_the_old_spelling_of_a_tower_wins(self):
+    fields = {
+      **cases.CLIP_L,
+      "text_config_dict": {"num_hidden_layers": 5},
+      "vision_config_dict": {"patch_size": 28},
+    }
+    config = clip_config.parse_scorer_config(fields)
+    self.assertEqual(config.text.tower.num_layers, 5)
+    self.assertEqual(config.vision.patch, 28)
+    # What it leaves out is that of the new one.
+    self.assertEqual(config.text.tower.width, 768)
+    self.assertEqual(config.vision.tower.num_layers, 24)
+
+  @parameterized.parameters((96, 96), (None, 512))
+  def test_both_towers_project_as_the_whole_says(self, given, expected):
+    fields = {
+      **cases.CLIP_L,
+      "text_config": {**cases.CLIP_L_TEXT, "projection_dim": 7},
+      "vision_config": {"projection_dim": 9},
+    }
+    del fields["projection_dim"]
+    if given is not None:
+      fields["projection_dim"] = given
+    config = clip_config.parse_scorer_config(fields)
+    self.assertEqual(config.text.projection_width, expected)
+    self.assertEqual(config.vision.projection_width, expected)
+
+  def test_patches_must_fill_the_picture(self):
+    fields = {**cases.CLIP_L, "vision_config": {"patch_size": 60}}
+    with self.assertRaisesRegex(
+      UserError, "image_size must be a multiple of patch_size, got 224 and 60"
+    ):
+      clip_config.parse_scorer_config(fields)
+
   def test_only_clip_scores(self):
     with self.assertRaisesRegex(
       UserError, "must be of type clip, got 'siglip'"

@@ -19,6 +19,18 @@ class FlopsTest(parameterized.TestCase):
     found = flops.unet_flops(config, (side, side), 77)
     self.assertAlmostEqual(found / expected, 1, delta=1e-3)
 
+  def test_odd_sizes_are_rounded_up_where_they_are_halved(self):
+    config = unet_config.parse_config(cases.SHAPES)
+    whole = flops.unet_flops(config, (6, 8), 8)
+    # All have a coarse level of 3 by 4, and differ in the places of the fine one.
+    each = [
+      (whole - flops.unet_flops(config, (height, width), 8))
+      / (6 * 8 - height * width)
+      for height, width in ((5, 8), (6, 7), (5, 7))
+    ]
+    self.assertGreater(each[0], 0)
+    self.assertEqual(each, each[:1] * 3)
+
   @parameterized.parameters((64, 2.51e12), (128, 10.47e12))
   def test_decoding(self, side, expected):
     config = vae.parse_config(cases.VAE)

@@ -1,10 +1,8 @@
-"""Pipelines in files: read, written, and refused before anything is computed."""
+"""Pipelines in files: read and written, in all the forms that they have."""
 
 import contextlib
 import json
 import pathlib
-import re
-import shutil
 import tempfile
 from unittest import mock
 
@@ -13,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 from absl.testing import parameterized
+from golden import diffusion_cases as cases
 from golden import pipeline_files
 
 from thickets import naming
@@ -22,8 +21,8 @@ from thickets.models.diffusion import (
   opening,
   part_files,
   pipeline,
+  vae,
 )
-from thickets.models.diffusion.schedule import Sampler
 
 _UNET_FILE = "diffusion_pytorch_model.safetensors"
 
@@ -115,6 +114,14 @@ class PipelineTest(parameterized.TestCase):
     np.testing.assert_array_equal(none["time_ids"][1], frame.time_ids())
     np.testing.assert_array_equal(empty["time_ids"][1], other.time_ids())
 
+  def test_sizes_that_are_not_given_are_those_of_the_picture(self):
+    for frame, expected in (
+      (pipeline.Frame((64, 96)), [64, 96, 0, 0, 64, 96]),
+      (pipeline.Frame((64, 96), target=(7, 9)), [64, 96, 0, 0, 7, 9]),
+      (pipeline.Frame((64, 96), original=(5, 3)), [5, 3, 0, 0, 64, 96]),
+    ):
+      np.testing.assert_array_equal(frame.time_ids(), expected)
+
   def test_cut_prompts_are_refused(self):
     with self.assertRaisesRegex(UserError, "'cat' would be ignored"):
       self.loaded.encode(["cat " * 19], pipeline.Frame((512, 512)))
@@ -180,6 +187,45 @@ class FormsTest(parameterized.TestCase):
       with self.assertRaisesRegex(UserError, "1 must still be fetched"):
         part_files.find_files(unet, wanted)
 
+  def test_a_shard_has_one_tensor_or_more(self):
+    params = {name: np.zeros(2, np.float32) for name in ("a", "b", "c")}
+    wanted = part_files.WeightSet("diffusion_pytorch_model")
+    for limit, num_files in ((8, 3), (15, 3), (16, 2), (1, 3), (24, 1)):
+      with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        part_files.save(folder, params, wanted, max_shard_bytes=limit)
+        files = part_files.find_files(folder, wanted)
+        self.assertLen(files, num_files)
+        written = sorted(path.name for path in folder.glob("*.safetensors"))
+        self.assertEqual(written, files)
+        if num_files > 1:
+          index = json.loads((folder / wanted.indices[0]).read_text())
+          self.assertEqual(index["metadata"], {"total_size": 24})
+
+  def test_a_copy_has_the_shards_of_a_part_and_no_other_weights(self):
+    wanted = part_files.WeightSet("diffusion_pytorch_model")
+    with _written() as path:
+      described = vae.describe(vae.parse_config(cases.TINY_VAE))
+      (path / "vae" / _UNET_FILE).unlink()
+      part_files.save(
+        path / "vae",
+        pipeline_files.make_params(described),
+        wanted,
+        max_shard_bytes=20_000,
+      )
+      files = part_files.find_files(path / "vae", wanted)
+      self.assertGreater(len(files), 1)
+      (path / "vae" / "diffusion_pytorch_model.fp16.safetensors").touch()
+      target = path.parent / "copy"
+      directory.copy_with(
+        directory.open_directory(path), target, lambda folder: None
+      )
+      self.assertEqual(part_files.find_files(target / "vae", wanted), files)
+      self.assertEqual(
+        {file.name for file in (target / "vae").iterdir()},
+        {*files, *wanted.indices, "config.json"},
+      )
+
   def test_stable_diffusion_reads_one_tower_to_its_end(self):
     with _written(is_xl=False) as path:
       loaded = pipeline.load(str(path))
@@ -207,6 +253,22 @@ class FormsTest(parameterized.TestCase):
         config.write_text(json.dumps(fields))
         opened = opening.open_pipeline(str(path))
         self.assertEqual(opened.configs.vae.scale, expected)
+
+  @parameterized.parameters((None, True), (False, False))
+  def test_sdxl_has_a_negative_of_zeros_unless_its_index_denies_it(
+    self, said, expected
+  ):
+    with _written() as path:
+      index = json.loads((path / "model_index.json").read_text())
+      del index["force_zeros_for_empty_prompt"]
+      if said is not None:
+        index["force_zeros_for_empty_prompt"] = said
+      pipeline_files.write_json(path / "model_index.json", index)
+      with mock.patch.object(
+        part_files, "read", return_value={"a": np.zeros(1, np.float32)}
+      ):
+        loaded = pipeline.load(str(path))
+    self.assertEqual(loaded.has_zero_negative, expected)
 
   def test_keys_of_old_and_new_towers(self):
     with _written() as path:
@@ -252,155 +314,12 @@ class FormsTest(parameterized.TestCase):
     wanted = download.call_args.kwargs["allow_patterns"]
     self.assertIn("unet/diffusion_pytorch_model.fp16.safetensors", wanted)
     self.assertIn("text_encoder_2/model.fp16.safetensors", wanted)
+    shards = "unet/diffusion_pytorch_model.fp16-*-of-*.safetensors"
+    self.assertIn(shards, wanted)
+    for index in ("safetensors.index.fp16", "fp16.safetensors.index"):
+      self.assertIn(f"unet/diffusion_pytorch_model.{index}.json", wanted)
     self.assertIn("tokenizer/merges.txt", wanted)
     self.assertNotIn("unet/diffusion_pytorch_model.safetensors", wanted)
     self.assertFalse(
       [p for p in wanted if p.endswith("*.safetensors") and "-of-" not in p]
     )
-
-
-class RefusalsTest(parameterized.TestCase):
-  """Nothing is read but small files, and then the headers of weights."""
-
-  @classmethod
-  def setUpClass(cls):
-    super().setUpClass()
-    cls.whole = cls.enterClassContext(_written())
-
-  def setUp(self):
-    super().setUp()
-    folder = self.enterContext(tempfile.TemporaryDirectory())
-    self.path = pathlib.Path(folder) / "pipeline"
-    shutil.copytree(self.whole, self.path)
-
-  def _refuse(self, message, *, is_early=True):
-    with contextlib.ExitStack() as stack:
-      if is_early:
-        stack.enter_context(
-          mock.patch.object(part_files, "read", side_effect=AssertionError)
-        )
-      stack.enter_context(self.assertRaisesRegex(UserError, message))
-      pipeline.load(str(self.path))
-
-  def test_no_index(self):
-    (self.path / "model_index.json").unlink()
-    self._refuse(
-      "must have model_index.json, got none.*scheduler, text_encoder"
-    )
-
-  @parameterized.parameters(
-    "FluxPipeline", (["StableDiffusionXLPipeline"],), None
-  )
-  def test_other_pipelines(self, name):
-    pipeline_files.change_json(self.path / "model_index.json", _class_name=name)
-    got = re.escape(repr(name))
-    self._refuse(f"must be one of .*StableDiffusionXL.*got {got}")
-
-  def test_the_refiner(self):
-    pipeline_files.change_json(
-      self.path / "model_index.json", requires_aesthetics_score=True
-    )
-    self._refuse("the refiner of SDXL is not supported")
-
-  @parameterized.parameters("unet", "vae", "text_encoder_2", "tokenizer")
-  def test_missing_parts(self, part):
-    shutil.rmtree(self.path / part)
-    self._refuse(f"must have the part {part}, got no folder")
-
-  def test_a_part_that_the_index_leaves_out(self):
-    pipeline_files.change_json(
-      self.path / "model_index.json", text_encoder_2=[None, None]
-    )
-    self._refuse("text_encoder_2 must be one of .* got none")
-
-  def test_parts_of_another_class(self):
-    pipeline_files.change_json(
-      self.path / "model_index.json", vae=["diffusers", "AutoencoderTiny"]
-    )
-    self._refuse("vae must be one of .* got AutoencoderTiny")
-
-  @parameterized.parameters("unet", "text_encoder")
-  def test_missing_configs(self, part):
-    (self.path / part / "config.json").unlink()
-    self._refuse(f"{part} must have config.json, got none")
-
-  def test_missing_weights(self):
-    (self.path / "vae" / _UNET_FILE).rename(self.path / "vae" / "a.bin")
-    self._refuse("vae must have .* got a.bin. Save the pipeline with diffusers")
-
-  def test_parts_of_different_models(self):
-    pipeline_files.change_json(
-      self.path / "unet" / "config.json", cross_attention_dim=12
-    )
-    self._refuse("cross_attention_dim must be the width of the texts, got 12")
-
-  def test_a_decoder_of_other_latents(self):
-    pipeline_files.change_json(
-      self.path / "vae" / "config.json", latent_channels=16
-    )
-    self._refuse("unet.in_channels must be vae.latent_channels, got 4 and 16")
-
-  def test_an_sdxl_without_its_scale(self):
-    path = self.path / "vae" / "config.json"
-    fields = json.loads(path.read_text())
-    del fields["scaling_factor"]
-    path.write_text(json.dumps(fields))
-    self._refuse("vae.scaling_factor must be a number other than 0, got none")
-
-  def test_an_sdxl_without_its_embedding(self):
-    pipeline_files.change_json(
-      self.path / "unet" / "config.json", addition_embed_type=None
-    )
-    self._refuse("pooled width of unet must be .* got None and 20")
-
-  def test_weights_that_lack_a_tensor(self):
-    self._change_weights(lambda tensors: tensors.pop("conv_in.bias"))
-    self._refuse("got none for conv_in.bias", is_early=False)
-
-  def test_weights_with_a_tensor_too_many(self):
-    extra = {"down_blocks.0.extra": np.zeros(2, np.float32)}
-    self._change_weights(lambda tensors: tensors.update(extra))
-    self._refuse("got unexpected down_blocks.0.extra", is_early=False)
-
-  def test_weights_of_another_shape(self):
-    wide = np.zeros((9, 4, 3, 3), np.float32)
-    self._change_weights(lambda t: t.update({"conv_in.weight": wide}))
-    self._refuse(
-      r"shape \[8, 4, 3, 3\] by config.json, got \[9", is_early=False
-    )
-
-  @parameterized.parameters(np.nan, np.inf)
-  def test_weights_that_are_not_finite(self, value):
-    broken = np.full(8, value, np.float32)
-    self._change_weights(lambda t: t.update({"conv_in.bias": broken}))
-    self._refuse(
-      rf"conv_in.bias \(.*unet/{_UNET_FILE}\) must be finite", is_early=False
-    )
-
-  def test_weights_too_large_for_half_precision(self):
-    large = np.full(8, 1e5, np.float32)
-    self._change_weights(lambda t: t.update({"conv_in.bias": large}))
-    with self.assertRaisesRegex(UserError, "within what float16 holds"):
-      pipeline.load(str(self.path), dtype=np.float16)
-
-  def test_ddim_that_clips(self):
-    pipeline_files.change_json(
-      self.path / "scheduler" / "scheduler_config.json", clip_sample=True
-    )
-    with self.assertRaisesRegex(UserError, "clip_sample must be false"):
-      pipeline.load(str(self.path), sampler=Sampler.DDIM)
-
-  @parameterized.parameters("nowhere/at/all", "./nowhere", "")
-  def test_names_of_nothing(self, name):
-    with self.assertRaisesRegex(UserError, "must be a directory that exists"):
-      directory.locate(name)
-
-  def test_a_revision_of_a_directory(self):
-    with self.assertRaisesRegex(UserError, "revision must not be given"):
-      directory.locate(str(self.path), revision="main")
-
-  def _change_weights(self, change):
-    file = self.path / "unet" / _UNET_FILE
-    tensors = safetensors.numpy.load_file(file)
-    change(tensors)
-    safetensors.numpy.save_file(tensors, file)

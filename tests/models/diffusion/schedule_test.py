@@ -55,6 +55,35 @@ class PublishedNumbersTest(parameterized.TestCase):
     )
     self.assertEqual(made.init_scale, made.sigmas[0])
 
+  @parameterized.parameters(
+    ("DDIMScheduler", "leading", Sampler.DDIM),
+    ("PNDMScheduler", "leading", Sampler.EULER),
+    ("EulerDiscreteScheduler", "linspace", Sampler.EULER),
+    ("EulerAncestralDiscreteScheduler", "linspace", Sampler.EULER),
+  )
+  def test_options_that_a_file_leaves_out_are_those_of_its_class(
+    self, name, spacing, sampler
+  ):
+    config = schedule.parse_config({"_class_name": name, "clip_sample": False})
+    self.assertEqual((config.spacing, config.sampler), (spacing, sampler))
+    self.assertEqual(config.num_timesteps, 1000)
+    self.assertEqual((config.first_beta, config.last_beta), (1e-4, 0.02))
+    self.assertFalse(config.is_rate_squared)
+    self.assertEqual(config.prediction, Prediction.NOISE)
+    self.assertEqual(config.offset, 0)
+
+  def test_evenly_spaced_steps_of_ddim_are_whole(self):
+    made = _make(30, Sampler.DDIM, timestep_spacing="linspace")
+    np.testing.assert_array_equal(made.timesteps[:4], [999, 965, 930, 896])
+
+  def test_even_rates_keep_the_product_of_what_they_leave(self):
+    fields = {"num_train_timesteps": 3, "beta_start": 0.1, "beta_end": 0.5}
+    config = schedule.parse_config({**fields, "beta_schedule": "linear"})
+    kept = np.array([0.9, 0.9 * 0.7, 0.9 * 0.7 * 0.5])
+    np.testing.assert_allclose(
+      schedule.noise_levels(config), np.sqrt((1 - kept) / kept)
+    )
+
 
 class ScheduleLawsTest(parameterized.TestCase):
   @parameterized.product(
@@ -185,6 +214,12 @@ class GuidanceTest(parameterized.TestCase):
       sampling.guide(negative, positive, 1.0), positive
     )
 
+  def test_half_precision_is_guided_in_float32(self):
+    negative, positive = jnp.bfloat16([1.0, 2.0]), jnp.bfloat16([1.0078125, 3])
+    guided = sampling.guide(negative, positive, 5.0)
+    np.testing.assert_array_equal(guided, np.float32([1.0390625, 7]))
+    self.assertEqual(guided.dtype, jnp.float32)
+
 
 class RefusalsTest(parameterized.TestCase):
   @parameterized.parameters(
@@ -219,6 +254,14 @@ class RefusalsTest(parameterized.TestCase):
     with self.assertRaisesRegex(UserError, "clip_sample must be false"):
       _make(4, Sampler.DDIM, clip_sample=True)
     _make(4, Sampler.EULER, clip_sample=True)
+    # The class of DDIM clips where its file says nothing.
+    with self.assertRaisesRegex(UserError, "clip_sample must be false"):
+      schedule.parse_config({"_class_name": "DDIMScheduler"})
+    schedule.parse_config({}, sampler=Sampler.DDIM)
+
+  def test_a_last_timestep_without_noise(self):
+    with self.assertRaisesRegex(UserError, "num_steps must give falling"):
+      _make(4, beta_start=1e-30, steps_offset=0)
 
   def test_files_of_other_samplers_are_read_as_euler(self):
     made = _make(30, _class_name="PNDMScheduler")

@@ -59,8 +59,12 @@ class TokensTest(parameterized.TestCase):
     ids = tokenizer.encode(["cat " * 18])
     np.testing.assert_array_equal(ids[0], [83] + [79] * 18 + [84])
 
-  def test_the_tower_may_be_shorter_than_the_tokenizer_says(self):
-    self.assertEqual(_load("!", context=8).encode(["cat"]).shape, (1, 8))
+  @parameterized.parameters((8, 8), (30, pipeline_files.NUM_TOKENS))
+  def test_texts_are_as_long_as_tower_and_tokenizer_allow(
+    self, context, length
+  ):
+    tokenizer = _load("!", context=context)
+    self.assertEqual(tokenizer.encode(["cat"]).shape, (1, length))
 
   def test_other_vocabularies(self):
     with self.assertRaisesRegex(UserError, "at most 60 tokens.*got 85"):
@@ -82,6 +86,18 @@ class TokensTest(parameterized.TestCase):
       UserError, "targets must differ .*got 'red' and 'RED', which are one"
     ):
       tokens.check_distinct(tokenizer, "targets", ["red", "cat", "RED"])
+
+  def test_a_tokenizer_that_pads_with_nothing(self):
+    config = clip_config.parse_text_config(
+      pipeline_files.make_text_config(85), "text", is_projected=False
+    )
+    with tempfile.TemporaryDirectory() as folder:
+      path = pathlib.Path(folder)
+      pipeline_files.write_tokenizer(path)
+      for file in ("special_tokens_map.json", "tokenizer_config.json"):
+        pipeline_files.change_json(path / file, pad_token=None)
+      with self.assertRaisesRegex(UserError, "must have a token for padding"):
+        tokens.load(path, config)
 
   def test_none(self):
     config = clip_config.parse_text_config(

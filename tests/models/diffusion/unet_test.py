@@ -92,8 +92,17 @@ class DescriptionTest(parameterized.TestCase):
     )
     largest = float(jnp.abs(params["conv_in"]).max())
     self.assertBetween(largest, 0.8 / 6, 1 / 6)  # 1 / sqrt(4 * 3 * 3).
+    self.assertBetween(float(params["conv_in"].min()), -1 / 6, -0.8 / 6)
     np.testing.assert_array_equal(params["norm"], np.ones(8))
     np.testing.assert_array_equal(params["conv_in_bias"], np.zeros(8))
+
+  def test_parts_of_a_stack_are_as_wide_and_begin_as_one_alone(self):
+    part = {**weights.linear("proj", 16, 4), **weights.norm("norm", 4)}
+    stacked = weights.stack(part, 3)
+    for name, weight in part.items():
+      self.assertEqual(stacked[name].shape, (3, *weight.shape))
+      self.assertEqual(stacked[name].spread, weight.spread)
+      self.assertEqual(stacked[name].mean, weight.mean)
 
 
 class ApplyTest(parameterized.TestCase):
@@ -197,6 +206,21 @@ class OperationsTest(parameterized.TestCase):
     finally:
       ops._MAX_SCORES = limit
 
+  def test_scores_of_half_precision_are_not_rounded(self):
+    random = np.random.default_rng(0)
+    # Scores of about 30, which bfloat16 would round by up to a sixteenth.
+    query, key = (
+      jnp.asarray(random.standard_normal((2, 6, 8)) + 3.2, jnp.bfloat16)
+      for _ in range(2)
+    )
+    value = jnp.asarray(random.standard_normal((2, 6, 8)), jnp.float32)
+    got = jax.jit(functools.partial(ops.attend, num_heads=1))(query, key, value)
+    wide = (np.asarray(x, np.float64) for x in (query, key))
+    scores = np.einsum("bsd,btd->bst", *wide) / np.sqrt(8)
+    shares = np.exp(scores - scores.max(-1, keepdims=True))
+    shares /= shares.sum(-1, keepdims=True)
+    np.testing.assert_allclose(got, shares @ value, atol=1e-4)
+
   def test_convolutions_in_loops_are_as_fast_as_outside(self):
     random = np.random.default_rng(0)
     kernels = jnp.asarray(
@@ -257,6 +281,16 @@ class RefusalsTest(parameterized.TestCase):
     with self.assertRaisesRegex(UserError, f"unet.{name} must"):
       unet_config.parse_config({**cases.SDXL, name: value})
 
+  @parameterized.parameters(
+    ("freq_shift", False, "must be 0, got false"),
+    ("only_cross_attention", 0, "must be false, got 0"),
+    ("in_channels", None, "must be .*, got null"),
+    ("norm_eps", None, "must be .*, got null"),
+  )
+  def test_values_are_of_the_kind_of_their_option(self, name, value, message):
+    with self.assertRaisesRegex(UserError, f"unet.{name} {message}"):
+      unet_config.parse_config({**cases.SDXL, name: value})
+
   def test_an_unknown_option_names_the_nearest(self):
     with self.assertRaisesRegex(UserError, "got norm_groups.*norm_num_groups"):
       unet_config.parse_config({**cases.SDXL, "norm_groups": 8})
@@ -266,6 +300,52 @@ class RefusalsTest(parameterized.TestCase):
       unet_config.parse_config(
         {**cases.SDXL, "attention_head_dim": [5, 11, 20]}
       )
+
+  def test_only_levels_that_attend_need_heads_that_divide(self):
+    # The finest level of SDXL has no attention; with one on either way, it has.
+    fields = {**cases.SDXL, "attention_head_dim": [7, 10, 20]}
+    self.assertEqual(unet_config.parse_config(fields).num_heads, (7, 10, 20))
+    attending = {
+      "down_block_types": ["CrossAttnDownBlock2D"] * 3,
+      "up_block_types": ["CrossAttnUpBlock2D"] * 3,
+    }
+    for name, kinds in attending.items():
+      with self.assertRaisesRegex(UserError, "got 7 for 320"):
+        unet_config.parse_config({**fields, name: kinds})
+
+  def test_the_middle_attends_where_its_level_does_not(self):
+    with self.assertRaisesRegex(UserError, "got 7 for 1280"):
+      unet_config.parse_config(
+        {**cases.SD15, "attention_head_dim": [8, 8, 8, 7]}
+      )
+
+  def test_the_first_width_has_cosines_and_sines(self):
+    with self.assertRaisesRegex(UserError, "begin with an even number, got 3"):
+      unet_config.parse_config(
+        {
+          **cases.SD15,
+          "block_out_channels": [3, 6, 6, 6],
+          "norm_num_groups": 3,
+          "attention_head_dim": 1,
+        }
+      )
+
+  def test_options_that_a_file_leaves_out_are_those_of_its_class(self):
+    config = unet_config.parse_config({})
+    self.assertEqual(config.widths, (320, 640, 1280, 1280))
+    self.assertEqual(config.down_attends, (True, True, True, False))
+    self.assertEqual(config.up_attends, (False, True, True, True))
+    self.assertEqual(config.num_heads, (8,) * 4)
+    self.assertEqual(config.depths, (1,) * 4)
+    self.assertEqual(config.context_width, 1280)
+    self.assertEqual((config.num_groups, config.norm_eps), (32, 1e-5))
+    self.assertFalse(config.has_linear_projection)
+    self.assertFalse(config.is_attention_wide)
+    self.assertIsNone(config.added)
+
+  def test_queries_are_wide_where_the_file_says_so(self):
+    config = unet_config.parse_config({**cases.SD21, "upcast_attention": True})
+    self.assertTrue(config.is_attention_wide)
 
   def test_private_fields_and_sizes_change_nothing(self):
     fields = {**cases.SDXL, "_diffusers_version": "0.19", "sample_size": 64}

@@ -76,6 +76,7 @@ class RefusalsTest(parameterized.TestCase):
     ("up_block_types", ["AttnUpDecoderBlock2D"] * 4),
     ("up_block_types", ["UpDecoderBlock2D"] * 3),
     ("block_out_channels", [128, 256, 500, 512]),
+    ("block_out_channels", [0, 256, 512, 512]),
     ("scaling_factor", 0),
     ("out_channels", 4),
   )

@@ -89,6 +89,48 @@ class ColoursTest(parameterized.TestCase):
     found = np.degrees(np.arctan2(lab[:, 2], lab[:, 1])) % 360
     np.testing.assert_allclose(found, colours.HUE_ANGLES, atol=1.5)
 
+  @parameterized.parameters(60.0, 8.0)
+  def test_a_picture_of_known_colours_is_measured(self, lightness):
+    # The greyest half, of two lightnesses; what is between; ten of the object.
+    lab = np.array(
+      [(20.0, 2.0, 0.0), (30.0, 0.0, -2.0)] * 64
+      + [(50.0, -15.0, 15.0)] * 118
+      + [(lightness, 24.0, 0.0), (lightness, 26.0, 0.0)] * 5
+    )
+    order = np.random.default_rng(0).permutation(256)
+    rgb = colours.lab_to_rgb(lab[order]).reshape(1, 16, 16, 3)
+    found = jax.jit(colours.measure)(rgb.astype(np.float32))
+    expected = {
+      "object": [lightness, 25, 0],
+      "background": 2,
+      "contrast": abs(lightness - 25),
+      "roughness": 5,
+      "tint": lab.mean(axis=0),
+    }
+    self.assertEqual(found.keys(), expected.keys())
+    for name, value in expected.items():
+      np.testing.assert_allclose(found[name][0], value, atol=0.02, err_msg=name)
+
+  @parameterized.parameters(
+    ("object", 40.5, 39.5),
+    ("background", 8.9, 9.1),
+    ("contrast", 10.1, 9.9),
+    ("roughness", 4.9, 5.1),
+  )
+  def test_each_limit_makes_pictures_invalid(self, name, inside, outside):
+    measured = {
+      "object": np.float32([[50, 0, -60]] * 2),
+      "background": np.float32([2, 2]),
+      "contrast": np.float32([30, 30]),
+      "roughness": np.float32([2, 2]),
+    }
+    is_valid = jax.jit(colours.is_valid)
+    np.testing.assert_array_equal(is_valid(measured), True)
+    measured[name] = np.float32([inside, outside])
+    if name == "object":
+      measured[name] = np.float32([[50, 0, -inside], [50, -outside, 0]])
+    np.testing.assert_array_equal(is_valid(measured), [True, False])
+
   def test_real_pictures_are_valid_and_of_the_hue_that_was_drawn(self):
     scenes, pictures = draw_real()
     found = jax.device_get(measure(pictures))

@@ -1,5 +1,6 @@
 """Tests of pictures of shapes, their captions and their splits."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -12,6 +13,20 @@ from thickets.tasks.shapes import captions, drawing, prompts, spoiling
 def sample(count=4000, seed=0):
   rng = np.random.default_rng(seed)
   return drawing.sample_scenes(rng, count), rng
+
+
+def draw_white(shape, count=20):
+  """[B, 16, 16] white shapes of radius 4 on black, near the middle."""
+  centres = np.random.default_rng(1).uniform(-0.5, 0.5, (count, 2)) + 7.5
+  scenes = dataclasses.replace(
+    sample(count)[0],
+    shape=np.full(count, captions.SHAPES.index(shape)),
+    centre=centres,
+    radius=np.full(count, 4.0),
+    colour=np.ones((count, 3)),
+    background=np.zeros((count, 3)),
+  )
+  return drawing.draw(scenes)[..., 0]
 
 
 class DrawingTest(parameterized.TestCase):
@@ -48,16 +63,43 @@ class DrawingTest(parameterized.TestCase):
     ):
       here = scenes.place == captions.PLACES.index(place)
       self.assertGreater((sign * middle[here, axis]).min(), 2)
+    nowhere = middle[scenes.place == captions.PLACES.index("")]
+    np.testing.assert_allclose(nowhere.mean(axis=0), 0, atol=0.1)
+
+  @parameterized.parameters(
+    # In squares of the radius.
+    ("disc", np.pi),
+    ("square", 1.72**2),
+    ("triangle", 2.0),
+    ("cross", 4 * 0.72 - 0.72**2),
+    ("ring", np.pi * (1.08**2 - 0.52**2)),
+    ("bar", 2.2 * 0.9),
+  )
+  def test_areas_are_those_of_geometry(self, shape, area):
+    whites = draw_white(shape)
+    np.testing.assert_allclose(whites.sum(axis=(1, 2)) / 16, area, rtol=0.06)
+
+  def test_bars_lie_and_triangles_point_upwards(self):
+    away = np.arange(16) - 7.5
+    bars, triangles = draw_white("bar"), draw_white("triangle")
+    down, across = (
+      (bars.sum(axis=axis) * away**2).sum(axis=1) for axis in (2, 1)
+    )
+    self.assertTrue(np.all(across > 3 * down))
+    # The centre of their mass is beneath the middle of their height.
+    rows = triangles.sum(axis=2)
+    lowest = (rows * away).sum(axis=1) / rows.sum(axis=1)
+    np.testing.assert_allclose(lowest, 4 * (2 * 2 / 3 - 1.1), atol=0.5)
 
   def test_captions_leave_the_hue_open_as_often_as_asked(self):
     scenes, rng = sample()
-    texts = drawing.write_captions(rng, scenes, open_hue=0.5, empty=0.1)
+    texts = drawing.write_captions(rng, scenes, open_hue=0.3, empty=0.1)
     is_empty = np.array([not text for text in texts])
     names = np.array(
       [any(hue in text.split() for hue in captions.HUES) for text in texts]
     )
     self.assertAlmostEqual(is_empty.mean(), 0.1, delta=0.02)
-    self.assertAlmostEqual(names[~is_empty].mean(), 0.5, delta=0.03)
+    self.assertAlmostEqual(names[~is_empty].mean(), 0.7, delta=0.03)
 
   def test_spoiled_pictures_are_pictures(self):
     scenes, rng = sample(200)
@@ -65,6 +107,12 @@ class DrawingTest(parameterized.TestCase):
     self.assertTrue(np.isfinite(spoiled).all())
     self.assertLessEqual(spoiled.max(), 1)
     self.assertLen(set(way.tolist()), len(spoiling.WAYS))
+
+  def test_blots_are_as_smooth_across_as_down(self):
+    blots = spoiling._draw_blots(np.random.default_rng(0), 300)
+    down, across = (np.abs(np.diff(blots, axis=axis)) for axis in (1, 2))
+    self.assertAlmostEqual(down.mean() / across.mean(), 1, delta=0.05)
+    self.assertAlmostEqual(down.max() / across.max(), 1, delta=0.3)
 
 
 class CaptionsTest(parameterized.TestCase):

@@ -82,6 +82,11 @@ def _complete_vae(source: directory.Directory) -> Mapping[str, Any]:
 def _check_fit(configs: Configs) -> None:
   """Refuses parts of different models."""
   denoiser, decoder, texts = configs.unet, configs.vae, configs.texts
+  if configs.is_xl != (denoiser.added is not None):
+    raise UserError(
+      "unet.addition_embed_type must be text_time in pipelines of SDXL alone, got"
+      f" {'text_time' if denoiser.added else 'null'}. Correct model_index.json."
+    )
   width = sum(config.tower.width for config in texts.values())
   pooled = list(texts.values())[-1].projection_width
   expected = denoiser.added.pooled_width if denoiser.added else None
@@ -103,8 +108,3 @@ def _check_fit(configs: Configs) -> None:
         f"{name} must be {other}, got {got} and {want}. The parts are of"
         " different models: fetch the pipeline again."
       )
-  if configs.is_xl != (denoiser.added is not None):
-    raise UserError(
-      "unet.addition_embed_type must be text_time in pipelines of SDXL alone."
-      " Correct model_index.json."
-    )

@@ -235,7 +235,7 @@ def make_schedule(config: ScheduleConfig, num_steps: int) -> Schedule:
   if np.any(np.diff(sigmas) >= 0):
     raise UserError(
       f"num_steps must give falling sigmas, got two equal ones with {num_steps}"
-      f" steps ({config.spacing}). Take fewer steps."
+      f" steps ({config.spacing}). Take fewer steps, or correct its betas."
     )
   return Schedule(
     timesteps=timesteps.astype(np.float32),
