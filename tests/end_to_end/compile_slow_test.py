@@ -20,14 +20,14 @@ _ROOT = pathlib.Path(__file__).parents[2]
 _COMPILERS = _ROOT / ".ci" / "compilers"
 
 
-def _run(target, *arguments):
-  """Runs the binary with the compilers in reach."""
+def _run(target, *arguments, binary="compile"):
+  """Runs a binary with the compilers in reach."""
   kept = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
   path = os.pathsep.join([str(_ROOT), str(_COMPILERS)])
   return subprocess.run(
     [
-      *(sys.executable, "-m", "experiments.compile"),
-      *("--config=configs/compile.py:small", f"--target={target}"),
+      *(sys.executable, "-m", f"experiments.{binary}"),
+      *(f"--config=configs/{binary}.py:small", f"--target={target}"),
       *arguments,
     ],
     cwd=_ROOT,
@@ -85,6 +85,25 @@ def test_a_step_moves_little_more_than_it_must(target, arguments, tmp_path):
   again = _run(target, *arguments, f"--workdir={tmp_path}")
   assert again.stdout == result.stdout
   assert "compiling" not in again.stderr
+
+
+@_needs("jax_cuda12_plugin")
+def test_what_evaluates_pictures_is_compiled_and_printed():
+  result = _run(
+    "h100:1", "--config.pictures_at_once=1", binary="compile_pictures"
+  )
+  assert result.returncode == 0, result.stderr[-2000:]
+  names, _, cells = (
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in result.stdout.splitlines()
+  )
+  row = dict(zip(names, cells, strict=True))
+  assert row["machine"] == "h100:1"
+  base, temporaries = (float(row[f"GiB {n}"]) for n in ("base", "temporaries"))
+  in_all, _, budget = row["GiB in all"].partition(" of ")
+  # CLIP's image tower and the decoder are most of the base; no picture is large.
+  assert 1.1 <= base <= 1.3 and temporaries <= 0.2
+  assert base <= float(in_all) <= base + temporaries + 0.1 <= float(budget)
 
 
 @pytest.mark.parametrize(
