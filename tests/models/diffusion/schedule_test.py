@@ -35,6 +35,12 @@ class PublishedNumbersTest(parameterized.TestCase):
     )
     self.assertAlmostEqual(float(made.sigmas.sum()), 81.139850, delta=1e-4)
 
+  def test_leading_steps_end_at_their_offset(self):
+    for offset in (0, 1):
+      made = _make(4, steps_offset=offset)
+      expected = np.array([750, 500, 250, 0]) + offset
+      np.testing.assert_array_equal(made.timesteps, expected)
+
   @parameterized.parameters((30, 11.520334), (20, 11.073581), (4, 4.236414))
   def test_first_noise_of_leading_steps(self, num_steps, expected):
     made = _make(num_steps)
