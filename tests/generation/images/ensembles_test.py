@@ -16,7 +16,7 @@ from thickets.generation.images.pipelines import Pipeline
 from thickets.members import BASE, Member, stack_members
 from thickets.models.diffusion import schedule, shapes_model
 from thickets.perturbation import Gaussian
-from thickets.search import engine, population
+from thickets.search import chunk_width, engine, population
 
 KIND = Gaussian(include=("unet.*",))
 MEMBERS = population.sample_members(0, 5, (0.3,))
@@ -355,6 +355,20 @@ class MembersTest(parameterized.TestCase):
       for p in (pipeline, changed)
     ]
     np.testing.assert_allclose(*found, atol=1e-6)
+
+
+class LanesTest(parameterized.TestCase):
+  def test_a_device_draws_one_member_at_a_time_whatever_its_memory(self):
+    evaluator = evaluators.make_member_evaluator(
+      make_pipeline(), score, kind=KIND
+    )
+    count = jax.local_device_count()
+    with mock.patch.object(
+      chunk_width, "memory_budget_bytes", return_value=2**50
+    ):
+      width = evaluator.find_width(BASE_PARAMS, make_batch(), 3 * count)
+    # Two members at a time would make chunks of twice as many.
+    self.assertEqual(width, count)
 
 
 class StartingNoiseTest(parameterized.TestCase):
