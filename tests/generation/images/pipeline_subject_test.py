@@ -100,6 +100,12 @@ class PipelineSubjectTest(parameterized.TestCase):
         cls.subject = pipeline_subject.load_subject(
           cls.loading, _draw(), _ask()
         )
+      cls.negatives = {
+        text: pipeline_subject.load_subject(
+          cls.loading, _draw(negative=text), _ask()
+        ).pipeline.negative
+        for text in (None, "")
+      }
       cls.batch = subjects.make_batch(cls.subject, "select", 2, seed=0)
       judge = scorer.load(cls.loading.scorer)
       cls.asked_for = judge.embed_texts(
@@ -274,6 +280,11 @@ class PipelineSubjectTest(parameterized.TestCase):
     ):
       pipeline_subject.load_subject(self.loading, drawing, asked)
     self.assertRegex("\n".join(logs.output), message)
+
+  def test_no_negative_prompt_is_zeros_and_an_empty_one_is_read(self):
+    for name in ("context", "pooled"):
+      self.assertEqual(np.abs(self.negatives[None][name]).max(), 0)
+      self.assertGreater(np.abs(self.negatives[""][name]).min(), 0)
 
   def test_the_schedule_is_spaced_as_asked(self):
     self.assertEqual(self.subject.pipeline.schedule.timesteps[0], 501)
