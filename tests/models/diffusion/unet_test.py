@@ -123,27 +123,6 @@ class ApplyTest(parameterized.TestCase):
     np.testing.assert_allclose(alone[0], alone[1], atol=1e-5)
     self.assertGreater(float(jnp.std(together)), 0.01)
 
-  def test_time_is_not_rounded_to_the_dtype_of_the_weights(self):
-    config, params, _ = _shapes_model()
-    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16), params)
-    t = np.arange(958, 0, -33).astype(np.float32)
-    self.assertLess(len(np.unique(t.astype(jnp.bfloat16))), 31)
-    seen = []
-    with_time = {**params, "time_embedding": params["time_embedding"]}
-    original = ops.sinusoid
-
-    def spy(values, width):
-      seen.append(np.asarray(values))
-      return original(values, width)
-
-    ops.sinusoid = spy
-    try:
-      unet._embed_time(config, with_time, jnp.asarray(t), {}, jnp.bfloat16)
-    finally:
-      ops.sinusoid = original
-    np.testing.assert_array_equal(seen[0], t)
-    self.assertEqual(seen[0].dtype, np.float32)
-
   def test_predictions_are_float32_whatever_the_weights_are(self):
     config, params, _ = _shapes_model()
     half = jax.tree.map(
