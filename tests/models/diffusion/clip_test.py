@@ -185,3 +185,30 @@ class PixelsTest(parameterized.TestCase):
     np.testing.assert_array_equal(
       clip_pixels.prepare(pictures, 8), clip_pixels.prepare(stored, 8)
     )
+
+
+class PicturesTest(parameterized.TestCase):
+  def test_norms_around_the_layers_have_the_epsilon_of_the_config(self):
+    eps = 0.5  # As large as the squares of what is normed.
+    fields = {**pipeline_files.SCORER["vision_config"], "layer_norm_eps": eps}
+    config = clip_config.parse_scorer_config(
+      {**pipeline_files.SCORER, "vision_config": fields}
+    )
+    params = pipeline_files.make_params(clip.describe_vision(config.vision))
+    model = params["vision_model"]
+    # Layers that add nothing leave the first place as it was.
+    layers = model["encoder"]["layers"]
+    for part, name in (("self_attn", "out_proj"), ("mlp", "fc2")):
+      for key in (name, f"{name}_bias"):
+        layers[part][key] = np.zeros_like(layers[part][key])
+    got = jax.jit(
+      functools.partial(clip.embed_pictures, config),
+      compiler_options=unoptimised.OPTIONS,
+    )(params, np.zeros((1, 28, 28, 3), np.float32))
+    embeddings = model["embeddings"]
+    x = embeddings["class_embedding"] + embeddings["position_embedding"][0]
+    for name in ("pre_layrnorm", "post_layernorm"):
+      x = (x - x.mean()) / np.sqrt(x.var() + eps)
+      x = x * model[name] + model[f"{name}_bias"]
+    x = params["visual_projection"] @ x
+    np.testing.assert_allclose(got[0], x / np.linalg.norm(x), atol=1e-5)
