@@ -19,13 +19,17 @@ _HAS_TORCH = all(map(importlib.util.find_spec, ("torch", "diffusers")))
 _IDS = [[96.0, 64.0, 3.0, 5.0, 128.0, 80.0], [48.0, 56.0, 0.0, 2.0, 48.0, 56.0]]
 
 
+# With an epsilon that shows in each of its norms.
+_WIDE_NORMS = {**cases.SMALL_SD, "cross_attention_dim": 24, "norm_eps": 0.1}
+
+
 @functools.cache
 def _model(name):
   """(config, their module, our weights, our compiled apply)."""
   import diffusers
   from golden import torch_parts
 
-  fields = cases.TINY_UNETS[name]
+  fields = {**cases.TINY_UNETS, "wide norms": _WIDE_NORMS}[name]
   theirs = diffusers.UNet2DConditionModel.from_config(fields)
   torch_parts.randomise(theirs)
   config = unet_config.parse_config(fields)
@@ -56,7 +60,10 @@ def _inputs(size, scale=1.0):
 class UNetTest(parameterized.TestCase):
   # The pipeline's own test has an even size for the UNet of SDXL.
   @parameterized.parameters(
-    ("xl", (9, 13)), ("sd15", (16, 24)), ("sd21", (9, 13))
+    ("xl", (9, 13)),
+    ("sd15", (16, 24)),
+    ("sd21", (9, 13)),
+    ("wide norms", (6, 5)),
   )
   def test_predictions_are_those_of_diffusers(self, name, size):
     import torch
@@ -106,5 +113,28 @@ class UNetTest(parameterized.TestCase):
       compiler_options=unoptimised.OPTIONS,
     )
     got = run(config, ours, level, x, context)
+    error = torch_parts.measure_error(got, torch_parts.channels_last(expected))
+    self.assertLess(error, 3e-5)
+
+  def test_small_activations_show_the_epsilon_of_a_residual_block(self):
+    import torch
+    from golden import torch_parts
+
+    config, theirs, params, _ = _model("sd15")
+    random = np.random.default_rng(1)
+    x = 1e-3 * random.standard_normal((2, 6, 5, 8)).astype(np.float32)
+    emb = random.standard_normal((2, 32)).astype(np.float32)
+    with torch.no_grad():
+      # It puts the embedding through its SiLU by itself, before it is added.
+      expected = theirs.down_blocks[0].resnets[0](
+        torch.from_numpy(x.transpose(0, 3, 1, 2).copy()), torch.from_numpy(emb)
+      )
+    run = jax.jit(
+      unet._run_resnet,
+      static_argnums=0,
+      compiler_options=unoptimised.OPTIONS,
+    )
+    ours = params["down_blocks"]["0"]["resnets"]["0"]
+    got = run(config, ours, x, jax.nn.silu(emb))
     error = torch_parts.measure_error(got, torch_parts.channels_last(expected))
     self.assertLess(error, 3e-5)
