@@ -10,7 +10,7 @@ from absl.testing import parameterized
 from golden import transformer_cases as cases
 
 from thickets.errors import UserError
-from thickets.models import hub, hub_files
+from thickets.models import foreign_files, hub, hub_files
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 FOREIGN = (
@@ -100,6 +100,18 @@ class ForeignFilesTest(parameterized.TestCase):
     (self.directory / file).unlink()
     (self.directory / file).mkdir()
     self._assert_refused(f"{file} must be a file that can be read")
+
+  def test_weights_that_must_not_be_read(self):
+    """Whose reader says that there is no such file."""
+    path = self.directory / "model.safetensors"
+    reason = FileNotFoundError(2, "No such file or directory")
+    with mock.patch.object(
+      pathlib.Path, "open", side_effect=PermissionError(13, "Permission denied")
+    ):
+      error = foreign_files.explain(path, "a whole file", reason)
+    self.assertIn("can be read, got: Permission denied.", str(error))
+    missing = foreign_files.explain(path / "none", "a whole file", reason)
+    self.assertIn("can be read, got: Not a directory.", str(missing))
 
   def test_a_file_that_must_not_be_read(self):
     refusal = PermissionError(13, "Permission denied")

@@ -36,3 +36,6 @@ class ScorerTest(absltest.TestCase):
       pipeline_files.write_json(path / "config.json", {"model_type": "llama"})
       with self.assertRaisesRegex(UserError, "must be of type clip"):
         scorer.load(folder)
+      (path / "config.json").rename(path / "other.json")
+      with self.assertRaisesRegex(UserError, "must have config.json, got none"):
+        scorer.load(folder)
