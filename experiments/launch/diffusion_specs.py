@@ -95,7 +95,11 @@ def read_diffusion(config: ml_collections.ConfigDict) -> DiffusionSpec:
     config=RunConfig(
       to_json(config),
       # The reported K is not among them: it is chosen before judging is seen.
-      extendable=("population.size", "ensemble.also"),
+      extendable=(
+        "population.size",
+        "ensemble.also",
+        "model.pictures_at_once",  # How devices are filled, not what is drawn.
+      ),
     ),
     seed=config.seed,
     model=config.model.name,

@@ -16,8 +16,8 @@ _ALLOWED = "It must be allowed to read and write the files of a command"
 _PATH = "A path must lead where the command expects"
 _FILES = "It must be allowed to open the files and pipes that a command needs"
 _MEMORY = (
-  "Lower population.chunk, compute.lanes or compute.rows, or use a machine with"
-  " more memory."
+  "Lower population.chunk, compute.lanes, compute.rows or model.pictures_at_once,"
+  " whichever the config has, or use a machine with more memory."
 )
 
 # A module that is missing in these is a bug.

@@ -100,7 +100,13 @@ def find_out(binary: BinaryFlags, workdirs: Sequence[Location]) -> Location:
     binary: with the flag --out.
     workdirs: the directories of the runs; the first one is the default.
   """
-  return make_out(binary.values["out"].value or workdirs[0])
+  out = make_out(binary.values["out"].value or workdirs[0])
+  if (figures := out / "figures").is_file():
+    raise UserError(
+      f"{figures} must be a directory, to which figures go, got a file. Move it, or"
+      " choose another --out."
+    )
+  return out
 
 
 def make_out(out: Place) -> Location:

@@ -1,6 +1,9 @@
 """Tests of the configs of runs on pictures, and of their door."""
 
 import itertools
+import json
+import pathlib
+import tempfile
 
 from absl.testing import parameterized
 
@@ -46,6 +49,21 @@ class VariantsTest(parameterized.TestCase):
     self.assertEqual(
       (spec.dtype, spec.published.loading.variant), ("float16", "fp16")
     )
+
+  def test_a_run_may_be_continued_with_fewer_pictures_at_once(self):
+    folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+    config = read("sdxl_base").config
+    config.save(folder, {})
+    fewer = read("sdxl_base", model__pictures_at_once=2).config
+    self.assertEqual(fewer.find_differences(folder), [])
+    # As runs have it that were begun before there was such a key.
+    fields = json.loads((folder / "config.json").read_text())
+    del fields["config"]["model"]["pictures_at_once"]
+    (folder / "config.json").write_text(json.dumps(fields))
+    for spec in (config, fewer):
+      self.assertEqual(spec.find_differences(folder), [])
+    longer = read("sdxl_base", model__num_steps=31).config
+    self.assertLen(longer.find_differences(folder), 1)
 
   def test_turbo_has_trailing_steps_and_no_guidance(self):
     drawing = read("sdxl_turbo").published.drawing

@@ -104,7 +104,7 @@ class Subject:
     """Why a score of the base can only be not finite, and what to do."""
     return (
       f"its logits are not finite with model.dtype={self.model.dtype.name}."
-      " Choose another dtype, and a new --workdir"
+      " Choose another dtype and a new --workdir"
     )
 
   @property

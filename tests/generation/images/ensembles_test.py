@@ -197,9 +197,9 @@ class EnsemblesTest(parameterized.TestCase):
       evaluators._order_prefixes([BASE, join(MEMBERS)])
 
 
-class FinishingTest(parameterized.TestCase):
+class GroupsTest(parameterized.TestCase):
   @parameterized.parameters("members", "ensembles")
-  def test_pictures_finished_apart_are_those_finished_together(self, kind):
+  def test_pictures_scored_one_by_one_are_those_scored_together(self, kind):
     together = make_pipeline()
     sizes = []
 
@@ -207,10 +207,12 @@ class FinishingTest(parameterized.TestCase):
       sizes.append(x.shape[0])
       return together.decode(params, x)
 
-    apart = dataclasses.replace(together, decode=decode, finishes_apart=True)
+    alone = dataclasses.replace(
+      together, decode=decode, decodes_one_by_one=True
+    )
     # More than a device has by itself where they are spread.
     batch = make_batch(16) | {"labels": {"place": np.arange(16)}}
-    found = [_evaluate(kind, pipeline, batch) for pipeline in (together, apart)]
+    found = [_evaluate(kind, pipeline, batch) for pipeline in (together, alone)]
     self.assertEqual(set(sizes), {1})
     self.assertEqual(found[0]["picture"].shape, (2, 16, 4, 4, 3))
     np.testing.assert_array_equal(found[1]["place"], [np.arange(16)] * 2)
@@ -218,8 +220,10 @@ class FinishingTest(parameterized.TestCase):
       functools.partial(np.testing.assert_allclose, atol=1e-6), *found
     )
 
-  @parameterized.parameters(1, 3, 5, 20)
-  def test_pictures_drawn_in_groups_are_those_drawn_together(self, at_once):
+  @parameterized.parameters((1, 1), (3, 3), (5, 4), (20, 16))
+  def test_pictures_drawn_in_groups_are_those_drawn_together(
+    self, at_once, size
+  ):
     rows = []
 
     def watch(params, x, t, conditioning):
@@ -237,19 +241,28 @@ class FinishingTest(parameterized.TestCase):
       for pipeline in (together, groups)
     ]
     np.testing.assert_allclose(*drawn, atol=1e-6)
-    # Two of each picture, since they are guided; groups are of one size.
-    self.assertLessEqual(max(rows), 2 * at_once)
-    self.assertLen(set(rows), 1)
+    # Two of each picture, since they are guided. Groups have one size, the least
+    # that their number allows.
+    self.assertEqual(set(rows), {2 * size})
 
-  def test_pictures_drawn_apart_are_those_drawn_together(self):
+  def test_pictures_decoded_one_by_one_are_those_decoded_together(self):
     together = make_pipeline()
-    apart = dataclasses.replace(together, finishes_apart=True)
+    sizes = []
+
+    def decode(params, x):
+      sizes.append(x.shape[0])
+      return together.decode(params, x)
+
+    alone = dataclasses.replace(
+      together, decode=decode, decodes_one_by_one=True
+    )
     drawn = [
       jax.jit(functools.partial(pipelines.draw_pictures, pipeline))(
         BASE_PARAMS, make_batch()
       )
-      for pipeline in (together, apart)
+      for pipeline in (together, alone)
     ]
+    self.assertEqual(set(sizes), {1})
     np.testing.assert_allclose(*drawn, atol=1e-6)
 
 

@@ -27,8 +27,10 @@ _TARGETS = ("red", "cat", "th")
 _PROMPTS = {"select": ("a dog", "the sun!"), "judge": ("a hat",)}
 
 
-def _draw(size=(16, 24), *, spacing=None, guidance=2.0, negative="sad"):
-  return Drawing(size, 2, spacing, guidance, negative)
+def _draw(
+  size=(16, 24), *, spacing=None, guidance=2.0, negative="sad", at_once=None
+):
+  return Drawing(size, 2, spacing, guidance, negative, at_once)
 
 
 def _compile(function):
@@ -100,12 +102,6 @@ class PipelineSubjectTest(parameterized.TestCase):
         cls.subject = pipeline_subject.load_subject(
           cls.loading, _draw(), _ask()
         )
-      cls.negatives = {
-        text: pipeline_subject.load_subject(
-          cls.loading, _draw(negative=text), _ask()
-        ).pipeline.negative
-        for text in (None, "")
-      }
       cls.batch = subjects.make_batch(cls.subject, "select", 2, seed=0)
       judge = scorer.load(cls.loading.scorer)
       cls.asked_for = judge.embed_texts(
@@ -258,6 +254,15 @@ class PipelineSubjectTest(parameterized.TestCase):
     ]
     self.assertLen(set(map(repr, described)), 4)
 
+  def test_how_a_device_is_filled_is_no_part_of_what_judges(self):
+    targets = np.zeros((3, 5), np.float32)
+    one, other = (
+      pipeline_subject._describe_judging(self.loading, drawing, None, targets)
+      for drawing in (_draw(), _draw(at_once=2))
+    )
+    self.assertEqual(one, other)
+    self.assertEqual(one["pictures"]["num_steps"], 2)
+
   @parameterized.parameters(
     (_draw(guidance=0.0, negative=None), _ask(), "spaced as leading"),
     (
@@ -281,10 +286,19 @@ class PipelineSubjectTest(parameterized.TestCase):
       pipeline_subject.load_subject(self.loading, drawing, asked)
     self.assertRegex("\n".join(logs.output), message)
 
-  def test_no_negative_prompt_is_zeros_and_an_empty_one_is_read(self):
-    for name in ("context", "pooled"):
-      self.assertEqual(np.abs(self.negatives[None][name]).max(), 0)
-      self.assertGreater(np.abs(self.negatives[""][name]).min(), 0)
+  @parameterized.parameters(None, "", "sad")
+  def test_the_negative_prompt_is_the_one_asked_for(self, negative):
+    stop = RuntimeError("after the negative prompt")
+    with (
+      mock.patch.object(
+        pipeline.Pipeline, "encode_negative", side_effect=stop
+      ) as encode,
+      self.assertRaises(RuntimeError),
+    ):
+      pipeline_subject.load_subject(
+        self.loading, _draw(negative=negative), _ask()
+      )
+    self.assertEqual(encode.call_args.args[0], negative)
 
   def test_the_schedule_is_spaced_as_asked(self):
     self.assertEqual(self.subject.pipeline.schedule.timesteps[0], 501)

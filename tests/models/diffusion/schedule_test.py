@@ -1,5 +1,7 @@
 """Schedules and the integrator: published numbers, and laws."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -246,6 +248,14 @@ class RefusalsTest(parameterized.TestCase):
   def test_other_options(self, name, value, message):
     with self.assertRaisesRegex(UserError, message):
       _make(4, **{name: value})
+
+  def test_rates_that_leave_nothing_are_refused_in_one_line(self):
+    with (
+      warnings.catch_warnings(),
+      self.assertRaisesRegex(UserError, "got 0.999, of which it leaves 0. "),
+    ):
+      warnings.simplefilter("error")
+      _make(4, beta_end=0.999, beta_schedule="linear")
 
   @parameterized.parameters(0, 1001)
   def test_numbers_of_steps(self, num_steps):

@@ -75,6 +75,9 @@ class TokensTest(parameterized.TestCase):
     with self.assertRaisesRegex(UserError, "model_max_length must be a number"):
       _load("!", model_max_length=length)
 
+  def test_a_tokenizer_may_have_no_limit(self):
+    self.assertEqual(_load("!", model_max_length=float("inf")).length, 20)
+
   def test_a_text_that_is_too_long_is_reported_once(self):
     with self.assertNoLogs("transformers", level="WARNING"):
       self.assertNotEqual(_load("!").find_cut("cat " * 40), "")

@@ -191,7 +191,7 @@ def draw_by_ensembles(
   names: Names | None = None,
   holds_weights: bool = False,
 ) -> Float[Array, "V Q ..."]:
-  """Draws latents by the mean prediction of the first members.
+  """Draws latents of ensembles, each by the mean prediction of first members.
 
   Args:
     pipeline: how pictures are made.

@@ -58,8 +58,7 @@ class Case:
     dtype: the dtype of the denoiser.
     size: height and width of the pictures, in pixels.
     num_pictures: pictures that each member draws.
-    pictures_at_once: for how many of them the denoiser predicts at once, None for
-      all.
+    pictures_at_once: for how many of them a device predicts at once, None for all.
     num_steps: steps of each.
     guidance: the scale; see `sampling.is_guided`.
     num_members: members to a chunk, which are evaluated one after the other.
@@ -85,7 +84,7 @@ class Case:
 
   @property
   def num_predictions(self) -> int:
-    """Predictions of a member, each for one row."""
+    """Predictions of a member, each for one row; groups are filled up with more."""
     branches = 2 if sampling.is_guided(self.guidance) else 1
     return self.num_pictures * self.num_steps * branches
 

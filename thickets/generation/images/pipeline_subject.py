@@ -46,7 +46,7 @@ KIND = "diffusers"
 _NOT_FINITE = (
   "the denoiser has overflowed its dtype, or the decoder cannot draw its"
   " latents, so that pictures would be black. Write bfloat16 or float32 for"
-  " model.dtype, or name other weights, and a new --workdir"
+  " model.dtype, or name other weights; then choose a new --workdir"
 )
 
 
@@ -93,8 +93,8 @@ class Drawing:
     guidance: how far predictions go beyond what the text adds.
     negative: the prompt that guidance leads away from; "" is read as a text, and
       None stands for no text, as the pipeline has it.
-    pictures_at_once: for how many pictures the denoiser predicts at once, None
-      for all of them.
+    pictures_at_once: for how many pictures a device predicts at once, None for all
+      of its own; each is two rows where predictions are guided.
   """
 
   size: Size
@@ -102,7 +102,7 @@ class Drawing:
   spacing: str | None
   guidance: float
   negative: str | None
-  pictures_at_once: int | None = None
+  pictures_at_once: int | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,8 +126,9 @@ def load_subject(
   """Loads a pipeline and CLIP, reads all texts, and lets the text towers go.
 
   Raises:
-    UserError: if one of them is missing or not supported, a text would be cut,
-      or the size does not fit; before weights of the pipeline are read.
+    UserError: if one of them is missing or not supported, a text would be cut, two
+      texts are one to CLIP, or the size does not fit; before weights of the
+      pipeline are read.
   """
   opened = opening.open_pipeline(
     loading.name, revision=loading.revision, variant=loading.variant
@@ -135,17 +136,13 @@ def load_subject(
   steps = _make_schedule(opened, drawing)
   latent_shape = opened.latent_shape(drawing.size)
   every_prompt = list(itertools.chain(*asked.prompts.values()))
-  opened.check_texts("The prompts of task", every_prompt)
-  opened.check_texts("model.negative", [drawing.negative or ""])
+  _check_drawn_texts(opened, drawing, every_prompt)
   judge = scorer.load(
     loading.scorer,
     revision=loading.scorer_revision,
     dtype=loading.scorer_dtype,
   )
-  tokens.check_texts(judge.tokenizer, "task.targets", asked.targets)
-  tokens.check_texts(judge.tokenizer, "The prompts of task", every_prompt)
-  tokens.check_distinct(judge.tokenizer, "task.targets", asked.targets)
-  tokens.check_distinct(judge.tokenizer, "The prompts of task", every_prompt)
+  _check_scored_texts(judge, asked.targets, every_prompt)
   _warn_of_named_targets(asked)
   loaded = pipeline.read(opened, dtype=loading.dtype)
   frame = Frame(drawing.size)
@@ -187,6 +184,26 @@ def load_subject(
   )
 
 
+def _check_drawn_texts(
+  opened: Opened, drawing: Drawing, prompts: Sequence[str]
+) -> None:
+  """Refuses texts that a text tower of the pipeline would cut."""
+  opened.check_texts("The prompts of task", prompts)
+  opened.check_texts("model.negative", [drawing.negative or ""])
+
+
+def _check_scored_texts(
+  judge: Scorer, targets: Sequence[str], prompts: Sequence[str]
+) -> None:
+  """Refuses texts that CLIP would cut, or that are one text to it."""
+  for key, texts in (
+    ("task.targets", targets),
+    ("The prompts of task", prompts),
+  ):
+    tokens.check_texts(judge.tokenizer, key, texts)
+    tokens.check_distinct(judge.tokenizer, key, texts)
+
+
 def assemble(
   unet_config: UNetConfig,
   vae_config: VAEConfig,
@@ -194,7 +211,7 @@ def assemble(
   *,
   guidance: float,
   negative: Conditioning | None,
-  pictures_at_once: int | None = None,
+  pictures_at_once: int | None,
 ) -> pipelines.Pipeline:
   """How pictures are drawn, by the architectures alone.
 
@@ -204,7 +221,7 @@ def assemble(
     steps: when the denoiser is asked.
     guidance: how far predictions go beyond what the text adds.
     negative: conditioning of the negative prompt, with a first axis of 1.
-    pictures_at_once: for how many pictures the denoiser predicts at once.
+    pictures_at_once: for how many pictures a device predicts at once.
   """
 
   def predict(
@@ -224,7 +241,7 @@ def assemble(
     pictures_at_once,
     # In float32 the decoder takes a gibibyte and more for a picture. TPUs pad
     # three colours to 128 lanes, so that scores of many would take as much.
-    finishes_apart=True,
+    decodes_one_by_one=True,
   )
 
 
@@ -356,8 +373,10 @@ def _describe_judging(
 ) -> JsonObject:
   """What pictures and their scores depend on, beside the base and the batches."""
   vectors = {"targets": targets_TE, **(negative or {})}
+  drawn = {**dataclasses.asdict(drawing), "size": list(drawing.size)}
+  del drawn["pictures_at_once"]  # How a device is filled changes no picture.
   return {
-    "pictures": {**dataclasses.asdict(drawing), "size": list(drawing.size)},
+    "pictures": drawn,
     "score": "cosine of CLIP, of 8-bit pictures, with the target",
     "fidelity": "cosine of CLIP with the prompt",
     "scorer": loading.scorer,

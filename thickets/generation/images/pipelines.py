@@ -44,9 +44,10 @@ class Pipeline:
     guidance: how far predictions go beyond what the text adds; with 1 or less
       the negative prompt is not asked.
     negative: conditioning of the negative prompt, with a first axis of 1.
-    pictures_at_once: for how many pictures the denoiser predicts at once, None
-      for all. Fewer take less memory; of each group the weights are read anew.
-    finishes_apart: whether latents are decoded and scored one picture after the
+    pictures_at_once: for how many pictures a device predicts at once, None for all
+      of its own; each is two rows where predictions are guided. Fewer take less
+      memory, and the weights are read anew for each group.
+    decodes_one_by_one: whether latents are decoded and scored one picture after the
       other, for decoders that take gibibytes for each.
 
   Raises:
@@ -59,7 +60,7 @@ class Pipeline:
   guidance: float
   negative: Conditioning | None = None
   pictures_at_once: int | None = None
-  finishes_apart: bool = False
+  decodes_one_by_one: bool = False
 
   def __post_init__(self):
     if sampling.is_guided(self.guidance) and self.negative is None:
@@ -153,9 +154,18 @@ def draw_latents(
 def draw_pictures(
   pipeline: Pipeline, params: Params, batch: PictureBatch
 ) -> Float[Array, "Q H W 3"]:
-  """Draws the latents as above and decodes them: RGB within 0 and 1, float32."""
+  """Draws one picture for each starting noise, by one member.
+
+  Args:
+    pipeline: how pictures are made.
+    params: the member's weights.
+    batch: `noise` [Q, ...] of unit spread and `conditioning` [Q, ...].
+
+  Returns:
+    [Q, H, W, 3] RGB within 0 and 1, float32.
+  """
   latents = draw_latents(pipeline, params, batch)
-  return _finish(
+  return _map_pictures(
     pipeline, functools.partial(pipeline.decode, params), (latents,)
   )
 
@@ -183,14 +193,14 @@ def score_latents(
   def finish(latents: Array, batch: PictureBatch) -> dict[str, Array]:
     return score(params, pipeline.decode(params, latents), batch)
 
-  return _finish(pipeline, finish, (latents, batch))
+  return _map_pictures(pipeline, finish, (latents, batch))
 
 
-def _finish(
+def _map_pictures(
   pipeline: Pipeline, function: Callable[..., Any], inputs: tuple[Any, ...]
 ) -> Any:
-  """Applies a function to inputs with pictures first, apart if that is asked for."""
-  if not pipeline.finishes_apart:
+  """Applies a function to trees with pictures first, to one by one if asked for."""
+  if not pipeline.decodes_one_by_one:
     return function(*inputs)
 
   # The axis of pictures stays, with one of them.

@@ -146,8 +146,8 @@ def load_subject(
       "score": colours.describe_rule(),
       "judge": naming.identify(judge),
     },
-    why_not_finite="the weights overflow. Name other ones for model.name, and"
-    " a new --workdir",
+    why_not_finite="the weights overflow. Name other ones for model.name;"
+    " then choose a new --workdir",
   )
 
 

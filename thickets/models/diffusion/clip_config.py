@@ -191,6 +191,7 @@ def parse_scorer_config(fields: Mapping[str, Any]) -> ScorerConfig:
 
 
 def _read_object(fields: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+  """Reads the config of one tower; where it is missing or null, it is empty."""
   found = fields.get(name) or {}
   if not isinstance(found, dict):
     raise UserError(

@@ -17,8 +17,8 @@ from thickets.models.diffusion.schedule import Sampler, ScheduleConfig
 from thickets.models.diffusion.unet_config import UNetConfig
 from thickets.models.diffusion.vae import VAEConfig
 
-# What latents of Stable Diffusion 1 and 2 are multiplied with. Files of before
-# December 2022 have no field for it: the pipeline had the number.
+# What latents of Stable Diffusion 1 and 2 are multiplied with. Files from before
+# diffusers had a field for it, in January 2023, lack it: the pipeline had the number.
 _SD_SCALE = 0.18215
 
 

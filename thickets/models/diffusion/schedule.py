@@ -55,7 +55,7 @@ _SPACINGS = {  # That a class has where its file gives none.
   "DDIMScheduler": "leading",
   "PNDMScheduler": "leading",
 }
-_MOST_NOISE = 1e9  # Whose square float32 holds; published schedules have 157.
+_MOST_NOISE = 1e9  # Float32 holds its square; published schedules reach 157.
 _RATES = ("linear", "scaled_linear")
 _SPACING_WORDS = ("leading", "trailing", "linspace")
 
@@ -180,7 +180,7 @@ def parse_config(
       "scheduler.clip_sample must be false for DDIM, got true, the default of"
       " its class. Latents are not bounded: write false in its config."
     )
-  return ScheduleConfig(
+  config = ScheduleConfig(
     num_timesteps=read["num_train_timesteps"],
     first_beta=float(read["beta_start"]),
     last_beta=float(read["beta_end"]),
@@ -190,6 +190,14 @@ def parse_config(
     offset=read["steps_offset"],
     sampler=sampler,
   )
+  most = noise_levels(config)[-1]
+  if not most < _MOST_NOISE:
+    raise UserError(
+      "scheduler.beta_end must leave some of the picture at the last timestep, got"
+      f" {config.last_beta:g}, of which it leaves {1 / most:.3g}. Correct its"
+      " config."
+    )
+  return config
 
 
 def _check_rates(read: Mapping[str, Any]) -> None:
@@ -220,12 +228,6 @@ def make_schedule(config: ScheduleConfig, num_steps: int) -> Schedule:
   """
   timesteps = _space(config, num_steps)
   ratios = noise_levels(config)
-  if not ratios[-1] < _MOST_NOISE:
-    raise UserError(
-      "scheduler.beta_end must leave some of the picture at the last timestep,"
-      f" got {config.last_beta:g}, whose noise is {ratios[-1]:.3g} times as"
-      " strong. Correct its config."
-    )
   sigmas = np.interp(timesteps, np.arange(config.num_timesteps), ratios)
   first = sigmas[0]
   # By the sampler's coordinates, in which its first noise has a spread of one.
@@ -235,7 +237,8 @@ def make_schedule(config: ScheduleConfig, num_steps: int) -> Schedule:
   if np.any(np.diff(sigmas) >= 0):
     raise UserError(
       f"num_steps must give falling sigmas, got two equal ones with {num_steps}"
-      f" steps ({config.spacing}). Take fewer steps, or correct its betas."
+      f" steps ({config.spacing}). Take fewer steps, or correct beta_start and"
+      " beta_end of its scheduler."
     )
   return Schedule(
     timesteps=timesteps.astype(np.float32),
@@ -254,7 +257,8 @@ def noise_levels(config: ScheduleConfig) -> Float[np.ndarray, " T"]:
   )
   betas = roots**power
   kept = np.cumprod(1 - betas)
-  return np.sqrt((1 - kept) / kept)
+  with np.errstate(divide="ignore", over="ignore"):  # Such rates are refused.
+    return np.sqrt((1 - kept) / kept)
 
 
 def _space(config: ScheduleConfig, num_steps: int) -> Float[np.ndarray, " n"]:

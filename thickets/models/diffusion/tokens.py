@@ -12,7 +12,7 @@ from thickets.errors import UserError
 from thickets.models import tokenizer_files
 from thickets.models.diffusion.clip_config import TextConfig
 
-_LEAST_TOKENS = 3  # Of a text: its start, one word, its end.
+_LEAST_TOKENS = 3  # A text has its start, one word and its end.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class TextTokenizer:
 
   def find_cut(self, text: str) -> str:
     """The end of a text that the tower would not read; "" if it reads all."""
-    # Without a warning of its own where a text is too long: that is refused.
+    # The tokenizer does not warn of long texts: they are refused below.
     ids = self.tokenizer(text, verbose=False)["input_ids"]
     if len(ids) <= self.length:
       return ""
@@ -89,7 +89,7 @@ def check_distinct(
   seen: dict[tuple[int, ...], str] = {}
   for text, ids in zip(texts, tokenizer.encode(texts), strict=True):
     other = seen.setdefault(tuple(ids.tolist()), text)
-    if other is not text:
+    if other != text:
       raise UserError(
         f"{key} must differ for CLIP, got {other!r} and {text!r}, which are one"
         " text to its tokenizer. Leave one out."
@@ -128,4 +128,4 @@ def load(folder: pathlib.Path, config: TextConfig) -> TextTokenizer:
       f"model_max_length must be a number of tokens, {_LEAST_TOKENS} or more, got"
       f" {longest!r} in the tokenizer_config.json of {folder}. Correct it."
     )
-  return TextTokenizer(tokenizer, min(int(longest), config.context))
+  return TextTokenizer(tokenizer, int(min(longest, config.context)))

@@ -24,10 +24,10 @@ from thickets.naming import Params
 UNREAD = r"^(encoder|quant_conv)\."
 
 _WHERE = "vae"
+_NUM_COLOURS = 3  # Red, green and blue.
 _EPS = 1e-6  # Of every GroupNorm of the decoder.
 _KNOWN = {
   "latent_channels": Field("size", 4),
-  "out_channels": Field("size", 3),
   "block_out_channels": Field("integers", [64]),
   "layers_per_block": Field("size", 1),
   "norm_num_groups": Field("size", 32),
@@ -40,6 +40,7 @@ _NEUTRAL = {
   "latents_mean": (None,),
   "latents_std": (None,),
   "mid_block_add_attention": (True,),
+  "out_channels": (_NUM_COLOURS,),
   "shift_factor": (None,),
   "use_post_quant_conv": (True,),
 }
@@ -65,7 +66,6 @@ class VAEConfig:
 
   Attributes:
     latent_channels: channels of the latents.
-    channels: channels of the pictures.
     widths: channels of each level.
     num_resnets: residual blocks of each level.
     num_groups: groups of GroupNorm.
@@ -73,7 +73,6 @@ class VAEConfig:
   """
 
   latent_channels: int
-  channels: int
   widths: tuple[int, ...]
   num_resnets: int
   num_groups: int
@@ -113,14 +112,8 @@ def parse_config(fields: Mapping[str, Any]) -> VAEConfig:
         "vae.block_out_channels must be multiples of norm_num_groups, got"
         f" {width} for {read['norm_num_groups']}."
       )
-  if read["out_channels"] != 3:
-    raise UserError(
-      "vae.out_channels must be 3, for red, green and blue, got"
-      f" {read['out_channels']}. Other pictures are not scored."
-    )
   return VAEConfig(
     latent_channels=read["latent_channels"],
-    channels=read["out_channels"],
     widths=widths,
     num_resnets=read["layers_per_block"] + 1,
     num_groups=read["norm_num_groups"],
@@ -156,7 +149,7 @@ def describe(config: VAEConfig) -> Params:
     },
     "up_blocks": blocks,
     **weights.norm("conv_norm_out", config.widths[0]),
-    **weights.conv("conv_out", config.widths[0], config.channels),
+    **weights.conv("conv_out", config.widths[0], _NUM_COLOURS),
   }
   return {
     **weights.conv("post_quant_conv", latents, latents, 1),
