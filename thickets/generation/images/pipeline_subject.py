@@ -239,8 +239,7 @@ def assemble(
     guidance,
     negative,
     pictures_at_once,
-    # In float32 the decoder takes a gibibyte and more for a picture. TPUs pad
-    # three colours to 128 lanes, so that scores of many would take as much.
+    # In float32 the decoder takes about a gibibyte for a picture of 512 × 512.
     decodes_one_by_one=True,
   )
 
