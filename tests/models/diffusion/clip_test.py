@@ -158,7 +158,9 @@ class ScorerConfigTest(parameterized.TestCase):
 
 
 class PixelsTest(parameterized.TestCase):
-  @parameterized.parameters(((512, 512),), ((96, 160),), ((16, 16),))
+  @parameterized.parameters(
+    ((512, 512),), ((96, 160),), ((160, 96),), ((16, 16),)
+  )
   def test_pictures_are_those_of_pillow(self, size):
     random = np.random.default_rng(0)
     coarse = random.integers(0, 256, (size[0] // 8, size[1] // 8, 3))
