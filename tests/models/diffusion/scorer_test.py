@@ -1,16 +1,18 @@
 """The judge of pictures, from its files."""
 
+import functools
 import pathlib
 import tempfile
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import unoptimised
 from absl.testing import absltest
 from golden import pipeline_files
 
 from thickets.errors import UserError
-from thickets.models.diffusion import scorer
+from thickets.models.diffusion import clip, clip_pixels, scorer
 
 
 class ScorerTest(absltest.TestCase):
@@ -27,6 +29,15 @@ class ScorerTest(absltest.TestCase):
       self.assertEqual(vectors.dtype, np.float32)
       np.testing.assert_allclose(np.linalg.norm(vectors, axis=-1), 1, rtol=1e-5)
     self.assertGreater(np.abs(texts[0] - texts[1]).max(), 0.01)
+    # Red, green and blue stay in this order on the way to the tower.
+    read = jax.jit(
+      functools.partial(clip.embed_pictures, judge.config),
+      compiler_options=unoptimised.OPTIONS,
+    )
+    pixels = clip_pixels.prepare(jnp.asarray(pictures, jnp.float32), 28)
+    np.testing.assert_allclose(
+      drawn, read(judge.picture_params(), pixels), atol=1e-4
+    )
     with self.assertRaisesRegex(UserError, "would be ignored"):
       judge.embed_texts(["cat " * 30])
 
