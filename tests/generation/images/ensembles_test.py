@@ -201,15 +201,7 @@ class GroupsTest(parameterized.TestCase):
   @parameterized.parameters("members", "ensembles")
   def test_pictures_scored_one_by_one_are_those_scored_together(self, kind):
     together = make_pipeline()
-    sizes = []
-
-    def decode(params, x):
-      sizes.append(x.shape[0])
-      return together.decode(params, x)
-
-    alone = dataclasses.replace(
-      together, decode=decode, decodes_one_by_one=True
-    )
+    alone, sizes = _decode_one_by_one(together)
     # More than a device has by itself where they are spread.
     batch = make_batch(16) | {"labels": {"place": np.arange(16)}}
     found = [_evaluate(kind, pipeline, batch) for pipeline in (together, alone)]
@@ -247,15 +239,7 @@ class GroupsTest(parameterized.TestCase):
 
   def test_pictures_decoded_one_by_one_are_those_decoded_together(self):
     together = make_pipeline()
-    sizes = []
-
-    def decode(params, x):
-      sizes.append(x.shape[0])
-      return together.decode(params, x)
-
-    alone = dataclasses.replace(
-      together, decode=decode, decodes_one_by_one=True
-    )
+    alone, sizes = _decode_one_by_one(together)
     drawn = [
       jax.jit(functools.partial(pipelines.draw_pictures, pipeline))(
         BASE_PARAMS, make_batch()
@@ -264,6 +248,18 @@ class GroupsTest(parameterized.TestCase):
     ]
     self.assertEqual(set(sizes), {1})
     np.testing.assert_allclose(*drawn, atol=1e-6)
+
+
+def _decode_one_by_one(pipeline):
+  """The pipeline that decodes so, and the numbers of pictures that it decodes."""
+  sizes = []
+
+  def decode(params, x):
+    sizes.append(x.shape[0])
+    return pipeline.decode(params, x)
+
+  alone = dataclasses.replace(pipeline, decode=decode, decoded_at_once=1)
+  return alone, sizes
 
 
 def _evaluate(kind, pipeline, batch):

@@ -24,7 +24,7 @@ class _Drawn:
   compile_s: float = 0.0
 
   def place(self, base, batch, num_members):
-    raise NotImplementedError
+    raise NotImplementedError  # The protocol asks for it; nothing here calls it.
 
   def find_width(self, base, batch, num_members):
     raise NotImplementedError

@@ -240,7 +240,7 @@ def assemble(
     negative,
     pictures_at_once,
     # In float32 the decoder takes about a gibibyte for a picture of 512 × 512.
-    decodes_one_by_one=True,
+    decoded_at_once=1,
   )
 
 

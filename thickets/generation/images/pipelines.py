@@ -47,8 +47,8 @@ class Pipeline:
     pictures_at_once: for how many pictures a device predicts at once, None for all
       of its own; each is two rows where predictions are guided. Fewer take less
       memory, and the weights are read anew for each group.
-    decodes_one_by_one: whether latents are decoded and scored one picture after the
-      other, for decoders that take gibibytes for each.
+    decoded_at_once: how many pictures are decoded and scored at once, None for all;
+      one for decoders that take gibibytes for each.
 
   Raises:
     UserError: if guidance is asked for without a negative prompt.
@@ -60,7 +60,7 @@ class Pipeline:
   guidance: float
   negative: Conditioning | None = None
   pictures_at_once: int | None = None
-  decodes_one_by_one: bool = False
+  decoded_at_once: int | None = None
 
   def __post_init__(self):
     if sampling.is_guided(self.guidance) and self.negative is None:
@@ -110,9 +110,9 @@ def predict_guided(
 
 
 def _map_groups(
-  function: Callable[..., Array], inputs: Any, at_once: int | None
-) -> Array:
-  """Applies a function to groups of rows of a tree, one after the other.
+  function: Callable[..., Any], inputs: tuple[Any, ...], at_once: int | None
+) -> Any:
+  """Applies a function of trees to groups of their rows, one after the other.
 
   Groups have one size, the least that their number allows; the last row is
   repeated where rows are missing, and what comes of it left out.
@@ -128,7 +128,9 @@ def _map_groups(
     inputs,
   )
   found = lax.map(lambda group: function(*group), groups)
-  return found.reshape(-1, *found.shape[2:])[:num_rows]
+  return jax.tree.map(
+    lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:num_rows], found
+  )
 
 
 def draw_latents(
@@ -165,8 +167,10 @@ def draw_pictures(
     [Q, H, W, 3] RGB within 0 and 1, float32.
   """
   latents = draw_latents(pipeline, params, batch)
-  return _map_pictures(
-    pipeline, functools.partial(pipeline.decode, params), (latents,)
+  return _map_groups(
+    functools.partial(pipeline.decode, params),
+    (latents,),
+    pipeline.decoded_at_once,
   )
 
 
@@ -193,20 +197,7 @@ def score_latents(
   def finish(latents: Array, batch: PictureBatch) -> dict[str, Array]:
     return score(params, pipeline.decode(params, latents), batch)
 
-  return _map_pictures(pipeline, finish, (latents, batch))
-
-
-def _map_pictures(
-  pipeline: Pipeline, function: Callable[..., Any], inputs: tuple[Any, ...]
-) -> Any:
-  """Applies a function to trees with pictures first, to one by one if asked for."""
-  if not pipeline.decodes_one_by_one:
-    return function(*inputs)
-
-  # The axis of pictures stays, with one of them.
-  rows = jax.tree.map(lambda leaf: leaf[:, None], inputs)
-  found = lax.map(lambda row: function(*row), rows)
-  return jax.tree.map(lambda leaf: leaf[:, 0], found)
+  return _map_groups(finish, (latents, batch), pipeline.decoded_at_once)
 
 
 def make_starting_noise(
