@@ -31,3 +31,8 @@ hypothesis.settings.register_profile(
   "thickets", deadline=None, derandomize=True, max_examples=50
 )
 hypothesis.settings.load_profile("thickets")
+
+
+def pytest_configure(config):
+  """Registers the plugins that are the tests' own."""
+  config.pluginmanager.import_plugin("tests.module_cleanups")
