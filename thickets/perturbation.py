@@ -335,30 +335,43 @@ def _is_perturbable(template: str, leaf: Any) -> bool:
 @functools.partial(jax.jit, static_argnums=0)
 def _shift_leaf(kind, leaf, hashes, mask, seeds_R, coefficients_R):
   """Adds the terms to every slice of a leaf that takes part."""
-  # Through loops as bits: where 16-bit floats are emulated (on CPU), a compiler
-  # would hold a whole stack of them in float32.
-  is_half = leaf.dtype.itemsize == 2 and hashes.shape[:1] > (1,)
-  bits = jnp.uint16 if is_half else leaf.dtype
 
-  def shift(part):
-    weight, name_hash, takes_part = part
-    weight = lax.bitcast_convert_type(weight, leaf.dtype)
-    moved = _shift_tensor(
-      kind, weight, name_hash, takes_part, seeds_R, coefficients_R
-    )
-    return lax.bitcast_convert_type(moved, bits)
+  def shift(part: tuple[Any, Any, Any]) -> Array:
+    return _shift_tensor(kind, *part, seeds_R, coefficients_R)
 
   # Slice by slice: a compiler may hold the noise of all that is mapped at once.
   # A layer's experts are, since a loop over them could not be divided over
   # devices; together they are as large as an embedding.
-  shift_all = shift
+  shift_slice = shift
   for _ in range(hashes.ndim - 1):
-    shift_all = jax.vmap(shift_all)
-  if hashes.shape[:1] > (1,):
-    shift_all = functools.partial(lax.map, shift_all)
-  elif hashes.ndim:  # A stack of one needs no loop, and no bits.
-    shift_all = jax.vmap(shift_all)
-  moved = shift_all((lax.bitcast_convert_type(leaf, bits), hashes, mask))
+    shift_slice = jax.vmap(shift_slice)
+  parts = leaf, hashes, mask
+  if hashes.shape[:1] <= (1,):  # A stack of one needs no loop.
+    return jax.vmap(shift_slice)(parts) if hashes.ndim else shift(parts)
+  if leaf.dtype.itemsize != 2:
+    return lax.map(shift_slice, parts)
+  return lax.platform_dependent(
+    *parts,
+    cpu=functools.partial(_map_as_bits, shift_slice),
+    default=lambda *parts: lax.map(shift_slice, parts),
+  )
+
+
+def _map_as_bits(shift, leaf, hashes, mask):
+  """Maps slices of 16-bit floats, which are bits outside of the function.
+
+  CPUs emulate such floats, and XLA would hold a whole stack of them in float32
+  around the loop. On TPUs bits would be a second copy of the stack.
+  """
+
+  def shift_bits(part):
+    bits, *others = part
+    weight = lax.bitcast_convert_type(bits, leaf.dtype)
+    moved = shift((weight, *others))
+    return lax.bitcast_convert_type(moved, jnp.uint16)
+
+  bits = lax.bitcast_convert_type(leaf, jnp.uint16)
+  moved = lax.map(shift_bits, (bits, hashes, mask))
   return lax.bitcast_convert_type(moved, leaf.dtype)
 
 
