@@ -1,6 +1,8 @@
 """Attention and norms against float64, shapes, and layouts that are fast."""
 
 import functools
+import math
+import re
 import time
 
 import jax
@@ -112,6 +114,21 @@ class HalfNormsTest(parameterized.TestCase):
 
 
 class OperationsTest(parameterized.TestCase):
+  def test_activations_keep_their_shape_in_group_norm(self):
+    # What has other axes than its operand, a TPU writes to memory.
+    x = jnp.zeros((2, 16, 16, 8))
+    params = {"norm": jnp.ones(8), "norm_bias": jnp.zeros(8)}
+    norm = functools.partial(ops.group_norm, num_groups=2, eps=1e-5)
+    traced = jax.jit(norm, static_argnums=1).trace(params, "norm", x)
+    program = traced.lower(lowering_platforms=("tpu",)).as_text()
+    shapes = set(re.findall(r"tensor<([0-9x]+)xf32>", program))
+    large = {
+      shape
+      for shape in shapes
+      if math.prod(map(int, shape.split("x"))) == x.size
+    }
+    self.assertEqual(large, {"2x16x16x8"})
+
   def test_norms_of_large_values_keep_their_bits(self):
     random = np.random.default_rng(0)
     x = (1000 + 0.01 * random.standard_normal((2, 4, 4, 8))).astype(np.float32)

@@ -73,13 +73,21 @@ def group_norm(
 
   The variance is the mean square of what the mean leaves: the difference of
   mean squares loses all its bits where the mean is large.
+
+  Only means of channels are brought into groups: with groups as an axis of all
+  activations, TPUs would write every one of them anew.
   """
-  wide = x.astype(jnp.float32).reshape(
-    x.shape[0], -1, num_groups, x.shape[-1] // num_groups
-  )
-  wide = wide - jnp.mean(wide, axis=(1, 3), keepdims=True)
-  square = jnp.mean(wide * wide, axis=(1, 3), keepdims=True)
-  wide = (wide * lax.rsqrt(square + eps)).reshape(x.shape)
+  width = x.shape[-1] // num_groups
+  positions = tuple(range(1, x.ndim - 1))
+
+  def group_mean(y: Array) -> Array:
+    by_channel = jnp.mean(y, axis=positions, keepdims=True)
+    groups = by_channel.reshape(*by_channel.shape[:-1], num_groups, width)
+    return jnp.repeat(jnp.mean(groups, axis=-1), width, axis=-1)
+
+  wide = x.astype(jnp.float32)
+  wide = wide - group_mean(wide)
+  wide = wide * lax.rsqrt(group_mean(wide * wide) + eps)
   return _scale_and_shift(params, name, wide).astype(x.dtype)
 
 
