@@ -158,13 +158,10 @@ def _refuse(message: str) -> None:
 
 def _advise(flags: BinaryFlags) -> str:
   """Says how a run is continued, where there is one."""
-  if not flags.has_workdir:
-    return ""
-  if "://" not in flags.workdir and not os.path.isdir(flags.workdir):
-    return ""  # It had not begun.
-  return (
-    f" What was finished is in {flags.workdir}; the same command continues it."
-  )
+  workdir = flags.given_workdir
+  if not workdir or ("://" not in workdir and not os.path.isdir(workdir)):
+    return ""  # There is none, or it had not begun.
+  return f" What was finished is in {workdir}; the same command continues it."
 
 
 def _drop_output() -> None:

@@ -133,11 +133,17 @@ class BinaryFlags:
   @property
   def has_workdir(self) -> bool:
     """Whether the binary has a --workdir and it is given."""
-    return (
-      self._workdir is not None
-      and self.values.is_parsed()
-      and bool(self._workdir.value)
-    )
+    return bool(self.given_workdir)
+
+  @property
+  def given_workdir(self) -> str:
+    """What --workdir says, whether or not it can be one; "" where it says nothing.
+
+    No object store is asked, unlike by `workdir`.
+    """
+    if self._workdir is None or not self.values.is_parsed():
+      return ""
+    return self._workdir.value or ""
 
   @property
   def config(self) -> ml_collections.ConfigDict:

@@ -4,6 +4,7 @@ from unittest import mock
 
 import jax
 from absl.testing import parameterized
+from tasks.drills import small_pools
 
 from configs import benchmark_language, randopt
 from configs import compile as shapes
@@ -47,6 +48,7 @@ class ReadTest(parameterized.TestCase):
     self.assertEqual((case.devices, case.prefix_tokens), (1, 0))
 
   def test_the_prompts_of_a_run_are_read_where_none_are_said(self):
+    small_pools.use(self)
     config = randopt.get_config().unlock()
     config.task.num_select, config.task.num_dev = 5, 4
     config.task.num_judge = 3
@@ -58,6 +60,7 @@ class ReadTest(parameterized.TestCase):
     case = _shape("qwen2_5_3b")
     self.assertLen(case.decoding.stop_tokens, 1)
     self.assertLess(case.decoding.num_tokens, case.config.vocab_size)
+    small_pools.use(self)
     config = randopt.get_config().unlock()
     config.task.num_select, config.task.num_dev = 5, 4
     config.task.num_judge = 3

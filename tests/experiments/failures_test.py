@@ -5,6 +5,7 @@ import errno
 import os
 import pathlib
 import tempfile
+from unittest import mock
 
 import jax
 import numpy as np
@@ -15,7 +16,7 @@ from experiments import launch
 from experiments.launch import ending, failures
 from thickets.errors import UserError
 from thickets.report.figures import captions, style
-from thickets.runs import json_files, record_log
+from thickets.runs import fsspec_objects, json_files, record_log
 
 
 def _system_error(number, path=None):
@@ -87,6 +88,10 @@ class EndingTest(absltest.TestCase):
 
   def test_a_failure_says_where_what_was_finished_is(self):
     folder = self.enterContext(tempfile.TemporaryDirectory())
+    # It is said at once, and where no network is left.
+    self.enterContext(
+      mock.patch.object(fsspec_objects, "connect", side_effect=OSError)
+    )
     for begun in (folder, "gs://bucket/x"):
       self.assertRegex(
         self.end(_system_error(errno.ENOSPC), f"--workdir={begun}"),

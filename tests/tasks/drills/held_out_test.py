@@ -1,12 +1,9 @@
 """Tests of what is held out, and of the rows that tasks are made of."""
 
-import functools
-from unittest import mock
-
 import numpy as np
 import pytest
 from absl.testing import parameterized
-from tasks.drills import drawn_drills
+from tasks.drills import drawn_drills, small_pools
 
 from thickets.errors import UserError
 from thickets.tasks.drills import held_out
@@ -18,27 +15,10 @@ from thickets.tasks.drills.stable_random import StableRandom
 ENOUGH = {"addition2": 1100, "subtraction2": 2300}
 
 
-# Made once, whatever test asks for it.
-_make_small_pool = functools.lru_cache(held_out._make_pool.__wrapped__)
-
-
-def _use_small_pools(test):
-  """Draws few exercises: type checks make drawing slow, and any pool will do."""
-  small = {
-    "_NUM_DRAWS": 2000,
-    "_NUM_DEVELOPMENT": 100,
-    "_make_pool": _make_small_pool,
-  }
-  for name, value in small.items():
-    patch = mock.patch.object(held_out, name, value)
-    patch.start()
-    test.addCleanup(patch.stop)
-
-
 class HeldOutTest(parameterized.TestCase):
   def setUp(self):
     super().setUp()
-    _use_small_pools(self)
+    small_pools.use(self)
 
   @parameterized.parameters(*drawn_drills.FAMILIES)
   def test_pretraining_never_meets_an_exercise_of_the_tasks(self, family):
@@ -61,7 +41,7 @@ class HeldOutTest(parameterized.TestCase):
 class RowsTest(parameterized.TestCase):
   @parameterized.parameters(*drawn_drills.FAMILIES)
   def test_rows_are_distinct_and_more_of_them_begin_alike(self, family):
-    _use_small_pools(self)
+    small_pools.use(self)
     rows = held_out.generate_rows(family, 200, seed=0)
     self.assertLen({row["id"] for row in rows}, 200)
     self.assertEqual(
