@@ -5,10 +5,10 @@ Command   python -m experiments.compile_pictures --target=h100:1 \
 Variants  sdxl, 8 pictures of 512 × 512 pixels by 30 guided steps; sdxl_turbo, 4 steps
           and no guidance; small: a tiny one, to try a compiler
 Hardware  any; needs the extra compile-tpu or compile-cuda, no weights and no data
-Time      2 min for sdxl and an H100, on one core; 11 to 15 min for a v5e
+Time      2 min for sdxl and an H100, on one core; 14 min for a v5e
 Result    sdxl holds 12.8 GiB of an H100, and a member takes at least 0.79 s at the
-          published peaks; a v5e holds 15.4 of its 15.8 GiB with pictures_at_once=2, and
-          takes at least 3.98 s. The table is in docs/accelerators.md.
+          published peaks; it holds 14.0 of a v5e's 15.8 GiB, and a member takes at least
+          3.98 s. The table is in docs/accelerators.md.
 """
 
 import ml_collections
