@@ -4,8 +4,8 @@ Command   python -m experiments.benchmark --config=configs/benchmark_denoising.p
             --workdir=runs/benchmark_denoising
 Hardware  anything that JAX and PyTorch both run on
 Time      35 s on two cores
-Result    ours_over_diffusers: member-steps per second over those of diffusers; 1.62,
-          1.78 and 1.83 in three runs on two quiet cores (JAX 0.10.2, torch 2.13)
+Result    ours_over_diffusers: member-steps per second over those of diffusers; 1.86,
+          1.90 and 2.31 in three runs on two quiet cores (JAX 0.10.2, torch 2.13)
 """
 
 import ml_collections
