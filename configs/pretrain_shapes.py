@@ -9,6 +9,8 @@ Result    64 pictures of the prompts of `dev`, which name no hue, by the judge, 
           50 %, none 3, 2, 3 %. Seed 0 ships, with its judge, which is right about the
           hue and the shape of 100.0 % of 4000 fresh pictures, and about 99.2 % of
           spoiled ones.
+          Trained again after the order of a sum had changed, seeds 0 and 1 draw 100 %
+          right shapes and 25 and 41 % blue.
 
 Variants: `smoke`; `untrained`, the same network at its random beginning; `grey`,
 which has never seen a colour. Any value can be overridden, as in --config.seed=1.
